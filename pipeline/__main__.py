@@ -1,0 +1,87 @@
+"""One stage as a process: `python -m pipeline STAGE RUN_DIR`.
+
+Imports just that stage, turns whatever ends it into an event and an exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from pipeline.contract import stages
+from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
+from pipeline.contract.events import EventReader, EventWriter
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+
+
+def main(stage: str, run: RunDir) -> int:
+    """Runs the stage unless it is fresh; gives the exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    attempts = sum(e.stage == stage and e.type == "started" for e in EventReader(run.events).read())
+    events = EventWriter(run.events, stage)
+    try:
+        with disk_errors_explained(run.root):
+            settings = load_settings(run.settings)
+            if not stages.is_fresh(stage, settings, run):
+                events.started(attempts + 1)
+                _run(stage, settings, run, events)
+        return 0
+    except CancelledError as error:
+        events.cancelled(error.message)
+        return error.exit_code
+    except HeadwaterError as error:
+        print(error, file=sys.stderr)
+        events.failed(error.message, error.hint, error.exit_code)
+        return error.exit_code
+    except Exception as error:
+        events.failed(f"{type(error).__name__}: {error}", f"the traceback is in {run.log(stage)}")
+        raise
+
+
+def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> None:
+    _require_upstream(stage, settings, run)
+    fingerprint = stages.begin(stage, settings, run)
+    _limit_threads(settings)
+    begun = time.monotonic()
+    module = importlib.import_module(f"pipeline.stages.{stage}")
+    from pipeline.memory import (
+        reporting_memory,
+    )  # after the thread limit: it loads torch's libraries
+
+    with reporting_memory(events):
+        module.run(settings, run, events)
+    seconds = time.monotonic() - begun
+    stages.finish(stage, fingerprint, settings, run, seconds)
+    events.finished(seconds)
+
+
+def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
+    for name in stages.STAGES[stage].needs:
+        if not stages.is_fresh(name, settings, run):
+            hint = f"`headwater run {name} {stage} --run {run.name}` runs both"
+            raise HeadwaterError(
+                f"{stage} needs {name}, which has not finished with these settings", hint
+            )
+
+
+def _limit_threads(settings: Settings) -> None:
+    """Must come before numpy and torch are imported: they size their pools then."""
+    count = settings.run.threads or len(os.sched_getaffinity(0))
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ.setdefault(name, str(count))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise CancelledError("stopped on request")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], RunDir(Path(sys.argv[2]))))

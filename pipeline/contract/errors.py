@@ -1,0 +1,104 @@
+"""Every exception that a person can do something about.
+
+HeadwaterError            exit 1   the stage failed
+├── DataError                      rows, columns or files of the corpus
+├── ModelError                     weights, modules, vocabulary
+├── MissingResultError             a result that an earlier stage has not written yet
+├── UsageError            exit 2   a command that makes no sense
+│   └── SettingsError              settings.toml or prompts
+├── RetryableError        exit 3   may succeed when tried again
+│   ├── HubUnreachableError
+│   ├── RunBusyError               another supervisor holds the run
+│   └── ResourceError              disk full, out of memory
+└── CancelledError        exit 130 somebody asked the stage to stop
+
+Anything else that escapes a stage is a bug and keeps its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class HeadwaterError(Exception):
+    """One message for a person: what is wrong and where; `hint` says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class DataError(HeadwaterError):
+    """The corpus cannot be read as the settings say."""
+
+
+class ModelError(HeadwaterError):
+    """The model cannot do what the settings ask of it."""
+
+
+class MissingResultError(HeadwaterError):
+    """A result was asked for that no finished stage has written."""
+
+
+class UsageError(HeadwaterError):
+    """The command line makes no sense."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A settings or prompts file is wrong."""
+
+
+class RetryableError(HeadwaterError):
+    """The same command may succeed later."""
+
+    exit_code = 3
+
+
+class HubUnreachableError(RetryableError):
+    """The model and dataset hub does not answer."""
+
+
+class RunBusyError(RetryableError):
+    """Another process is already working in this run."""
+
+
+class ResourceError(RetryableError):
+    """The machine has run out of disk or memory."""
+
+
+class CancelledError(HeadwaterError):
+    """The stage was asked to stop and did."""
+
+    exit_code = 130
+
+
+@contextmanager
+def disk_errors_explained(where: Path) -> Iterator[None]:
+    """Turns "no space", "read-only" and "no permission" under `where` into one clear message.
+
+    Raises:
+        ResourceError: the disk or the quota is full.
+        UsageError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or where
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space, then `headwater resume` goes on from the last finished part"
+            raise ResourceError(f"disk full while writing {place}", hint) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint = "choose a folder you may write to with --runs DIR, or change its owner"
+            raise UsageError(f"no permission to write {place}", hint) from error
+        raise

@@ -1,0 +1,106 @@
+"""Prompts: reading and checking them before any work is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.files import write_text
+
+
+class Prompt(BaseModel):
+    """A question to the model, and the answer whose origin is traced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str
+    prompt: str
+    completion: str = ""
+    """Only these tokens enter the loss that influence is measured on."""
+    relevant: tuple[str, ...] = ()
+    """Ids of documents known to state the answer, where somebody knows; no ranking sees them."""
+
+
+def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
+    """Reads a .jsonl or .json file, or every such file of a folder in name order.
+
+    Raises:
+        SettingsError: no prompts, a wrong or missing key, a duplicate id, an empty prompt, or an
+            empty completion (unless the model's own answers are to be traced).
+    """
+    files = _files(path)
+    prompts: dict[str, tuple[Prompt, str]] = {}
+    for where, record in (row for file in files for row in _records(file)):
+        prompt = _parse(record, where)
+        if prompt.id in prompts:
+            raise SettingsError(
+                f"{where}: prompt id {prompt.id!r} is taken already, by {prompts[prompt.id][1]}"
+            )
+        if not prompt.prompt.strip():
+            raise SettingsError(f"{where}: prompt {prompt.id!r} is empty")
+        if not prompt.completion.strip() and not use_generated:
+            hint = "write the answer to trace, or set prompts.use_generated = true"
+            raise SettingsError(f"{where}: prompt {prompt.id!r} has an empty completion", hint)
+        prompts[prompt.id] = (prompt, where)
+    if not prompts:
+        hint = (
+            'write lines like {"id": "capital", "prompt": "The capital is", "completion": " Oslo"}'
+        )
+        raise SettingsError(f"no prompts in {path}", hint)
+    return [prompt for prompt, _ in prompts.values()]
+
+
+def save_prompts(path: Path, prompts: list[Prompt]) -> None:
+    """Writes prompts as JSON Lines."""
+    lines = [json.dumps(prompt.model_dump(mode="json"), ensure_ascii=False) for prompt in prompts]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".json"))
+    if not path.exists():
+        hint = "`headwater init` writes some examples; prompts.path in the settings names the place"
+        raise SettingsError(f"there are no prompts at {path}", hint)
+    return [path]
+
+
+def _records(file: Path) -> Iterator[tuple[str, Any]]:
+    """Gives (place, record); a record without an id gets its position as one."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".json":
+            records = [(f"{file}: entry {n}", r) for n, r in enumerate(json.loads(text), 1)]
+        else:
+            lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+            records = [(f"{file}:{n}", _json_line(line, f"{file}:{n}")) for n, line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"cannot read prompts from {file}: {error}") from error
+    for position, (where, record) in enumerate(records, start=1):
+        if isinstance(record, dict):
+            record = {"id": f"{file.stem}-{position}", **record}
+        yield where, record
+
+
+def _json_line(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{where}: not JSON: {error}") from error
+
+
+def _parse(record: Any, where: str) -> Prompt:
+    try:
+        return Prompt.model_validate_json(json.dumps(record))
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in detail["loc"])
+        valid = ", ".join(Prompt.model_fields)
+        raise SettingsError(
+            f"{where}: {key or 'record'}: {detail['msg']}; keys: {valid}"
+        ) from error

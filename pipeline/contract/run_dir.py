@@ -1,0 +1,200 @@
+"""The run folder: the one place that spells a file name inside a run.
+
+runs/<name>/
+  settings.toml  prompts.jsonl  manifest.json     what was asked, copied at the start
+  events.jsonl                                    everything that the stages said
+  run.lock  state.json  cancel.request            the supervisor at work
+  logs/<stage>.log                                each stage's own output
+  <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
+  prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
+  train/     model/  base/  checkpoints/  summary.json
+  influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
+  scores/    rankings.parquet  scores.safetensors  tokens.parquet  summary.json
+  inspect/   modules.csv  layer_<n>/
+  report/    report.md  report.html  figures/
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.contract.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run. Nothing is created by naming it."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.root.resolve().name
+
+    @property
+    def settings(self) -> Path:
+        """The settings that this run replays."""
+        return self.root / "settings.toml"
+
+    @property
+    def prompts(self) -> Path:
+        """The user's prompts, copied at the start; absent for the demo corpus."""
+        return self.root / "prompts.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, hardware and command line."""
+        return self.root / "manifest.json"
+
+    @property
+    def events(self) -> Path:
+        """See `events.py`."""
+        return self.root / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.root / "run.lock"
+
+    @property
+    def state(self) -> Path:
+        """Who supervises, and which stage process is running."""
+        return self.root / "state.json"
+
+    @property
+    def cancel_request(self) -> Path:
+        """Its presence asks the supervisor to stop the stage."""
+        return self.root / "cancel.request"
+
+    def log(self, stage: str) -> Path:
+        """What the stage's process printed."""
+        return self.root / "logs" / f"{stage}.log"
+
+    def stage(self, stage: str) -> Path:
+        """The stage's output folder."""
+        return self.root / stage
+
+    def started(self, stage: str) -> Path:
+        """What the stage that wrote this folder was reading; see `stages.Fingerprint`."""
+        return self.stage(stage) / "started.json"
+
+    def done(self, stage: str) -> Path:
+        """Written last: the stage's outputs are whole."""
+        return self.stage(stage) / "done.json"
+
+    def exit(self, stage: str) -> Path:
+        """How the stage's process ended, written by the supervisor."""
+        return self.stage(stage) / "exit.json"
+
+    # prepare
+
+    @property
+    def examples(self) -> Path:
+        """Training examples: see `pipeline/stages/prepare.py` for the columns."""
+        return self.stage("prepare") / "examples.parquet"
+
+    @property
+    def validation(self) -> Path:
+        """Held-out examples, the same columns."""
+        return self.stage("prepare") / "validation.parquet"
+
+    @property
+    def prepared_prompts(self) -> Path:
+        """The prompts that every later stage reads."""
+        return self.stage("prepare") / "prompts.jsonl"
+
+    @property
+    def tokenizer(self) -> Path:
+        """A transformers tokenizer folder."""
+        return self.stage("prepare") / "tokenizer"
+
+    # train
+
+    @property
+    def model(self) -> Path:
+        """The trained model, a transformers folder."""
+        return self.stage("train") / "model"
+
+    @property
+    def base(self) -> Path:
+        """The model before training, a transformers folder."""
+        return self.stage("train") / "base"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Trainer checkpoints, for resuming."""
+        return self.stage("train") / "checkpoints"
+
+    # factors and scores: Kronfluence's `output_dir` is the run, its `analysis_name` "influence"
+
+    analysis_name = "influence"
+
+    def factors(self, strategy: str) -> Path:
+        """Kronfluence's factor folder of a strategy."""
+        return self.root / self.analysis_name / f"factors_{strategy}"
+
+    def kronfluence_scores(self, strategy: str) -> Path:
+        """Kronfluence's score folder of a strategy."""
+        return self.root / self.analysis_name / f"scores_{strategy}"
+
+    @property
+    def rankings(self) -> Path:
+        """Top and bottom examples of every prompt and method, with their text."""
+        return self.stage("scores") / "rankings.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """Every example's score for every prompt: see `pipeline/stages/scores.py`."""
+        return self.stage("scores") / "scores.safetensors"
+
+    @property
+    def token_scores(self) -> Path:
+        """Per-token scores of the top examples."""
+        return self.stage("scores") / "tokens.parquet"
+
+    # inspect and report
+
+    @property
+    def module_table(self) -> Path:
+        """One row a tracked module: its spectra in figures."""
+        return self.stage("inspect") / "modules.csv"
+
+    def layer(self, layer: int) -> Path:
+        """Pictures and tables of one layer's factors."""
+        return self.stage("inspect") / f"layer_{layer}"
+
+    @property
+    def report_markdown(self) -> Path:
+        """The report as Markdown."""
+        return self.stage("report") / "report.md"
+
+    @property
+    def report_html(self) -> Path:
+        """The report as one self-contained page."""
+        return self.stage("report") / "report.html"
+
+    def summary(self, stage: str) -> Path:
+        """A stage's figures for the screen and the report, JSON."""
+        return self.stage(stage) / "summary.json"
+
+
+def run_path(runs: Path, name: str) -> RunDir:
+    """The folder of the run `name` below `runs`.
+
+    Raises:
+        UsageError: the name could not be a folder's on every machine.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"run name {name!r}: letters, digits, '.', '_' and '-' only, at most 100")
+    return RunDir(runs / name)
+
+
+def list_runs(runs: Path) -> list[RunDir]:
+    """Every run below `runs`, newest first."""
+    found = [RunDir(path.parent) for path in runs.glob("*/settings.toml")]
+    return sorted(found, key=lambda run: run.settings.stat().st_mtime, reverse=True)

@@ -1,0 +1,93 @@
+"""Says what is wrong in a settings file: file, line, key, value, valid values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def explain(error: ValidationError, model: type[BaseModel], text: str, name: str) -> str:
+    """Gives one line for every fault that pydantic found in the TOML `text` of file `name`."""
+    seen: dict[tuple[str, ...], str] = {}
+    for detail in error.errors(include_url=False):
+        keys = _keys(detail, model)
+        seen.setdefault(keys, _line(detail, keys, model, text, name))
+    return "\n".join(seen.values())
+
+
+def _keys(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, ...]:
+    """The section and key, without list positions and union branches."""
+    return tuple(str(part) for part in detail["loc"])[:2]
+
+
+def _line(
+    detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel], text: str, name: str
+) -> str:
+    where = f"{name}:{_line_number(text, keys)}" if keys else name
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown setting {'.'.join(keys)}; {_valid_names(keys, model)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{where}: {message}"
+    choices = _choices(keys, model)
+    expected = f"valid: {choices}" if choices else message
+    return f"{where}: {'.'.join(keys)} = {_toml(detail['input'])}: {expected}"
+
+
+def _line_number(text: str, keys: tuple[str, ...]) -> int:
+    """The 1-based line of `[section]` or of `key = ` in it."""
+    section = found = 0
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]+", line):
+            current = header.group(1)
+            section = number if current == keys[0] else section
+        elif len(keys) > 1 and re.match(rf'\s*"?{re.escape(keys[1])}"?\s*=', line):
+            found = number if current == keys[0] else found
+        elif not current and re.match(rf'\s*"?{re.escape(keys[0])}"?[\s.]*.*=', line):
+            section = number
+    return found or section or 1
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    annotation = field.annotation if field else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def _valid_names(keys: tuple[str, ...], model: type[BaseModel]) -> str:
+    owner = model if len(keys) == 1 else _section(model, keys[0])
+    names = list(owner.model_fields) if owner else []
+    close = difflib.get_close_matches(keys[-1], names, n=1)
+    suggestion = f"did you mean {close[0]}? " if close else ""
+    return f"{suggestion}valid: {', '.join(names)}"
+
+
+def _choices(keys: tuple[str, ...], model: type[BaseModel]) -> str:
+    """The values of a Literal field, or of the items of a list of them."""
+    owner = _section(model, keys[0]) if len(keys) == 2 else None
+    field = owner.model_fields.get(keys[1]) if owner else None
+    values = (
+        [value for value in _literals(field.annotation) if isinstance(value, str)] if field else []
+    )
+    numeric = bool(field) and float in get_args(field.annotation) if field else False
+    listed = ", ".join(f'"{value}"' for value in values)
+    return f"a number ≥ 0, or {listed}" if numeric and listed else listed
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """All leaves of nested Literal, Annotated, list and union annotations."""
+    args = get_args(annotation)
+    return [leaf for arg in args for leaf in (_literals(arg) or [arg])]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)

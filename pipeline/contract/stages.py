@@ -1,0 +1,208 @@
+"""The stages: their order, what each reads, and when what one wrote is out of date.
+
+A stage is fresh when it finished with the settings that hold now and with the very
+outputs that its upstream stages show now. Every finish has an id of its own, so
+running a stage again makes everything after it stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_json, write_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the pipeline, run as a process of its own."""
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    settings: tuple[str, ...]
+    """Sections, or section.key, that change what this stage writes."""
+    outside: tuple[str, ...] = ()
+    """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "prepare",
+            "read, clean and tokenize the corpus",
+            needs=(),
+            settings=("run.seed", "data", "tokenizer", "prompts", "model"),
+        ),
+        Stage(
+            "train",
+            "train the model",
+            needs=("prepare",),
+            settings=("run.seed", "model", "train"),
+        ),
+        Stage(
+            "factors",
+            "fit the curvature",
+            needs=("prepare", "train"),
+            settings=("run.seed", "modules", "factors"),
+            outside=("influence/factors_*",),
+        ),
+        Stage(
+            "scores",
+            "score every example on every prompt",
+            needs=("prepare", "train", "factors"),
+            settings=("run.seed", "modules", "factors", "scores", "prompts"),
+            outside=("influence/scores_*",),
+        ),
+        Stage("inspect", "draw the spectra", needs=("factors",), settings=("inspect",)),
+        Stage(
+            "report",
+            "write the report",
+            needs=("prepare", "train", "factors", "scores", "inspect"),
+            settings=(),
+        ),
+    )
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "all": tuple(STAGES),
+    "analysis": ("prepare", "train", "factors", "scores", "inspect"),
+}
+
+
+def expand(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Stage and group names to stage names, in pipeline order, each once.
+
+    Raises:
+        UsageError: for a name that is neither.
+    """
+    chosen: set[str] = set()
+    for name in names:
+        if name not in STAGES and name not in GROUPS:
+            valid = ", ".join([*GROUPS, *STAGES])
+            raise UsageError(f"there is no stage {name!r}; valid: {valid}")
+        chosen.update(GROUPS.get(name, (name,)))
+    return tuple(name for name in STAGES if name in chosen)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a stage reads: its settings, the finishes of the stages before it, its prompts file."""
+
+    settings: str
+    inputs: dict[str, str]
+
+    @classmethod
+    def now(cls, stage: str, settings: Settings, run: RunDir) -> Fingerprint:
+        """The fingerprint that `stage` would have if it started now."""
+        spec = STAGES[stage]
+        inputs = {name: done.id for name in spec.needs if (done := Done.read(name, run))}
+        if stage == "prepare" and run.prompts.exists():
+            inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
+        return cls(_settings_hash(spec, settings), inputs)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The content of `done.json`."""
+
+    stage: str
+    id: str
+    fingerprint: Fingerprint
+    seconds: float
+    finished: float
+    """Seconds since the epoch."""
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
+
+    @classmethod
+    def read(cls, stage: str, run: RunDir) -> Done | None:
+        """The stage's finish, or None if it has not finished."""
+        value = read_json(run.done(stage))
+        if not isinstance(value, dict):
+            return None
+        fingerprint = Fingerprint(**value.pop("fingerprint"))
+        sources = {path: (size, mtime) for path, (size, mtime) in value.pop("sources").items()}
+        return cls(fingerprint=fingerprint, sources=sources, **value)
+
+
+def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
+    """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
+    to go on from, anything else is cleared, so that no stage ever meets old outputs."""
+    fingerprint = Fingerprint.now(stage, settings, run)
+    if read_json(run.started(stage)) != asdict(fingerprint):
+        clear(stage, run)
+        write_json(run.started(stage), asdict(fingerprint))
+    run.done(stage).unlink(missing_ok=True)
+    return fingerprint
+
+
+def clear(stage: str, run: RunDir) -> None:
+    """Removes everything that the stage wrote."""
+    folders = [run.stage(stage)]
+    for pattern in STAGES[stage].outside:
+        folders.extend(run.root.glob(pattern))
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def finish(
+    stage: str, fingerprint: Fingerprint, settings: Settings, run: RunDir, seconds: float
+) -> None:
+    """Writes `done.json`, the last file of a stage."""
+    done = Done(
+        stage=stage,
+        id=uuid.uuid4().hex,
+        fingerprint=fingerprint,
+        seconds=round(seconds, 2),
+        finished=time.time(),
+        sources=_sources(stage, settings),
+    )
+    write_json(run.done(stage), asdict(done))
+
+
+def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
+    """Whether the stage has finished and nothing that it read has changed since."""
+    done = Done.read(stage, run)
+    if done is None or done.fingerprint != Fingerprint.now(stage, settings, run):
+        return False
+    sources = _sources(stage, settings)
+    if sources and sources != done.sources:  # none: the run was copied to another machine
+        return False
+    return all(is_fresh(name, settings, run) for name in STAGES[stage].needs)
+
+
+def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
+    """Size and mtime of every local file outside the run that the stage reads."""
+    places: list[str] = []
+    if stage == "prepare" and settings.data.source == "local":
+        places.append(settings.data.path)
+    if stage == "train" and settings.model.init == "pretrained":
+        places.append(settings.model.name)
+    found: dict[str, tuple[int, int]] = {}
+    for place in map(Path, places):
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file():
+                status = file.stat()
+                found[str(file)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def _settings_hash(spec: Stage, settings: Settings) -> str:
+    whole: dict[str, Any] = settings.model_dump(mode="json")
+    picked: dict[str, Any] = {}
+    for name in spec.settings:
+        section, _, key = name.partition(".")
+        picked[name] = whole[section][key] if key else whole[section]
+    return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""What has become of each stage of a run, read from its folder alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.contract.events import Event, EventReader
+from pipeline.contract.files import read_json
+from pipeline.contract.processes import SupervisorState, is_locked
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.contract.stages import STAGES, Done, is_fresh
+
+State = Literal[
+    "waiting", "queued", "running", "stopping", "done", "stale", "failed", "cancelled", "lost"
+]
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One line of the status screen."""
+
+    stage: str
+    state: State
+    """waiting = never run; queued = the supervisor will start it; stale = finished, but with
+    other settings or inputs than now; lost = its process is gone and left no word."""
+    seconds: float | None = None
+    """How long it has run, or took."""
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+    phase: str = ""
+    eta: float | None = None
+    """Seconds still to go, as the stage itself reckons."""
+    message: str = ""
+    """Why it failed, and what to do."""
+    warnings: int = 0
+
+
+def run_status(
+    run: RunDir, settings: Settings, events: Iterable[Event] | None = None
+) -> list[StageStatus]:
+    """The status of every stage; `events` where the caller has read them already."""
+    told = list(events) if events is not None else EventReader(run.events).read()
+    supervisor = SupervisorState.read(run) if is_locked(run) else None
+    return [
+        _stage_status(name, run, settings, supervisor, _last_attempt(name, told)) for name in STAGES
+    ]
+
+
+def _last_attempt(stage: str, events: list[Event]) -> list[Event]:
+    """The events of the stage since it last started, that start included."""
+    attempt: deque[Event] = deque()
+    for event in events:
+        if event.stage == stage:
+            if event.type == "started":
+                attempt.clear()
+            attempt.append(event)
+    return list(attempt)
+
+
+def _stage_status(
+    stage: str,
+    run: RunDir,
+    settings: Settings,
+    supervisor: SupervisorState | None,
+    attempt: list[Event],
+) -> StageStatus:
+    state, message = _state(stage, run, settings, supervisor, attempt)
+    progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
+    done = Done.read(stage, run)
+    seconds = done.seconds if done else None
+    if state in ("running", "stopping") and attempt:
+        seconds = time.time() - attempt[0].time
+    return StageStatus(
+        stage=stage,
+        state=state,
+        seconds=seconds,
+        done=progress.get("done"),
+        total=progress.get("total"),
+        unit=progress.get("unit", ""),
+        phase=progress.get("phase", ""),
+        eta=progress.get("eta") if state == "running" else None,
+        message=message,
+        warnings=sum(event.type == "warning" for event in attempt),
+    )
+
+
+def _state(
+    stage: str,
+    run: RunDir,
+    settings: Settings,
+    supervisor: SupervisorState | None,
+    attempt: list[Event],
+) -> tuple[State, str]:
+    if supervisor and supervisor.stage == stage and supervisor.exit_code is None:
+        return ("stopping" if run.cancel_request.exists() else "running"), ""
+    if supervisor and stage in supervisor.stages[_position(supervisor) :]:
+        return "queued", ""
+    if Done.read(stage, run):
+        return ("done" if is_fresh(stage, settings, run) else "stale"), ""
+    ending = attempt[-1] if attempt else None
+    if ending and ending.type == "cancelled":
+        return "cancelled", str(ending.data.get("message", ""))
+    if ending and ending.type == "failed":
+        hint = ending.data.get("hint", "")
+        return "failed", "\n".join(filter(None, [str(ending.data.get("message", "")), str(hint)]))
+    exit_record = read_json(run.exit(stage))
+    if isinstance(exit_record, dict):
+        return exit_record["state"], exit_record["reason"]
+    if attempt or run.started(stage).exists():
+        return "lost", "its process is gone and left no word; `headwater resume` goes on from there"
+    return "waiting", ""
+
+
+def _position(supervisor: SupervisorState) -> int:
+    """How many of its stages the supervisor has begun."""
+    if supervisor.stage in supervisor.stages:
+        return supervisor.stages.index(supervisor.stage) + 1
+    return 0

@@ -1,0 +1,131 @@
+"""Training examples and prompts as token sequences: on disk, as a dataset, as batches.
+
+Shape legend: B examples of a batch, T tokens of the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.contract.prompts import Prompt
+
+IGNORED = -100
+"""Label of a position that does not enter the loss (PyTorch's cross_entropy default)."""
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        ("example_id", pa.string()),  # document id, "#<chunk>" added where there are several
+        ("document_id", pa.string()),
+        ("chunk", pa.int32()),  # 0-based position in its document
+        ("chunks", pa.int32()),  # how many chunks the document has
+        ("text", pa.string()),
+        ("tokens", pa.list_(pa.int32())),
+        ("n_tokens", pa.int32()),
+        ("duplicate_group", pa.int32()),  # same number = near-duplicates; -1 = none known
+        ("source", pa.string()),  # file or dataset that the row came from
+        ("row", pa.int64()),  # 0-based row in it
+    ]
+)
+
+
+def read_examples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads examples.parquet or validation.parquet; row order is example order everywhere."""
+    return pq.read_table(path, columns=list(columns) if columns else None)
+
+
+class TokenRow(TypedDict):
+    """One sequence. int64 tensors of shape [T]."""
+
+    input_ids: Tensor
+    labels: Tensor
+
+
+class TokenBatch(TypedDict):
+    """Sequences padded on the right to the longest. int64 tensors of shape [B, T]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+
+
+class TokenDataset(Dataset[TokenRow]):
+    """Token sequences with their labels; labels equal the tokens unless given."""
+
+    def __init__(
+        self,
+        tokens: Sequence[NDArray[np.int32]],
+        labels: Sequence[NDArray[np.int32]] | None = None,
+    ) -> None:
+        self._tokens = tokens
+        self._labels = labels if labels is not None else tokens
+        self.lengths: list[int] = [len(row) for row in tokens]
+
+    @classmethod
+    def of_examples(cls, path: Path) -> TokenDataset:
+        """All examples of a Parquet file, in its order."""
+        column = read_examples(path, ["tokens"])["tokens"]
+        return cls([row.values.to_numpy() for row in column])
+
+    @classmethod
+    def of_prompts(
+        cls, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase
+    ) -> TokenDataset:
+        """Prompts with their completions; only the completion's tokens are labelled."""
+        pairs = [encode_pair(tokenizer, p.prompt, p.completion) for p in prompts]
+        tokens = [np.array(context + answer, dtype=np.int32) for context, answer in pairs]
+        labels = [
+            np.array([IGNORED] * len(context) + answer, dtype=np.int32) for context, answer in pairs
+        ]
+        return cls(tokens, labels)
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __getitem__(self, index: int) -> TokenRow:
+        return {
+            "input_ids": torch.from_numpy(self._tokens[index].astype(np.int64)),
+            "labels": torch.from_numpy(self._labels[index].astype(np.int64)),
+        }
+
+
+def pad_batch(rows: Sequence[TokenRow]) -> TokenBatch:
+    """Pads on the right: under causal attention no real token ever sees the padding.
+
+    The padding token is 0 (never looked at: the mask and the labels leave it out), so a
+    genuine end-of-sequence token is never taken for padding.
+    """
+    pad = torch.nn.utils.rnn.pad_sequence
+    ids = [row["input_ids"] for row in rows]
+    return {
+        "input_ids": pad(ids, batch_first=True, padding_value=0),
+        "attention_mask": pad([torch.ones_like(row) for row in ids], batch_first=True),
+        "labels": pad([row["labels"] for row in rows], batch_first=True, padding_value=IGNORED),
+    }
+
+
+def encode_pair(
+    tokenizer: PreTrainedTokenizerBase, context: str, completion: str
+) -> tuple[list[int], list[int]]:
+    """Tokens of a context and of what follows it, cut where the text goes on as one.
+
+    Blanks at the context's end belong to the completion's first word, and the context begins
+    with the beginning-of-sequence token where the tokenizer has one. (The rule of EleutherAI's
+    lm-evaluation-harness, so that log-likelihoods compare with published ones.)
+    """
+    stripped = context.rstrip()
+    completion = context[len(stripped) :] + completion
+    start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    whole = tokenizer.encode(stripped + completion, add_special_tokens=False)
+    head = tokenizer.encode(stripped, add_special_tokens=False)
+    return start + whole[: len(head)], whole[len(head) :]

@@ -1,0 +1,47 @@
+"""A stage's own memory, reported while it works."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from pipeline.contract.events import EventWriter
+
+_INTERVAL_S = 2.0
+
+
+@contextmanager
+def reporting_memory(events: EventWriter) -> Iterator[None]:
+    """Writes a memory event every two seconds, and one at the end."""
+    stop = threading.Event()
+
+    def report_until_stopped() -> None:
+        while not stop.wait(_INTERVAL_S):
+            _report(events)
+
+    thread = threading.Thread(target=report_until_stopped, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        _report(events)
+
+
+def _report(events: EventWriter) -> None:
+    rss = psutil.Process().memory_info().rss
+    torch = sys.modules.get("torch")  # a stage that needs no torch does not load it for this
+    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_initialized():
+        events.memory(
+            rss,
+            allocated=torch.cuda.memory_allocated(),
+            reserved=torch.cuda.memory_reserved(),
+            peak=torch.cuda.max_memory_allocated(),
+        )
+    else:
+        events.memory(rss)

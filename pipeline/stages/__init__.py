@@ -1,0 +1,1 @@
+"""One stage, one file, one shape: `run(settings, run_dir, events) -> None`."""
