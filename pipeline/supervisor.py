@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -44,12 +44,24 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
 
 
+def stage_command(stage: str, run: RunDir) -> list[str]:
+    """The command line of a stage's process."""
+    return [sys.executable, "-m", "pipeline", stage, str(run.root)]
+
+
 class Supervisor:
     """One run's stages, from first to last or until one fails."""
 
-    def __init__(self, run: RunDir, stages: tuple[str, ...], lock: int) -> None:
+    def __init__(
+        self,
+        run: RunDir,
+        stages: tuple[str, ...],
+        lock: int,
+        command: Callable[[str, RunDir], list[str]] = stage_command,
+    ) -> None:
         self._run = run
         self._lock = lock
+        self._command = command
         self._terminated = False
         self._state = SupervisorState(
             ProcessIdentity.of(os.getpid()), stages, token=secrets.token_hex(8)
@@ -80,10 +92,11 @@ class Supervisor:
     def _run_stage(self, stage: str) -> int:
         log = self._run.log(stage)
         log.parent.mkdir(exist_ok=True)
+        self._run.exit(stage).unlink(missing_ok=True)
         started = time.time()
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", stage, str(self._run.root)],
+                self._command(stage, self._run),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -44,7 +44,7 @@ class DataSettings(Section):
     """The corpus that the model is trained on."""
 
     source: Literal["demo", "hub", "local"] = "local"
-    """"demo" = made from the seed, with planted facts; "hub" = a dataset by name; "local" = files."""
+    """"demo" = made from the seed, with planted facts; "hub" = a dataset; "local" = files."""
     path: str = ""
     """Hub: dataset name, e.g. "Skylion007/openwebtext".
     Local: a .jsonl, .parquet, .csv, .arrow or .txt file, or a folder of them."""

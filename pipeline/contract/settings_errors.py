@@ -12,30 +12,23 @@ from pydantic_core import ErrorDetails
 
 def explain(error: ValidationError, model: type[BaseModel], text: str, name: str) -> str:
     """Gives one line for every fault that pydantic found in the TOML `text` of file `name`."""
-    seen: dict[tuple[str, ...], str] = {}
+    told: dict[tuple[str, ...], tuple[int, str]] = {}
     for detail in error.errors(include_url=False):
-        keys = _keys(detail, model)
-        seen.setdefault(keys, _line(detail, keys, model, text, name))
-    return "\n".join(seen.values())
+        keys = tuple(str(part) for part in detail["loc"])[:2]  # no list positions or union branches
+        number = _line_number(text, keys) if keys else 0
+        where = f"{name}:{number}" if keys else name
+        told.setdefault(keys, (number, f"{where}: {_fault(detail, keys, model)}"))
+    return "\n".join(line for _, line in sorted(told.values()))
 
 
-def _keys(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, ...]:
-    """The section and key, without list positions and union branches."""
-    return tuple(str(part) for part in detail["loc"])[:2]
-
-
-def _line(
-    detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel], text: str, name: str
-) -> str:
-    where = f"{name}:{_line_number(text, keys)}" if keys else name
+def _fault(detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown setting {'.'.join(keys)}; {_valid_names(keys, model)}"
+        return f"unknown setting {'.'.join(keys)}; {_valid_names(keys, model)}"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
-        return f"{where}: {message}"
-    choices = _choices(keys, model)
-    expected = f"valid: {choices}" if choices else message
-    return f"{where}: {'.'.join(keys)} = {_toml(detail['input'])}: {expected}"
+        return message
+    valid = choices(keys, model)
+    return f"{'.'.join(keys)} = {_toml(detail['input'])}: {f'valid: {valid}' if valid else message}"
 
 
 def _line_number(text: str, keys: tuple[str, ...]) -> int:
@@ -69,16 +62,13 @@ def _valid_names(keys: tuple[str, ...], model: type[BaseModel]) -> str:
     return f"{suggestion}valid: {', '.join(names)}"
 
 
-def _choices(keys: tuple[str, ...], model: type[BaseModel]) -> str:
-    """The values of a Literal field, or of the items of a list of them."""
+def choices(keys: tuple[str, ...], model: type[BaseModel]) -> str:
+    """The named values that a setting takes, quoted; empty where it takes any."""
     owner = _section(model, keys[0]) if len(keys) == 2 else None
     field = owner.model_fields.get(keys[1]) if owner else None
-    values = (
-        [value for value in _literals(field.annotation) if isinstance(value, str)] if field else []
-    )
-    numeric = bool(field) and float in get_args(field.annotation) if field else False
-    listed = ", ".join(f'"{value}"' for value in values)
-    return f"a number ≥ 0, or {listed}" if numeric and listed else listed
+    leaves = _literals(field.annotation) if field else []
+    listed = ", ".join(f'"{leaf}"' for leaf in leaves if isinstance(leaf, str))
+    return f"a number ≥ 0, or {listed}" if listed and float in leaves else listed
 
 
 def _literals(annotation: Any) -> list[Any]:

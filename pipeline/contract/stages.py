@@ -206,3 +206,9 @@ def _settings_hash(spec: Stage, settings: Settings) -> str:
         section, _, key = name.partition(".")
         picked[name] = whole[section][key] if key else whole[section]
     return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
+
+
+def forget(stage: str, run: RunDir) -> None:
+    """Makes the stage start from nothing the next time it runs."""
+    for path in (run.done(stage), run.started(stage)):
+        path.unlink(missing_ok=True)

@@ -46,9 +46,11 @@ def run_status(
 ) -> list[StageStatus]:
     """The status of every stage; `events` where the caller has read them already."""
     told = list(events) if events is not None else EventReader(run.events).read()
-    supervisor = SupervisorState.read(run) if is_locked(run) else None
+    supervisor = SupervisorState.read(run)
+    working = is_locked(run)
     return [
-        _stage_status(name, run, settings, supervisor, _last_attempt(name, told)) for name in STAGES
+        _stage_status(name, run, settings, supervisor, working, _last_attempt(name, told))
+        for name in STAGES
     ]
 
 
@@ -68,9 +70,15 @@ def _stage_status(
     run: RunDir,
     settings: Settings,
     supervisor: SupervisorState | None,
+    working: bool,
     attempt: list[Event],
 ) -> StageStatus:
-    state, message = _state(stage, run, settings, supervisor, attempt)
+    unfinished = supervisor if supervisor and supervisor.exit_code is None else None
+    if unfinished and working and stage in _ahead(unfinished):
+        state, message = _state_at_work(stage, run, unfinished), ""
+    else:
+        lost = unfinished is not None and not working and unfinished.stage == stage
+        state, message = _state_at_rest(stage, run, settings, attempt, lost)
     progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
     done = Done.read(stage, run)
     seconds = done.seconds if done else None
@@ -90,35 +98,33 @@ def _stage_status(
     )
 
 
-def _state(
-    stage: str,
-    run: RunDir,
-    settings: Settings,
-    supervisor: SupervisorState | None,
-    attempt: list[Event],
+def _ahead(supervisor: SupervisorState) -> tuple[str, ...]:
+    """The stage at work and those that will follow it."""
+    if supervisor.stage in supervisor.stages:
+        return supervisor.stages[supervisor.stages.index(supervisor.stage) :]
+    return supervisor.stages
+
+
+def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> State:
+    if stage != supervisor.stage:
+        return "queued"
+    return "stopping" if run.cancel_request.exists() else "running"
+
+
+def _state_at_rest(
+    stage: str, run: RunDir, settings: Settings, attempt: list[Event], lost: bool
 ) -> tuple[State, str]:
-    if supervisor and supervisor.stage == stage and supervisor.exit_code is None:
-        return ("stopping" if run.cancel_request.exists() else "running"), ""
-    if supervisor and stage in supervisor.stages[_position(supervisor) :]:
-        return "queued", ""
+    """`lost`: the supervisor was killed while this stage ran."""
     if Done.read(stage, run):
         return ("done" if is_fresh(stage, settings, run) else "stale"), ""
     ending = attempt[-1] if attempt else None
     if ending and ending.type == "cancelled":
         return "cancelled", str(ending.data.get("message", ""))
     if ending and ending.type == "failed":
-        hint = ending.data.get("hint", "")
-        return "failed", "\n".join(filter(None, [str(ending.data.get("message", "")), str(hint)]))
+        return "failed", "\n".join(filter(None, [ending.data["message"], ending.data["hint"]]))
     exit_record = read_json(run.exit(stage))
     if isinstance(exit_record, dict):
         return exit_record["state"], exit_record["reason"]
-    if attempt or run.started(stage).exists():
+    if lost or attempt:
         return "lost", "its process is gone and left no word; `headwater resume` goes on from there"
     return "waiting", ""
-
-
-def _position(supervisor: SupervisorState) -> int:
-    """How many of its stages the supervisor has begun."""
-    if supervisor.stage in supervisor.stages:
-        return supervisor.stages.index(supervisor.stage) + 1
-    return 0

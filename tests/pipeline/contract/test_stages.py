@@ -1,0 +1,103 @@
+"""Stages: what is out of date is known, and nothing old is ever met."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contract import stages
+from pipeline.contract.errors import UsageError
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+
+
+def settings(**sections: dict[str, Any]) -> Settings:
+    return Settings.model_validate({"data": {"path": "no-such-file"}, **sections})
+
+
+def finish(run: RunDir, name: str, with_settings: Settings) -> None:
+    fingerprint = stages.begin(name, with_settings, run)
+    stages.finish(name, fingerprint, with_settings, run, seconds=1.0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run whose every stage has finished."""
+    run = RunDir(tmp_path)
+    for name in stages.STAGES:
+        finish(run, name, settings())
+    return run
+
+
+def fresh(run: RunDir, now: Settings) -> set[str]:
+    return {name for name in stages.STAGES if stages.is_fresh(name, now, run)}
+
+
+def test_a_finished_run_is_fresh(run: RunDir) -> None:
+    assert fresh(run, settings()) == set(stages.STAGES)
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "still_fresh"),
+    [
+        ("data", {"path": "no-such-file", "limit": 5}, set()),
+        ("train", {"epochs": 2.0}, {"prepare"}),
+        ("factors", {"fisher": "empirical"}, {"prepare", "train"}),
+        ("scores", {"damping": 0.1}, {"prepare", "train", "factors", "inspect"}),
+        ("inspect", {"colormap": "magma"}, {"prepare", "train", "factors", "scores"}),
+        ("run", {"device": "cpu", "threads": 1}, set(stages.STAGES)),
+    ],
+)
+def test_a_changed_setting_makes_its_stage_and_those_after_it_stale(
+    run: RunDir, section: str, value: dict[str, Any], still_fresh: set[str]
+) -> None:
+    assert fresh(run, settings(**{section: value})) == still_fresh
+
+
+def test_running_a_stage_again_makes_those_after_it_stale(run: RunDir) -> None:
+    finish(run, "factors", settings())
+    assert fresh(run, settings()) == {"prepare", "train", "factors"}
+
+
+def test_changed_prompts_make_everything_stale(run: RunDir) -> None:
+    run.prompts.write_text('{"id": "new", "prompt": "p", "completion": "c"}\n')
+    assert fresh(run, settings()) == set()
+
+
+def test_a_changed_source_file_makes_everything_stale(tmp_path: Path) -> None:
+    source, run = tmp_path / "corpus.txt", RunDir(tmp_path / "run")
+    source.write_text("one")
+    now = Settings.model_validate({"data": {"path": str(source)}})
+    finish(run, "prepare", now)
+    assert stages.is_fresh("prepare", now, run)
+    source.write_text("another")
+    assert not stages.is_fresh("prepare", now, run)
+    source.unlink()  # the run was copied to a machine without the corpus
+    assert stages.is_fresh("prepare", now, run)
+
+
+def test_an_attempt_goes_on_from_what_the_same_attempt_left(run: RunDir) -> None:
+    kept = run.factors("ekfac") / "part.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    stages.begin("factors", settings(), run)
+    assert kept.exists()
+    assert not stages.is_fresh("factors", settings(), run)
+
+
+def test_another_attempt_never_meets_old_factors(run: RunDir) -> None:
+    old = run.factors("ekfac") / "part.safetensors"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    stages.begin("factors", settings(factors={"fisher": "empirical"}), run)
+    assert not old.parent.exists()
+
+
+def test_names_and_groups_expand_in_pipeline_order() -> None:
+    assert stages.expand(("scores", "train")) == ("train", "scores")
+    assert stages.expand(("all",)) == tuple(stages.STAGES)
+    assert "report" not in stages.expand(("analysis",))
+    with pytest.raises(UsageError, match="no stage 'fit'; valid: all, analysis, prepare"):
+        stages.expand(("fit",))

@@ -1,0 +1,196 @@
+"""The supervisor: real processes, real signals, and the truth about how they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.errors import RunBusyError
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import read_json
+from pipeline.contract.processes import (
+    SupervisorState,
+    acquire_lock,
+    is_locked,
+    request_cancel,
+)
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.contract.status import StageStatus, run_status
+
+SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})
+SCRIPT = """
+import sys
+from pathlib import Path
+from pipeline import supervisor
+from pipeline.contract.processes import acquire_lock
+from pipeline.contract.run_dir import RunDir
+run, stages, shell = RunDir(Path(sys.argv[1])), tuple(sys.argv[2].split()), sys.argv[3]
+supervisor.GRACE_S = float(sys.argv[4])
+command = lambda stage, run: ["bash", "-c", shell, stage]
+sys.exit(supervisor.Supervisor(run, stages, acquire_lock(run), command).supervise())
+"""
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return RunDir(tmp_path)
+
+
+@pytest.fixture
+def start(run: RunDir) -> Iterator[Start]:
+    """Starts a supervisor whose stages are a line of shell; kills what a failed test left."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(shell: str, stages: str = "train", grace: float = 30.0) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SCRIPT, str(run.root), stages, shell, str(grace)]
+        process = subprocess.Popen(command, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(10)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+
+
+def stage_pid(run: RunDir) -> int | None:
+    state = SupervisorState.read(run)
+    return state.stage_process.pid if state and state.stage_process else None
+
+
+def train(run: RunDir) -> StageStatus:
+    return next(status for status in run_status(run, SETTINGS) if status.stage == "train")
+
+
+def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
+    code = start("echo $0; [ $0 != train ]", stages="prepare train factors").wait(20)
+    assert code == 1
+    assert run.log("prepare").read_text() == "prepare\n"
+    assert read_json(run.exit("prepare"))["state"] == "done"
+    assert read_json(run.exit("train"))["state"] == "failed"
+    assert not run.log("factors").exists()
+    assert train(run).state == "failed"
+
+
+def test_while_it_works_the_others_wait_in_the_queue(run: RunDir, start: Start) -> None:
+    start("sleep 60", stages="train factors")
+    until(lambda: stage_pid(run))
+    states = {status.stage: status.state for status in run_status(run, SETTINGS)}
+    assert (states["train"], states["factors"], states["scores"]) == (
+        "running",
+        "queued",
+        "waiting",
+    )
+
+
+def test_a_second_supervisor_is_told_who_runs_it(run: RunDir, start: Start) -> None:
+    first = start("sleep 60")
+    until(lambda: stage_pid(run))
+    with pytest.raises(RunBusyError, match=f"by process {first.pid} .*, stage train"):
+        acquire_lock(run, wait_s=0)
+
+
+def test_cancel_ends_the_whole_process_group(run: RunDir, start: Start) -> None:
+    supervisor = start("sleep 61 & wait")
+    until(lambda: stage_pid(run))
+    assert request_cancel(run)
+    assert supervisor.wait(10) == 130
+    assert train(run).state == "cancelled"
+    assert not is_locked(run)
+    assert not run.cancel_request.exists()
+
+
+def test_a_stage_that_will_not_stop_is_killed_after_the_grace(run: RunDir, start: Start) -> None:
+    supervisor = start("trap '' TERM; echo up; while :; do sleep 0.1; done", grace=0.5)
+    until(lambda: run.log("train").exists() and run.log("train").read_text())
+    request_cancel(run)
+    assert supervisor.wait(10) == 130
+    assert train(run).state == "cancelled"
+
+
+def test_a_second_request_kills_at_once(run: RunDir, start: Start) -> None:
+    supervisor = start("trap '' TERM; echo up; while :; do sleep 0.1; done")
+    until(lambda: run.log("train").exists() and run.log("train").read_text())
+    request_cancel(run)
+    assert train(run).state == "stopping"
+    request_cancel(run)
+    assert supervisor.wait(5) == 130
+
+
+def test_a_stage_killed_from_outside_is_lost_not_done(run: RunDir, start: Start) -> None:
+    supervisor = start("sleep 60")
+    until(lambda: stage_pid(run))
+    os.kill(stage_pid(run) or 0, signal.SIGKILL)
+    assert supervisor.wait(10) == 1
+    assert train(run).state == "lost"
+    assert "SIGKILL" in train(run).message
+
+
+def test_what_a_stage_leaves_in_a_session_of_its_own_is_swept(run: RunDir, start: Start) -> None:
+    start("setsid sleep 62 & echo $!; sleep 0.3").wait(10)
+    orphan = int(run.log("train").read_text())
+    until(lambda: not Path(f"/proc/{orphan}").exists())
+
+
+def test_a_stage_outlives_its_killed_supervisor_and_can_still_be_stopped(
+    run: RunDir, start: Start
+) -> None:
+    supervisor = start("sleep 60")
+    until(lambda: stage_pid(run))
+    supervisor.kill()
+    supervisor.wait()
+    assert is_locked(run), "the stage holds the lock on"
+    with pytest.raises(RunBusyError):
+        acquire_lock(run, wait_s=0)
+    request_cancel(run)
+    until(lambda: not is_locked(run))
+    assert train(run).state == "lost"
+
+
+def test_sigterm_to_the_supervisor_stops_the_stage_first(run: RunDir, start: Start) -> None:
+    supervisor = start("sleep 60")
+    until(lambda: stage_pid(run))
+    supervisor.terminate()
+    assert supervisor.wait(10) == 130
+    assert train(run).state == "cancelled"
+
+
+def test_a_run_of_a_dead_process_with_a_recycled_id_is_not_taken_for_alive(run: RunDir) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    from dataclasses import replace
+
+    from pipeline.contract.processes import ProcessIdentity
+
+    identity = ProcessIdentity.of(process.pid)
+    assert identity.is_alive()
+    assert not replace(identity, start_ticks=identity.start_ticks - 1).is_alive()
+    process.kill()
+    process.wait()
+    assert not identity.is_alive()
+
+
+def test_the_last_attempt_tells_why_it_failed(run: RunDir) -> None:
+    writer = EventWriter(run.events, "train")
+    writer.started(1)
+    writer.failed("no", "do this")
+    assert (train(run).state, train(run).message) == ("failed", "no\ndo this")
+    writer.started(2)
+    writer.cancelled("stopped on request")
+    assert train(run).state == "cancelled"

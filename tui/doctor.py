@@ -1,0 +1,164 @@
+"""Checks the machine: driver, CUDA, disk, hub, terminal, versions; says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from tui.readers.format import size
+
+Level = Literal["ok", "warn", "fail"]
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+_TORCH_PROBE = """
+import json, torch
+cuda = torch.cuda.is_available()
+print(json.dumps({
+    "torch": torch.__version__, "built_for": torch.version.cuda, "available": cuda,
+    "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count() * cuda)],
+    "bf16": cuda and torch.cuda.is_bf16_supported(), "threads": torch.get_num_threads(),
+}))
+"""
+_NEEDED_DISK = 10 * 1024**3
+_HUB_TIMEOUT_S = 4
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; `advice` says what to do about it."""
+
+    name: str
+    level: Level
+    finding: str
+    advice: str = ""
+
+    def line(self) -> str:
+        """The finding as text, with the advice below it."""
+        text = f"{_MARKS[self.level]}  {self.name:<10}{self.finding}"
+        return f"{text}\n{'':16}{self.advice}" if self.advice else text
+
+
+def checks(runs: Path) -> list[Check]:
+    """Every check, in the order a person would want to read them."""
+    plan: list[Callable[[], Check]] = [
+        _python,
+        _packages,
+        _driver,
+        _torch,
+        lambda: _disk(runs),
+        _memory,
+        _hub,
+        _terminal,
+        _process,
+    ]
+    return [check() for check in plan]
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", "ok", f"{version} at {sys.executable}")
+
+
+def _packages() -> Check:
+    names = ("headwater", "transformers", "datasets", "kronfluence", "accelerate", "textual")
+    found = [f"{name} {metadata.version(name)}" for name in names]
+    return Check("packages", "ok", ", ".join(found))
+
+
+def _driver() -> Check:
+    import pynvml
+
+    if not hasattr(pynvml, "nvmlInit"):
+        advice = "uninstall the package `pynvml`; `nvidia-ml-py` brings the right module"
+        return Check("driver", "fail", "another package hides NVIDIA's pynvml module", advice)
+    try:
+        pynvml.nvmlInit()
+        version = pynvml.nvmlSystemGetDriverVersion()
+        count = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError as error:
+        advice = "without a GPU everything runs on the CPU; in a container start with --gpus all"
+        return Check("driver", "warn", f"no NVIDIA GPU in reach ({error})", advice)
+    return Check("driver", "ok", f"{version}, {count} GPU(s)")
+
+
+def _torch() -> Check:
+    probe = subprocess.run(
+        [sys.executable, "-c", _TORCH_PROBE], capture_output=True, text=True, check=False
+    )
+    if probe.returncode != 0:
+        last = probe.stderr.strip().splitlines()[-1:] or ["it died"]
+        return Check("torch", "fail", f"does not import: {last[0]}", "install the project again")
+    told = json.loads(probe.stdout)
+    if told["available"]:
+        kind = "bfloat16" if told["bf16"] else "no bfloat16"
+        return Check("torch", "ok", f"{told['torch']}, {', '.join(told['devices'])}, {kind}")
+    advice = (
+        "the driver is too old or hidden for this build: update it, or check --gpus all"
+        if Path("/dev/nvidiactl").exists()
+        else ""
+    )
+    finding = f"{told['torch']} on the CPU with {told['threads']} threads"
+    return Check("torch", "warn" if advice else "ok", finding, advice)
+
+
+def _disk(runs: Path) -> Check:
+    place = next(p for p in [runs.resolve(), *runs.resolve().parents] if p.exists())
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        return Check("disk", "fail", f"{place} cannot be written", "choose another with --runs DIR")
+    if free < _NEEDED_DISK:
+        advice = "a 1.1 B-parameter model with its factors takes about 40 GiB; the demo 100 MiB"
+        return Check("disk", "warn", f"{size(free)} free in {place}", advice)
+    return Check("disk", "ok", f"{size(free)} free in {place}")
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    shared = shutil.disk_usage("/dev/shm").total
+    finding = f"{size(total)}, {size(shared)} of it shared, {len(os.sched_getaffinity(0))} CPUs"
+    return Check("memory", "ok", finding)
+
+
+def _hub() -> Check:
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    advice = 'local files work without it: data.source = "local", and folders as model names'
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        return Check("hub", "warn", "HF_HUB_OFFLINE is set: the hub is not asked", advice)
+    try:
+        with urllib.request.urlopen(endpoint, timeout=_HUB_TIMEOUT_S):
+            return Check("hub", "ok", f"{endpoint} answers")
+    except urllib.error.HTTPError as error:
+        return Check("hub", "warn", f"{endpoint} answers with {error.code}", advice)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        return Check("hub", "warn", f"{endpoint} does not answer ({reason})", advice)
+
+
+def _terminal() -> Check:
+    term, columns_rows = os.environ.get("TERM", "none"), shutil.get_terminal_size()
+    unicode = "UTF-8" if "utf" in (sys.stdout.encoding or "").lower() else "no UTF-8"
+    where = " in tmux" if "TMUX" in os.environ else ""
+    finding = f"{term}{where}, {columns_rows.columns}×{columns_rows.lines}, {unicode}"
+    if term in ("xterm", "linux", "dumb", "none"):
+        return Check(
+            "terminal", "warn", finding, "16 colours or fewer: TERM=xterm-256color gives more"
+        )
+    if columns_rows.columns < 80 or columns_rows.lines < 24:
+        return Check("terminal", "warn", finding, "the dashboard needs 80×24")
+    return Check("terminal", "ok", finding)
+
+
+def _process() -> Check:
+    if os.getppid() == 0 or os.getpid() == 1:
+        advice = "start the container with --init, and stages outlive a closed dashboard only in it"
+        return Check("process", "warn", "this is the first process of a container", advice)
+    return Check("process", "ok", "stages outlive this terminal")

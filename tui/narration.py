@@ -1,0 +1,152 @@
+"""Follows a run on stderr: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from pipeline.contract.events import Event, EventReader
+from pipeline.contract.processes import SupervisorState, is_locked, request_cancel
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import STAGES
+from tui.readers.clean import clean
+from tui.readers.format import duration
+
+_POLL_S = 0.25
+_PLAIN_INTERVAL_S = 10.0
+
+
+def follow(run: RunDir, events: EventReader) -> int:
+    """Narrates until the supervisor is done; gives its exit code.
+
+    Ctrl-C asks the stage to stop, a second one kills it.
+    """
+    with _narrator() as narrator:
+        while True:
+            try:
+                working = is_locked(run)
+                for event in events.read():
+                    narrator.tell(event)
+                if not working:
+                    return _exit_code(run)
+                time.sleep(_POLL_S)
+            except KeyboardInterrupt:
+                request_cancel(run)
+                narrator.say("stopping; press Ctrl-C again to kill")
+
+
+def _exit_code(run: RunDir) -> int:
+    state = SupervisorState.read(run)
+    return state.exit_code if state and state.exit_code is not None else 1
+
+
+class _PlainNarrator:
+    """Lines for a log: the start and end of every stage, progress now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spoken = 0.0
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def tell(self, event: Event) -> None:
+        if event.type == "progress" and not self._due(event):
+            return
+        if text := describe(event):
+            self.say(text)
+
+    def _due(self, event: Event) -> bool:
+        due = time.monotonic() - self._spoken >= _PLAIN_INTERVAL_S
+        if due:
+            self._spoken = time.monotonic()
+        return due
+
+
+class _BarNarrator(_PlainNarrator):
+    """One bar that is redrawn, with the other events scrolling by above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress.console)
+        self._progress = progress
+        self._bar: TaskID | None = None
+        self._shown: tuple[str, str] | None = None
+
+    def tell(self, event: Event) -> None:
+        if event.type != "progress":
+            if event.type in ("finished", "failed", "cancelled"):
+                self._clear()
+            super().tell(event)
+            return
+        shown = (event.stage, event.data["phase"])
+        if shown != self._shown:
+            self._clear()
+            self._shown = shown
+            self._bar = self._progress.add_task("")
+        if self._bar is not None:
+            self._progress.update(
+                self._bar,
+                completed=event.data["done"],
+                total=event.data["total"],
+                description=_what(event),
+                left=_left(event),
+            )
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._progress.remove_task(self._bar)
+        self._bar = self._shown = None
+
+
+@contextmanager
+def _narrator() -> Iterator[_PlainNarrator]:
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield _PlainNarrator(console)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+        yield _BarNarrator(progress)
+
+
+def describe(event: Event) -> str:
+    """One line for an event, or nothing for those that only a chart wants."""
+    data = event.data
+    match event.type:
+        case "started":
+            again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
+            return f"{event.stage}: {STAGES[event.stage].title}{again}"
+        case "progress":
+            share = data["done"] / data["total"] if data["total"] else 1.0
+            return f"{_what(event)} {share:.0%}  {_left(event)}".rstrip()
+        case "warning":
+            return f"{event.stage}: warning: {clean(data['message'])}"
+        case "finished":
+            return f"{event.stage}: done in {duration(data['seconds'])}"
+        case "failed":
+            lines = [f"{event.stage}: failed: {clean(data['message'])}", clean(data["hint"])]
+            return "\n  ".join(filter(None, lines))
+        case "cancelled":
+            return f"{event.stage}: cancelled"
+        case _:
+            return ""
+
+
+def _what(event: Event) -> str:
+    data = event.data
+    phase = f" · {data['phase']}" if data["phase"] else ""
+    return f"{event.stage}{phase} {data['done']:,.0f}/{data['total']:,.0f} {data['unit']}"
+
+
+def _left(event: Event) -> str:
+    eta = event.data["eta"]
+    return f"{duration(eta)} left" if eta else ""

@@ -1,0 +1,251 @@
+"""What the verbs print on stdout: text tables, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
+from pipeline.contract.files import read_json
+from pipeline.contract.processes import is_locked
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from pipeline.contract.stages import STAGES, Done, is_fresh
+from pipeline.contract.status import StageStatus, run_status
+from tui.readers.clean import clean
+from tui.readers.format import duration
+
+Row = dict[str, Any]
+_FOLLOW_S = 0.5
+_EXCERPT = 160
+
+
+def plain(rows: list[Row]) -> str:
+    """Rows of equal keys as aligned columns; numbers to the right."""
+    if not rows:
+        return "none"
+    columns = {key: [_cell(row[key]) for row in rows] for key in rows[0]}
+    lines: list[list[str]] = [[] for _ in range(len(rows) + 1)]
+    for key, cells in columns.items():
+        width = max(len(cell) for cell in [key, *cells])
+        number = all(isinstance(row[key], int | float) for row in rows)
+        for line, cell in zip(lines, [key, *cells], strict=True):
+            line.append(cell.rjust(width) if number else cell.ljust(width))
+    return "\n".join("  ".join(line).rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def status(found: list[StageStatus]) -> str:
+    """One line a stage, its trouble indented below it."""
+    rows = [
+        {"stage": s.stage, "state": s.state, "progress": _progress(s), "time": duration(s.seconds)}
+        for s in found
+    ]
+    header, *lines = plain(rows).splitlines()
+    for index, stage in reversed(list(enumerate(found))):
+        lines[index + 1 : index + 1] = [f"    {clean(text)}" for text in stage.message.splitlines()]
+    return "\n".join([header, *lines])
+
+
+def _progress(stage: StageStatus) -> str:
+    if stage.state not in ("running", "stopping") or not stage.total or stage.done is None:
+        return ""
+    left = f", {duration(stage.eta)} left" if stage.eta else ""
+    return f"{stage.phase} {stage.done / stage.total:.0%}{left}".strip()
+
+
+def run_rows(runs: list[RunDir]) -> list[Row]:
+    """One row a run: name, state of the stage that matters, age in hours."""
+    return [_run_row(run) for run in runs]
+
+
+def _run_row(run: RunDir) -> Row:
+    age = (time.time() - run.settings.stat().st_mtime) / 3600
+    try:
+        found = run_status(run, load_settings(run.settings))
+    except HeadwaterError as error:
+        return {
+            "run": run.name,
+            "stage": "settings",
+            "state": error.message,
+            "hours": round(age, 1),
+        }
+    telling = next(
+        (s for s in found if s.state in ("running", "stopping", "failed", "lost", "cancelled")),
+        next((s for s in reversed(found) if s.state in ("done", "stale")), found[0]),
+    )
+    return {
+        "run": run.name,
+        "stage": telling.stage,
+        "state": telling.state,
+        "hours": round(age, 1),
+    }
+
+
+def log_text(run: RunDir, stages: tuple[str, ...], follow: bool) -> Iterator[str]:
+    """What the logs of the stages hold, control characters shown; then what is added."""
+    for stage in stages:
+        if stage not in STAGES:
+            raise UsageError(f"there is no stage {stage!r}; valid: {', '.join(STAGES)}")
+    read = dict.fromkeys(stages, 0)
+    while True:
+        working = is_locked(run)
+        for stage in stages:
+            try:
+                with run.log(stage).open("rb") as file:
+                    file.seek(read[stage])
+                    new = file.read()
+            except FileNotFoundError:
+                continue
+            read[stage] += len(new)
+            for line in new.decode("utf-8", "replace").splitlines():
+                yield f"{stage}: {clean(line.rpartition(chr(13))[2])}\n"
+        if not (follow and working):
+            return
+        time.sleep(_FOLLOW_S)
+
+
+def layer_report(run: RunDir, layer: int | None) -> str:
+    """The analysis of a layer's factors and the paths of its pictures.
+
+    Raises:
+        MissingResultError: the inspect stage has not finished.
+        UsageError: there is no such layer; names those that are.
+    """
+    _require(run, "inspect")
+    layers = sorted(
+        int(p.name.removeprefix("layer_")) for p in run.stage("inspect").glob("layer_*")
+    )
+    if not layers:
+        raise MissingResultError("these factors have no spectra: identity fits no curvature")
+    chosen = layers[-1] if layer is None else layer
+    if chosen not in layers:
+        raise UsageError(f"there is no layer {chosen}; valid: {', '.join(map(str, layers))}")
+    folder = run.layer(chosen)
+    text = (folder / "eigenvalue_analysis.txt").read_text(encoding="utf-8").rstrip()
+    return "\n".join([text, "", *(str(path) for path in sorted(folder.glob("*.png")))])
+
+
+def ranking(
+    run: RunDir, prompt_id: str | None, method: str | None, end: str, count: int
+) -> list[Row]:
+    """The `count` most extreme examples of one end, for one prompt or for each.
+
+    Raises:
+        MissingResultError: the scores stage has not finished.
+        UsageError: there is no such prompt or method; names those that are.
+    """
+    import pyarrow.compute as pc  # a quarter of a second that other verbs need not wait
+    import pyarrow.parquet as pq
+
+    _require(run, "scores")
+    summary = read_json(run.summary("scores"))
+    method = _choice("method", method or summary["default_method"], summary["methods"])
+    table = pq.read_table(run.rankings)
+    if prompt_id is not None:
+        _choice("prompt", prompt_id, table["prompt_id"].unique().to_pylist())
+        table = table.filter(pc.equal(table["prompt_id"], prompt_id))
+    for column, value in (("method", method), ("end", end)):
+        table = table.filter(pc.equal(table[column], value))
+    rows: list[Row] = table.filter(pc.less_equal(table["rank"], count)).to_pylist()
+    return rows
+
+
+def _choice(what: str, value: str, valid: list[str]) -> str:
+    if value not in valid:
+        raise UsageError(f"there is no {what} {value!r}; valid: {', '.join(valid)}")
+    return value
+
+
+def _require(run: RunDir, stage: str) -> None:
+    if Done.read(stage, run) is None:
+        hint = f"`headwater status {run.name}` tells why, `headwater resume {run.name}` goes on"
+        raise MissingResultError(f"stage {stage} of run {run.name} has not finished", hint)
+    if not is_fresh(stage, load_settings(run.settings), run):
+        hint = f"`headwater resume {run.name}` brings it up to date"
+        raise MissingResultError(f"stage {stage} of run {run.name} is out of date", hint)
+
+
+def render_ranking(rows: list[Row], as_format: str | None) -> str:
+    """Ranked examples as JSON, CSV or text for reading."""
+    if as_format == "json":
+        return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
+    if as_format == "csv":
+        out = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return out.getvalue()
+    return "".join(_reading(row) for row in rows)
+
+
+def _reading(row: Row) -> str:
+    heading = f"\n{clean(row['prompt_id'])} · {row['method']} · {row['end']}\n"
+    mark = " ★" if row["relevant"] else ""
+    return (
+        (heading if row["rank"] == 1 else "")
+        + f"{row['rank']:>4}  {row['score']:>11.4g}  {clean(row['example_id'])}{mark}"
+        + f"  ({row['n_tokens']} tokens)\n      {clean(row['text'], _EXCERPT)}\n"
+    )
+
+
+def demo_summary(run: RunDir) -> str:
+    """What the demo shows: how well every ranking finds the planted documents, with examples."""
+    summary = read_json(run.summary("scores"))
+    known, found = summary["known"], summary["evaluation"]
+    k = next(iter(found.values()))["k"]
+    rows = [
+        {
+            "ranking": name + ("  ← default" if name == summary["default_method"] else ""),
+            f"recall@{k}": f"{figures['recall']:.2f}",
+            "MRR": f"{figures['mrr']:.2f}",
+            "top-1": f"{figures['top1']:.2f}",
+        }
+        for name, figures in found.items()
+    ]
+    share = known["correct"] / known["prompts"]
+    return "\n".join(
+        [
+            f"The model completes {known['correct']} of {known['prompts']} planted facts "
+            f"({share:.0%}) by greedy decoding.",
+            f"Which of {summary['examples']:,} documents taught it? Each fact is stated in several;"
+            " a ranking should put those first.",
+            "",
+            plain(rows),
+            "",
+            LESSON,
+            "",
+            *_demo_examples(run, summary["default_method"]),
+            f"Everything is in {run.root}: `headwater tui {run.name}` browses it,",
+            f"{run.report_html} tells it on one page.",
+        ]
+    )
+
+
+LESSON = """\
+identity is the plain gradient dot product: examples with large gradients crowd its top.
+gradient_cosine divides that size out. KFAC and EKFAC weigh each direction by the curvature of
+the loss, so directions that every document shares count for little; "normalized" divides by
+√self-influence as well. BM25 only sees shared words, and the distractors share them too."""
+
+
+def _demo_examples(run: RunDir, method: str) -> list[str]:
+    answers = [json.loads(line) for line in (run.stage("scores") / "answers.jsonl").open()]
+    lines: list[str] = []
+    for answer in answers[:2]:
+        lines.append(f"{clean(answer['prompt'])} →{clean(answer['generated'], _EXCERPT)}")
+        for row in ranking(run, answer["id"], method, "top", 5):
+            mark = "★" if row["relevant"] else " "
+            lines.append(f"  {row['rank']} {mark} {clean(row['text'], _EXCERPT)}")
+        lines.append("")
+    return lines
