@@ -4,11 +4,11 @@ FROM ${BASE_IMAGE}
 
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-       ca-certificates git python3 python3-venv tini \
+       ca-certificates git python3 python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home headwater \
-    && mkdir -p /work \
-    && chown headwater /work
+    && mkdir -p /headwater \
+    && chown headwater /headwater
 
 ENV VIRTUAL_ENV=/opt/headwater \
     PATH=/opt/headwater/bin:$PATH \
@@ -20,13 +20,15 @@ WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY pipeline pipeline
 COPY tui tui
-RUN --mount=type=cache,target=/root/.cache,sharing=locked \
+# A site whose pip is configured for a certificate of its own gets it for uv too.
+RUN --mount=type=cache,target=/var/cache/uv,sharing=locked \
     python3 -m venv /tmp/uv && /tmp/uv/bin/pip install uv \
-    && UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/headwater \
+    && SSL_CERT_FILE=$(/tmp/uv/bin/pip config get global.cert || echo /etc/ssl/certs/ca-certificates.crt) \
+       UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/headwater \
        /tmp/uv/bin/uv sync --no-dev --no-editable --python /usr/bin/python3 \
     && rm -rf /tmp/uv
 
 USER 10001:10001
-WORKDIR /work
-VOLUME /work
-ENTRYPOINT ["/usr/bin/tini", "-g", "--", "headwater"]
+WORKDIR /headwater
+VOLUME /headwater
+ENTRYPOINT ["headwater"]
