@@ -1,0 +1,61 @@
+"""Batches under a token budget."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from torch.utils.data import Sampler
+
+
+def token_budget_batches(
+    lengths: Sequence[int], budget: int, seed: int | None = None
+) -> list[list[int]]:
+    """Groups examples of like length so that no padded batch exceeds `budget` tokens.
+
+    An example longer than the budget is a batch of its own. With a seed, equal lengths are
+    shuffled and so are the batches; without one, the order is by length. Every index once.
+    """
+    rng = random.Random(seed)
+    order = list(range(len(lengths)))
+    if seed is not None:
+        rng.shuffle(order)
+    order.sort(key=lambda index: lengths[index])
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * lengths[index] > budget:
+            batches.append(batch)
+            batch = []
+        batch.append(index)
+    if batch:
+        batches.append(batch)
+    if seed is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+class TokenBudgetSampler(Sampler[list[int]]):
+    """The batches of an epoch, another order every epoch, the same for the same seed."""
+
+    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
+        self._lengths = lengths
+        self._budget = budget
+        self._seed = seed
+        self._epoch = 0
+        self._batches = self._make()
+
+    def _make(self) -> list[list[int]]:
+        seed = self._seed * 1_000_003 + self._epoch  # no two (seed, epoch) share an order
+        return token_budget_batches(self._lengths, self._budget, seed)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called at the start of each epoch, and on resuming in one."""
+        self._epoch = epoch
+        self._batches = self._make()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)

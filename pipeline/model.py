@@ -1,0 +1,232 @@
+"""Models and tokenizers: where they come from, and whether they fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from pipeline.contract.errors import HubUnreachableError, ModelError, UsageError
+from pipeline.contract.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The shape of a Llama from scratch; the tokenizer gives the vocabulary."""
+
+    layers: int
+    width: int
+    mlp_width: int
+    heads: int
+    kv_heads: int
+    context: int
+    tied: bool = True
+    """Whether the vocabulary projection shares the embedding's weights."""
+    initializer_range: float = 0.02
+
+
+PRESETS: dict[str, Preset] = {
+    # 0.9 M parameters with 2,048 pieces: learns the demo's corpus in a minute on two cores
+    "nano": Preset(3, 128, 352, heads=4, kv_heads=4, context=512, initializer_range=0.05),
+    # 6 M with 32,000 pieces
+    "micro": Preset(4, 160, 432, heads=5, kv_heads=5, context=1024),
+    # 26 M with 32,000 pieces
+    "small": Preset(8, 384, 1024, heads=6, kv_heads=6, context=1024),
+    # the shape of TinyLlama/TinyLlama_v1.1: 1,100,048,384 parameters
+    "tinyllama-1.1b": Preset(22, 2048, 5632, heads=32, kv_heads=4, context=2048, tied=False),
+}
+
+
+def select_device(settings: Settings) -> torch.device:
+    """The device that the settings ask for.
+
+    Raises:
+        UsageError: "cuda" is asked for and there is none.
+    """
+    wanted = settings.run.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            'run.device = "cuda", but no GPU is in reach', "`headwater doctor` says why"
+        )
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def compute_dtype(settings: Settings, device: torch.device) -> torch.dtype:
+    """The precision of forward and backward; weights and optimiser stay in float32."""
+    if settings.train.precision == "auto":
+        has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
+        return torch.bfloat16 if has_bfloat16 else torch.float32
+    return torch.bfloat16 if settings.train.precision == "bfloat16" else torch.float32
+
+
+def preset_config(name: str, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
+    """The configuration of a model from scratch that speaks the tokenizer's language."""
+    shape = PRESETS[name]
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.width,
+        intermediate_size=shape.mlp_width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=shape.context,
+        tie_word_embeddings=shape.tied,
+        initializer_range=shape.initializer_range,
+        rms_norm_eps=1e-5,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        # would freeze that piece's embedding, even where it is the end-of-sequence piece
+        pad_token_id=None,
+    )
+
+
+def pretrained_config(name: str) -> PretrainedConfig:
+    """The configuration of a hub model or a local folder.
+
+    Raises:
+        HubUnreachableError, ModelError: see `from_hub_or_folder`.
+    """
+    config: PretrainedConfig = from_hub_or_folder(AutoConfig.from_pretrained, name, "model.name")
+    return config
+
+
+def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+    """The configuration of the run's model, known to fit the tokenizer and the chunk length.
+
+    Raises:
+        ModelError: it does not fit, or there is no such model.
+        HubUnreachableError: a hub model is wanted and the hub does not answer.
+    """
+    scratch = settings.model.init == "scratch"
+    config = (
+        preset_config(settings.model.preset, tokenizer)
+        if scratch
+        else pretrained_config(settings.model.name)
+    )
+    check_fit(config, tokenizer, settings)
+    return config
+
+
+def build_model(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The model before training, in float32 on the CPU; the seed decides weights from scratch.
+
+    Raises:
+        ModelError: see `model_config`; or a folder's weights are missing or incomplete.
+        HubUnreachableError: a hub model is wanted and the hub does not answer.
+    """
+    config = model_config(settings, tokenizer)
+    if isinstance(config, LlamaConfig) and settings.model.init == "scratch":
+        torch.manual_seed(settings.run.seed)
+        return LlamaForCausalLM(config)
+    return from_hub_or_folder(_load_complete, settings.model.name, "model.name")
+
+
+def _load_complete(name: str) -> PreTrainedModel:
+    """Transformers fills absent weights with random ones; nobody wants to fine-tune those."""
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        name, dtype=torch.float32, output_loading_info=True
+    )
+    model: PreTrainedModel = loaded[0]
+    absent = sorted(loaded[1]["missing_keys"])
+    if absent:
+        raise ModelError(f"{name} lacks the weights of {len(absent)} tensors, first {absent[0]}")
+    return model
+
+
+def check_fit(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, settings: Settings
+) -> None:
+    """Refuses, before any training, what would fail in the middle of it.
+
+    Raises:
+        ModelError: more pieces than embeddings, or chunks longer than the context.
+    """
+    if len(tokenizer) > config.vocab_size:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer):,} pieces, the model only {config.vocab_size:,} "
+            "embeddings",
+            'use the model\'s own: tokenizer.source = "model"',
+        )
+    context = getattr(config, "max_position_embeddings", None)
+    if context is not None and settings.data.max_tokens > context:
+        raise ModelError(
+            f"data.max_tokens = {settings.data.max_tokens} is more than the model's context, "
+            f"{context}",
+            f"set data.max_tokens to {context} or less",
+        )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """A tokenizer that an earlier stage saved."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True
+    )
+    return tokenizer
+
+
+def load_model(
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    attention: str = "sdpa",
+) -> PreTrainedModel:
+    """A model that an earlier stage saved, in evaluation mode."""
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True, dtype=dtype, attn_implementation=attention
+    )
+    moved: PreTrainedModel = model.to(device).eval()
+    return moved
+
+
+def from_hub_or_folder(load: Callable[[str], T], name: str, setting: str) -> T:
+    """Calls `load(name)` and says plainly what is wrong where it fails.
+
+    Raises:
+        HubUnreachableError: the hub does not answer, or offline mode is on.
+        ModelError: the folder or the hub has no such thing.
+    """
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise ModelError(f"{setting}: there is no folder {name}")
+    try:
+        return load(name)
+    except (OSError, ValueError, SafetensorError) as error:
+        if not Path(name).is_dir() and _is_connection_failure(error):
+            raise _unreachable(name, setting) from error
+        raise ModelError(f"{setting} = {name!r}: {_first_line(error)}") from error
+
+
+def _unreachable(name: str, setting: str) -> HubUnreachableError:
+    hint = f"name a local folder in {setting} instead, or try again with the hub in reach"
+    return HubUnreachableError(f"the hub does not answer, and {name!r} is not cached here", hint)
+
+
+def _is_connection_failure(error: BaseException | None) -> bool:
+    """Whether a failed request, not a missing file, lies behind the error."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return False
+        if isinstance(error, OfflineModeIsEnabled | LocalEntryNotFoundError | ConnectionError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
