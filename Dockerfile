@@ -20,11 +20,12 @@ WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY pipeline pipeline
 COPY tui tui
-# A site whose pip is configured for a certificate of its own gets it for uv too.
+# A site whose pip is configured to trust a certificate of its own gets uv to trust it too.
 RUN --mount=type=cache,target=/var/cache/uv,sharing=locked \
     python3 -m venv /tmp/uv && /tmp/uv/bin/pip install uv \
-    && SSL_CERT_FILE=$(/tmp/uv/bin/pip config get global.cert || echo /etc/ssl/certs/ca-certificates.crt) \
-       UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/headwater \
+    && cert=$(/tmp/uv/bin/pip config list | sed -n "s/^global.cert='\(.*\)'$/\1/p") \
+    && SSL_CERT_FILE=${cert:-/etc/ssl/certs/ca-certificates.crt} UV_CACHE_DIR=/var/cache/uv \
+       UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/headwater \
        /tmp/uv/bin/uv sync --no-dev --no-editable --python /usr/bin/python3 \
     && rm -rf /tmp/uv
 

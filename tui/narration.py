@@ -92,7 +92,7 @@ class _BarNarrator(_PlainNarrator):
             self._progress.update(
                 self._bar,
                 completed=event.data["done"],
-                total=event.data["total"],
+                total=event.data["total"] or None,
                 description=_what(event),
                 left=_left(event),
             )
@@ -126,8 +126,8 @@ def describe(event: Event) -> str:
             again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
             return f"{event.stage}: {STAGES[event.stage].title}{again}"
         case "progress":
-            share = data["done"] / data["total"] if data["total"] else 1.0
-            return f"{_what(event)} {share:.0%}  {_left(event)}".rstrip()
+            share = f" {data['done'] / data['total']:.0%}  {_left(event)}" if data["total"] else ""
+            return f"{_what(event)}{share}".rstrip()
         case "warning":
             return f"{event.stage}: warning: {clean(data['message'])}"
         case "finished":
@@ -144,7 +144,8 @@ def describe(event: Event) -> str:
 def _what(event: Event) -> str:
     data = event.data
     phase = f" · {data['phase']}" if data["phase"] else ""
-    return f"{event.stage}{phase} {data['done']:,.0f}/{data['total']:,.0f} {data['unit']}"
+    of_total = f"/{data['total']:,.0f}" if data["total"] else ""
+    return f"{event.stage}{phase} {data['done']:,.0f}{of_total} {data['unit']}"
 
 
 def _left(event: Event) -> str:

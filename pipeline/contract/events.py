@@ -63,15 +63,15 @@ class EventWriter:
         self._write("started", attempt=attempt)
 
     def progress(self, done: float, total: float, unit: str, phase: str = "") -> None:
-        """`done` of `total` units of `phase` are finished; adds the seconds still to go."""
+        """`done` of `total` units of `phase` are finished (total 0 = not known); adds the ETA."""
         now = time.monotonic()
         if phase != self._phase or self._phase_start[0] == 0.0 or done < self._phase_start[1]:
             self._phase, self._phase_start, self._last_progress = phase, (now, done), 0.0
-        if done < total and now - self._last_progress < _PROGRESS_INTERVAL_S:
+        if done != total and now - self._last_progress < _PROGRESS_INTERVAL_S:
             return
         self._last_progress = now
         elapsed, worked = now - self._phase_start[0], done - self._phase_start[1]
-        eta = round(elapsed / worked * (total - done), 1) if worked > 0 else None
+        eta = round(elapsed / worked * (total - done), 1) if worked > 0 and total else None
         self._write("progress", done=done, total=total, unit=unit, phase=phase, eta=eta)
 
     def metric(self, name: str, value: float, step: int, unit: str = "") -> None:

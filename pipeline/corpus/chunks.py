@@ -1,0 +1,46 @@
+"""Cuts long documents into training examples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of a document: the exact slice of its text and the tokens to train on."""
+
+    text: str
+    tokens: list[int]
+    chunk: int
+    chunks: int
+
+
+def cut(
+    text: str, encoding: Encoding, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> list[Chunk]:
+    """Chunks of nearly equal length, of at most `max_tokens` tokens.
+
+    `encoding` is that of `text` without special tokens. Every chunk begins with the
+    beginning-of-sequence token; the last one ends with the end-of-sequence token, so that the
+    model learns where documents end. The chunks' texts joined are the document.
+    """
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    ids, offsets = encoding.ids, encoding.offsets
+    count = max(1, math.ceil((len(ids) + len(end)) / (max_tokens - len(begin))))
+    bounds = [round(number * len(ids) / count) for number in range(count + 1)]
+    starts = [0, *(offsets[bound][0] for bound in bounds[1:-1]), len(text)]
+    return [
+        Chunk(
+            text=text[starts[number] : starts[number + 1]],
+            tokens=begin + ids[bounds[number] : bounds[number + 1]] + (end if last else []),
+            chunk=number,
+            chunks=count,
+        )
+        for number in range(count)
+        for last in [number == count - 1]
+    ]

@@ -1,0 +1,1 @@
+"""Influence functions: what is tracked, fitted, scored, and ranked."""

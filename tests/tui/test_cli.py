@@ -1,0 +1,272 @@
+"""The verbs: stdout is data, stderr is narration, exit codes are stable."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.contract import stages
+from pipeline.contract.files import write_json
+from pipeline.contract.profiles import profile, render_settings
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+
+Result = subprocess.CompletedProcess[str]
+Headwater = Callable[..., Result]
+
+
+@pytest.fixture
+def headwater(tmp_path: Path) -> Headwater:
+    """Runs `headwater …` in an empty folder, without a terminal."""
+
+    def headwater(*arguments: str, **environment: str) -> Result:
+        return subprocess.run(
+            [sys.executable, "-m", "tui", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd()), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return headwater
+
+
+def write_corpus(folder: Path, documents: int = 12) -> None:
+    """A settings file, prompts and a local corpus that the prepare stage can read."""
+    text = render_settings(profile("own-text"))
+    text = text.replace('source = "model"', 'source = "train"').replace(
+        'init = "pretrained"', 'init = "scratch"'
+    )
+    (folder / "settings.toml").write_text(text)
+    (folder / "prompts").mkdir()
+    (folder / "prompts/p.jsonl").write_text('{"id": "a", "prompt": "The", "completion": " sea"}\n')
+    rows = [
+        json.dumps({"text": f"Document {n} is about the sea and ship {n}."})
+        for n in range(documents)
+    ]
+    (folder / "data").write_text("")
+    (folder / "data").unlink()
+    (folder / "data").mkdir()
+    (folder / "data/corpus.jsonl").write_text("\n".join(rows))
+
+
+def scored_run(folder: Path) -> RunDir:
+    """A run whose stages up to scores are finished, with two ranked examples."""
+    run = RunDir(folder / "runs/books")
+    run.root.mkdir(parents=True)
+    run.settings.write_text(render_settings(profile("demo")))
+    settings = load_settings(run.settings)
+    for name in ("prepare", "train", "factors", "scores"):
+        fingerprint = stages.begin(name, settings, run)
+        stages.finish(name, fingerprint, settings, run, seconds=1.0)
+    rows = [
+        {
+            "prompt_id": "sea",
+            "method": method,
+            "end": end,
+            "rank": rank,
+            "score": 3.0 / rank,
+            "example_id": f"doc{rank}",
+            "document_id": f"doc{rank}",
+            "chunk": 0,
+            "chunks": 1,
+            "text": "A \x1b[31mred\x1b[0m [/b] whale",
+            "n_tokens": 7,
+            "duplicate_group": -1,
+            "relevant": rank == 1,
+        }
+        for method in ("ekfac", "bm25")
+        for end in ("top", "bottom")
+        for rank in (1, 2)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
+    write_json(run.summary("scores"), {"default_method": "ekfac", "methods": ["ekfac", "bm25"]})
+    return run
+
+
+def test_init_writes_settings_and_prompts_and_never_over_them(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    assert headwater("init", "--profile", "patents").returncode == 0
+    assert load_settings(tmp_path / "settings.toml") == profile("patents")
+    assert (tmp_path / "prompts/example.jsonl").exists()
+    again = headwater("init")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_wrong_setting_ends_with_2_and_its_place(headwater: Headwater, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('[data]\npath = "x"\n[train]\nepoch = 3\n')
+    result = headwater("run", "all", "--settings", "settings.toml", "--run", "r")
+    assert result.returncode == 2
+    assert "settings.toml:4: unknown setting train.epoch; did you mean epochs?" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ("", "no prompts in"),
+        ('{"id": "a", "prompt": "p", "completion": ""}', "has an empty completion"),
+        ('{"id": "a", "prompt": "p", "completion": "c"}\n' * 2, "is taken already"),
+    ],
+)
+def test_wrong_prompts_are_refused_before_any_work(
+    headwater: Headwater, tmp_path: Path, prompts: str, message: str
+) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "prompts/p.jsonl").write_text(prompts)
+    result = headwater("run", "prepare", "--settings", "settings.toml", "--run", "r")
+    assert (result.returncode, message in result.stderr) == (2, True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_data_path_is_refused_before_any_work(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "data/corpus.jsonl").unlink()
+    (tmp_path / "data").rmdir()
+    result = headwater("run", "prepare", "--settings", "settings.toml", "--run", "r")
+    assert result.returncode == 2
+    assert "there is no file or folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "fit", "--run", "r"), "there is no stage 'fit'; valid: all, analysis, prepare"),
+        (("status", "none"), "there is no run 'none'"),
+        (("rank", "none"), "there is no run 'none'"),
+        (("run", "train"), "name the run with --run, or give --settings"),
+        (("run", "train", "--run", "../x"), "run name '../x'"),
+        (("tui",), "the dashboard needs a terminal"),
+        ((), "the dashboard needs a terminal"),
+        (("init", "--profile", "books"), "'books' is not one of"),
+    ],
+)
+def test_a_command_that_makes_no_sense_ends_with_2(
+    headwater: Headwater, arguments: tuple[str, ...], message: str
+) -> None:
+    result = headwater(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_stage_runs_to_its_end_and_is_not_run_again(headwater: Headwater, tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    first = headwater("run", "prepare", "--settings", "settings.toml", "--run", "r")
+    assert (first.returncode, first.stdout) == (0, "")
+    assert "prepare: done in" in first.stderr
+    again = headwater("run", "prepare", "--run", "r")
+    assert (again.returncode, again.stderr) == (0, "")
+    forced = headwater("run", "prepare", "--run", "r", "--force")
+    assert "prepare: done in" in forced.stderr
+    told = json.loads(headwater("status", "r", "--json").stdout)
+    assert told["stages"][0]["state"] == "done"
+    assert told["stages"][1]["state"] == "waiting"
+    assert "r    prepare  done" in headwater("runs").stdout
+
+
+def test_a_stage_without_its_input_fails_with_1_and_says_what_to_run(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    write_corpus(tmp_path)
+    result = headwater("run", "train", "--settings", "settings.toml", "--run", "r")
+    assert result.returncode == 1
+    assert "train needs prepare" in result.stderr
+    assert "headwater run prepare train --run r" in result.stderr
+
+
+def test_an_unreachable_hub_ends_with_3(headwater: Headwater, tmp_path: Path) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "settings.toml").write_text(
+        render_settings(profile("openwebtext")).replace('source = "model"', 'source = "train"')
+    )
+    result = headwater(
+        "run", "prepare", "--settings", "settings.toml", "--run", "r", HF_HUB_OFFLINE="1"
+    )
+    assert result.returncode == 3
+    assert 'data.source = "local"' in result.stderr
+
+
+def test_ctrl_c_stops_the_stage_and_ends_with_130(tmp_path: Path) -> None:
+    write_corpus(tmp_path, documents=200_000)
+    command = [sys.executable, "-m", "tui", "run", "prepare", "--settings", "settings.toml"]
+    process = subprocess.Popen(
+        [*command, "--run", "r"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("prepare: read, clean")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert "stopping" in process.stderr.read()
+
+
+def test_rank_prints_json_csv_and_text_without_control_characters(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    scored_run(tmp_path)
+    rows = json.loads(headwater("rank", "books", "--prompt", "sea", "--top", "1", "--json").stdout)
+    assert [(row["example_id"], row["method"], row["end"]) for row in rows] == [
+        ("doc1", "ekfac", "top")
+    ]
+    table = csv.DictReader(io.StringIO(headwater("rank", "books", "--bottom", "--csv").stdout))
+    assert [row["rank"] for row in table] == ["1", "2"]
+    text = headwater("rank", "books", "--method", "bm25").stdout
+    assert "doc1 ★" in text
+    assert "\x1b" not in text
+
+
+def test_rank_names_the_prompts_and_methods_there_are(headwater: Headwater, tmp_path: Path) -> None:
+    scored_run(tmp_path)
+    assert "no prompt 'x'; valid: sea" in headwater("rank", "books", "--prompt", "x").stderr
+    assert "valid: ekfac, bm25" in headwater("rank", "books", "--method", "x").stderr
+
+
+def test_stale_scores_are_never_shown_as_current(headwater: Headwater, tmp_path: Path) -> None:
+    run = scored_run(tmp_path)
+    run.settings.write_text(
+        run.settings.read_text().replace("normalize = true", "normalize = false")
+    )
+    result = headwater("rank", "books")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "out of date" in result.stderr
+
+
+def test_doctor_names_every_part_of_the_machine(headwater: Headwater) -> None:
+    found = json.loads(headwater("doctor", "--json", HF_HUB_OFFLINE="1").stdout)
+    assert [check["name"] for check in found] == [
+        "python",
+        "packages",
+        "driver",
+        "torch",
+        "disk",
+        "memory",
+        "hub",
+        "terminal",
+        "process",
+    ]
+    assert all(check["advice"] for check in found if check["level"] != "ok")

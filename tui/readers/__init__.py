@@ -1,0 +1,1 @@
+"""Plain data for the screens and the verbs: no Textual here."""
