@@ -117,7 +117,7 @@ def layer_of(module: str) -> int | None:
 
 
 def tracked_modules(folder: Path, strategy: str) -> list[str]:
-    """Names of the modules that the strategy was fitted for, in the model's order.
+    """Names of the modules that the strategy was fitted for, in natural order.
 
     Raises:
         MissingResultError: the folder lacks the strategy's files, or they are not whole.
@@ -198,7 +198,8 @@ def block_means(matrix: Floats, cells: int) -> NDArray[np.float32]:
     counts = _block_sums(finite.astype(np.int32), rows, columns)
     sums = _block_sums(np.where(finite, matrix, 0), rows, columns)
     with np.errstate(invalid="ignore"):
-        return (sums / counts).astype(np.float32)  # 0 / 0: a block without a finite value is NaN
+        means: NDArray[np.float32] = (sums / counts).astype(np.float32)
+    return means  # 0 / 0: a block without a finite value is NaN
 
 
 def _block_sums(matrix: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType
+from numpy.typing import NDArray
 
 from pipeline.contract.files import replacing
 from pipeline.influence.spectra import Kind, Spectrum
@@ -22,7 +24,7 @@ _KIND_TITLES: dict[Kind, str] = {
     "lambda": "Λ",
 }
 _SHARES = (0.90, 0.95, 0.99)
-_DPI = 130
+_DPI = 120
 
 
 def lambda_maps(
@@ -35,21 +37,18 @@ def lambda_maps(
     """
     maps = [spectrum for spectrum in spectra if spectrum.heat is not None]
     strategies, modules = _names(maps)
-    figure = Figure(figsize=(3.6 * len(modules) + 0.4, 3.5 * len(strategies) + 0.6))
-    figure.suptitle(f"Λ, layer {layer}", fontweight="bold", x=0.02, ha="left")
-    grid = figure.subplots(len(strategies), len(modules), squeeze=False)
+    figure, grid = _grid(f"Λ, layer {layer}", len(strategies), len(modules))
     colors = colormaps[colormap].with_extremes(bad="#9a9a9a")
     for spectrum in maps:
         place = strategies.index(spectrum.strategy), modules.index(spectrum.module)
         _lambda_map(grid[place], spectrum, clip_percentile, colors)
-    figure.tight_layout()
     return figure
 
 
 def eigenvalue_distribution(spectra: Sequence[Spectrum], layer: int) -> Figure:
     """Eigenvalues by rank, both axes logarithmic: one row a strategy, one panel a kind."""
 
-    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: str) -> None:
+    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: LineStyleType) -> None:
         curve = spectrum.curve
         shown = curve.values > 0  # a log axis has no place for the others; the table counts them
         label = _short(spectrum.module)
@@ -62,7 +61,7 @@ def eigenvalue_distribution(spectra: Sequence[Spectrum], layer: int) -> Figure:
 def cumulative_variance(spectra: Sequence[Spectrum], layer: int) -> Figure:
     """Share of the sum held by the largest eigenvalues: one row a strategy, one panel a kind."""
 
-    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: str) -> None:
+    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: LineStyleType) -> None:
         curve, label = spectrum.curve, _short(spectrum.module)
         if len(curve.cumulative):
             axes.plot(curve.ranks, 100 * curve.cumulative, color=color, ls=dash, label=label)
@@ -75,7 +74,7 @@ def cumulative_variance(spectra: Sequence[Spectrum], layer: int) -> Figure:
             axes.axhline(100 * share, color=PALE, lw=0.8, zorder=0)
             axes.annotate(
                 f"{share:.0%}", (1.0, 100 * share), xycoords=("axes fraction", "data"),
-                xytext=(2, 0), textcoords="offset points", fontsize=6, va="center",
+                xytext=(2, 0), textcoords="offset points", fontsize=6.5, va="center",
             )  # fmt: skip
     return figure
 
@@ -112,32 +111,58 @@ def _lambda_map(axes: Axes, spectrum: Spectrum, clip: float, colors: Colormap) -
     bar = axes.figure.colorbar(image, ax=axes, extend="both", fraction=0.05, pad=0.03)
     bar.ax.tick_params(labelsize=7)
     axes.annotate(
-        f"{spectrum.meaning}{cells}", (0, 0), xycoords="axes fraction", xytext=(0, -24),
-        textcoords="offset points", fontsize=6, va="top", color="#555555",
+        f"{spectrum.meaning}{cells}", (0, 0), xycoords="axes fraction", xytext=(0, -17),
+        textcoords="offset points", fontsize=6.5, va="top", color="#555555",
     )  # fmt: skip
 
 
 def _panels(
-    spectra: Sequence[Spectrum], title: str, draw: Callable[[Axes, Spectrum, str, str], None]
+    spectra: Sequence[Spectrum],
+    title: str,
+    draw: Callable[[Axes, Spectrum, str, LineStyleType], None],
 ) -> Figure:
     strategies, modules = _names(spectra)
     kinds: list[Kind] = [k for k in _KIND_TITLES if any(s.kind == k for s in spectra)]
-    figure = Figure(figsize=(3.7 * len(kinds) + 0.4, 3.1 * len(strategies) + 0.6))
-    figure.suptitle(title, fontweight="bold", x=0.02, ha="left")
-    grid = figure.subplots(len(strategies), len(kinds), squeeze=False)
-    for (strategy, kind), group in groupby(spectra, key=lambda s: (s.strategy, s.kind)):
-        axes = grid[strategies.index(strategy), kinds.index(kind)]
-        for spectrum in group:
-            index = modules.index(spectrum.module)
-            draw(axes, spectrum, COLORS[index % len(COLORS)], DASHES[index % len(DASHES)])
-        axes.set_title(f"{_KIND_TITLES[kind]} · {strategy}", loc="left")
-        framed(axes)
-        axes.legend(fontsize=7, frameon=False)
+    figure, grid = _grid(title, len(strategies), len(kinds))
+    for spectrum in spectra:
+        index = modules.index(spectrum.module)
+        axes = grid[strategies.index(spectrum.strategy), kinds.index(spectrum.kind)]
+        axes.set_title(f"{_KIND_TITLES[spectrum.kind]} · {spectrum.strategy}", loc="left")
+        draw(axes, spectrum, COLORS[index % len(COLORS)], DASHES[index % len(DASHES)])
     for axes in grid.flat:
-        if not axes.has_data():
+        if axes.get_title(loc="left"):
+            framed(axes)
+        else:
             axes.remove()
-    figure.tight_layout()
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+    names = [_short(module) for module in modules if _short(module) in lines]
+    figure.legend(
+        [lines[name] for name in names], names, loc="upper right", ncols=len(names), frameon=False
+    )
     return figure
+
+
+def _grid(title: str, rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
+    """Panels of one size with fixed margins in inches: measuring the text would cost seconds."""
+    width, height, across, down = 2.9, 2.4, 0.85, 0.95  # of a panel, and between panels
+    left, right, top, bottom = 0.65, 0.45, 0.75, 0.65
+    size = (
+        left + columns * width + (columns - 1) * across + right,
+        top + rows * height + (rows - 1) * down + bottom,
+    )
+    figure = Figure(figsize=size)
+    figure.suptitle(
+        title, fontweight="bold", x=0.15 / size[0], y=1 - 0.15 / size[1], ha="left", va="top"
+    )
+    edges = {
+        "left": left / size[0],
+        "right": 1 - right / size[0],
+        "top": 1 - top / size[1],
+        "bottom": bottom / size[1],
+        "wspace": across / width,
+        "hspace": down / height,
+    }
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=edges)
 
 
 def _names(spectra: Sequence[Spectrum]) -> tuple[list[str], list[str]]:

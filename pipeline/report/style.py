@@ -6,14 +6,24 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType, RcKeyType
 
 COLORS = ("#2b7fd0", "#d9622b", "#2a9d76", "#9a63c9", "#b8860b", "#c04a7d", "#6f7d8c")
 """Told apart on white and on black; `DASHES` tells them apart in greyscale."""
-DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+DASHES: tuple[LineStyleType, ...] = (
+    "-",
+    "--",
+    ":",
+    "-.",
+    (0, (5, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+    (0, (8, 3)),
+)
 PALE = "#9aa4ae"
 
 _INK = "#010203"  # replaced by the page's own text colour
@@ -26,20 +36,22 @@ _INK_CSS = (
 @contextmanager
 def figure_style(ink: str = "#1d2730") -> Iterator[None]:
     """matplotlib's settings for every figure of the project."""
-    settings = {
+    settings: dict[RcKeyType, Any] = {
+        "font.family": ["DejaVu Sans"],
         "font.size": 8,
+        "text.color": ink,
         "axes.titlesize": 9,
         "axes.labelsize": 8,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
         "axes.linewidth": 0.6,
         "lines.linewidth": 1.5,
         "xtick.labelsize": 7,
+        "xtick.color": ink,
         "ytick.labelsize": 7,
+        "ytick.color": ink,
         "svg.fonttype": "none",
         "svg.hashsalt": "headwater",  # the same figure is the same file
-        "font.family": ["DejaVu Sans"],
-        **dict.fromkeys(
-            ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink
-        ),
     }
     with rc_context(settings):
         yield

@@ -57,7 +57,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         MissingResultError: a strategy's factors are not there or not whole.
     """
     _check_colormap(settings.inspect.colormap)
-    strategies = [name for name in settings.factors.strategies if name != "identity"]
+    strategies: list[str] = [name for name in settings.factors.strategies if name != "identity"]
     warnings: list[str] = []
     if not strategies:
         warnings.append("identity fits no factors, so there are no spectra to show")

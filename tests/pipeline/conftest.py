@@ -1,0 +1,87 @@
+"""Real factors of a tiny Llama, fitted once by plain Kronfluence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kronfluence.analyzer import Analyzer, prepare_model
+from kronfluence.arguments import FactorArguments
+from kronfluence.task import Task
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
+
+MODULES = [
+    f"model.layers.{layer}.mlp.{name}_proj" for layer in range(2) for name in ("gate", "up", "down")
+]
+
+
+class NextToken(Task):
+    """Summed next-token loss with the data's own labels."""
+
+    def get_influence_tracked_modules(self) -> list[str]:
+        return MODULES
+
+    def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
+        assert not sample
+        logits = model(input_ids=batch["input_ids"]).logits[:, :-1]
+        return functional.cross_entropy(
+            logits.flatten(0, 1), batch["input_ids"][:, 1:].flatten(), reduction="sum"
+        )
+
+    compute_measurement = compute_train_loss
+
+
+@pytest.fixture(scope="session")
+def make_tiny_llama() -> Callable[[], LlamaForCausalLM]:
+    """Makes the same model every time: 2 layers, 16 wide, MLP 24, 40 pieces."""
+
+    def make() -> LlamaForCausalLM:
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=40,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+        )
+        return LlamaForCausalLM(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_tokens() -> Tensor:
+    """12 examples of 9 tokens."""
+    return torch.randint(40, (12, 9), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def factored_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_tiny_llama: Callable[[], LlamaForCausalLM],
+    tiny_tokens: Tensor,
+) -> Path:
+    """A run's folder with influence/factors_{ekfac,kfac,diagonal}; to be read only."""
+    root = tmp_path_factory.mktemp("factored")
+    task = NextToken()
+    analyzer = Analyzer(
+        "influence",
+        prepare_model(make_tiny_llama(), task),
+        task,
+        cpu=True,
+        output_dir=str(root),
+        disable_tqdm=True,
+    )
+    for strategy in ("ekfac", "kfac", "diagonal"):
+        analyzer.fit_all_factors(
+            factors_name=strategy,
+            dataset=[{"input_ids": row} for row in tiny_tokens],  # type: ignore[arg-type]
+            per_device_batch_size=4,
+            factor_args=FactorArguments(strategy=strategy, use_empirical_fisher=True),
+        )
+    return root
