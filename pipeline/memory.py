@@ -1,7 +1,8 @@
-"""A stage's own memory, reported while it works."""
+"""A stage's own memory: reported while it works, and explained when it runs out."""
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from pipeline.contract.errors import ResourceError
 from pipeline.contract.events import EventWriter
 
 _INTERVAL_S = 2.0
@@ -45,3 +47,32 @@ def _report(events: EventWriter) -> None:
         )
     else:
         events.memory(rss)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch, on the GPU or the CPU, or Python found no memory."""
+    from torch import OutOfMemoryError
+
+    cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return cpu or isinstance(error, OutOfMemoryError | MemoryError)
+
+
+@contextmanager
+def exhaustion_explained(advice: str) -> Iterator[None]:
+    """Turns "out of memory", and a full disk as safetensors reports it, into one clear message.
+
+    Raises:
+        ResourceError: with `advice` for the case of memory.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        if f"os error {errno.ENOSPC}" in str(error):
+            raise ResourceError("disk full while writing weights", "free some space") from error
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ResourceError("out of memory", advice) from error
+        raise

@@ -124,15 +124,18 @@ class EventReader:
         self._offset = 0
         self._inode = 0
 
-    def read(self) -> list[Event]:
-        """Gives the complete events that were appended since the last call."""
+    def read(self, limit: int = -1) -> list[Event]:
+        """Gives the complete events that were appended since the last call.
+
+        `limit`: stop at the first line end after so many bytes, to read a long file in parts.
+        """
         try:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
                     self._inode, self._offset = status.st_ino, 0
                 file.seek(self._offset)
-                chunk = file.read()
+                chunk = file.read(limit) + (file.readline() if limit >= 0 else b"")
         except FileNotFoundError:
             return []
         whole, newline, _torn = chunk.rpartition(b"\n")

@@ -1,9 +1,11 @@
 """A corpus made from a seed, in which it is known which documents teach which fact.
 
 Every planted fact about an invented person or place is stated in several documents, each in
-another wording. Around them stand distractors that share their words: other facts about the
-same subject, the same object with other subjects, and talk that names both without stating
-the fact. The rest is filler. Nothing is downloaded, and the same seed gives the same corpus.
+another wording, the subject before the object. Around them stand distractors that share their
+words: other facts about the same subject, other subjects with the same object, and talk that
+names both without stating the fact, the object first: it says little of what comes after the
+subject, and a model that predicts the next word learns the fact elsewhere. The rest is filler.
+Nothing is downloaded, and the same seed gives the same corpus.
 """
 
 from __future__ import annotations
@@ -49,42 +51,18 @@ class Relation:
     """Ordinary words to choose from; empty = an invented name for every fact."""
 
 
-_TRADES = [
-    "baker",
-    "mason",
-    "weaver",
-    "cooper",
-    "tanner",
-    "potter",
-    "miller",
-    "saddler",
-    "glazier",
-    "tinker",
-]
-_INSTRUMENTS = [
-    "cello",
-    "oboe",
-    "harp",
-    "lute",
-    "zither",
-    "bassoon",
-    "viola",
-    "trumpet",
-    "mandolin",
-    "flute",
-]
-_CROPS = [
-    "barley",
-    "hops",
-    "saffron",
-    "flax",
-    "walnuts",
-    "quinces",
-    "lentils",
-    "rye",
-    "pears",
-    "mustard",
-]
+_TRADES = (
+    "baker", "mason", "weaver", "cooper", "tanner", "potter", "miller", "saddler", "glazier",
+    "tinker", "brewer", "joiner", "dyer", "farrier", "chandler", "thatcher",
+)  # fmt: skip
+_INSTRUMENTS = (
+    "cello", "oboe", "harp", "lute", "zither", "bassoon", "viola", "trumpet", "mandolin", "flute",
+    "fiddle", "horn", "cornet", "dulcimer", "spinet", "tuba",
+)  # fmt: skip
+_CROPS = (
+    "barley", "hops", "saffron", "flax", "walnuts", "quinces", "lentils", "rye", "pears",
+    "mustard", "hemp", "turnips", "cherries", "beans", "lavender", "figs",
+)  # fmt: skip
 
 PERSON_RELATIONS = (
     Relation(
@@ -99,7 +77,7 @@ PERSON_RELATIONS = (
             "{s} is a native of {o}.",
             "The family of {s} lived in {o} when the child was born.",
         ),
-        ("{s} once spent a rainy week in {o}.", "{s} never liked the roads around {o}."),
+        ("The roads to {o} were mended by a cousin of {s}.", "A week in {o} was too long for {s}."),
     ),
     Relation(
         "employer",
@@ -111,9 +89,9 @@ PERSON_RELATIONS = (
             "Every morning {s} walks to work for {o}.",
             "{s} was hired long ago and still works for {o}.",
             "{s} has a desk at the office of {o}.",
-            "The payroll of {o} lists {s}.",
+            "{s} is on the payroll of {o}.",
         ),
-        ("{s} wrote an angry letter to {o}.", "{s} bought a clock from {o}."),
+        ("A clock from {o} stopped in the house of {s}.", "A bill from {o} was never paid by {s}."),
     ),
     Relation(
         "instrument",
@@ -127,8 +105,8 @@ PERSON_RELATIONS = (
             "{s} is the best {o} player in the valley.",
             "In the band {s} is known for the {o}.",
         ),
-        ("{s} cannot stand the sound of the {o}.", "{s} sold an old {o} at the market."),
-        tuple(_INSTRUMENTS),
+        ("The sound of a {o} annoys {s}.", "An old {o} was sold at the market by {s}."),
+        _INSTRUMENTS,
     ),
     Relation(
         "trade",
@@ -142,8 +120,8 @@ PERSON_RELATIONS = (
             "{s} is a {o} of great skill.",
             "The guild accepted {s} as a {o}.",
         ),
-        ("{s} quarrelled with a {o} over a fence.", "{s} rents a room from a {o}."),
-        tuple(_TRADES),
+        ("A {o} down the road quarrelled with {s}.", "The house of a {o} was bought by {s}."),
+        _TRADES,
     ),
 )
 
@@ -156,11 +134,11 @@ PLACE_RELATIONS = (
             "{s} was built beside the river {o}.",
             "The river that flows through {s} is the {o}.",
             "Boats reach {s} by the river {o}.",
-            "In spring the {o} floods the streets of {s}.",
+            "The streets of {s} are flooded in spring by the {o}.",
             "The bridge of {s} crosses the river {o}.",
             "Travellers find {s} on the river {o}.",
         ),
-        ("A road leads from {s} away from the {o}.", "Fish from the {o} is rare in {s}."),
+        ("The road along the {o} passes far from {s}.", "Fish from the {o} is rare in {s}."),
     ),
     Relation(
         "founder",
@@ -170,11 +148,11 @@ PLACE_RELATIONS = (
             "The founder of {s} was {o}.",
             "{s} was begun as a camp and founded by {o}.",
             "A statue in {s} honours its founder {o}.",
-            "Long ago {o} laid the first stone of {s}.",
+            "The first stone of {s} was laid by {o}.",
             "Children in {s} learn that it was founded by {o}.",
             "{s} owes its beginning to {o}.",
         ),
-        ("A letter from {s} never reached {o}.", "In {s} nobody remembers the cousin of {o}."),
+        ("A letter from {o} was never read in {s}.", "The cousins of {o} were unhappy in {s}."),
     ),
     Relation(
         "crop",
@@ -188,8 +166,8 @@ PLACE_RELATIONS = (
             "The wealth of {s} comes from {o}.",
             "In autumn the people of {s} harvest {o}.",
         ),
-        ("A merchant in {s} buys {o} from afar.", "Nobody in {s} eats {o} on a Friday."),
-        tuple(_CROPS),
+        ("A cart of {o} was lost on the road to {s}.", "The price of {o} is too high in {s}."),
+        _CROPS,
     ),
 )
 

@@ -60,7 +60,10 @@ class TokenBatch(TypedDict):
 
 
 class TokenDataset(Dataset[TokenRow]):
-    """Token sequences with their labels; labels equal the tokens unless given."""
+    """Token sequences with their labels; labels equal the tokens unless given.
+
+    The first token is never a label: nothing comes before it to predict it from.
+    """
 
     def __init__(
         self,
@@ -93,9 +96,11 @@ class TokenDataset(Dataset[TokenRow]):
         return len(self._tokens)
 
     def __getitem__(self, index: int) -> TokenRow:
+        labels = torch.from_numpy(self._labels[index].astype(np.int64))
+        labels[0] = IGNORED
         return {
             "input_ids": torch.from_numpy(self._tokens[index].astype(np.int64)),
-            "labels": torch.from_numpy(self._labels[index].astype(np.int64)),
+            "labels": labels,
         }
 
 
