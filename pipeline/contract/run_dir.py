@@ -9,7 +9,7 @@ runs/<name>/
   prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
-  scores/    rankings.parquet  scores.safetensors  tokens.parquet  summary.json
+  scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
   inspect/   modules.csv  layer_<n>/
   report/    report.md  report.html  figures/
 """
@@ -156,6 +156,11 @@ class RunDir:
     def token_scores(self) -> Path:
         """Per-token scores of the top examples."""
         return self.stage("scores") / "tokens.parquet"
+
+    @property
+    def answers(self) -> Path:
+        """The trained model's own greedy answers, JSON Lines."""
+        return self.stage("scores") / "answers.jsonl"
 
     # inspect and report
 
