@@ -1,73 +1,119 @@
-"""Which linear modules influence looks at."""
+"""Which linear modules influence is computed for, checked against the model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import nn
+from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from pipeline.contract.errors import ModelError
+from pipeline.contract.errors import ModelError, SettingsError
 from pipeline.contract.settings import ModuleSettings
 
-_GROUPS = {
-    "mlp": ("gate_proj", "up_proj", "down_proj"),
-    "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
-}
-_LAYER = re.compile(r"\.layers\.(\d+)\.")
+_LAYER = re.compile(r"\.(\d+)\.")
+_GROUPS = {"mlp": re.compile(r"mlp|feed_forward|ffn|fc\d"), "attention": re.compile("attn|attent")}
+
+
+def resolve_modules(model: nn.Module, wanted: ModuleSettings) -> list[str]:
+    """Names of the modules that the settings choose, in the model's own order.
+
+    Raises:
+        ModelError: the model has none such; the message lists what it has.
+        SettingsError: `wanted.layers` is not a list of layers.
+    """
+    valid = _linear_modules(model)
+    if not valid:
+        kinds = sorted({type(module).__name__ for module in model.modules()})
+        raise ModelError(
+            "no nn.Linear in the model's layers: Kronfluence tracks nothing else",
+            f"kinds of module it has: {', '.join(kinds)}",
+        )
+    if wanted.names:
+        return _named(wanted.names, valid)
+    layers = _chosen_layers(wanted.layers, sorted({layer_of(name) for name in valid}))
+    chosen = [name for name in valid if _in_group(name, wanted.group)]
+    if not chosen:
+        hint = f"name modules in modules.names; valid: {summarize(valid)}"
+        raise ModelError(f'modules.group = "{wanted.group}": the model has no such modules', hint)
+    return [name for name in chosen if layer_of(name) in layers]
+
+
+def resolve_modules_of_config(config: PretrainedConfig, wanted: ModuleSettings) -> list[str]:
+    """As `resolve_modules`, from the configuration alone: no weights, no memory, no time."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        return resolve_modules(model, wanted)
 
 
 def layer_of(module: str) -> int:
-    """The decoder layer in a module's name; -1 where it names none."""
-    match = _LAYER.search(module)
-    return int(match.group(1)) if match else -1
+    """The decoder layer that a tracked module belongs to, 0-based."""
+    found = _LAYER.search(module)
+    assert found is not None, module
+    return int(found.group(1))
 
 
-def resolve_modules(model: nn.Module, settings: ModuleSettings) -> list[str]:
-    """The names of the modules to track, in the model's order.
+def summarize(names: Iterable[str]) -> str:
+    """Module names with equal ones of several layers put together: `layers.{0-2}.mlp.up_proj`."""
+    layers: dict[str, list[int]] = {}
+    for name in names:
+        layers.setdefault(_LAYER.sub(".{}.", name, count=1), []).append(layer_of(name))
+    return ", ".join(
+        template.replace("{}", "{" + spell_layers(numbers) + "}", 1)
+        for template, numbers in layers.items()
+    )
 
-    Works on a model on the meta device, so that it can be asked before any training.
 
-    Raises:
-        ModelError: a name or a layer that the model does not have; lists those it has.
-    """
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if settings.names:
-        unknown = [name for name in settings.names if name not in linear]
-        if unknown:
-            raise ModelError(
-                f"modules.names: the model has no linear module {unknown[0]!r}",
-                f"it has: {', '.join(linear)}",
-            )
-        return [name for name in linear if name in settings.names]
-    endings = _GROUPS.get(settings.group, sum(_GROUPS.values(), ()))
-    named = [name for name in linear if name.rpartition(".")[2] in endings]
-    if not named:
+def spell_layers(layers: Iterable[int]) -> str:
+    """Layer numbers as the settings spell them: "0-3,8"."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def _linear_modules(model: nn.Module) -> list[str]:
+    """Linear modules of the decoder layers. The vocabulary projection is in no layer: it is
+    several times larger than all others together and would drown them."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and _LAYER.search(name)
+    ]
+
+
+def _in_group(name: str, group: str) -> bool:
+    inside_layer = _LAYER.split(name, maxsplit=1)[2]
+    return group == "all" or bool(_GROUPS[group].search(inside_layer))
+
+
+def _named(names: Sequence[str], valid: Sequence[str]) -> list[str]:
+    unknown = [name for name in names if name not in valid]
+    if unknown:
         raise ModelError(
-            f'modules.group = "{settings.group}": this model names its layers otherwise',
-            f"choose from modules.names: {', '.join(linear)}",
+            f"modules.names: the model's layers have no linear {', '.join(map(repr, unknown))}",
+            f"valid: {summarize(valid)}",
         )
-    layers = _layers(settings.layers, sorted({layer_of(name) for name in named}))
-    return [name for name in named if layer_of(name) in layers]
+    return [name for name in valid if name in names]
 
 
-def _layers(text: str, there: Sequence[int]) -> set[int]:
-    """The layers that "all" or "0-3,8" names.
-
-    Raises:
-        ModelError: not of that form, or a layer that the model does not have.
-    """
+def _chosen_layers(text: str, valid: Sequence[int]) -> set[int]:
     if text.strip() == "all":
-        return set(there)
+        return set(valid)
     chosen: set[int] = set()
-    valid = f"valid: all, or layers {there[0]}-{there[-1]}, as in 0-3,8"
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        if match is None:
-            raise ModelError(f"modules.layers = {text!r}: {part.strip()!r} is no layer", valid)
-        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
-        chosen.update(range(first, last + 1))
-    missing = sorted(chosen - set(there))
-    if missing or not chosen:
-        raise ModelError(f"modules.layers = {text!r}: there is no layer {missing[0]}", valid)
+        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if ends is None or int(ends[1]) > int(ends[2] or ends[1]):
+            hint = f'write "all", or a list such as "0-3,8"; valid: {spell_layers(valid)}'
+            raise SettingsError(f"modules.layers = {text!r}: cannot read {part!r}", hint)
+        chosen.update(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
+    if absent := chosen - set(valid):
+        raise ModelError(
+            f"modules.layers = {text!r}: the model has no layer {spell_layers(absent)}",
+            f"valid: {spell_layers(valid)}",
+        )
     return chosen

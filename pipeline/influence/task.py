@@ -1,10 +1,15 @@
-"""The language-modelling task that Kronfluence differentiates."""
+"""The language-modelling task that Kronfluence differentiates.
+
+Shape legend: B examples of a batch, T tokens of the longest of them, V vocabulary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from kronfluence.task import Task
 from torch import Tensor, nn
@@ -13,8 +18,8 @@ from torch.nn import functional
 from pipeline.corpus.examples import IGNORED, TokenBatch
 
 
-class LanguageModelingTask(Task):
-    """Loss summed over labelled tokens, in nats.
+class LanguageModelingTask(Task):  # type: ignore[misc]
+    """Loss summed over labelled tokens, in nats, computed in float32.
 
     Summed, because influence functions add up over examples (Grosse et al. 2023, section 2);
     labelled tokens only, so prompt tokens and padding never enter.
@@ -22,12 +27,12 @@ class LanguageModelingTask(Task):
 
     def __init__(
         self,
-        modules: list[str],
+        modules: Sequence[str],
         seed: int,
         on_batch: Callable[[int], None] = lambda examples: None,
     ) -> None:
-        """Tracks `modules`; `on_batch` is told how many training examples were just computed."""
-        self._modules = modules
+        """Tracks `modules`; `on_batch` is told of every batch of training examples, by its size."""
+        self._modules = list(modules)
         self._seed = seed
         self._on_batch = on_batch
 
@@ -36,34 +41,49 @@ class LanguageModelingTask(Task):
         return self._modules
 
     def get_attention_mask(self, batch: TokenBatch) -> Tensor:
-        """1 for tokens, 0 for padding; shape [B, T]."""
+        """1 for tokens, 0 for padding; int64 [B, T]."""
         return batch["attention_mask"]
 
     def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
         """Summed loss of training examples; `sample` draws the labels from the model itself.
 
-        Sampled labels give the true Fisher (Kunstner et al. 2019). They are drawn anew for every
-        batch from the seed and the batch's own tokens, so an interrupted fit goes on as it
-        would have gone.
+        Sampled labels give the true Fisher (Kunstner et al. 2019).
         """
         logits, labels = _next_token_logits(batch, model)
         if sample:
-            labels = self._sampled(logits.detach(), labels, batch)
+            labels = torch.where(labels == IGNORED, labels, self._sampled(logits.detach(), batch))
         self._on_batch(len(batch["input_ids"]))
         return _summed_loss(logits, labels)
 
     def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
         """Summed loss of the prompts' completions."""
+        torch.manual_seed(self._seed)  # the randomised SVD of these gradients repeats itself
         return _summed_loss(*_next_token_logits(batch, model))
 
-    def _sampled(self, logits: Tensor, labels: Tensor, batch: TokenBatch) -> Tensor:
-        ids = batch["input_ids"]
-        position = torch.arange(1, ids.numel() + 1, device=ids.device)
-        digest = int((ids.flatten() * position).sum()) % 2**31
-        generator = torch.Generator(device=logits.device).manual_seed(self._seed * 2**31 + digest)
-        flat = torch.softmax(logits.flatten(0, 1), dim=-1)
-        drawn = torch.multinomial(flat, num_samples=1, generator=generator).view_as(labels)
-        return torch.where(labels == IGNORED, labels, drawn)
+    def _sampled(self, logits: Tensor, batch: TokenBatch) -> Tensor:
+        """Labels [B, T-1] by inverting the cumulative distribution at one uniform a position.
+
+        An example's uniforms come from the seed and its own tokens, so neither its batch mates
+        nor an interruption of the fit changes what it draws.
+        """
+        uniforms = torch.zeros(logits.shape[:2])
+        for row, (ids, mask) in enumerate(
+            zip(batch["input_ids"].cpu(), batch["attention_mask"].cpu(), strict=True)
+        ):
+            tokens = ids[mask.bool()].numpy()
+            drawn = _uniforms(self._seed, tokens.tobytes(), len(tokens) - 1)
+            uniforms[row, : len(drawn)] = torch.from_numpy(drawn)
+        cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
+        total = cumulative[..., -1:]  # not exactly 1 in float32
+        drawn_at = uniforms.to(logits.device).unsqueeze(-1) * total
+        found = torch.searchsorted(cumulative, drawn_at, right=True).squeeze(-1)
+        return found.clamp_(max=logits.shape[-1] - 1)
+
+
+def _uniforms(seed: int, tokens: bytes, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """`count` numbers in [0, 1), float32, fixed by the seed and the tokens."""
+    digest = hashlib.blake2b(tokens, digest_size=16, salt=seed.to_bytes(16, "little")).digest()
+    return np.random.default_rng(int.from_bytes(digest, "little")).random(count, dtype=np.float32)
 
 
 def _next_token_logits(batch: TokenBatch, model: nn.Module) -> tuple[Tensor, Tensor]:
