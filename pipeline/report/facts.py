@@ -1,0 +1,205 @@
+"""What the report tells, gathered from a run's files.
+
+Only what a finished and fresh stage wrote is read; anything else is None and shown as missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.events import Event, EventReader
+from pipeline.contract.files import read_json
+from pipeline.contract.prompts import Prompt, load_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.contract.status import StageStatus, run_status
+from pipeline.report.rankings import PromptRanking, Rankings
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A stage's state, and what it took."""
+
+    status: StageStatus
+    rss: int | None
+    """Most memory of the process seen at once, bytes."""
+    gpu: int | None
+    """Most memory that torch held on the GPU, bytes; None where it used none."""
+
+
+@dataclass(frozen=True)
+class PromptFacts:
+    """A prompt, the model's own answer, and the examples behind the completion."""
+
+    prompt: Prompt
+    generated: str | None
+    correct: bool | None
+    ranking: PromptRanking | None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything that the report tells; None = missing."""
+
+    name: str
+    manifest: dict[str, Any]
+    changed: list[tuple[str, Any, Any]]
+    """Settings that differ from the defaults: key, value, default."""
+    settings_text: str
+    stages: list[StageFacts]
+    missing: dict[str, str]
+    """Stage → why its results are not here."""
+    warnings: list[tuple[str, str]]
+    """Stage and message."""
+    corpus: dict[str, Any] | None
+    training: dict[str, Any] | None
+    curves: Curves
+    """Metric → (step, value) in step order."""
+    scores: dict[str, Any] | None
+    account: dict[str, str]
+    """What the score file says of itself: sign, scale, strategy, damping, Fisher, precision."""
+    generated_traced: bool
+    """The scores are of the model's own answers, not of the given completions."""
+    prompts: list[PromptFacts]
+    spectra: list[dict[str, str]] | None
+    """Rows of modules.csv."""
+
+
+def gather(settings: Settings, run: RunDir) -> RunFacts:
+    """Reads the run."""
+    events = EventReader(run.events).read()
+    statuses = [s for s in run_status(run, settings, events) if s.stage != "report"]
+    done = {status.stage for status in statuses if status.state == "done"}
+    summaries = {name: read_json(run.summary(name)) for name in done}
+    rankings = Rankings.read(run) if "scores" in done else None
+    last = {status.stage: _last_attempt(events, status.stage) for status in statuses}
+    return RunFacts(
+        name=run.name,
+        manifest=read_json(run.manifest) or {},
+        changed=changed_settings(settings),
+        settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
+        stages=[_stage_facts(status, last[status.stage]) for status in statuses],
+        missing={s.stage: _reason(s) for s in statuses if s.stage not in done},
+        warnings=_warnings(last, summaries),
+        corpus=summaries.get("prepare"),
+        training=summaries.get("train"),
+        curves=learning_curves(events) if "train" in done else {},
+        scores=summaries.get("scores"),
+        account=_account(rankings.metadata) if rankings else {},
+        generated_traced=settings.prompts.use_generated,
+        prompts=_prompts(run, rankings) if "prepare" in done else [],
+        spectra=_rows(run.module_table) if "inspect" in done else None,
+    )
+
+
+def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
+    """Key, value and default of every setting that is not at its default."""
+    changed: list[tuple[str, Any, Any]] = []
+    for section in Settings.model_fields:
+        chosen = getattr(settings, section)
+        default = type(chosen)()
+        for key in type(chosen).model_fields:
+            value, usual = getattr(chosen, key), getattr(default, key)
+            if value != usual:
+                changed.append((f"{section}.{key}", value, usual))
+    return changed
+
+
+def learning_curves(events: Iterable[Event]) -> Curves:
+    """The training's metrics by name.
+
+    A training that goes on from a checkpoint takes the place of what an earlier attempt told
+    from that step on; one that starts anew, of all of it.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    begun: set[str] = set()
+    for event in events:
+        if event.stage != "train":
+            continue
+        if event.type == "started":
+            begun.clear()
+        if event.type == "metric":
+            name, step = event.data["name"], event.data["step"]
+            points = curves.setdefault(name, {})
+            if name not in begun:
+                begun.add(name)
+                curves[name] = points = {s: v for s, v in points.items() if s < step}
+            points[step] = event.data["value"]
+    return {name: sorted(points.items()) for name, points in curves.items()}
+
+
+def _last_attempt(events: Iterable[Event], stage: str) -> list[Event]:
+    attempt: list[Event] = []
+    for event in events:
+        if event.stage == stage:
+            attempt = [] if event.type == "started" else [*attempt, event]
+    return attempt
+
+
+def _stage_facts(status: StageStatus, attempt: list[Event]) -> StageFacts:
+    memory = [event.data for event in attempt if event.type == "memory"]
+    rss = max((reading.get("rss", 0) for reading in memory), default=0)
+    gpu = max((reading.get("peak", 0) for reading in memory), default=0)
+    return StageFacts(status, rss or None, gpu or None)
+
+
+def _reason(status: StageStatus) -> str:
+    if status.state == "stale":
+        return f"{status.stage} finished with other settings or inputs than now"
+    if status.state == "waiting":
+        return f"{status.stage} has not been run"
+    return f"{status.stage} has not finished ({status.state})"
+
+
+def _warnings(attempts: dict[str, list[Event]], summaries: dict[str, Any]) -> list[tuple[str, str]]:
+    found: dict[tuple[str, str], None] = {}
+    for stage, attempt in attempts.items():
+        told = [str(event.data.get("message")) for event in attempt if event.type == "warning"]
+        noted = (summaries.get(stage) or {}).get("warnings") or []
+        found.update(dict.fromkeys((stage, str(message)) for message in [*told, *noted]))
+    return list(found)
+
+
+def _account(metadata: dict[str, str]) -> dict[str, str]:
+    """The score file's metadata for reading; `damping` and `precision` are JSON there."""
+    account = dict(metadata)
+    account["damping"] = str(json.loads(metadata["damping"]))
+    precision = json.loads(metadata["precision"])
+    account["precision"] = ", ".join(f"{name} {value}" for name, value in precision.items())
+    return account
+
+
+def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
+    answers: dict[str, dict[str, Any]] = {}
+    if rankings is not None:
+        answers = {line["id"]: line for line in _json_lines(run.answers)}
+    return [
+        PromptFacts(
+            prompt=prompt,
+            generated=answers.get(prompt.id, {}).get("generated"),
+            correct=answers.get(prompt.id, {}).get("correct"),
+            ranking=rankings.of_prompt(prompt.id) if rankings else None,
+        )
+        for prompt in load_prompts(run.prepared_prompts, use_generated=True)
+    ]
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def _rows(path: Path) -> list[dict[str, str]] | None:
+    if not path.exists():
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

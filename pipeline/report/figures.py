@@ -1,0 +1,110 @@
+"""The report's figures, as SVG that follows a light or a dark page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline.influence.spectra import layer_of
+from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
+
+_NUMBERED_LAYERS = 24  # up to this many a cell has room for its figure
+
+
+def loss_curve(curves: dict[str, list[tuple[int, float]]], base: float | None) -> str | None:
+    """Training and validation loss by step; None where no loss was told."""
+    names = {"loss": "training", "validation_loss": "validation"}
+    drawn = [name for name in names if curves.get(name)]
+    if not drawn:
+        return None
+    with page_figure_style():
+        figure = Figure(figsize=(6.6, 2.9), layout="tight")
+        axes = figure.subplots()
+        for name in drawn:
+            steps, values = zip(*curves[name], strict=True)
+            number = list(names).index(name)
+            marker = "o" if name == "validation_loss" else None
+            axes.plot(
+                steps, values, color=COLORS[number], ls=DASHES[number], marker=marker,
+                ms=3.5, label=names[name],
+            )  # fmt: skip
+        if base is not None:
+            axes.axhline(base, color=COLORS[-1], ls=":", lw=1, label="validation, before training")
+        axes.set(xlabel="optimiser step", ylabel="loss (nats a token)", ylim=(0, None))
+        framed(axes)
+        axes.legend(frameon=False)
+        return page_svg(figure)
+
+
+def layer_shares(shares: NDArray[np.float64], layers: Sequence[int]) -> str:
+    """Which layers a prompt's top examples act through; shares [examples, layers]."""
+    count, width = shares.shape
+    limit = max(float(np.abs(shares).max()), 1e-9)
+    with page_figure_style():
+        figure = Figure(figsize=(min(1.0 + 0.6 * width, 7.2), 0.75 + 0.22 * count), layout="tight")
+        axes = figure.subplots()
+        axes.pcolormesh(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, edgecolor="face", lw=0.1)
+        axes.invert_yaxis()
+        axes.set(xlabel="layer", ylabel="rank")
+        axes.set_xticks(np.arange(width) + 0.5, [str(layer) for layer in layers])
+        axes.set_yticks(np.arange(count) + 0.5, [str(rank + 1) for rank in range(count)])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        if width <= _NUMBERED_LAYERS:
+            for (row, column), share in np.ndenumerate(shares):
+                ink = "#ffffff" if abs(share) > 0.6 * limit else "#1d2730"
+                axes.text(
+                    column + 0.5, row + 0.5, f"{100 * share:.0f}", color=ink, ha="center",
+                    va="center", fontsize=7 if width <= 12 else 5,
+                )  # fmt: skip
+        return page_svg(figure)
+
+
+def effective_ranks(rows: Sequence[dict[str, Any]]) -> str | None:
+    """Effective rank of every module by layer, as a share of the eigenvalues there are."""
+    kinds = {
+        "activation": "Activation covariance",
+        "gradient": "Gradient covariance",
+        "lambda": "Λ",
+    }
+    shown = [kind for kind in kinds if any(row["kind"] == kind for row in rows)]
+    lines = _lines_by_layer(rows)
+    if not lines:
+        return None
+    modules = list(dict.fromkeys(module for _, module in lines))
+    with page_figure_style():
+        figure = Figure(figsize=(2.4 * len(shown) + 0.6, 2.6), layout="tight")
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for (kind, module), points in lines.items():
+            axes, number = panels[shown.index(kind)], modules.index(module)
+            layers, shares = zip(*sorted(points), strict=True)
+            axes.plot(
+                layers, shares, color=COLORS[number % len(COLORS)],
+                ls=DASHES[number % len(DASHES)], marker="o", ms=3, label=module,
+            )  # fmt: skip
+        for axes, kind in zip(panels, shown, strict=True):
+            axes.set_title(kinds[kind], loc="left")
+            axes.set(xlabel="layer", ylim=(0, None))
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            framed(axes)
+        panels[0].set_ylabel("effective rank, % of count")
+        panels[-1].legend(frameon=False, fontsize=7)
+        return page_svg(figure)
+
+
+def _lines_by_layer(
+    rows: Sequence[dict[str, Any]],
+) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """(kind, module's last name) → (layer, percent)."""
+    lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in rows:
+        layer = layer_of(row["module"])
+        if layer is not None and row["effective_rank"]:
+            share = 100 * float(row["effective_rank"]) / int(row["count"])
+            key = row["kind"], row["module"].rsplit(".", 1)[-1]
+            lines.setdefault(key, []).append((layer, share))
+    return lines

@@ -1,0 +1,95 @@
+"""Text from data made harmless, and numbers as a person reads them.
+
+Documents, prompts and answers may hold markup, control characters, bidirectional overrides and
+lone surrogates. `visible` comes first in any format; HTML escaping is the template engine's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from unicodedata import category
+
+MISSING = "–"
+
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_MAX_MARKS = 4  # accents upon one letter; more are a storm that covers the lines around
+_MARKUP = re.compile(r"[\\`*_\[\]|#~$@!]")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_LINK = re.compile(r"(?i)(https?|ftp)(?=://)|(?i:www)(?=\.)")
+_BLOCK_START = re.compile(r"^(\d*)([-+=.)]+)(?=\s|$)")
+
+
+def visible(text: str) -> str:
+    """Shows what a reader would not see; line ends and tabs stay."""
+    return "".join(_shown(text.replace("\r\n", "\n")))
+
+
+def _shown(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        kind = category(character)
+        marks = marks + 1 if kind in ("Mn", "Me") else 0
+        if kind in _INVISIBLE and character not in "\n\t":
+            yield f"⟨U+{ord(character):04X}⟩"
+        elif marks <= _MAX_MARKS:
+            yield character
+
+
+def shorten(text: str, limit: int) -> tuple[str, bool]:
+    """The text's beginning, cut at a blank near `limit` characters, and whether it was cut."""
+    if len(text) <= limit:
+        return text, False
+    head = text[:limit]
+    blank = head.rfind(" ", limit * 4 // 5)
+    return head[: blank if blank > 0 else limit].rstrip() + " …", True
+
+
+def markdown(value: object) -> str:
+    """One line of Markdown that shows the value letter by letter, in a table or out of one."""
+    line = " ⏎ ".join(part.strip() for part in visible(str(value)).strip().split("\n"))
+    line = re.sub(r"[&<>]", lambda found: _ENTITIES[found[0]], line)
+    line = _MARKUP.sub(lambda found: "\\" + found[0], line)
+    line = _LINK.sub(lambda found: f"{found[0]}&#8203;", line)  # no link is made of it
+    return _BLOCK_START.sub(r"\1\\\2", line)
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """Significant digits, or – where there is no value."""
+    return (
+        MISSING if value is None else f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e")
+    )
+
+
+def decimal(value: float | None) -> str:
+    """A figure between 0 and 1 with two decimals, so that a column of them lines up."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thin spaces between thousands."""
+    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def percent(part: float | None, whole: float | None = 1) -> str:
+    """A share as "42 %"."""
+    return MISSING if part is None or not whole else f"{100 * part / whole:.0f}\u202f%"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as "0.4 s", "4 min 10 s", "3 h 05 min"."""
+    if seconds is None:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(amount: float | None) -> str:
+    """Bytes as "512 MiB" or "3.4 GiB"."""
+    if not amount:
+        return MISSING
+    return f"{amount / 2**20:.0f} MiB" if amount < 2**30 else f"{amount / 2**30:.1f} GiB"

@@ -1,0 +1,59 @@
+"""report: one page that says what was run, what came out, and what is missing.
+
+Writes report.md, report.html (self-contained) and figures/*.svg, which report.md shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json, write_text
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.report import figures
+from pipeline.report.facts import RunFacts, gather
+from pipeline.report.lessons import lessons
+from pipeline.report.pages import html_page, markdown_page
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Gathers what the finished stages wrote, draws it and writes both pages."""
+    facts = gather(settings, run)
+    pictures: dict[str, str] = {}
+    total = 2 + len(facts.prompts)
+    for number, (name, svg) in enumerate(_draw(facts, settings), start=1):
+        if svg is not None:
+            pictures[name] = svg
+            write_text(run.stage("report") / "figures" / f"{name}.svg", svg)
+        events.progress(number, total, "figures")
+    default = (facts.scores or {}).get("default_method", "")
+    more = {
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "default": default,
+        "lessons": lessons((facts.scores or {}).get("evaluation") or {}, default),
+        "last_layer": _last_layer(facts),
+    }
+    paths = {name: f"figures/{name}.svg" for name in pictures}
+    write_text(run.report_markdown, markdown_page(facts, paths, **more))
+    write_text(run.report_html, html_page(facts, pictures, **more))
+    write_json(run.summary("report"), {"prompts": len(facts.prompts), "missing": facts.missing})
+
+
+def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """Gives (name, SVG, or None where there is nothing to draw)."""
+    base = (facts.training or {}).get("base_validation_loss")
+    yield "loss", figures.loss_curve(facts.curves, base)
+    first = settings.factors.strategies[0]
+    rows = [row for row in facts.spectra or [] if row["strategy"] == first]
+    yield "effective_rank", figures.effective_ranks(rows)
+    for number, prompt in enumerate(facts.prompts, start=1):
+        ranking = prompt.ranking
+        if ranking is not None and ranking.layer_shares is not None:
+            yield f"layers_{number}", figures.layer_shares(ranking.layer_shares, ranking.layers)
+
+
+def _last_layer(facts: RunFacts) -> str | None:
+    layers = [int(row["layer"]) for row in facts.spectra or [] if row["layer"]]
+    return str(max(layers)) if layers else None

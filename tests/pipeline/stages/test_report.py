@@ -1,0 +1,325 @@
+"""The report of a run whose files have their real formats: what it tells, and what it must not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from markdown_it import MarkdownIt
+from safetensors.numpy import save_file
+
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json, write_text
+from pipeline.contract.profiles import render_settings
+from pipeline.contract.prompts import Prompt, save_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import EXAMPLE_SCHEMA
+from pipeline.stages import inspect, report
+
+HOSTILE = (
+    "</details></div><script>alert(1)</script><img src=x onerror=alert(2)> | pipes | `ticks` ``` "
+    "![x](http://e.example/a.png) [l](javascript:alert(3)) {{ 7 * 7 }} \x1b[31m\x00\u202e\ud800\n"
+    "# heading\n- item\n| a | b |\n|---|---|\n```\nfence\n" + "e" + "\u0301" * 40
+)
+METHODS = ("ekfac", "ekfac_normalized", "identity", "gradient_cosine", "bm25")
+SETTINGS = Settings.model_validate(
+    {
+        "data": {"source": "demo", "max_tokens": 128},
+        "factors": {"strategies": ["ekfac", "identity"]},
+    }
+)
+N, LAYERS = 40, [0, 1]
+PROMPTS = [
+    Prompt(id="oda", prompt="Oda Brekke was born in", completion=" Tarnholm", relevant=("d3",)),
+    Prompt(id="lake", prompt="The lake of Tarnholm is", completion=" Silvermere"),
+]
+Write = Callable[[RunDir], None]
+
+
+def text_of(number: int) -> str:
+    return f"Document {number} tells of Oda Brekke. " + f"word{number} " * 80
+
+
+def write_prepare(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> None:
+    rows = [
+        {
+            "example_id": f"d{n}", "document_id": f"d{n}", "chunk": 0, "chunks": 1,
+            "text": texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
+            "tokens": [1, 2], "n_tokens": 50 + n, "duplicate_group": 7 if n == 5 else -1,
+            "source": "demo", "row": n,
+        }
+        for n in range(N)
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows, EXAMPLE_SCHEMA), run.examples)
+    save_prompts(run.prepared_prompts, prompts)
+    summary = {"documents": N, "examples": N, "tokens": 1234567, "source": "demo"}
+    write_json(run.summary("prepare"), summary)
+
+
+def write_train(run: RunDir) -> None:
+    events = EventWriter(run.events, "train")
+    for attempt, first in ((1, 1), (2, 31)):  # killed after step 40, resumed from step 30
+        events.started(attempt)
+        for step in range(first, first + 40):
+            events.metric("loss", 6 / step**0.5, step)
+        for step in range(first + 9, first + 40, 10):
+            events.metric("validation_loss", 6.5 / step**0.5, step)
+    events.memory(512 * 2**20)
+    events.warning("the learning rate is high")
+    summary = {
+        "parameters": 830_000, "steps": 70, "epochs": 2.0, "tokens": 99_000,
+        "tokens_per_second": 4321.0, "train_loss": 0.71, "validation_loss": 0.8123,
+        "perplexity": 2.253, "base_validation_loss": None, "base_perplexity": None,
+        "stopped_early": None, "seconds": 22.0,
+    }  # fmt: skip
+    write_json(run.summary("train"), summary)
+
+
+def score_tensors() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    scores = {
+        name: random.normal(size=(2, N)).astype(np.float32) * 10.0**place
+        for place, name in enumerate(METHODS)
+    }
+    scores["ekfac_normalized"][:, 3] = 99.0
+    scores["bm25"][0, 3] = -1e9
+    scores["layers"] = random.normal(size=(2, len(LAYERS), N)).astype(np.float32)
+    return scores
+
+
+def write_scores(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> None:
+    scores = score_tensors()
+    metadata = {
+        "prompts": json.dumps([prompt.id for prompt in prompts]),
+        "methods": json.dumps(METHODS), "default_method": "ekfac_normalized",
+        "layers": json.dumps(LAYERS), "strategy": "ekfac", "damping": '"heuristic"',
+        "fisher": "true", "precision": '{"score_dtype": "float32"}', "examples": str(N),
+        "sign": "positive = proponent: more of it lowers the prompt's loss",
+        "scale": "not divided by the number of examples",
+    }  # fmt: skip
+    save_file(scores, run.scores, metadata)
+    rows = []
+    for q, prompt in enumerate(prompts):
+        for method in METHODS:
+            order = np.argsort(-scores[method][q])
+            ends = [("top", r + 1, n) for r, n in enumerate(order[:15])]
+            ends += [("bottom", r + 1, n) for r, n in enumerate(order[::-1][:15])]
+            rows += [
+                {
+                    "prompt_id": prompt.id, "method": method, "end": end, "rank": rank,
+                    "score": float(scores[method][q, n]), "example_id": f"d{n}",
+                    "document_id": f"d{n}", "chunk": 0, "chunks": 1,
+                    "text": texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
+                    "n_tokens": 50 + int(n), "duplicate_group": 7 if n == 5 else -1,
+                    "relevant": f"d{n}" in prompt.relevant if prompt.relevant else None,
+                    **{f"score_{m}": float(scores[m][q, n]) for m in METHODS},
+                }
+                for end, rank, n in ends
+            ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
+    answers = [
+        {"id": p.id, "prompt": p.prompt, "completion": p.completion,
+         "generated": p.completion + " indeed", "correct": n == 0}
+        for n, p in enumerate(prompts)
+    ]  # fmt: skip
+    write_text(run.answers, "".join(json.dumps(answer) + "\n" for answer in answers))
+    figures = (0.40, 0.96, 0.20, 0.30, 0.93)
+    summary = {
+        "default_method": "ekfac_normalized", "methods": METHODS, "prompts": 2, "examples": N,
+        "known": {"correct": 1, "prompts": 2}, "warnings": ["d9 outweighs the next 15 times"],
+        "evaluation": {
+            name: {"recall": mrr / 2, "k": 5, "mrr": mrr, "top1": mrr**2}
+            for name, mrr in zip(METHODS, figures, strict=True)
+        },
+    }  # fmt: skip
+    write_json(run.summary("scores"), summary)
+
+
+def finish(stage: str, run: RunDir, write: Write) -> None:
+    fingerprint = stages.begin(stage, SETTINGS, run)
+    write(run)
+    stages.finish(stage, fingerprint, SETTINGS, run, seconds=12.5)
+
+
+def make_run(
+    root: Path,
+    factors: Path,
+    until: str = "inspect",
+    texts: dict[int, str] | None = None,
+    prompts: list[Prompt] = PROMPTS,
+) -> RunDir:
+    run = RunDir(root)
+    write_text(run.settings, render_settings(SETTINGS))
+    write_json(run.manifest, {"seed": 0, "python": "3.11", "versions": {"torch": "2.8"}, "cpus": 2})
+    writes: dict[str, Write] = {
+        "prepare": lambda run: write_prepare(run, texts or {}, prompts),
+        "train": write_train,
+        "factors": lambda run: (root / "influence").symlink_to(factors / "influence"),
+        "scores": lambda run: write_scores(run, texts or {}, prompts),
+        "inspect": lambda run: inspect.run(SETTINGS, run, EventWriter(run.events, "inspect")),
+    }
+    for stage, write in writes.items():
+        finish(stage, run, write)
+        if stage == until:
+            break
+    report.run(SETTINGS, run, EventWriter(run.events, "report"))
+    return run
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def full(factored_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return make_run(tmp_path_factory.mktemp("full"), factored_run)
+
+
+@pytest.fixture(scope="module")
+def hostile(factored_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    prompt = Prompt(id="a | b <b>", prompt=HOSTILE.replace("\ud800", ""), completion=" <i>x</i>")
+    root = tmp_path_factory.mktemp("hostile")
+    return make_run(root, factored_run, texts={3: HOSTILE}, prompts=[prompt, PROMPTS[1]])
+
+
+def test_both_pages_tell_the_run(full: RunDir) -> None:
+    page = Page(full.report_html.read_text()).text
+    rendered = MarkdownIt("commonmark").enable("table").render(full.report_markdown.read_text())
+    for text in (page, Page(rendered).text):
+        for fact in (
+            "1\u202f234\u202f567", "830\u202f000", "0.8123", "2.253", "12.5 s", "512 MiB",
+            "data.max_tokens", "Oda Brekke was born in", "Tarnholm indeed",
+            "d9 outweighs the next 15 times", "the learning rate is high", "positive = proponent",
+            "not divided by the number of examples", "corrected eigenvalues", "torch 2.8",
+        ):  # fmt: skip
+            assert fact in text, fact
+
+
+def test_nothing_is_left_open_and_nothing_is_fetched(full: RunDir) -> None:
+    page = Page(full.report_html.read_text())
+    assert page.open == []
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    sources = [value for name, value in page.attributes if name in ("src", "href", "srcset")]
+    assert sources
+    assert all(value.startswith(("data:image/svg+xml;base64,", "#")) for value in sources)
+
+
+def test_the_first_example_shows_its_mark_score_and_other_places(full: RunDir) -> None:
+    text = " ".join(Page(full.report_html.read_text()).text.split())
+    first = text[text.index("1 ★ 99") :]
+    assert first.startswith("1 ★ 99 d3 53 tokens Document 3 tells")
+    assert "bm25 -1e9 (no. 40)" in first
+
+
+def test_statistics_are_those_of_all_scores(full: RunDir) -> None:
+    scores = score_tensors()["ekfac_normalized"][1].astype(np.float64)
+    markdown = full.report_markdown.read_text()
+    row = markdown.split("### lake")[1].split("All scores:")[1].split("\n\n")[1].splitlines()[-1]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    expected = [N, scores.max(), scores.min(), scores.mean(), np.median(scores), scores.std()]
+    assert [float(cell) for cell in cells[:6]] == pytest.approx(expected, rel=1e-3)
+
+
+def test_lessons_follow_the_figures(full: RunDir) -> None:
+    page = Page(full.report_html.read_text()).text
+    assert "ekfac_normalized ranks best, with an MRR of 0.96." in page
+    assert "takes MRR from 0.40 to 0.96: long or unusual examples crowd the top" in page
+    assert "bm25 reaches MRR 0.93 against 0.96, so influence finds more" in page
+
+
+def test_a_missing_figure_is_a_dash(full: RunDir) -> None:
+    assert "| Perplexity | – | 2.253 |" in full.report_markdown.read_text()
+
+
+def test_the_loss_curve_joins_attempts_at_the_step_that_was_resumed(full: RunDir) -> None:
+    svg = (full.stage("report") / "figures" / "loss.svg").read_text()
+    assert "prefers-color-scheme" in svg
+    (path,) = re.findall(r'<g id="line2d_\d+">\s*<path d="([^"]*)"[^>]*stroke: #2b7fd0', svg)[:1]
+    xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
+    assert xs == sorted(xs)
+    assert len(xs) >= 30
+
+
+@pytest.mark.parametrize("until", ["prepare", "train", "factors", "scores"])
+def test_stages_that_have_not_run_are_named_missing(
+    factored_run: Path, tmp_path: Path, until: str
+) -> None:
+    run = make_run(tmp_path, factored_run, until)
+    names = list(stages.STAGES)
+    for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
+        for stage in names[names.index(until) + 1 : -1]:
+            assert f"{stage} has not been run" in text
+        assert f"{until} has not been run" not in text
+
+
+def test_what_is_out_of_date_is_not_shown_as_current(full: RunDir, tmp_path: Path) -> None:
+    changed = SETTINGS.model_copy(update={"train": SETTINGS.train.model_copy(update={"epochs": 9})})
+    report.run(changed, full, EventWriter(tmp_path / "events.jsonl", "report"))
+    text = full.report_markdown.read_text()
+    report.run(SETTINGS, full, EventWriter(tmp_path / "events.jsonl", "report"))
+    assert "train finished with other settings or inputs than now" in text
+    assert "2.253" not in text
+    assert "Tarnholm indeed" not in text
+
+
+def test_hostile_text_stays_text_in_html(hostile: RunDir) -> None:
+    page = Page(hostile.report_html.read_text())
+    assert page.open == []
+    assert not {"script", "b", "i"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert "⟨U+001B⟩" in page.text
+    assert not re.search("[\x00\x1b\u202e\ud800]", page.text)
+    assert "\u0301" * 5 not in page.text
+
+
+def test_hostile_text_stays_text_in_markdown(hostile: RunDir) -> None:
+    html = (
+        MarkdownIt("commonmark", {"linkify": False})
+        .enable("table")
+        .render(hostile.report_markdown.read_text())
+    )
+    page = Page(html)
+    assert not {"script", "a", "i", "b"} & set(page.tags)
+    sources = [value for name, value in page.attributes if name == "src"]
+    assert all(re.fullmatch(r"figures/\w+\.svg", source) for source in sources)
+    assert "<script>alert(1)</script>" in page.text
+    assert "| pipes | `ticks`" in page.text
+    assert page.tags.count("h3") == 2
+    assert page.tags.count("pre") == 1  # the command to run it again
+    widths = {line.count(" | ") for line in hostile.report_markdown.read_text().splitlines()
+              if re.match(r"\| \d+( ★)? \| \S+ \| d\d", line)}  # fmt: skip
+    assert widths == {6}
