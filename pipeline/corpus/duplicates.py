@@ -3,66 +3,97 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from xxhash import xxh32_intdigest
 
 _WORD = re.compile(r"\w+")
 _SHINGLE_WORDS = 5
-_PERMUTATIONS = 64
-_BATCH = 512
-
-Signature = NDArray[np.uint64]
+_PERMUTATIONS = 128
+_HIGHEST_INDEX_THRESHOLD = 0.9  # nearer to 1 too few bands are left to find candidates with
 
 
-def signatures(texts: Sequence[str]) -> list[MinHash]:
-    """MinHash signatures (Broder 1997) of the texts' sets of word 5-grams."""
-    shingles = [_shingles(text) for text in texts]
-    return list(MinHash.generator(shingles, num_perm=_PERMUTATIONS, seed=1))
+class DuplicateIndex:
+    """Collects texts in batches, and then says which of them are near-duplicates.
 
-
-def _shingles(text: str) -> list[bytes]:
-    words = _WORD.findall(text.lower())
-    count = max(1, len(words) - _SHINGLE_WORDS + 1)
-    return [" ".join(words[n : n + _SHINGLE_WORDS]).encode() for n in range(count)]
-
-
-def duplicate_groups(hashes: Iterable[MinHash], threshold: float) -> list[int]:
-    """A group number for each text, -1 for those without a near-duplicate.
-
-    Two texts are near-duplicates when the Jaccard similarity that their signatures estimate
-    reaches `threshold`; groups are the connected components.
+    MinHash signatures (Broder 1997) of the sets of word 5-grams, candidates by locality-sensitive
+    hashing. Two texts are near-duplicates when the Jaccard similarity that their signatures
+    estimate (standard error at most 0.045) reaches `threshold`; groups are the connected
+    components. Exact copies always share a group.
     """
-    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
-    kept: list[MinHash] = []
-    first: list[int] = []
-    second: list[int] = []
-    for number, signature in enumerate(hashes):
-        for other in index.query(signature):
-            if signature.jaccard(kept[other]) >= threshold:
-                first.append(number)
-                second.append(other)
-        index.insert(number, signature)
-        kept.append(signature)
-    return _components(len(kept), first, second)
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._index = MinHashLSH(
+            threshold=min(threshold, _HIGHEST_INDEX_THRESHOLD),
+            num_perm=_PERMUTATIONS,
+            weights=(0.1, 0.9),  # a false candidate costs a comparison, a missed one is lost
+        )
+        self._of_signature: dict[bytes, int] = {}
+        self._signatures: list[NDArray[np.uint32]] = []  # distinct ones, each of shape [128]
+        self._of_text: list[int] = []  # each text's signature
+        self._links: list[tuple[int, int]] = []  # between signatures
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Adds texts; their order is that of the numbers that `groups` gives."""
+        sketches = MinHash.generator(
+            map(shingles, texts),
+            num_perm=_PERMUTATIONS,
+            seed=1,
+            hashfunc=xxh32_intdigest,
+            scheme="affine32",
+        )
+        for sketch in sketches:
+            key = sketch.hashvalues.tobytes()
+            if key not in self._of_signature:
+                self._of_signature[key] = self._insert(sketch)
+            self._of_text.append(self._of_signature[key])
+
+    def _insert(self, sketch: MinHash) -> int:
+        number = len(self._signatures)
+        if candidates := self._index.query(sketch):
+            rows = np.stack([self._signatures[other] for other in candidates])
+            similarity = (rows == sketch.hashvalues).mean(axis=1)  # [candidates]
+            near = np.asarray(candidates)[similarity >= self._threshold]
+            self._links += [(number, int(other)) for other in near]
+        self._index.insert(number, sketch, check_duplication=False)
+        self._signatures.append(sketch.hashvalues)
+        return number
+
+    def groups(self) -> list[int]:
+        """A group number for each text, -1 for those without a near-duplicate."""
+        labels = components(len(self._signatures), self._links)
+        of_text = [labels[signature] for signature in self._of_text]
+        sizes = Counter(of_text)
+        numbers: dict[int, int] = {}
+        return [
+            numbers.setdefault(label, len(numbers)) if sizes[label] > 1 else -1 for label in of_text
+        ]
 
 
-def _components(count: int, first: list[int], second: list[int]) -> list[int]:
-    if count == 0:
+def shingles(text: str) -> list[bytes]:
+    """The text's word 5-grams; of a shorter text its words as one, and where there is not even
+    a word the text itself."""
+    words = _WORD.findall(text.lower())
+    if len(words) < _SHINGLE_WORDS:
+        return [" ".join(words or [text]).encode()]
+    return [
+        " ".join(gram).encode()
+        for gram in zip(*(words[n:] for n in range(_SHINGLE_WORDS)), strict=False)
+    ]
+
+
+def components(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
+    """Labels of the connected components of a graph with the nodes 0 … count - 1."""
+    if not count:
         return []
-    links = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
-    _, labels = connected_components(links, directed=False)
-    members: dict[int, list[int]] = defaultdict(list)
-    for number, label in enumerate(labels):
-        members[int(label)].append(number)
-    groups = [-1] * count
-    several = (together for together in members.values() if len(together) > 1)
-    for group, together in enumerate(several):
-        for number in together:
-            groups[number] = group
-    return groups
+    first, second = np.array(links, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    return [int(label) for label in labels]

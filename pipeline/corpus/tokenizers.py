@@ -9,31 +9,37 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.settings import Settings
-from pipeline.model import check_fit, from_hub_or_folder, pretrained_config
+from pipeline.model import from_hub_or_folder
 
-BEGIN, END = "<s>", "</s>"
+BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (Sennrich et al. 2016): no text is out of its vocabulary."""
-    tokenizer = Tokenizer(models.BPE())
+    """A byte-level BPE (Sennrich et al. 2016) with at most `vocab_size` pieces.
+
+    Every byte is a piece, so UNKNOWN never occurs; it is there for tools that ask for one.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[BEGIN, END],
+        special_tokens=[BEGIN, END, UNKNOWN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, unk_token=UNKNOWN
+    )
 
 
 def ready_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
-    """The model's own tokenizer or one by name, checked against a pretrained model.
+    """The model's own tokenizer, or one by name.
 
     Raises:
-        HubUnreachableError, ModelError: it cannot be had, gives no offsets, or does not fit.
+        HubUnreachableError: it is on the hub and the hub does not answer.
+        ModelError: there is none of that name, or it gives no offsets.
     """
     source = settings.tokenizer.source
     name, setting = (
@@ -44,6 +50,4 @@ def ready_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
     )
     if not tokenizer.is_fast:
         raise ModelError(f"{setting} = {name!r}: a tokenizer.json is needed, and there is none")
-    if settings.model.init == "pretrained":
-        check_fit(pretrained_config(settings.model.name), tokenizer, settings)
     return tokenizer

@@ -6,70 +6,69 @@ documents.parquet (cleaned, with ids) → chunks.parquet (tokenized) → example
 
 from __future__ import annotations
 
-import hashlib
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute
-import pyarrow.parquet as pq
-from datasketch import MinHash
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.events import EventWriter
-from pipeline.contract.files import replacing, write_json
+from pipeline.contract.files import write_json
 from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus import demo
-from pipeline.corpus.chunks import cut
-from pipeline.corpus.duplicates import duplicate_groups, signatures
+from pipeline.corpus.chunks import cut, encode
+from pipeline.corpus.duplicates import DuplicateIndex
 from pipeline.corpus.examples import EXAMPLE_SCHEMA, encode_pair
-from pipeline.corpus.readers import Document, Reading, read_documents
+from pipeline.corpus.ids import DocumentIds
+from pipeline.corpus.readers import Reading, read_documents
+from pipeline.corpus.split import held_out
+from pipeline.corpus.tables import DOCUMENT_SCHEMA, read_batches, split_examples, write_rows
 from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
-from pipeline.model import load_tokenizer
-
-_BATCH_ROWS = 512
-_DOCUMENT_SCHEMA = pa.schema(
-    [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("row", pa.int64())]
-)
+from pipeline.model import load_tokenizer, model_config
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json."""
     folder = run_dir.stage("prepare")
     documents, chunks = folder / "documents.parquet", folder / "chunks.parquet"
+    _remove_leftovers(folder)
     reading = Reading(strict=settings.data.strict, warn=events.warning)
 
+    prompts = _prompts(settings, run_dir)
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         ready_tokenizer(settings).save_pretrained(run_dir.tokenizer)
-    prompts = _prompts(settings, run_dir)
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     ids = _write_documents(documents, settings, reading, events)
+    _check_relevant(prompts, ids, events)
     if settings.tokenizer.source == "train":
-        texts = (text for batch in _batches(documents) for text in batch["text"])
+        texts = _texts(documents, len(ids), events)
         train_tokenizer(texts, settings.tokenizer.vocab_size).save_pretrained(run_dir.tokenizer)
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     tokenizer = load_tokenizer(run_dir.tokenizer)
-    _check_prompts(prompts, ids, tokenizer, settings, events)
 
-    index = _write_chunks(chunks, documents, len(ids), tokenizer, settings, events)
-    events.progress(0, index.count, "examples", "near-duplicates")
-    groups = duplicate_groups(index.signatures, settings.data.duplicate_threshold)
-    held_out = _held_out(index.documents, groups, settings)
-    _split(chunks, groups, held_out, run_dir)
-    events.progress(index.count, index.count, "examples", "near-duplicates")
+    examples = _Examples(tokenizer, settings.data.max_tokens, ids)
+    write_rows(chunks, EXAMPLE_SCHEMA, examples.of(documents, reading, events))
+    reading.warn_of_losses()
+    groups = _duplicate_groups(chunks, len(examples.documents), settings, events)
+    away = _held_out(examples.documents, groups, settings, events)
+    split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
     save_prompts(run_dir.prepared_prompts, prompts)
-    write_json(
-        run_dir.summary("prepare"),
-        _summary(settings, reading, index, groups, held_out, len(tokenizer)),
-    )
+    summary = _summary(settings, reading, examples, groups, away, len(tokenizer))
+    write_json(run_dir.summary("prepare"), summary)
     documents.unlink()
     chunks.unlink()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Half-written files of an attempt that was killed."""
+    for file in folder.glob(".*"):
+        file.unlink()
 
 
 def _prompts(settings: Settings, run_dir: RunDir) -> list[Prompt]:
@@ -82,233 +81,168 @@ def _prompts(settings: Settings, run_dir: RunDir) -> list[Prompt]:
     return load_prompts(run_dir.prompts, settings.prompts.use_generated)
 
 
-def _write_documents(
-    path: Path, settings: Settings, reading: Reading, events: EventWriter
-) -> set[str]:
-    """Pass 1; gives the documents' ids."""
-    ids = _Ids(required=bool(settings.data.id_column))
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, _DOCUMENT_SCHEMA) as writer:
-        batch: list[dict[str, Any]] = []
-        for document in read_documents(settings.data, settings.run.seed, reading):
-            batch.append(
-                {
-                    "id": ids.give(document),
-                    "text": document.text,
-                    "source": document.source,
-                    "row": document.row,
-                }
-            )
-            if len(batch) == _BATCH_ROWS:
-                writer.write_table(pa.Table.from_pylist(batch, _DOCUMENT_SCHEMA))
-                batch = []
-            events.progress(reading.rows, settings.data.limit, "rows", "reading")
-        writer.write_table(pa.Table.from_pylist(batch, _DOCUMENT_SCHEMA))
-    events.progress(reading.rows, reading.rows, "rows", "reading")
-    if not ids.given:
-        raise DataError(
-            f"no document with text in {reading.rows} rows "
-            f"({reading.empty} empty, {reading.unreadable} unreadable)",
-            "look at data.path and data.text_column",
-        )
-    _warn_of_losses(reading, events)
-    return set(ids.given)
-
-
-def _warn_of_losses(reading: Reading, events: EventWriter) -> None:
-    for count, what in ((reading.unreadable, "unreadable"), (reading.empty, "empty")):
-        if count:
-            events.warning(f"{count:,} of {reading.rows:,} rows are {what} and were left out")
-
-
-class _Ids:
-    """Document ids: the user's own, or made from the text so that they stay when files move."""
-
-    def __init__(self, required: bool) -> None:
-        self._required = required
-        self.given: dict[str, str] = {}
-
-    def give(self, document: Document) -> str:
-        where = f"{document.source} row {document.row}"
-        name = document.id
-        if not name:
-            digest = hashlib.blake2b(document.text.encode(), digest_size=6).hexdigest()
-            name, copy = digest, 1
-            while name in self.given:
-                copy += 1
-                name = f"{digest}-{copy}"
-        elif name in self.given:
-            hint = "choose another data.id_column, or leave it empty to have ids made"
-            raise DataError(f"{where}: id {name!r} is taken already, by {self.given[name]}", hint)
-        self.given[name] = where
-        return name
-
-
-def _check_prompts(
-    prompts: list[Prompt],
-    ids: set[str],
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Settings,
-    events: EventWriter,
+def _check_fit(
+    prompts: list[Prompt], settings: Settings, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Refuses prompts longer than a training example; warns of relevant ids that are not there."""
+    """Refuses a tokenizer, a chunk length or a prompt that the model to be trained cannot take."""
+    context = getattr(model_config(settings, tokenizer), "max_position_embeddings", None)
     for prompt in prompts:
         length = sum(map(len, encode_pair(tokenizer, prompt.prompt, prompt.completion)))
-        if length > settings.data.max_tokens:
+        if context is not None and length > context:
             raise DataError(
-                f"prompt {prompt.id!r} with its completion is {length} tokens long, "
-                f"more than data.max_tokens = {settings.data.max_tokens}"
+                f"prompt {prompt.id!r} with its completion is {length:,} tokens long, "
+                f"more than the model's context, {context:,}",
+                "shorten it",
             )
+
+
+def _check_relevant(prompts: list[Prompt], ids: DocumentIds, events: EventWriter) -> None:
+    for prompt in prompts:
         if missing := [name for name in prompt.relevant if name not in ids]:
-            events.warning(f"prompt {prompt.id!r}: not in the corpus: {', '.join(missing[:5])}")
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            events.warning(
+                f"prompt {prompt.id!r}: relevant documents that the corpus lacks: "
+                f"{', '.join(missing[:5])}{more}"
+            )
+
+
+def _write_documents(
+    path: Path, settings: Settings, reading: Reading, events: EventWriter
+) -> DocumentIds:
+    """Pass 1; gives the documents' ids."""
+    ids = DocumentIds()
+    write_rows(path, DOCUMENT_SCHEMA, _document_rows(settings, reading, ids, events))
+    events.progress(reading.rows, reading.rows, "rows", "reading")
+    if not len(ids):
+        raise DataError(
+            f"no document with text in {reading.rows:,} rows "
+            f"({reading.empty:,} empty, {reading.unreadable:,} unreadable)",
+            "look at data.path and data.text_column",
+        )
+    return ids
+
+
+def _document_rows(
+    settings: Settings, reading: Reading, ids: DocumentIds, events: EventWriter
+) -> Iterator[dict[str, Any]]:
+    for document in read_documents(settings.data, settings.run.seed, reading):
+        yield {
+            "id": ids.give(document),
+            "text": document.text,
+            "source": document.row.source,
+            "row": document.row.number,
+        }
+        events.progress(reading.rows, settings.data.limit, "rows", "reading")
+
+
+def _texts(documents: Path, total: int, events: EventWriter) -> Iterator[str]:
+    done = 0
+    for batch in read_batches(documents, ["text"]):
+        yield from batch["text"].to_pylist()
+        done += len(batch)
+        events.progress(done, total, "documents", "training the tokenizer")
 
 
 @dataclass
-class _Index:
-    """What pass 2 remembers of every chunk."""
+class _Examples:
+    """Pass 2: cuts documents into examples, and remembers what the later steps need of them."""
 
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    ids: DocumentIds
     documents: list[str] = field(default_factory=list)
-    signatures: list[MinHash] = field(default_factory=list)
+    """Each example's document."""
     tokens: int = 0
     chunked: int = 0
 
-    @property
-    def count(self) -> int:
-        return len(self.documents)
+    def of(
+        self, documents: Path, reading: Reading, events: EventWriter
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of chunks.parquet, their near-duplicate groups still unknown."""
+        done = 0
+        for batch in read_batches(documents):
+            rows = batch.to_pylist()
+            encodings = encode([row["text"] for row in rows], self.tokenizer)
+            for row, encoding in zip(rows, encodings, strict=True):
+                pieces = cut(row["text"], encoding, self.tokenizer, self.max_tokens)
+                reading.empty += not pieces
+                self.chunked += len(pieces) > 1
+                for piece in pieces:
+                    self.documents.append(row["id"])
+                    self.tokens += len(piece.tokens)
+                    yield {
+                        "example_id": self._example_id(row["id"], piece.chunk, piece.chunks),
+                        "document_id": row["id"],
+                        "chunk": piece.chunk,
+                        "chunks": piece.chunks,
+                        "text": piece.text,
+                        "tokens": piece.tokens,
+                        "n_tokens": len(piece.tokens),
+                        "duplicate_group": -1,
+                        "source": row["source"],
+                        "row": row["row"],
+                    }
+            done += len(rows)
+            events.progress(done, len(self.ids), "documents", "tokenizing")
 
-
-def _write_chunks(
-    path: Path,
-    documents: Path,
-    total: int,
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Settings,
-    events: EventWriter,
-) -> _Index:
-    """Pass 2: tokenized chunks, their near-duplicate groups still unknown."""
-    index, done = _Index(), 0
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, EXAMPLE_SCHEMA) as writer:
-        for batch in _batches(documents):
-            rows = list(_chunk_rows(batch, tokenizer, settings.data.max_tokens))
-            writer.write_table(pa.Table.from_pylist(rows, EXAMPLE_SCHEMA))
-            index.documents += [row["document_id"] for row in rows]
-            index.signatures += signatures([row["text"] for row in rows])
-            index.tokens += sum(row["n_tokens"] for row in rows)
-            index.chunked += sum(row["chunks"] > 1 and row["chunk"] == 0 for row in rows)
-            done += len(batch["id"])
-            events.progress(done, total, "documents", "tokenizing")
-    return index
-
-
-def _chunk_rows(
-    batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_tokens: int
-) -> Iterator[dict[str, Any]]:
-    encodings = tokenizer(batch["text"], add_special_tokens=False, verbose=False).encodings
-    columns = (batch["id"], batch["text"], batch["source"], batch["row"], encodings)
-    for document_id, text, source, row, encoding in zip(*columns, strict=True):
-        for piece in cut(text, encoding, tokenizer, max_tokens):
-            several = piece.chunks > 1
-            yield {
-                "example_id": f"{document_id}#{piece.chunk}" if several else document_id,
-                "document_id": document_id,
-                "chunk": piece.chunk,
-                "chunks": piece.chunks,
-                "text": piece.text,
-                "tokens": piece.tokens,
-                "n_tokens": len(piece.tokens),
-                "duplicate_group": -1,
-                "source": source,
-                "row": row,
-            }
-
-
-def _batches(path: Path) -> Iterator[dict[str, list[Any]]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS):
-            yield batch.to_pydict()
-
-
-def _held_out(documents: list[str], groups: list[int], settings: Settings) -> set[str]:
-    """Documents for validation; near-duplicates of each other stay on one side.
-
-    The documents that the demo asks about are never held out.
-    """
-    together = _together(documents, groups)
-    order = sorted(together, key=lambda name: together[name])
-    clusters: dict[str, list[str]] = defaultdict(list)
-    for name in order:
-        clusters[together[name]].append(name)
-    names = list(clusters)
-    random.Random(settings.run.seed).shuffle(names)
-    wanted = round(len(together) * settings.data.validation_fraction)
-    held_out: set[str] = set()
-    for name in names:
-        if len(held_out) + len(clusters[name]) > wanted:
-            continue
-        if settings.data.source == "demo" and not all(demo.is_filler(n) for n in clusters[name]):
-            continue
-        held_out.update(clusters[name])
-    return held_out
-
-
-def _together(documents: list[str], groups: list[int]) -> dict[str, str]:
-    """Document → the first of the documents that it shares near-duplicate chunks with."""
-    leader: dict[str, str] = {}
-    of_group: dict[int, str] = {}
-
-    def find(name: str) -> str:
-        while leader[name] != name:
-            name = leader[name]
+    def _example_id(self, document: str, chunk: int, chunks: int) -> str:
+        if chunks == 1:
+            return document
+        name = f"{document}#{chunk}"
+        if name in self.ids:
+            raise DataError(
+                f"document id {name!r} is also the id of a chunk of document {document!r}",
+                "choose another data.id_column, or leave it empty to have ids made",
+            )
         return name
 
-    for name, group in zip(documents, groups, strict=True):
-        leader.setdefault(name, name)
-        if group >= 0:
-            other = of_group.setdefault(group, name)
-            leader[find(name)] = find(other)
-    return {name: find(name) for name in leader}
+
+def _duplicate_groups(
+    chunks: Path, total: int, settings: Settings, events: EventWriter
+) -> list[int]:
+    index, done = DuplicateIndex(settings.data.duplicate_threshold), 0
+    for batch in read_batches(chunks, ["text"]):
+        index.add(batch["text"].to_pylist())
+        done += len(batch)
+        events.progress(done, total, "examples", "near-duplicates")
+    return index.groups()
 
 
-def _split(chunks: Path, groups: list[int], held_out: set[str], run_dir: RunDir) -> None:
-    """Pass 3: the chunks, with their groups, to training or to validation."""
-    done = 0
-    with (
-        replacing(run_dir.examples) as examples,
-        replacing(run_dir.validation) as validation,
-        pq.ParquetWriter(examples, EXAMPLE_SCHEMA) as training_writer,
-        pq.ParquetWriter(validation, EXAMPLE_SCHEMA) as validation_writer,
-        pq.ParquetFile(chunks) as file,
-    ):
-        for batch in file.iter_batches(_BATCH_ROWS):
-            table = pa.Table.from_batches([batch])
-            column = pa.array(groups[done : done + len(table)], pa.int32())
-            position = EXAMPLE_SCHEMA.get_field_index("duplicate_group")
-            table = table.set_column(position, "duplicate_group", column)
-            mask = pa.array([name in held_out for name in table["document_id"].to_pylist()])
-            validation_writer.write_table(table.filter(mask))
-            training_writer.write_table(table.filter(pa.compute.invert(mask)))
-            done += len(table)
+def _held_out(
+    documents: list[str], groups: list[int], settings: Settings, events: EventWriter
+) -> set[str]:
+    """Documents for validation; of the demo only those that teach nothing it asks about."""
+    data = settings.data
+    may_leave = demo.is_filler if data.source == "demo" else lambda name: True
+    away = held_out(documents, groups, data.validation_fraction, settings.run.seed, may_leave)
+    if data.validation_fraction and not away:
+        events.warning(
+            "too few documents to hold any out: there will be no validation loss "
+            f"(data.validation_fraction = {data.validation_fraction})"
+        )
+    return away
 
 
 def _summary(
     settings: Settings,
     reading: Reading,
-    index: _Index,
+    examples: _Examples,
     groups: list[int],
-    held_out: set[str],
+    away: set[str],
     vocab_size: int,
 ) -> dict[str, Any]:
-    validation = sum(name in held_out for name in index.documents)
+    validation = sum(name in away for name in examples.documents)
     sizes = Counter(group for group in groups if group >= 0)
     return {
         "source": settings.data.path or settings.data.source,
         "documents_read": reading.rows,
         "empty": reading.empty,
         "unreadable": reading.unreadable,
-        "documents": len(set(index.documents)),
-        "chunked_documents": index.chunked,
-        "examples": index.count - validation,
+        "documents": len(set(examples.documents)),
+        "chunked_documents": examples.chunked,
+        "examples": len(examples.documents) - validation,
         "validation_examples": validation,
-        "tokens": index.tokens,
+        "tokens": examples.tokens,
         "duplicate_groups": len(sizes),
         "duplicates": sum(sizes.values()),
         "vocab_size": vocab_size,

@@ -1,0 +1,62 @@
+"""Rows of a dataset on the hub, downloaded first or streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import datasets
+from httpx2 import HTTPError, TransportError
+from huggingface_hub.errors import HfHubHTTPError
+
+from pipeline.contract.errors import DataError, HeadwaterError, HubUnreachableError
+from pipeline.contract.settings import DataSettings
+from pipeline.corpus.rows import Row, check_columns
+
+_BATCH_ROWS = 256
+_SERVER_TROUBLE = 500
+
+
+def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
+    """The rows of the dataset's split, in its order.
+
+    Raises:
+        DataError: no such dataset, configuration, split or column.
+        HubUnreachableError: the hub does not answer, and the dataset is not cached.
+    """
+    with _trouble_explained(data.path):
+        dataset: Any = datasets.load_dataset(
+            data.path, data.config or None, split=data.split, streaming=data.streaming
+        )
+        columns: list[str] = dataset.column_names or list(next(iter(dataset), {}))
+        check_columns(wanted, columns, f"dataset {data.path}")
+        number = 0
+        for batch in dataset.select_columns(list(wanted)).iter(_BATCH_ROWS):
+            for values in zip(*(batch[name] for name in wanted), strict=True):
+                yield Row(data.path, number, dict(zip(wanted, values, strict=True)))
+                number += 1
+
+
+@contextmanager
+def _trouble_explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except HeadwaterError:
+        raise
+    except (OSError, HTTPError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as e:
+        if _is_unreachable(e):
+            raise HubUnreachableError(
+                f"dataset {name!r}: the hub does not answer and it is not cached here; "
+                'for local files set data.source = "local" and data.path to their folder'
+            ) from e
+        if isinstance(e, OSError) and e.errno is not None:
+            raise  # the disk's trouble, not the dataset's
+        raise DataError(f"dataset {name!r}: {' '.join(str(e).split())}") from e
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    """Whether the hub gave no answer, as opposed to an answer that says no."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response is not None and error.response.status_code >= _SERVER_TROUBLE
+    return isinstance(error, ConnectionError | TimeoutError | TransportError)

@@ -1,0 +1,107 @@
+"""Hub datasets. A folder stands in for one where the hub itself is not what is tested."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.contract.errors import DataError
+from pipeline.contract.settings import DataSettings
+from pipeline.corpus.readers import Reading, read_documents
+
+CARD = """---
+configs:
+- config_name: small
+  data_files: [{split: train, path: small.parquet}]
+- config_name: large
+  data_files: [{split: train, path: large/*}, {split: test, path: small.parquet}]
+---
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    import datasets
+
+    kept = datasets.config.HF_DATASETS_CACHE
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")
+    yield
+    datasets.config.HF_DATASETS_CACHE = kept
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    (tmp_path / "README.md").write_text(CARD)
+    (tmp_path / "large").mkdir()
+    pq.write_table(pa.table({"body": ["a", "", "c"], "n": [1, 2, 3]}), tmp_path / "small.parquet")
+    for part in (0, 1):
+        rows = {"body": [f"{part}-{n}" for n in range(400)], "n": range(400)}
+        pq.write_table(pa.table(rows), tmp_path / "large" / f"{part}.parquet")
+    return tmp_path
+
+
+def texts(dataset: Path, **settings: Any) -> list[str]:
+    given: dict[str, Any] = {"text_column": "body", "config": "large", **settings}
+    data = DataSettings(source="hub", path=str(dataset), **given)
+    reading = Reading(strict=True, warn=lambda message: None)
+    return [document.text for document in read_documents(data, 0, reading)]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_config_split_column_and_limit_are_obeyed(dataset: Path, streaming: bool) -> None:
+    assert texts(dataset, split="test", streaming=streaming) == ["a", "c"]
+    assert texts(dataset, config="small", streaming=streaming) == ["a", "c"]
+    assert len(texts(dataset, streaming=streaming)) == 800
+    assert texts(dataset, limit=2, streaming=streaming) == ["0-0", "0-1"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"config": "huge"}, ["huge", "small", "large"]),
+        ({"config": ""}, ["small", "large"]),
+        ({"split": "validation"}, ["validation", "train", "test"]),
+        ({"text_column": "text"}, ["'text'", "body, n"]),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_known_ones(
+    dataset: Path, settings: dict[str, Any], named: list[str], streaming: bool
+) -> None:
+    with pytest.raises(DataError) as raised:
+        texts(dataset, streaming=streaming, **settings)
+    assert all(name in raised.value.message for name in [str(dataset), *named])
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_damaged_part_is_a_data_error(dataset: Path, streaming: bool) -> None:
+    (dataset / "large" / "1.parquet").write_text("not Parquet at all")
+    with pytest.raises(DataError, match="dataset"):
+        texts(dataset, streaming=streaming)
+
+
+def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -> None:
+    code = (
+        "from pipeline.contract.settings import DataSettings\n"
+        "from pipeline.contract.errors import HubUnreachableError\n"
+        "from pipeline.corpus.readers import Reading, read_documents\n"
+        "data = DataSettings(source='hub', path='someone/some-corpus')\n"
+        "try:\n"
+        "    next(read_documents(data, 0, Reading(True, print)))\n"
+        "except HubUnreachableError as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    (line,) = done.stdout.splitlines()
+    assert "'someone/some-corpus'" in line
+    assert 'data.source = "local"' in line

@@ -1,0 +1,66 @@
+"""Tokenizers: trained the same every time, and clear words where one cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contract.errors import HubUnreachableError, ModelError
+from pipeline.contract.settings import Settings
+from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
+from pipeline.model import load_tokenizer
+
+TEXTS = [f"The {word} river rises in the hills near {word}." for word in ("red", "blue", "old")]
+
+
+def settings(source: str, **model: Any) -> Settings:
+    given = {"data": {"source": "demo"}, "tokenizer": {"source": source}, "model": model}
+    return Settings.model_validate(given)
+
+
+def test_any_text_survives_encoding_and_decoding() -> None:
+    tokenizer = train_tokenizer(TEXTS, 320)
+    text = "  Ünseen 字 😀 \x07\n\n 'tis , spaced . "
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.unk_token_id not in ids
+
+
+def test_training_is_deterministic_and_its_size_bounded(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_tokenizer(iter(TEXTS * 50), 280).save_pretrained(tmp_path / name)
+    first, second = (tmp_path / name / "tokenizer.json" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    assert len(load_tokenizer(tmp_path / "a")) == 280
+
+
+def test_a_saved_tokenizer_comes_back_the_same(tmp_path: Path) -> None:
+    made = train_tokenizer(TEXTS, 320)
+    made.save_pretrained(tmp_path)
+    again = load_tokenizer(tmp_path)
+    assert again.encode(TEXTS[0]) == made.encode(TEXTS[0])
+    assert (again.bos_token_id, again.eos_token_id) == (0, 1)
+    assert (again.bos_token, again.eos_token, again.unk_token) == ("<s>", "</s>", "<unk>")
+
+
+def test_a_local_folder_serves_as_tokenizer(tmp_path: Path) -> None:
+    train_tokenizer(TEXTS, 320).save_pretrained(tmp_path)
+    assert ready_tokenizer(settings(str(tmp_path), init="scratch")).is_fast
+    own = settings("model", init="pretrained", name=str(tmp_path))
+    assert len(ready_tokenizer(own)) == len(load_tokenizer(tmp_path))
+
+
+def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"tokenizer\.source") as raised:
+        ready_tokenizer(settings(str(tmp_path), init="scratch"))
+    assert str(tmp_path) in raised.value.message
+    with pytest.raises(ModelError, match=r"tokenizer\.source: there is no folder"):
+        ready_tokenizer(settings(str(tmp_path / "nowhere"), init="scratch"))
+
+
+def test_a_hub_out_of_reach_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubUnreachableError, match="someone/some-tokenizer"):
+        ready_tokenizer(settings("someone/some-tokenizer", init="scratch"))

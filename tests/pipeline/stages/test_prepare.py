@@ -1,0 +1,277 @@
+"""The prepare stage as a process of its own, on small real files."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from transformers import LlamaConfig
+
+from pipeline.contract import stages
+from pipeline.contract.errors import DataError, ModelError, SettingsError
+from pipeline.contract.events import EventReader, EventWriter
+from pipeline.contract.files import read_json
+from pipeline.contract.profiles import render_settings
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus import demo
+from pipeline.corpus.examples import EXAMPLE_SCHEMA
+from pipeline.corpus.tokenizers import train_tokenizer
+from pipeline.model import load_tokenizer
+from pipeline.stages import prepare
+
+WORDS = ["river", "hill", "sea", "miller", "gate", "fog", "bridge", "winter", "apples", "bell"]
+PROMPTS = [Prompt(id="p", prompt="The river rises", completion=" in the hills.")]
+
+Prepare = Callable[..., RunDir]
+
+
+def prose(seed: int, words: int) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=words)) + "."
+
+
+def corpus(folder: Path, texts: list[Any]) -> str:
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps({"text": text, "id": f"d{number}"}) for number, text in enumerate(texts)]
+    (folder / "a.jsonl").write_text("\n".join(lines))
+    return str(folder)
+
+
+def settings(data: dict[str, Any], **sections: Any) -> Settings:
+    given: dict[str, Any] = {
+        "data": {"source": "local", **data},
+        "tokenizer": {"source": "train", "vocab_size": 400},
+        "model": {"init": "scratch", "preset": "nano"},
+        **sections,
+    }
+    return Settings.model_validate(given)
+
+
+@pytest.fixture
+def run_stage(tmp_path: Path) -> Prepare:
+    def run(asked: Settings, prompts: list[Prompt] = PROMPTS, name: str = "run") -> RunDir:
+        folder = RunDir(tmp_path / name)
+        folder.root.mkdir(exist_ok=True)
+        save_prompts(folder.prompts, prompts)
+        stages.begin("prepare", asked, folder)
+        prepare.run(asked, folder, EventWriter(folder.events, "prepare"))
+        return folder
+
+    return run
+
+
+def rows(run: RunDir) -> list[dict[str, Any]]:
+    return [*pq.read_table(run.examples).to_pylist(), *pq.read_table(run.validation).to_pylist()]
+
+
+def warnings(run: RunDir) -> list[str]:
+    events = EventReader(run.events).read()
+    return [event.data["message"] for event in events if event.type == "warning"]
+
+
+def test_every_document_is_there_whole_in_training_or_validation(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    texts = [prose(number, random.Random(number).randint(1, 200)) for number in range(60)]
+    data = {"path": corpus(tmp_path / "data", texts), "id_column": "id", "max_tokens": 32}
+    run = run_stage(settings({**data, "validation_fraction": 0.1}))
+    found: dict[str, str] = {}
+    for row in rows(run):
+        found[row["document_id"]] = found.get(row["document_id"], "") + row["text"]
+        assert row["n_tokens"] == len(row["tokens"]) <= 32
+        assert row["example_id"] == row["document_id"] + (
+            f"#{row['chunk']}" if row["chunks"] > 1 else ""
+        )
+        assert texts[row["row"]].find(row["text"]) >= 0
+    assert found == {f"d{number}": text for number, text in enumerate(texts)}
+    assert pq.read_schema(run.examples) == pq.read_schema(run.validation) == EXAMPLE_SCHEMA
+
+
+def test_the_summary_counts_what_was_read_and_what_was_left_out(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    texts = [prose(1, 300), prose(2, 9), "", "\x00\n", 17, prose(2, 9), prose(3, 9)]
+    run = run_stage(settings({"path": corpus(tmp_path / "data", texts), "max_tokens": 64}))
+    tokenizer, examples = load_tokenizer(run.tokenizer), rows(run)
+    assert read_json(run.summary("prepare")) == {
+        "source": str(tmp_path / "data"),
+        "documents_read": 7,
+        "empty": 2,
+        "unreadable": 1,
+        "documents": 4,
+        "chunked_documents": 1,
+        "examples": len(examples),
+        "validation_examples": 0,
+        "tokens": sum(row["n_tokens"] for row in examples),
+        "duplicate_groups": 1,
+        "duplicates": 2,
+        "vocab_size": len(tokenizer),
+    }
+    assert [text.split(" ")[0] for text in warnings(run)] == ["skipped", "1", "2", "too"]
+
+
+def test_ids_and_split_do_not_depend_on_how_the_files_are_cut(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    texts = [prose(number, 20) for number in range(80)]
+    (tmp_path / "texts").mkdir()
+    for number, text in enumerate(texts):
+        (tmp_path / "texts" / f"{99 - number}.txt").write_text(text)
+    one = run_stage(settings({"path": corpus(tmp_path / "data", texts)}), name="one")
+    many = run_stage(settings({"path": str(tmp_path / "texts")}), name="many")
+    for path in ("examples", "validation"):
+        first, second = (
+            dict(zip(table["text"].to_pylist(), table["example_id"].to_pylist(), strict=True))
+            for table in (pq.read_table(getattr(run, path)) for run in (one, many))
+        )
+        assert first == second
+
+
+def test_no_near_duplicate_of_a_training_document_is_held_out(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    texts = [prose(number // 2, 60) + " again" * (number % 2) for number in range(200)]
+    data = {"path": corpus(tmp_path / "data", texts), "validation_fraction": 0.2}
+    run = run_stage(settings(data))
+    trained = set(pq.read_table(run.examples)["duplicate_group"].to_pylist())
+    held_out = set(pq.read_table(run.validation)["duplicate_group"].to_pylist())
+    assert len(trained) == 80
+    assert len(held_out) == 20
+    assert trained.isdisjoint(held_out)
+
+
+def test_the_demo_holds_out_nothing_that_it_asks_about(run_stage: Prepare) -> None:
+    run = run_stage(settings({"source": "demo", "validation_fraction": 0.05}), prompts=[])
+    prompts = load_prompts(run.prepared_prompts)
+    trained = set(pq.read_table(run.examples)["document_id"].to_pylist())
+    held_out = pq.read_table(run.validation)["document_id"].to_pylist()
+    assert prompts
+    assert all(trained.issuperset(prompt.relevant) for prompt in prompts)
+    assert len(held_out) > 20
+    assert all(demo.is_filler(name) for name in held_out)
+
+
+def test_the_same_settings_write_the_same_bytes(tmp_path: Path, run_stage: Prepare) -> None:
+    asked = settings({"path": corpus(tmp_path / "data", [prose(n, 50) for n in range(40)])})
+    first, second = (run_stage(asked, name=name) for name in ("first", "second"))
+    for name in ("examples.parquet", "validation.parquet", "tokenizer/tokenizer.json"):
+        contents = [(run.stage("prepare") / name).read_bytes() for run in (first, second)]
+        assert contents[0] == contents[1]
+
+
+def test_prompts_are_handed_on_and_unknown_relevant_documents_named(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    prompts = [
+        Prompt(id="p", prompt="The river", completion=" rises", relevant=("d0", "d7", "d9")),
+        Prompt(id="q", prompt="The sea", completion=" falls", relevant=("d1",)),
+    ]
+    data = {"path": corpus(tmp_path / "data", [prose(1, 20), prose(2, 20)]), "id_column": "id"}
+    run = run_stage(settings({**data, "validation_fraction": 0.0}), prompts)
+    assert load_prompts(run.prepared_prompts) == prompts
+    assert warnings(run) == ["prompt 'p': relevant documents that the corpus lacks: d7, d9"]
+
+
+def test_a_prompt_longer_than_the_models_context_is_refused(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    long = [Prompt(id="long", prompt=prose(0, 900), completion=" end")]
+    asked = settings({"path": corpus(tmp_path / "data", [prose(1, 20)])})
+    with pytest.raises(DataError, match=r"prompt 'long' .* more than the model's context, 512"):
+        run_stage(asked, long)
+
+
+def test_prompts_are_checked_before_any_document_is_read(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    asked = settings({"path": str(tmp_path / "no such corpus")})
+    with pytest.raises(SettingsError, match="empty completion"):
+        run_stage(asked, [Prompt(id="p", prompt="The river", completion=" ")])
+
+
+def test_chunks_longer_than_the_models_context_are_refused(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    data = {"path": corpus(tmp_path / "data", [prose(1, 20)]), "max_tokens": 513}
+    with pytest.raises(ModelError, match=r"513 is more than the model's context, 512"):
+        run_stage(settings(data))
+
+
+def test_a_vocabulary_larger_than_the_pretrained_models_is_refused_before_reading(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    LlamaConfig(vocab_size=280, max_position_embeddings=512).save_pretrained(tmp_path / "model")
+    train_tokenizer([prose(1, 99)], 300).save_pretrained(tmp_path / "tokenizer")
+    asked = settings(
+        {"path": str(tmp_path / "no such corpus")},
+        tokenizer={"source": str(tmp_path / "tokenizer")},
+        model={"init": "pretrained", "name": str(tmp_path / "model")},
+    )
+    with pytest.raises(ModelError, match=r"tokenizer has \d+ pieces, the model only 280"):
+        run_stage(asked)
+
+
+def test_a_corpus_without_text_is_an_error_with_the_counts(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    asked = settings({"path": corpus(tmp_path / "data", ["", " ", 7])})
+    with pytest.raises(DataError, match=r"no document with text in 3 rows \(2 empty, 1 unread"):
+        run_stage(asked)
+
+
+def test_ids_that_would_name_a_chunk_and_a_document_are_refused(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"text": prose(1, 200), "k": "x"}) + "\n" + '{"text": "short", "k": "x#1"}'
+    )
+    asked = settings({"path": str(tmp_path / "a.jsonl"), "id_column": "k", "max_tokens": 64})
+    with pytest.raises(DataError, match="'x#1' is also the id of a chunk of document 'x'"):
+        run_stage(asked)
+
+
+def test_progress_names_its_phases_and_ends_complete(tmp_path: Path, run_stage: Prepare) -> None:
+    asked = settings({"path": corpus(tmp_path / "data", [prose(n, 30) for n in range(30)])})
+    run = run_stage(asked)
+    told = [event.data for event in EventReader(run.events).read() if event.type == "progress"]
+    last = {progress["phase"]: progress for progress in told}
+    assert list(last) == ["reading", "training the tokenizer", "tokenizing", "near-duplicates"]
+    assert all(progress["done"] == progress["total"] == 30 for progress in last.values())
+
+
+def test_a_killed_attempt_leaves_nothing_that_is_taken_for_finished(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    texts = [prose(number, 200) for number in range(1500)]
+    asked = settings({"path": corpus(tmp_path / "data", texts)})
+    run = RunDir(tmp_path / "run")
+    run.root.mkdir()
+    run.settings.write_text(render_settings(asked))
+    save_prompts(run.prompts, PROMPTS)
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", "prepare", str(run.root)])
+    while not list(run.stage("prepare").glob(".chunks.parquet.*")):  # in the middle of writing
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not run.done("prepare").exists()
+    assert not run.examples.exists()
+    assert not run.validation.exists()
+
+    run_stage(asked)
+    assert len({row["document_id"] for row in rows(run)}) == 1500
+    left = {path.name for path in run.stage("prepare").iterdir()}
+    assert left == {
+        *("started.json", "summary.json", "prompts.jsonl", "tokenizer"),
+        *("examples.parquet", "validation.parquet"),
+    }
