@@ -58,7 +58,7 @@ def layer_shares(shares: NDArray[np.float64], layers: Sequence[int]) -> str:
             for (row, column), share in np.ndenumerate(shares):
                 ink = "#ffffff" if abs(share) > 0.6 * limit else "#1d2730"
                 axes.text(
-                    column + 0.5, row + 0.5, f"{100 * share:.0f}", color=ink, ha="center",
+                    column + 0.5, row + 0.5, str(round(100 * share)), color=ink, ha="center",
                     va="center", fontsize=7 if width <= 12 else 5,
                 )  # fmt: skip
         return page_svg(figure)

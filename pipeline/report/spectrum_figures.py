@@ -92,7 +92,7 @@ def _lambda_map(axes: Axes, spectrum: Spectrum, clip: float, colors: Colormap) -
     axes.set_title(f"{_short(spectrum.module)} · {spectrum.strategy}", loc="left")
     axis = "parameters" if spectrum.strategy == "diagonal" else "eigen-directions, largest first"
     cells = (
-        f", drawn as {heat.shape[0]} × {heat.shape[1]} means"
+        f"\ndrawn as {heat.shape[0]} × {heat.shape[1]} means"
         if heat.size < outputs * inputs
         else ""
     )
