@@ -40,14 +40,14 @@ class TokenBudgetSampler(Sampler[list[int]]):
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
         self._lengths = lengths
-        self._budget = budget
+        self.budget = budget
         self._seed = seed
         self._epoch = 0
         self._batches = self._make()
 
     def _make(self) -> list[list[int]]:
         seed = self._seed * 1_000_003 + self._epoch  # no two (seed, epoch) share an order
-        return token_budget_batches(self._lengths, self._budget, seed)
+        return token_budget_batches(self._lengths, self.budget, seed)
 
     def set_epoch(self, epoch: int) -> None:
         """Called at the start of each epoch, and on resuming in one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +195,19 @@ def load_model(
     )
     moved: PreTrainedModel = model.to(device).eval()
     return moved
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a transformers folder that is there whole or not at all."""
+    temporary = folder.with_name(f".{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    for file in temporary.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
 
 
 def from_hub_or_folder(load: Callable[[str], T], name: str, setting: str) -> T:

@@ -1,0 +1,1 @@
+"""Training on token-budget batches, through checkpoints that resume exactly."""

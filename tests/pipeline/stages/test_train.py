@@ -1,0 +1,309 @@
+"""The train stage: what it measures, and that no interruption changes what comes out."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from pipeline.batches import TokenBudgetSampler
+from pipeline.contract.errors import DataError, ModelError, SettingsError
+from pipeline.contract.events import EventReader, EventWriter
+from pipeline.contract.files import read_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
+from pipeline.model import load_model, load_tokenizer
+from pipeline.stages import train
+
+STORIES = Path(__file__).parents[4] / "shared/data/stories260k/hf"
+PrepareRun = Callable[..., RunDir]
+SECTION = {"epochs": 3.0, "gradient_accumulation": 2, "checkpoint_every": 3, "keep_checkpoints": 9}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """As the processes that the settings of these runs start: sums are added in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run trained without interruption; to be read only."""
+    run = prepared_run(tmp_path_factory.mktemp("trained"), train=SECTION)
+    train_here(run)
+    return run
+
+
+def train_here(run: RunDir) -> None:
+    train.run(load_settings(run.settings), run, EventWriter(run.events, "train"))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def readings(run: RunDir, name: str) -> list[tuple[int, float]]:
+    metrics = [e.data for e in EventReader(run.events).read() if e.type == "metric"]
+    return [(data["step"], data["value"]) for data in metrics if data["name"] == name]
+
+
+def summary(run: RunDir) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(run.summary("train"))
+    return found
+
+
+def mean_loss(model: torch.nn.Module, dataset: TokenDataset, indices: list[int]) -> float:
+    """The plain definition: summed over all predicted tokens, one example at a time."""
+    total, tokens = 0.0, 0
+    for index in indices:
+        ids = dataset[index]["input_ids"][None]
+        logits = model(input_ids=ids).logits[0, :-1]
+        total += float(functional.cross_entropy(logits, ids[0, 1:], reduction="sum").detach())
+        tokens += ids.shape[1] - 1
+    return total / tokens
+
+
+def test_training_learns_and_keeps_the_base_beside_the_model(trained: RunDir) -> None:
+    found = summary(trained)
+    assert found["validation_loss"] < 0.6 * found["base_validation_loss"]
+    assert found["stopped_early"] is None
+    assert not same(trained.base, trained.model)
+    assert load_tokenizer(trained.model).vocab_size == 300
+
+
+def test_the_summary_is_what_the_saved_models_show(trained: RunDir) -> None:
+    validation = TokenDataset.of_examples(trained.validation)
+    for folder, prefix in ((trained.base, "base_"), (trained.model, "")):
+        loss = mean_loss(load_model(folder, torch.device("cpu")), validation, list(range(8)))
+        assert summary(trained)[f"{prefix}validation_loss"] == pytest.approx(loss, rel=1e-5)
+        assert summary(trained)[f"{prefix}perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+
+
+def test_tokens_and_steps_are_counted_without_padding(trained: RunDir) -> None:
+    lengths = TokenDataset.of_examples(trained.examples).lengths
+    batches = len(TokenBudgetSampler(lengths, 256, seed=0))
+    assert summary(trained)["tokens"] == 3 * sum(lengths)
+    assert summary(trained)["steps"] == 3 * math.ceil(batches / 2)
+    assert summary(trained)["epochs"] == 3.0
+
+
+def test_the_loss_is_the_mean_over_the_real_tokens_of_all_accumulated_batches(
+    trained: RunDir,
+) -> None:
+    dataset = TokenDataset.of_examples(trained.examples)
+    batches = list(TokenBudgetSampler(dataset.lengths, 256, seed=0))[:2]
+    assert any(IGNORED in pad_batch([dataset[i] for i in batch])["labels"] for batch in batches)
+    base = load_model(trained.base, torch.device("cpu"))
+    expected = mean_loss(base, dataset, batches[0] + batches[1])
+    assert readings(trained, "loss")[0] == (1, pytest.approx(expected, rel=1e-5))
+
+
+def test_validation_is_read_at_the_start_along_the_way_and_once_at_the_end(
+    trained: RunDir,
+) -> None:
+    steps = [step for step, _ in readings(trained, "validation_loss")]
+    assert steps[0] == 0
+    assert steps[-1] == summary(trained)["steps"]
+    assert len(steps) == len(set(steps)) > 5
+
+
+def test_the_learning_rate_warms_up_and_ends_at_its_minimum(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    section = {"max_steps": 10, "warmup_fraction": 0.2, "min_learning_rate_ratio": 0.5}
+    run = prepared_run(tmp_path, train=section)
+    train_here(run)
+    rates = [value for _, value in readings(run, "learning_rate")]
+    assert max(rates) == pytest.approx(3e-3)
+    assert rates[0] < rates[1] < rates[2] == max(rates)
+    assert 1.5e-3 <= rates[-1] < 1.7e-3
+
+
+def test_a_training_killed_in_the_middle_ends_with_the_same_weights(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, train=SECTION)
+    stage = start(run)
+    wait_for(run.checkpoints / "checkpoint-6/trainer_state.json", stage)
+    os.kill(stage.pid, signal.SIGKILL)
+    assert stage.wait() == -signal.SIGKILL
+    assert not run.model.exists()
+    seen = len(readings(run, "loss"))
+    train_here(run)
+    assert readings(run, "loss")[seen][0] > 6, "it went on from a checkpoint"
+    assert same(run.model, trained.model)
+    assert summary(run)["base_validation_loss"] == summary(trained)["base_validation_loss"]
+    assert summary(run)["tokens"] == summary(trained)["tokens"]
+
+
+def test_a_training_that_is_asked_to_stop_does_and_can_go_on(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, train=SECTION)
+    stage = start(run)
+    wait_for(run.checkpoints / "checkpoint-3/trainer_state.json", stage)
+    stage.send_signal(signal.SIGTERM)
+    assert stage.wait(timeout=60) == 130
+    assert EventReader(run.events).read()[-1].type == "cancelled"
+    train_here(run)
+    assert same(run.model, trained.model)
+
+
+@pytest.mark.parametrize("torn", ["trainer_state.json", "model.safetensors"])
+def test_a_checkpoint_that_a_kill_left_torn_is_not_used(
+    trained: RunDir, tmp_path: Path, torn: str
+) -> None:
+    run = copy(trained, tmp_path)
+    newest = max(run.checkpoints.iterdir(), key=lambda path: int(path.name.split("-")[1]))
+    part = (newest / torn).read_bytes()[:-100]
+    (newest / torn).write_bytes(part)
+    seen = len(readings(run, "loss"))
+    train_here(run)
+    assert len(readings(run, "loss")) > seen, "the steps after the checkpoint before were repeated"
+    assert same(run.model, trained.model)
+
+
+def test_a_training_killed_after_its_last_step_takes_no_step_more(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path / "five", train={"max_steps": 5})  # in the middle of an epoch
+    train_here(run)
+    before = weights(run.model)
+    shutil.rmtree(run.model)
+    train_here(run)
+    assert summary(run)["steps"] == 5
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(run.model).items())
+
+
+def test_a_training_that_diverges_keeps_the_last_good_model(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    section = {"learning_rate": 1e30, "checkpoint_every": 1, "validation_every": 100}
+    run = prepared_run(tmp_path, train={**section, "warmup_fraction": 0.5})
+    train_here(run)
+    found = summary(run)
+    assert found["stopped_early"] == "the loss was no longer a number at step 3"
+    assert 1 <= found["steps"] < 3
+    validation = TokenDataset.of_examples(run.validation)
+    loss = mean_loss(load_model(run.model, torch.device("cpu")), validation, list(range(8)))
+    assert loss < 1.1 * found["base_validation_loss"]
+    warnings = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    assert "learning_rate" in warnings[0]
+
+
+def test_a_training_that_diverges_at_once_says_what_to_do(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, train={"learning_rate": 1e30, "checkpoint_every": 100})
+    with pytest.raises(ModelError, match=r"lower train\.learning_rate"):
+        train_here(run)
+    assert not run.model.exists()
+
+
+def test_without_validation_its_figures_are_missing(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, train={"max_steps": 2})
+    shutil.copy(run.validation, run.examples)  # smaller
+    empty(run.validation)
+    train_here(run)
+    assert summary(run)["validation_loss"] is None
+    assert summary(run)["base_perplexity"] is None
+    assert summary(run)["train_loss"] > 0
+
+
+def test_no_examples_are_refused(prepared_run: PrepareRun, tmp_path: Path) -> None:
+    run = prepared_run(tmp_path)
+    empty(run.examples)
+    with pytest.raises(DataError, match="no training examples"):
+        train_here(run)
+
+
+@pytest.mark.parametrize("tracker", ["tensorboard", "wandb", "trackio"])
+def test_a_tracker_that_is_not_installed_is_said_before_any_work(
+    prepared_run: PrepareRun, tmp_path: Path, tracker: str
+) -> None:
+    if importlib.util.find_spec(tracker):
+        pytest.skip(f"{tracker} is installed here")
+    run = prepared_run(tmp_path, train={"trackers": [tracker]})
+    with pytest.raises(SettingsError, match=f"uv pip install {tracker}"):
+        train_here(run)
+    assert not run.base.exists()
+
+
+def test_a_module_that_does_not_exist_is_said_before_training(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, modules={"names": ["model.layers.0.mlp.sideways"]})
+    with pytest.raises(ModelError, match="sideways"):
+        train_here(run)
+    assert not run.checkpoints.exists()
+
+
+@pytest.mark.parametrize("option", [{"gradient_checkpointing": True}, {"precision": "bfloat16"}])
+def test_cheaper_arithmetic_learns_nearly_the_same(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    run = prepared_run(tmp_path, train={**SECTION, **option})
+    train_here(run)
+    expected = summary(trained)["validation_loss"]
+    assert summary(run)["validation_loss"] == pytest.approx(expected, rel=0.05)
+    assert all(tensor.dtype == torch.float32 for tensor in weights(run.model).values())
+
+
+@pytest.mark.skipif(not STORIES.exists(), reason="no pretrained model beside the repository")
+def test_a_pretrained_model_is_fine_tuned(prepared_run: PrepareRun, tmp_path: Path) -> None:
+    run = prepared_run(
+        tmp_path,
+        model={"init": "pretrained", "name": str(STORIES)},
+        train={"max_steps": 12, "learning_rate": 1e-3},
+    )
+    train_here(run)  # the pieces of the prepared tokenizer are new to it: it starts badly
+    assert same(run.base, STORIES)
+    assert summary(run)["validation_loss"] < summary(run)["base_validation_loss"] - 1
+
+
+def start(run: RunDir) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline", "train", str(run.root)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+def wait_for(file: Path, stage: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert stage.poll() is None, "the stage ended before it could be interrupted"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def copy(run: RunDir, folder: Path) -> RunDir:
+    return RunDir(shutil.copytree(run.root, folder / "copy"))
+
+
+def empty(path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
