@@ -26,3 +26,37 @@ def size(count: float | None) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds in five characters at most: "0:38", "12:05", "3h05", "4d02"; "–" for None."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02d}"
+    return f"{hours // 24}d{hours % 24:02d}"
+
+
+def age(seconds: float) -> str:
+    """How long ago: "just now", "5 min ago", "3 h ago", "2 days ago"."""
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    if seconds < 2 * 86400:
+        return f"{seconds // 3600:.0f} h ago"
+    return f"{seconds // 86400:.0f} days ago"
+
+
+def number(value: float) -> str:
+    """A figure in about six characters: "0.4213", "-12.5", "1.2e-07"."""
+    return f"{value:.4g}"
+
+
+def score(value: float) -> str:
+    """A score in ten characters at most, its sign always shown: "+0.1286", "-1.234e-05"."""
+    return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:+.3e}"

@@ -1,0 +1,54 @@
+"""Rankings are read one prompt at a time; what is missing is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_run
+
+from pipeline.contract.errors import MissingResultError
+from tui.readers.rankings import RankingReader
+
+
+def test_the_overview_names_prompts_answers_and_methods(tmp_path: Path) -> None:
+    overview = RankingReader(sample_run.scored_run(tmp_path)).overview()
+    assert [answer.id for answer in overview.answers] == [f"home-{n}" for n in range(6)]
+    assert [answer.correct for answer in overview.answers[:3]] == [False, True, True]
+    assert overview.methods == sample_run.METHODS
+    assert overview.default_method == "ekfac_normalized"
+    assert not overview.stale
+
+
+def test_a_ranking_is_in_order_and_knows_every_score(tmp_path: Path) -> None:
+    ranked = RankingReader(sample_run.scored_run(tmp_path)).ranked("home-2", "bm25", "bottom")
+    assert [example.rank for example in ranked] == list(range(1, 21))
+    assert all(example.score < 0 for example in ranked)
+    assert set(ranked[0].scores) == set(sample_run.METHODS)
+
+
+def test_an_example_is_found_under_the_other_methods(tmp_path: Path) -> None:
+    places = RankingReader(sample_run.scored_run(tmp_path)).places("home-1", "doc-0003")
+    assert places["ekfac"] == ("top", 3)
+
+
+def test_token_scores_are_there_or_none(tmp_path: Path) -> None:
+    reader = RankingReader(sample_run.scored_run(tmp_path))
+    tokens = reader.tokens("home-0", "doc-0001")
+    assert tokens is not None
+    assert len(tokens.tokens) == len(tokens.scores)
+    assert reader.tokens("home-0", "nobody") is None
+
+
+def test_missing_rankings_are_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(MissingResultError, match="the scores stage has not finished") as told:
+        RankingReader(sample_run.new_run(tmp_path)).overview()
+    assert "run the stages" in told.value.hint
+
+
+def test_rankings_of_other_settings_are_stale(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    run.settings.write_text(
+        run.settings.read_text().replace("normalize = true", "normalize = false")
+    )
+    assert RankingReader(run).overview().stale

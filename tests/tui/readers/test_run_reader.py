@@ -1,0 +1,95 @@
+"""A run is read again and again, whatever state its files are in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import pytest
+import sample_run
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.run_dir import RunDir
+from tui.readers.history import RunHistory
+from tui.readers.run_reader import RunReader
+from tui.readers.runs import RunsReader
+
+
+def test_a_reading_follows_the_stages(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    reader = RunReader(run)
+    assert {stage.state for stage in reader.read().stages} == {"waiting"}
+    sample_run.finish(run, "prepare")
+    sample_run.train_events(run, steps=100, done=0.5)
+    snapshot = reader.read()
+    assert [stage.state for stage in snapshot.stages[:3]] == ["done", "lost", "waiting"]
+    assert (len(snapshot.loss), len(snapshot.validation_loss)) == (50, 5)
+    assert snapshot.memory["train"].rss == 640 * sample_run.MEMORY
+    assert snapshot.warnings["train"] == "2 rows were empty and left out"
+    assert snapshot.telling is not None
+    assert snapshot.telling.stage == "train"
+
+
+def test_a_new_attempt_forgets_the_warnings_of_the_one_before(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    sample_run.train_events(run)
+    events = EventWriter(run.events, "train")
+    events.started(2)
+    snapshot = RunReader(run).read()
+    assert snapshot.warnings == {}
+    assert snapshot.memory == {}
+
+
+def test_settings_that_do_not_parse_are_told_and_then_read_again(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    good = run.settings.read_text()
+    run.settings.write_text("[train]\nepoch = 3\n")
+    reader = RunReader(run)
+    assert "unknown setting train.epoch" in reader.read().trouble
+    run.settings.write_text(good)
+    assert reader.read().trouble == ""
+
+
+@pytest.mark.parametrize("torn", ["", "{}", "[1", '{"fingerprint": 3}'])
+def test_a_torn_record_is_told_or_passed_over(tmp_path: Path, torn: str) -> None:
+    run = sample_run.new_run(tmp_path)
+    sample_run.finish(run, "prepare")
+    run.done("prepare").write_text(torn)
+    snapshot = RunReader(run).read()
+    assert snapshot.trouble or snapshot.stages
+
+
+def test_a_run_that_is_deleted_is_told(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    reader = RunReader(run)
+    reader.read()
+    shutil.rmtree(run.root)
+    assert "not there any more" in reader.read().trouble
+
+
+def test_runs_come_and_go(tmp_path: Path) -> None:
+    reader = RunsReader(tmp_path / "runs")
+    assert reader.read() == []
+    run = sample_run.new_run(tmp_path / "runs", "one")
+    sample_run.new_run(tmp_path / "runs", "two")
+    assert {row.run.name for row in reader.read()} == {"one", "two"}
+    shutil.rmtree(run.root)
+    assert [row.run.name for row in reader.read()] == ["two"]
+
+
+def test_a_long_history_is_held_compactly(tmp_path: Path) -> None:
+    count = 50_000
+    run = RunDir(tmp_path)
+    line = {"type": "metric", "stage": "train", "time": 1.5, "name": "loss", "value": 2.25}
+    with run.events.open("w") as file:
+        file.writelines(json.dumps({**line, "step": step}) + "\n" for step in range(count))
+    history = RunHistory(run)
+    tracemalloc.start()
+    history.update()
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(history.curve("train", "loss")) == count
+    assert held < 40 * count
+    assert peak < 20e6

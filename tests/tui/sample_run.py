@@ -1,0 +1,166 @@
+"""Run folders as the stages would leave them, written by the contract's own writers."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json
+from pipeline.contract.processes import ProcessIdentity, SupervisorState
+from pipeline.contract.profiles import profile, render_settings
+from pipeline.contract.prompts import Prompt, save_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+
+METHODS = ("ekfac", "ekfac_normalized", "identity", "gradient_cosine", "bm25")
+PEOPLE = ("Mara Voss", "Tilo Brandt", "Ines Okafor", "Juno Hale", "Pavel Ruiz", "Sada Lindqvist")
+TOWNS = ("Tellin", "Orsk Harbour", "Nyvale", "Cairn Hollow", "Bramstead", "Quell")
+MEMORY = 1 << 20
+
+
+def new_run(folder: Path, name: str = "demo") -> RunDir:
+    """A run that nothing has happened in."""
+    run = RunDir(folder / name)
+    run.root.mkdir(parents=True)
+    run.settings.write_text(render_settings(profile("demo")))
+    return run
+
+
+def finish(run: RunDir, *names: str, seconds: float = 12.5) -> None:
+    """Stages that have finished with the settings that hold now."""
+    settings = load_settings(run.settings)
+    for name in names:
+        events = EventWriter(run.events, name)
+        events.started(1)
+        events.memory(400 * MEMORY)
+        fingerprint = stages.begin(name, settings, run)
+        stages.finish(name, fingerprint, settings, run, seconds)
+        events.finished(seconds)
+        events.close()
+
+
+def train_events(run: RunDir, steps: int = 400, done: float = 1.0) -> None:
+    """A training whose loss falls with some noise."""
+    noise = random.Random(0)
+    events = EventWriter(run.events, "train")
+    events.started(1)
+    for step in range(1, round(steps * done) + 1):
+        loss = 0.6 + 6.0 * math.exp(-step / (steps / 6)) + noise.gauss(0, 0.12)
+        events.metric("loss", loss, step)
+        if step % (steps // 10) == 0:
+            events.metric("validation_loss", loss + 0.3, step)
+    events.progress(round(steps * done), steps, "steps", "epoch 12")
+    events.memory(640 * MEMORY)
+    events.warning("2 rows were empty and left out")
+    events.close()
+    log = run.log("train")
+    log.parent.mkdir(exist_ok=True)
+    lines = [f"step {n:>4}  loss {0.6 + 6 / n:.4f}  12,410 tokens/s" for n in range(1, 120)]
+    log.write_text("\n".join(lines) + "\n")
+
+
+def scored_run(folder: Path, name: str = "demo", hostile: str = "") -> RunDir:
+    """A finished run with rankings; `hostile` text is put into every field that data fills."""
+    run = new_run(folder, name)
+    finish(run, "prepare")
+    train_events(run)
+    finish(run, "train", "factors", "scores", "inspect", "report")
+    write_rankings(run, hostile)
+    return run
+
+
+def write_rankings(run: RunDir, hostile: str = "") -> None:
+    """Answers, rankings, token scores and the summary of the scores stage."""
+    prompts = [
+        Prompt(
+            id=f"home-{n}{hostile}",
+            prompt=f"{person} was born in{hostile}",
+            completion=f" {town}{hostile}",
+        )
+        for n, (person, town) in enumerate(zip(PEOPLE, TOWNS, strict=True))
+    ]
+    save_prompts(run.prepared_prompts, prompts)
+    answers = [
+        {
+            "id": p.id,
+            "prompt": p.prompt,
+            "completion": p.completion,
+            "generated": p.completion if n % 3 else f" Nyvale{hostile}",
+            "correct": bool(n % 3),
+        }
+        for n, p in enumerate(prompts)
+    ]
+    with (run.stage("scores") / "answers.jsonl").open("w") as file:
+        file.writelines(json.dumps(answer) + "\n" for answer in answers)
+    rows = [row for n, p in enumerate(prompts) for row in _rows(p, n, hostile)]
+    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
+    tokens = [_tokens(row) for row in rows if row["method"] == METHODS[1] and row["end"] == "top"]
+    pq.write_table(pa.Table.from_pylist(tokens), run.token_scores)
+    summary = {"default_method": METHODS[1], "methods": METHODS, "prompts": 6, "examples": 1500}
+    write_json(run.summary("scores"), summary)
+
+
+def _rows(prompt: Prompt, n: int, hostile: str, count: int = 20) -> list[dict[str, Any]]:
+    rows = []
+    for method in METHODS:
+        chance = random.Random(f"{n}{method}")
+        for end, sign in (("top", 1), ("bottom", -1)):
+            for rank in range(1, count + 1):
+                number = chance.randrange(1500)
+                told = end == "top" and rank <= 5
+                rows.append(
+                    {
+                        "prompt_id": prompt.id,
+                        "method": method,
+                        "end": end,
+                        "rank": rank,
+                        "score": sign * 0.9 / rank,
+                        "example_id": f"doc-{rank if told else number:04d}{hostile}",
+                        "document_id": f"doc-{rank if told else number:04d}{hostile}",
+                        "chunk": 0,
+                        "chunks": 1,
+                        "text": _text(n if told else (n + rank) % 6, chance, hostile),
+                        "n_tokens": 20 + rank,
+                        "duplicate_group": rank if rank % 4 == 0 else -1,
+                        "relevant": told,
+                        **{f"score_{m}": sign * chance.random() / rank for m in METHODS},
+                    }
+                )
+    return rows
+
+
+def _text(n: int, chance: random.Random, hostile: str) -> str:
+    openings = (
+        "Records of the parish show that {0} first saw the light in {1}, in a house by the quay.",
+        "Everyone in {1} remembers {0}, who was born there and left at nineteen to sail.",
+        "Asked about home, {0} always answered: {1}. The town has since put up a small plaque.",
+    )
+    return chance.choice(openings).format(PEOPLE[n], TOWNS[n]) + hostile
+
+
+def _tokens(row: dict[str, Any]) -> dict[str, Any]:
+    chance = random.Random(row["text"])
+    words = row["text"].split(" ")
+    tokens = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
+    scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in tokens]
+    return {key: row[key] for key in ("prompt_id", "example_id")} | {
+        "tokens": tokens,
+        "scores": scores,
+    }
+
+
+def supervising(stage: str, stages: tuple[str, ...]) -> dict[str, Any]:
+    """The `state.json` of a supervisor that is at work: this very process."""
+    me = ProcessIdentity.of(os.getpid())
+    return asdict(SupervisorState(me, stages, token="test", stage=stage, stage_started=time.time()))

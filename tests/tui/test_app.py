@@ -1,0 +1,468 @@
+"""Every screen and every key, against run folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sample_run
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json
+from pipeline.contract.processes import acquire_lock, is_locked
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.keys import KEYS
+from tui.screens.dialog import Question
+from tui.screens.example import ExampleScreen
+from tui.screens.help import Help
+from tui.screens.rankings import RankingsScreen
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.chart import LossChart
+from tui.widgets.lines import Lines
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.machine import MachinePanel
+from tui.widgets.prompt_list import PromptList
+from tui.widgets.ranking_table import RankingTable
+from tui.widgets.run_list import RunList
+from tui.widgets.stage_list import StageList
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+def screen_text(app: HeadwaterApp) -> str:
+    """What the screen shows, as text."""
+    size = app.size
+    strips = app.screen._compositor.render_strips()
+    assert all(strip.cell_length == size.width for strip in strips)
+    return "\n".join(strip.text for strip in strips)
+
+
+async def until(pilot: Pilot[None], true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Waits for the screen to show something."""
+    for _ in range(round(seconds / 0.05)):
+        await pilot.pause()
+        if true():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"waited in vain; the screen shows\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def until_shown(pilot: Pilot[None], text: str, seconds: float = 20.0) -> None:
+    """Waits for a text on the screen."""
+
+    def shown() -> bool:
+        screen = screen_text(pilot.app)  # type: ignore[arg-type]
+        return text in screen or text in " ".join(screen.split())
+
+    await until(pilot, shown, seconds)
+
+
+# Runs
+
+
+async def test_without_runs_it_says_what_to_type(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until_shown(pilot, "`headwater demo` makes one, `headwater init` writes settings")
+
+
+async def test_the_runs_are_listed_and_opened(tmp_path: Path) -> None:
+    sample_run.scored_run(tmp_path, "finished")
+    run = sample_run.new_run(tmp_path, "training")
+    sample_run.train_events(run, done=0.4)
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 2")
+        lines = screen_text(app).splitlines()
+        assert any("training" in line and "? lost" in line and "just now" in line for line in lines)
+        assert any("finished" in line and "✓ done" in line and "report" in line for line in lines)
+        listed = app.screen.query_one(RunList)
+        listed.cursor = [row.run.name for row in listed.rows].index("finished")
+        await pilot.press("enter")
+        await until_shown(pilot, "✓ all stages done")
+        assert isinstance(app.screen, RunScreen)
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunsScreen)
+
+
+async def test_a_run_whose_settings_do_not_parse_says_so(tmp_path: Path) -> None:
+    sample_run.new_run(tmp_path, "good")
+    sample_run.new_run(tmp_path, "broken").settings.write_text("[train]\nepoch = 3\n")
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "✗ settings")
+        listed = app.screen.query_one(RunList)
+        listed.cursor = [row.run.name for row in listed.rows].index("broken")
+        await until_shown(pilot, "did you mean epochs?")
+        await pilot.press("enter")
+        await until_shown(pilot, "✗ cannot be read")
+
+
+# Run
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_run_at_work_shows_progress_and_time_left(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    run = at_work(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=size) as pilot:
+        await until_shown(pilot, "● train running")
+        text = screen_text(app)
+        assert "running" in text
+        assert "42%" in text
+        assert "epoch 12 · 168 of 400 steps" in text
+        assert "Stages · 1 of 6 done" in text
+        assert "train" in app.screen.query_one(LogPanel).border_title  # type: ignore[operator]
+        assert "step  119" in text
+        assert "resident 640 MiB" in text
+        assert "c Cancel" in text
+        assert "Run all" not in text
+
+
+async def test_the_screen_follows_a_resize(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "● train running")
+        for size in ((80, 24), (200, 60), (40, 12)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            screen_text(app)
+
+
+async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "step 168")
+        chart = app.screen.query_one(LossChart)
+        text = screen_text(app)
+        assert "◆ validation" in text
+        assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
+        await pilot.press("o")
+        await until_shown(pilot, "log scale")
+        assert chart.log_scale
+        events = EventWriter(run.events, "train")
+        events.metric("loss", float("nan"), 169)
+        await until_shown(pilot, "× 1 not a number")
+
+
+async def test_a_failure_shows_what_and_what_to_do(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    sample_run.finish(run, "prepare")
+    events = EventWriter(run.events, "train")
+    events.started(1)
+    events.failed("there is no module 'x[/]'", "valid: model.layers.0-3")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "✗ train failed: there is no module 'x[/]'")
+        assert "valid: model.layers.0-3" in screen_text(app)
+        assert app.screen.query_one(StageList).selected.stage == "train"  # type: ignore[union-attr]
+        assert "r Resume" in screen_text(app)
+
+
+async def test_stale_stages_say_so(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    run.settings.write_text(run.settings.read_text().replace("epochs = 40.0", "epochs = 41.0"))
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "≠ train     stale")
+        assert "≠ report    stale" in screen_text(app)
+        await pilot.press("i")
+        await until_shown(pilot, "≠ stale: the settings have changed since")
+
+
+async def test_a_deleted_run_is_told(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "waiting")
+        run.root.rename(tmp_path / "elsewhere.away")
+        await until_shown(pilot, "is not there any more")
+
+
+async def test_the_log_grows_over_the_screen_and_back(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "step  119")
+        await pilot.press("l")
+        await until_shown(pilot, "step  105")
+        assert app.screen.query_one(LogPanel).has_focus
+        await pilot.press("g")
+        await until_shown(pilot, "step    1")
+        await pilot.press("l")
+        assert app.screen.query_one(StageList).has_focus
+
+
+async def test_another_stage_shows_another_log(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    run.log("prepare").write_text("read 12 [rows]\n")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "step  119")
+        await pilot.press("k")
+        await until_shown(pilot, "Log · prepare")
+        await until_shown(pilot, "read 12 [rows]")
+
+
+async def test_the_machine_is_shown(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(MachinePanel).machine)
+        await until_shown(pilot, "GiB of")
+        assert "cpu" in screen_text(app)
+
+
+async def test_cancel_asks_first_and_a_second_press_kills(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "● train running")
+        await pilot.press("c")
+        await until_shown(pilot, "Stop train?")
+        await pilot.press("n")
+        await pilot.pause()
+        assert not run.cancel_request.exists()
+        await pilot.press("c", "y")
+        await until_shown(pilot, "◐ train stopping")
+        assert run.cancel_request.read_text() == "stop"
+        await pilot.press("c")
+        await until(pilot, lambda: run.cancel_request.read_text() == "force")
+
+
+async def test_a_finished_stage_is_run_again_only_after_a_question(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("s")
+        await until_shown(pilot, "Run prepare again?")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert run.done("prepare").exists()
+
+
+async def test_a_stage_that_is_started_runs_and_its_failure_is_told(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path, "own")
+    text = run.settings.read_text().replace('source = "demo"', 'source = "local"')
+    run.settings.write_text(text.replace('path = ""', f'path = "{tmp_path / "nowhere.txt"}"'))
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "○ prepare")
+        await pilot.press("s")
+        await until_shown(pilot, "✗ prepare failed", seconds=120)
+        await until(pilot, lambda: not is_locked(run))
+
+
+async def test_a_busy_run_refuses_a_second_start(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "waiting")
+        acquire_lock(run)
+        app.call_later(app.screen.action_run_all)  # type: ignore[attr-defined]
+        await until_shown(pilot, "is being worked on")
+
+
+# Rankings
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_goes_in_and_escape_goes_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await until_shown(pilot, "4 of 6 answered rightly")
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "ekfac_normalized · top 20 of 1,500")
+        assert "★ doc-0001" in screen_text(app)
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "★ states the answer")
+        assert isinstance(app.screen, ExampleScreen)
+        assert "doc-0002" in screen_text(app)
+        await pilot.press("n")
+        await until_shown(pilot, "3 of 20")
+        await pilot.press("escape")
+        assert isinstance(app.screen, RankingsScreen)
+        await until(pilot, lambda: app.screen.query_one(RankingTable).cursor == 2)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen.query_one(PromptList).has_focus)
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunScreen)
+
+
+async def test_methods_and_ends_are_switched(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "ekfac_normalized · top")
+        await pilot.press("m")
+        await until_shown(pilot, "identity · top")
+        await pilot.press("M", "M")
+        await until_shown(pilot, "ekfac · top")
+        await pilot.press("b")
+        await until_shown(pilot, "ekfac · bottom")
+        await until_shown(pilot, "-0.9000")
+
+
+async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter", "slash", *"MARA quay", "enter")
+        table = app.screen.query_one(RankingTable)
+        await until(pilot, lambda: 0 < table.count < 20)
+        assert all("Mara" in e.text and "quay" in e.text for e in table.examples)
+        assert "with “MARA quay”" in screen_text(app)
+        await pilot.press("slash", "x", "y", "enter")
+        await until_shown(pilot, "no example holds these words")
+        await pilot.press("escape")
+        await until(pilot, lambda: table.count == 20)
+        assert app.screen.query_one("#filter", Input).value == ""
+
+
+async def test_tokens_carry_a_sign_beside_their_colour(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(RankingTable).count)
+        await pilot.press("enter")
+        await until_shown(pilot, "⁺⁺Tellin")
+        await pilot.press("t")
+        await until(pilot, lambda: "⁺⁺Tellin" not in screen_text(app))
+
+
+async def test_without_rankings_it_says_what_is_missing(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "no rankings yet: the scores stage has not finished")
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunScreen)
+
+
+async def test_rankings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    run.rankings.write_bytes(b"PAR1 torn")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "the rankings cannot be read")
+
+
+# Keys, help, commands, leaving
+
+
+async def test_help_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(100, 50)) as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, Help)
+        await pilot.pause()
+        text = screen_text(app)
+        for key in KEYS:
+            assert (key.help in text) == (key.scope in ("run", "list", "scroll", "app"))
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunScreen)
+
+
+async def test_a_command_is_found_by_its_name(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("colon", *"influence")
+        await until_shown(pilot, "browse which examples taught an answer")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RankingsScreen))
+
+
+async def test_no_key_belongs_to_a_multiplexer_or_to_flow_control() -> None:
+    taken = {f"ctrl+{letter}" for letter in "pqsabzjmih"}
+    assert not taken & {name for key in KEYS for name in key.keys.split(",")}
+    app = HeadwaterApp(Path("nowhere"))
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert not taken & set(app.screen.active_bindings)
+
+
+async def test_leaving_while_stages_run_says_how_to_come_back(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path, "busy"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "● train running")
+        await pilot.press("q")
+        await until_shown(pilot, "headwater tui busy")
+        assert isinstance(app.screen, Question)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        assert app.is_running
+        await pilot.press("q", "y")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_leaving_while_nothing_runs_asks_nothing(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test() as pilot:
+        await until_shown(pilot, "waiting")
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+    assert app.return_code == 0
+
+
+async def test_lists_move_by_letters_and_by_mouse(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "top 20 of")
+        await pilot.press("enter", "G")
+        table = app.screen.query_one(RankingTable)
+        assert table.cursor == 19
+        await until_shown(pilot, "▌   20")
+        await pilot.press("pageup", "k", "j")
+        assert 0 < table.cursor < 19
+        await pilot.press("home")
+        assert table.cursor == 0
+        await pilot.click(RankingTable, offset=(10, 5))
+        assert table.cursor == 3
+
+
+async def test_a_million_lines_open_and_move_at_once(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs")
+        listed = Million()
+        await app.screen.mount(listed)
+        listed.focus()
+        await pilot.press("G")
+        assert listed.cursor == 999_999
+        await until_shown(pilot, "line 999999")
+
+
+class Million(Lines):
+    """Many lines."""
+
+    def on_mount(self) -> None:
+        self.count = 1_000_000
+
+    def line(self, index: int, width: int) -> list:  # type: ignore[type-arg]
+        return [(f"line {index}", "plain")]
+
+
+def at_work(folder: Path, name: str = "training") -> RunDir:
+    """A run that this process holds, as a supervisor in the middle of training would."""
+    run = sample_run.new_run(folder, name)
+    sample_run.finish(run, "prepare")
+    sample_run.train_events(run, done=0.42)
+    acquire_lock(run)
+    write_json(run.state, sample_run.supervising("train", ("train", "factors")))
+    return run

@@ -1,0 +1,197 @@
+"""Under a real terminal: first paint, resize, leaving, hang-up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import sample_run
+
+from pipeline.contract.processes import acquire_lock
+from tui.terminal import is_hung_up, plain, speaks_utf8
+
+PATIENCE_S = 60
+ESCAPES = re.compile(r"\x1b(\[[0-9;?<>=$]*[ -/]*[@-~]|[=>])")
+
+
+class Terminal:
+    """The dashboard in a terminal of its own, which controls its session or does not."""
+
+    def __init__(self, *arguments: str, controlling: bool = True, **variables: str) -> None:
+        self.master, slave = pty.openpty()
+        self.resize(80, 24)
+        environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}
+        environment.pop("LC_ALL", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tui", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
+        )
+        os.close(slave)
+        self.raw = b""
+
+    def resize(self, width: int, height: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def read(self, seconds: float) -> str:
+        """All that was written so far, without escape sequences."""
+        if select.select([self.master], [], [], seconds)[0]:
+            try:
+                self.raw += os.read(self.master, 1 << 16)
+            except OSError:  # the other end is closed
+                time.sleep(0.05)
+        return re.sub(
+            r"\x1b(\[[0-9;?<>=$]*[ -/]*[@-~]|[=>])", "", self.raw.decode("utf-8", "replace")
+        )
+
+    def until(self, text: str) -> None:
+        """Waits for a text; what came before is forgotten."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.read(0.2):
+            assert time.monotonic() < deadline, f"no {text!r} in {self.read(0)[-2000:]!r}"
+            assert self.process.poll() is None, self.read(0)[-2000:]
+        self.raw = b""
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def ended(self) -> int:
+        """Waits for the end; gives the exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read(0.1)
+        assert self.process.poll() is not None
+        return self.process.returncode
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    sample_run.scored_run(tmp_path, "books")
+    return tmp_path
+
+
+def test_first_paint_resize_keys_and_leaving(runs: Path) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books")
+    try:
+        terminal.until("all stages done")
+        terminal.resize(120, 40)
+        terminal.until("Memory and load")
+        terminal.press("i")
+        terminal.until("Prompts")
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert b"\x1b[?1049l" in terminal.raw
+    finally:
+        terminal.close()
+
+
+def test_leaving_while_a_stage_runs_prints_how_to_come_back(runs: Path) -> None:
+    run = sample_run.new_run(runs, "busy")
+    acquire_lock(run)
+    terminal = Terminal("--runs", str(runs), "tui", "busy")
+    try:
+        terminal.until("waiting")
+        terminal.press("q")
+        terminal.until("Leave?")
+        terminal.press("y")
+        assert terminal.ended() == 0
+        assert "busy is still at work: `headwater tui busy` comes back" in terminal.read(0)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(runs: Path, number: signal.Signals) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books")
+    try:
+        terminal.until("all stages done")
+        terminal.process.send_signal(number)
+        assert terminal.ended() == 128 + number
+        assert b"\x1b[?1049l" in terminal.raw
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("controlling", [True, False], ids=["SIGHUP", "no signal"])
+def test_it_ends_when_its_terminal_is_gone(runs: Path, controlling: bool) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books", controlling=controlling)
+    try:
+        terminal.until("all stages done")
+    finally:
+        os.close(terminal.master)
+    began = time.monotonic()
+    assert terminal.process.wait(PATIENCE_S) == 128 + signal.SIGHUP
+    assert time.monotonic() - began < 20
+
+
+def test_without_utf8_every_byte_is_ascii(runs: Path) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books", LANG="C", LC_CTYPE="")
+    try:
+        seen = ""
+        deadline = time.monotonic() + PATIENCE_S
+        while "all stages done" not in seen and time.monotonic() < deadline:
+            seen = terminal.read(0.2)
+        assert "+ all stages done" in seen
+        assert terminal.raw.isascii()
+    finally:
+        terminal.close()
+
+
+def test_sixteen_colours_and_none(runs: Path) -> None:
+    for variables in ({"TERM": "xterm", "COLORTERM": ""}, {"NO_COLOR": "1"}):
+        terminal = Terminal("--runs", str(runs), "tui", "books", **variables)
+        try:
+            terminal.until("all stages done")
+        finally:
+            terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "answer"),
+    [
+        ({}, True),
+        ({"LANG": "de_DE.UTF-8"}, True),
+        ({"LANG": "C"}, False),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, False),
+        ({"LANG": "C", "LC_CTYPE": "en_US.utf8"}, True),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "POSIX"}, False),
+        ({"LANG": "en_US.ISO-8859-1"}, False),
+    ],
+)
+def test_the_locale_tells_what_the_terminal_speaks(
+    environment: Mapping[str, str], answer: bool
+) -> None:
+    assert speaks_utf8(environment) is answer
+
+
+def test_plain_letters_keep_every_cell() -> None:
+    assert plain("╭─ ✓ done · 漢字 ⣿ …") == "+- + done . ???? * ~"
+
+
+def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:
+    master, slave = pty.openpty()
+    assert not is_hung_up(slave)
+    os.close(master)
+    assert is_hung_up(slave)
+    os.close(slave)

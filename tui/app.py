@@ -1,0 +1,140 @@
+"""The dashboard. Stages do not belong to it: they run on whatever becomes of the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from pipeline.contract.processes import is_locked
+from pipeline.contract.run_dir import RunDir, list_runs
+from tui.keys import Scope, bindings, keys
+from tui.screens.base import View
+from tui.screens.dialog import Question
+from tui.screens.help import Help
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
+from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
+
+_TERMINAL_CHECK_S = 3.0
+_LAST_WORD_S = 2.0
+"""How long a dead terminal may hold up a clean exit."""
+
+
+class HeadwaterApp(App[None], inherit_bindings=False):
+    """Runs, stages, rankings."""
+
+    TITLE = "Headwater"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    COMMAND_PALETTE_BINDING = "colon"  # ctrl+p, the usual key, is Docker's
+
+    def __init__(self, runs: Path, run: RunDir | None = None) -> None:
+        self._plain_letters = PlainLetters(enabled=not speaks_utf8(os.environ))
+        super().__init__()
+        self.animation_level = "none"
+        self._runs, self._run = runs, run
+        for theme in (HEADWATER, SIXTEEN):
+            self.register_theme(theme)
+        few = self.console.color_system in (None, "standard") and not self.no_color
+        self.theme = (SIXTEEN if few else HEADWATER).name
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What our stylesheet needs of every theme."""
+        return DEFAULTS
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """ASCII for terminals that have nothing else."""
+        filters = super().get_line_filters()
+        return [*filters, self._plain_letters] if self._plain_letters.enabled else filters
+
+    def on_mount(self) -> None:
+        """Opens the run, or the list of runs."""
+        self.push_screen(RunsScreen(self._runs))
+        found = list_runs(self._runs)
+        run = self._run or (found[0] if len(found) == 1 else None)
+        if run:
+            self.push_screen(RunScreen(run))
+        if not self.is_headless:
+            self._watch_terminal()
+
+    def _watch_terminal(self) -> None:
+        """Leaves when the terminal does, told by a signal or not."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(number, self._leave_at_once, 128 + number)
+        self.set_interval(_TERMINAL_CHECK_S, self._check_terminal)
+
+    def _check_terminal(self) -> None:
+        if is_hung_up(sys.__stdin__.fileno() if sys.__stdin__ else 0):
+            self._leave_at_once(128 + signal.SIGHUP)
+
+    def _leave_at_once(self, code: int) -> None:
+        """A clean exit restores the terminal, but writing to a dead one may block for ever."""
+        deadline = threading.Timer(_LAST_WORD_S, os._exit, (code,))
+        deadline.daemon = True
+        deadline.start()
+        self.exit(return_code=code)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every key that works on this screen."""
+        scope: Scope = screen.SCOPE if isinstance(screen, View) else "app"
+        for key in keys(scope, "app"):
+            if key.action != "app.command_palette":
+                action = partial(self.run_action, key.action, screen)
+                yield SystemCommand(key.label, f"{key.help} ({key.display})", action)
+        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+
+    def action_out(self) -> None:
+        """Back to the screen before."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def action_keys(self) -> None:
+        """Shows all keys."""
+        self.push_screen(Help(self.screen.SCOPE if isinstance(self.screen, View) else "app"))
+
+    @work
+    async def action_leave(self) -> None:
+        """Leaves; where stages run, says first that they go on and how to come back."""
+        working = self.at_work()
+        if not working or await self.push_screen_wait(_leaving(working)):
+            self.exit()
+
+    def at_work(self) -> list[str]:
+        """Names of the runs that something works in."""
+        runs = {run.root.resolve(): run for run in list_runs(self._runs)}
+        if self._run:
+            runs[self._run.root.resolve()] = self._run
+        return [run.name for run in runs.values() if is_locked(run)]
+
+
+def _leaving(working: list[str]) -> Question:
+    back = "\n".join(f"  headwater tui {name}" for name in working)
+    text = f"The stages at work go on without this screen. Come back with\n\n{back}"
+    if os.getpid() == 1:
+        text = "This is the container's first process: leaving ends every stage in it."
+    return Question("Leave?", text, "leave", "stay")
+
+
+def run_dashboard(runs: Path, run: RunDir | None) -> int:
+    """Opens the dashboard on a run, or on the list of runs; gives the exit code."""
+    app = HeadwaterApp(runs, run)
+    app.run()
+    if app.return_code == 0:
+        for name in app.at_work():
+            print(f"{name} is still at work: `headwater tui {name}` comes back", file=sys.stderr)
+    return app.return_code or 0

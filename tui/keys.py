@@ -1,0 +1,104 @@
+"""One table of keys: it makes the bindings, the footer, the help and the command palette.
+
+Plain letters only: Docker, tmux, screen and flow control own most control keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding, BindingType
+
+Scope = Literal["app", "list", "scroll", "runs", "run", "rankings", "example", "dialog"]
+
+TITLES: dict[Scope, str] = {
+    "app": "Everywhere",
+    "list": "In lists",
+    "scroll": "In lists and texts",
+    "runs": "Runs",
+    "run": "Run",
+    "rankings": "Rankings",
+    "example": "Example",
+    "dialog": "Questions",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, what it does, and where."""
+
+    scope: Scope
+    keys: str
+    action: str
+    label: str
+    """One or two words for the footer."""
+    help: str
+    footer: bool = False
+    shown: str = ""
+    """How the keys are written, where not as they are."""
+
+    @property
+    def id(self) -> str:
+        """Names the binding, so that it can be remapped."""
+        return f"{self.scope}.{self.action.partition('(')[0].removeprefix('app.')}"
+
+    @property
+    def display(self) -> str:
+        """The keys as a person reads them."""
+        return self.shown or self.keys.replace(",", " ")
+
+
+KEYS: tuple[Key, ...] = (
+    Key("run", "a", "run_all", "Run all", "run every stage that is not up to date", True),
+    Key("run", "s", "run_stage", "Stage", "run the selected stage and what it needs", True),
+    Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
+    Key("run", "c", "cancel", "Cancel", "stop the stage at work; pressed again, kill it", True),
+    Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
+    Key("run", "l", "log", "Log", "make the log large, and small again", True),
+    Key("run", "o", "log_scale", "Log scale", "draw the loss on a logarithmic scale"),
+    Key("run", "escape", "app.out", "Back", "back to the list of runs", False, "Esc"),
+    Key("rankings", "escape", "leave", "Back", "go back out", True, "Esc"),
+    Key("rankings", "m", "method", "Method", "rank by the next method", True),
+    Key("rankings", "M", "method(-1)", "Method", "rank by the method before"),
+    Key("rankings", "b", "end", "Top/bottom", "switch between proponents and opponents", True),
+    Key("rankings", "slash", "filter", "Filter", "show only examples with some words", True, "/"),
+    Key("example", "escape", "leave", "Back", "back to the ranking", True, "Esc"),
+    Key("example", "n,right", "step(1)", "Next", "the next example of the ranking", True, "n →"),
+    Key("example", "p,left", "step(-1)", "Previous", "the example before", True, "p ←"),
+    Key("example", "t", "tokens", "Tokens", "show or hide what each token adds", True),
+    Key("scroll", "j,down", "move(1)", "Down", "down one line", False, "j ↓"),
+    Key("scroll", "k,up", "move(-1)", "Up", "up one line", False, "k ↑"),
+    Key("scroll", "pagedown,space", "page(1)", "Page down", "down one page", False, "PgDn Space"),
+    Key("scroll", "pageup", "page(-1)", "Page up", "up one page", False, "PgUp"),
+    Key("scroll", "g,home", "jump(0)", "First", "the first line", False, "g Home"),
+    Key("scroll", "G,end", "jump(-1)", "Last", "the last line", False, "G End"),
+    Key("list", "enter", "choose", "Open", "go into what the line shows", True, "Enter"),
+    Key("dialog", "y,enter", "answer(True)", "Yes", "do it", True, "y Enter"),
+    Key("dialog", "n,escape", "answer(False)", "No", "leave it", True, "n Esc"),
+    Key("app", "question_mark", "app.keys", "Help", "show all keys", True, "?"),
+    Key("app", "colon", "app.command_palette", "Commands", "find a command by name", False, ":"),
+    Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True, "q"),
+)
+
+
+def keys(*scopes: Scope) -> list[Key]:
+    """The keys of some scopes, in the table's order."""
+    return [key for key in KEYS if key.scope in scopes]
+
+
+def bindings(scope: Scope) -> list[BindingType]:
+    """The keys of a scope as Textual wants them."""
+    return [_binding(key, number) for number, key in enumerate(keys(scope))]
+
+
+def _binding(key: Key, number: int) -> Binding:
+    return Binding(
+        key.keys,
+        key.action,
+        key.label,
+        show=key.footer,
+        key_display=key.shown.split(" ")[0] or None,
+        id=f"{key.id}.{number}" if "(" in key.action else key.id,
+        tooltip=key.help,
+    )

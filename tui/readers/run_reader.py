@@ -1,0 +1,100 @@
+"""What a screen shows of one run, read again every second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.processes import SupervisorState, is_locked
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.status import StageStatus, run_status
+from tui.readers.curve import Curve
+from tui.readers.history import RunHistory, StageMemory
+
+_AT_WORK = ("running", "stopping")
+_TROUBLED = ("failed", "lost", "cancelled")
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    """One look at a run. `curves` go on growing after the look."""
+
+    name: str
+    stages: tuple[StageStatus, ...] = ()
+    working: bool = False
+    pid: int | None = None
+    """The process of the stage at work."""
+    loss: Curve = field(default_factory=Curve)
+    validation_loss: Curve = field(default_factory=Curve)
+    memory: dict[str, StageMemory] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+    """Stage → the last thing it warned of."""
+    trouble: str = ""
+    """Why the run cannot be read, and what to do."""
+
+    @property
+    def at_work(self) -> StageStatus | None:
+        """The stage that runs now."""
+        return next((stage for stage in self.stages if stage.state in _AT_WORK), None)
+
+    @property
+    def telling(self) -> StageStatus | None:
+        """The stage that says most about the run: at work, else in trouble, else the last done."""
+        troubled = next((stage for stage in self.stages if stage.state in _TROUBLED), None)
+        ended = [stage for stage in self.stages if stage.state in ("done", "stale")]
+        return self.at_work or troubled or next(reversed(ended or self.stages[:1]), None)
+
+    def stage(self, name: str) -> StageStatus | None:
+        """A stage by its name."""
+        return next((stage for stage in self.stages if stage.stage == name), None)
+
+
+class RunReader:
+    """Reads a run again and again; each time only what is new. Not for two threads at once."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._history = RunHistory(run)
+        self._settings: tuple[tuple[int, int], Settings] | None = None
+
+    def read(self) -> RunSnapshot:
+        """How the run stands now; a run that cannot be read says so instead of raising."""
+        run = self._run
+        if not run.root.is_dir():
+            return RunSnapshot(run.name, trouble=f"the run folder {run.root} is not there any more")
+        try:
+            self._history.update()
+            return self._snapshot(self._load_settings())
+        except (HeadwaterError, OSError) as error:
+            return self._snapshot(None, str(error))
+        except (KeyError, TypeError, ValueError) as error:  # a file of another shape than ours
+            return self._snapshot(None, f"a file of the run cannot be read: {error!r}")
+
+    def _load_settings(self) -> Settings:
+        try:
+            status = self._run.settings.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+        except FileNotFoundError:
+            stamp = (0, 0)
+        if self._settings is None or self._settings[0] != stamp:
+            self._settings = None
+            self._settings = (stamp, load_settings(self._run.settings))
+        return self._settings[1]
+
+    def _snapshot(self, settings: Settings | None, trouble: str = "") -> RunSnapshot:
+        history, run = self._history, self._run
+        stages = run_status(run, settings, history.telling()) if settings else []
+        supervisor = SupervisorState.read(run) if settings else None
+        process = supervisor.stage_process if supervisor else None
+        return RunSnapshot(
+            name=run.name,
+            stages=tuple(stages),
+            working=is_locked(run),
+            pid=process.pid if process and process.is_alive() else None,
+            loss=history.curve("train", "loss"),
+            validation_loss=history.curve("train", "validation_loss"),
+            memory=dict(history.memory),
+            warnings=history.warnings(),
+            trouble=trouble,
+        )

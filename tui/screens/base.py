@@ -1,0 +1,32 @@
+"""What every full screen has."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+from textual.screen import Screen
+
+from pipeline.contract.errors import HeadwaterError
+from tui.keys import Scope
+from tui.readers.clean import clean_lines
+
+_Result = TypeVar("_Result")
+
+
+class View(Screen[_Result]):
+    """A screen with keys of its own."""
+
+    SCOPE: ClassVar[Scope]
+    # Textual declares these as instance attributes: no ClassVar here
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    def complain(self, error: HeadwaterError) -> None:
+        """Shows an error where the person is looking."""
+        self.notify(
+            clean_lines(error.hint),
+            title=clean_lines(error.message),
+            severity="error",
+            timeout=12,
+            markup=False,
+        )

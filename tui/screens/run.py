@@ -1,0 +1,230 @@
+"""One run: its stages, its loss, the machine, the log."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.widgets import Footer
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.processes import request_cancel
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import GROUPS, STAGES, forget
+from pipeline.contract.status import StageStatus
+from tui.keys import Scope, bindings
+from tui.launcher import start_stages
+from tui.readers.hardware import MachineReader, MachineSample
+from tui.readers.log_tail import LogTail
+from tui.readers.run_reader import RunReader, RunSnapshot
+from tui.screens.base import View
+from tui.screens.dialog import Question
+from tui.screens.rankings import RankingsScreen
+from tui.widgets.banner import Banner
+from tui.widgets.chart import LossChart
+from tui.widgets.ink import Ink
+from tui.widgets.lines import Lines
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.machine import MachinePanel
+from tui.widgets.notice import Notice
+from tui.widgets.stage_list import StageList
+from tui.widgets.states import SYMBOLS
+
+_INTERVAL_S = 1.0
+_NO_LOSS = "no loss yet: the train stage has not begun"
+
+
+class RunScreen(View[None]):
+    """Watches a run and starts or stops its stages, which live on without it."""
+
+    SCOPE: ClassVar[Scope] = "run"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+
+    snapshot: reactive[RunSnapshot | None] = reactive(None)
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._reader = RunReader(run)
+        self._machine = MachineReader()
+        self._log: tuple[str, LogTail] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Stages and machine on the left, the loss on the right, the log below."""
+        yield Banner()
+        with Horizontal(id="overview"):
+            with Vertical(id="left"):
+                yield StageList(id="stages")
+                yield MachinePanel(id="machine")
+            yield LossChart(id="loss")
+        yield Notice(id="notice")
+        yield LogPanel(id="log")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Starts to follow the run."""
+        self.query_one(Banner).trail = (self._run.name,)
+        self.query_one(LossChart).empty = _NO_LOSS
+        self._follow()
+
+    @work
+    async def _follow(self) -> None:
+        while True:
+            if self.is_current or self.snapshot is None:
+                await self._look()
+            await asyncio.sleep(_INTERVAL_S)
+
+    async def _look(self) -> None:
+        """Reads the run, the machine and the log once, off the event loop."""
+        self.snapshot = await asyncio.to_thread(self._reader.read)
+        machine = await asyncio.to_thread(self._machine.read, self.snapshot.pid)
+        self._show_machine(machine)
+        await self._read_log()
+
+    def watch_snapshot(self, old: RunSnapshot | None, new: RunSnapshot | None) -> None:
+        """Hands what was read to the widgets."""
+        if new is None:
+            return
+        self.query_one(StageList).stages = new.stages
+        chart = self.query_one(LossChart)
+        chart.loss, chart.validation_loss = new.loss, new.validation_loss
+        self.query_one(Banner).standing = _standing(new)
+        self._explain()
+        if old is None or _choices(old) != _choices(new):
+            self.refresh_bindings()
+
+    def _show_machine(self, machine: MachineSample) -> None:
+        assert self.snapshot is not None
+        stage = self.snapshot.at_work or self.query_one(StageList).selected
+        panel = self.query_one(MachinePanel)
+        panel.machine = machine
+        panel.stage_name = stage.stage if stage else ""
+        panel.stage_memory = self.snapshot.memory.get(panel.stage_name)
+
+    @on(Lines.Moved, "#stages")
+    async def _stage_selected(self) -> None:
+        self._explain()
+        await self._read_log()
+
+    async def _read_log(self) -> None:
+        """Shows the log of the selected stage from where it was left."""
+        stage = self.query_one(StageList).selected
+        panel = self.query_one(LogPanel)
+        if stage and (self._log is None or self._log[0] != stage.stage):
+            self._log = (stage.stage, LogTail(self._run.log(stage.stage)))
+            panel.show(stage.stage)
+        if self._log:
+            panel.add(await asyncio.to_thread(self._log[1].read))
+
+    def _explain(self) -> None:
+        """Says what is wrong with the run, or with the selected stage."""
+        if self.snapshot is None:
+            return
+        stage = self.query_one(StageList).selected
+        told = f"{stage.stage} {stage.state}: {stage.message}" if stage and stage.message else ""
+        warned = self.snapshot.warnings.get(stage.stage, "") if stage else ""
+        notice = self.query_one(Notice)
+        notice.trouble, notice.warning = self.snapshot.trouble or told, warned
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer offers what makes sense now."""
+        allowed = _choices(self.snapshot) if self.snapshot else {}
+        return allowed.get(action, True)
+
+    def action_run_all(self) -> None:
+        """Runs every stage; those that are up to date are passed over."""
+        self._start(GROUPS["all"])
+
+    def action_resume(self) -> None:
+        """Runs what has not finished."""
+        self._start(tuple(s.stage for s in self._stages if s.state != "done"))
+
+    @work
+    async def action_run_stage(self) -> None:
+        """Runs the selected stage; one that is up to date only if a person insists."""
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        if stage.state == "done":
+            text = "It is up to date. What it wrote is replaced, and later stages become stale."
+            question = Question(f"Run {stage.stage} again?", text, "run it again", "leave it")
+            if not await self.app.push_screen_wait(question):
+                return
+            forget(stage.stage, self._run)
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = _upstream(stage.stage) & unfinished | {stage.stage}
+        self._start(tuple(name for name in STAGES if name in needed))
+
+    @work
+    async def action_cancel(self) -> None:
+        """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
+        stage = self.snapshot.at_work if self.snapshot else None
+        name = stage.stage if stage else "the run"
+        if stage is None or stage.state != "stopping":
+            text = "What is finished stays, and Resume goes on from the last checkpoint."
+            question = Question(f"Stop {name}?", text, "stop it", "let it run")
+            if not await self.app.push_screen_wait(question):
+                return
+        if not await asyncio.to_thread(request_cancel, self._run):
+            self.notify("nothing is running", markup=False)
+        await self._look()
+
+    def action_rankings(self) -> None:
+        """Opens the rankings."""
+        self.app.push_screen(RankingsScreen(self._run))
+
+    @on(Lines.Chosen, "#stages")
+    def action_log(self) -> None:
+        """Gives the log the whole screen, or takes it back."""
+        large = not self.has_class("-log")
+        self.set_class(large, "-log")
+        self.query_one("#log" if large else "#stages").focus()
+
+    def action_log_scale(self) -> None:
+        """Changes the scale of the loss."""
+        chart = self.query_one(LossChart)
+        chart.log_scale = not chart.log_scale
+
+    @property
+    def _stages(self) -> tuple[StageStatus, ...]:
+        return self.snapshot.stages if self.snapshot else ()
+
+    @work
+    async def _start(self, stages: tuple[str, ...]) -> None:
+        try:
+            await asyncio.to_thread(start_stages, self._run, stages)
+        except HeadwaterError as error:
+            self.complain(error)
+        await self._look()
+
+
+def _choices(snapshot: RunSnapshot) -> dict[str, bool]:
+    """Actions that make sense at some times only."""
+    states = {stage.state for stage in snapshot.stages}
+    at_rest = not snapshot.working and bool(states)
+    return {
+        "run_all": at_rest and states != {"done"},
+        "run_stage": at_rest,
+        "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
+        "cancel": snapshot.working,
+    }
+
+
+def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
+    stage = snapshot.telling
+    if stage is None:
+        return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
+    if {s.state for s in snapshot.stages} == {"done"}:
+        return "✓ all stages done", "good"
+    symbol, ink = SYMBOLS[stage.state]
+    return f"{symbol} {stage.stage} {stage.state}", ink
+
+
+def _upstream(stage: str) -> set[str]:
+    needs = STAGES[stage].needs
+    return set(needs).union(*(_upstream(name) for name in needs))

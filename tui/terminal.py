@@ -1,0 +1,63 @@
+"""What the terminal can do, and whether it is still there."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Mapping
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_PLAIN = {
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+    **dict.fromkeys("│┃▌▏▎▍▋▊▐", "|"),
+    **dict.fromkeys("─╌", "-"),
+    **dict.fromkeys("━═▔▁▂▃▄▅▆▇█", "="),
+    **dict(zip("✓✗●○◌◐≠⊘★◆×", "+x*o.~!-*ox", strict=True)),
+    **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~--><$+-""vv<u', strict=True)),
+    "↑": "^",
+    "→": ">",
+}
+_BRAILLE = range(0x2800, 0x2900)
+
+
+def speaks_utf8(environment: Mapping[str, str]) -> bool:
+    """Whether the locale is one of UTF-8; where none is named, terminals of today are."""
+    # Python itself sets LC_CTYPE to C.UTF-8 where LANG is C: PEP 538
+    names = ["LC_ALL", "LC_CTYPE", "LANG"]
+    if environment.get("LANG") in ("C", "POSIX") and environment.get("LC_CTYPE") == "C.UTF-8":
+        names.remove("LC_CTYPE")
+    named = next((environment[name] for name in names if environment.get(name)), "UTF-8")
+    return "utf" in named.lower()
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Whether the terminal behind a file descriptor is gone."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # POLLHUP and POLLERR are told without asking
+    gone = any(state & (select.POLLHUP | select.POLLERR) for _, state in poll.poll(0))
+    return gone or not os.isatty(descriptor)
+
+
+class PlainLetters(LineFilter):
+    """Draws everything in ASCII, cell for cell, for terminals without UTF-8."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """One line of the screen."""
+        return [segment._replace(text=plain(segment.text)) for segment in segments]
+
+
+def plain(text: str) -> str:
+    """The text in ASCII, in as many cells."""
+    return text if text.isascii() else "".join(map(_plain_letter, text))
+
+
+def _plain_letter(letter: str) -> str:
+    if letter.isascii():
+        return letter
+    if ord(letter) in _BRAILLE:
+        return "*"
+    return _PLAIN.get(letter, "?" * cell_len(letter))

@@ -1,0 +1,1 @@
+"""Widgets: state comes in as reactives, intent goes out as messages."""

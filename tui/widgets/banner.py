@@ -1,0 +1,28 @@
+"""The first line of every screen: where one is, and how the run stands."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual.reactive import reactive
+from textual.strip import Strip
+
+from tui.readers.clean import clean
+from tui.widgets.ink import Ink, Inked, Part, fit
+
+
+class Banner(Inked):
+    """`headwater › demo › rankings                 ● train running`."""
+
+    trail: reactive[tuple[str, ...]] = reactive(())
+    standing: reactive[tuple[str, Ink]] = reactive(("", "dim"))
+
+    def render_line(self, y: int) -> Strip:
+        """The line."""
+        width = self.size.width
+        parts: list[Part] = [(" headwater", "accent")]
+        for place in self.trail:
+            parts += [(" › ", "dim"), (clean(place, 60), "strong")]
+        used = sum(cell_len(text) for text, _ in parts)
+        words, ink = self.standing
+        parts.append((fit(words + " ", max(0, width - used), right=True), ink))
+        return self.ink_strip(parts, width)

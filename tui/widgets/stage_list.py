@@ -1,0 +1,96 @@
+"""The stages of a run: state, progress, elapsed time, time still to go."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.reactive import reactive
+
+from pipeline.contract.status import StageStatus
+from tui.readers.clean import clean
+from tui.readers.format import clock
+from tui.widgets.ink import Part, bar, fit
+from tui.widgets.lines import Lines
+from tui.widgets.states import SYMBOLS
+
+_FIXED = 2 + 10 + 10 + 6 + 6
+"""Cells of a line that are not the progress bar's."""
+
+
+class StageList(Lines):
+    """One line a stage. The cursor follows the stage at work until a person moves it."""
+
+    stages: reactive[tuple[StageStatus, ...]] = reactive(())
+
+    @property
+    def selected(self) -> StageStatus | None:
+        """The stage under the cursor."""
+        return self.stages[self.cursor] if self.cursor < len(self.stages) else None
+
+    def watch_stages(self, old: tuple[StageStatus, ...], new: tuple[StageStatus, ...]) -> None:
+        """New states: follows the stage at work if the cursor was on the one before."""
+        self.count = len(new)
+        before, now = _at_work(old), _at_work(new)
+        if now is not None and now != before and (not old or before in (None, self.cursor)):
+            self.cursor = now
+        elif not old and new:
+            self.cursor = _in_trouble(new)
+        self.border_title = _title(new)
+        self.border_subtitle = Content(_subtitle(new))
+        self.refresh()
+
+    def header(self, width: int) -> list[Part]:
+        """Names of the columns."""
+        middle = max(0, width - _FIXED)
+        return [
+            (fit("  stage", 12) + fit("state", 10), "dim"),
+            (fit("progress" if middle >= 8 else "", middle), "dim"),
+            (fit("time", 6, right=True) + fit("left", 6, right=True), "dim"),
+        ]
+
+    def line(self, index: int, width: int) -> list[Part]:
+        """`● train  running  ━━━━━━──── 60 %  1:12  0:48`."""
+        stage = self.stages[index]
+        symbol, ink = SYMBOLS[stage.state]
+        return [
+            (f"{symbol} ", ink),
+            (fit(stage.stage, 10), "dim" if stage.state == "waiting" else "plain"),
+            (fit(stage.state, 10), ink),
+            *_progress(stage, max(0, width - _FIXED)),
+            (fit(clock(stage.seconds) if stage.seconds is not None else "", 6, right=True), "dim"),
+            (fit(clock(stage.eta) if stage.eta is not None else "", 6, right=True), "plain"),
+        ]
+
+
+def _progress(stage: StageStatus, width: int) -> list[Part]:
+    """A bar while the stage works; its warnings when it does not."""
+    if stage.state in ("running", "stopping") and stage.total and stage.done is not None:
+        share = min(1.0, stage.done / stage.total)
+        percent = f" {share:>4.0%}"
+        return [*bar(share, max(0, width - 5)), (fit(percent, min(5, width), right=True), "strong")]
+    warned = f"{stage.warnings} warned" if stage.warnings else ""
+    return [(fit(warned, width), "warn")]
+
+
+def _at_work(stages: tuple[StageStatus, ...]) -> int | None:
+    states = [stage.state in ("running", "stopping") for stage in stages]
+    return states.index(True) if True in states else None
+
+
+def _in_trouble(stages: tuple[StageStatus, ...]) -> int:
+    troubled = [stage.state in ("failed", "lost", "cancelled") for stage in stages]
+    return troubled.index(True) if True in troubled else 0
+
+
+def _title(stages: tuple[StageStatus, ...]) -> str:
+    done = sum(stage.state == "done" for stage in stages)
+    return f"Stages · {done} of {len(stages)} done" if stages else "Stages"
+
+
+def _subtitle(stages: tuple[StageStatus, ...]) -> str:
+    """What the stage at work is doing."""
+    index = _at_work(stages)
+    if index is None or stages[index].total is None:
+        return ""
+    stage = stages[index]
+    phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
+    return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"
