@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -45,6 +46,11 @@ def ready_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
     name, setting = (
         (settings.model.name, "model.name") if source == "model" else (source, "tokenizer.source")
     )
+    if Path(name).is_dir() and not any(Path(name).glob("tokenizer*")):
+        raise ModelError(
+            f"{setting}: the folder {name} holds no tokenizer",
+            "it needs a tokenizer.json, as save_pretrained() writes it",
+        )
     tokenizer: PreTrainedTokenizerBase = from_hub_or_folder(
         AutoTokenizer.from_pretrained, name, setting
     )
