@@ -5,10 +5,10 @@ The text under each field is its help in `settings.toml` and in the dashboard's 
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.contract.errors import SettingsError
@@ -283,8 +283,8 @@ def parse_settings(text: str, name: str) -> Settings:
         SettingsError: naming file, line, key, value and the valid values.
     """
     try:
-        values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values: dict[str, Any] = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise SettingsError(f"{name}: not valid TOML: {error}") from error
     try:
         return Settings.model_validate(values)
