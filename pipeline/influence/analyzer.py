@@ -1,0 +1,160 @@
+"""Kronfluence on a run: its analyzer, and passes over examples that survive what may happen."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils.memory import should_reduce_batch_size  # type: ignore[import-untyped]
+from kronfluence.analyzer import Analyzer, prepare_model
+from kronfluence.utils.dataset import DataLoaderKwargs
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import PreTrainedModel
+
+from pipeline.contract.errors import ResourceError, SettingsError
+from pipeline.contract.events import EventWriter
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.arguments import examples_per_batch, prompts_per_batch
+from pipeline.influence.modules import resolve_modules
+from pipeline.influence.progress import PhaseProgress
+from pipeline.influence.task import LanguageModelingTask
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One of Kronfluence's passes over examples; it saves each partition as it finishes."""
+
+    phase: str
+    """What progress events call it."""
+    folder: Path
+    exists: Callable[..., bool]
+    """Kronfluence's own check for a finished partition."""
+    setting: str
+    """The partition settings without "data_partitions" and "module_partitions"."""
+    examples: int
+    data_partitions: int = 1
+    module_partitions: int = 1
+    repeats: int = 1
+    """How often it goes over all examples."""
+
+    @property
+    def total(self) -> int:
+        """Examples to compute, those of every repeat and module partition counted."""
+        return self.examples * self.module_partitions * self.repeats
+
+    @property
+    def done(self) -> int:
+        """How many of them earlier attempts have saved."""
+        if self.exists(output_dir=self.folder):
+            return self.total
+        if self.data_partitions * self.module_partitions == 1:
+            return 0
+        parts = list(product(range(self.data_partitions), range(self.module_partitions)))
+        saved = sum(self.exists(output_dir=self.folder, partition=part) for part in parts)
+        return self.total * saved // len(parts)
+
+
+class InfluenceAnalyzer:
+    """One model, its tracked modules, and Kronfluence's folders below the run."""
+
+    def __init__(
+        self, settings: Settings, run: RunDir, events: EventWriter, model: PreTrainedModel
+    ) -> None:
+        """Takes the model over: Kronfluence wraps its modules in place.
+
+        Raises:
+            ModelError: the model has no such modules as the settings name.
+        """
+        self.settings = settings
+        self.run = run
+        self.progress = PhaseProgress(events)
+        self.modules = resolve_modules(model, settings.modules)
+        self._events = events
+        self._weights = [model.get_parameter(f"{name}.weight").numel() for name in self.modules]
+        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add)
+        logging.getLogger("kronfluence").setLevel(logging.ERROR)
+        with _kronfluence_manner():
+            self.kronfluence = Analyzer(
+                analysis_name=run.analysis_name,
+                model=prepare_model(model, task),
+                task=task,
+                cpu=model.device.type == "cpu",
+                disable_tqdm=True,
+                output_dir=str(run.root),
+            )
+        self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
+
+    def go_through(self, pass_: Pass, batch_size: int, work: Callable[[int], Any]) -> None:
+        """Calls `work(batch_size)` with progress events, again with half of it when memory is out.
+
+        Raises:
+            SettingsError: more partitions than there is to part.
+            ResourceError: not even one example fits into memory.
+        """
+        self._check_partitions(pass_)
+        while True:
+            try:
+                with (
+                    self.progress.phase(pass_.phase, pass_.total, pass_.done),
+                    _kronfluence_manner(),
+                ):
+                    work(batch_size)
+                    return
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                if batch_size == 1:
+                    hint = "more *_module_partitions, fewer modules or shorter chunks take less"
+                    raise ResourceError(f"out of memory: {pass_.phase}", hint) from error
+            batch_size //= 2
+            self._events.warning(
+                f"{pass_.phase}: out of memory, going on with {batch_size} a batch"
+            )
+
+    def examples_per_batch(self, wanted: int, examples: TokenDataset) -> int:
+        """Batch size for training examples; 0 = found from the budgets."""
+        budget = self.settings.train.batch_tokens
+        return examples_per_batch(wanted, examples.lengths, budget, max(self._weights))
+
+    def prompts_per_batch(self, prompts: TokenDataset) -> int:
+        """How many prompts' gradients are held at once."""
+        wanted = self.settings.scores.query_batch_size
+        return prompts_per_batch(wanted, len(prompts), sum(self._weights))
+
+    def _check_partitions(self, pass_: Pass) -> None:
+        for kind, parts, there in (
+            ("data", pass_.data_partitions, pass_.examples),
+            ("module", pass_.module_partitions, len(self.modules)),
+        ):
+            if parts > there:
+                things = "examples" if kind == "data" else "modules"
+                raise SettingsError(
+                    f"{pass_.setting}{kind}_partitions = {parts}, but there are only {there} "
+                    f"{things}; valid: 1 to {there}"
+                )
+
+
+@contextmanager
+def _kronfluence_manner() -> Iterator[None]:
+    """How Kronfluence is called here.
+
+    Attention by plain matrix products, so that a document's gradient does not depend on its
+    batch mates; the many garbage collections spared the libraries' objects; and no complaints
+    about the use of an older torch.
+    """
+    gc.freeze()
+    try:
+        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        gc.unfreeze()

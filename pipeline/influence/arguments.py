@@ -1,0 +1,102 @@
+"""Settings in Kronfluence's words, and how many sequences fit a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from kronfluence.arguments import FactorArguments, ScoreArguments
+
+from pipeline.contract.settings import FactorSettings, ScoreSettings
+
+_GRADIENT_BYTES = 2**30
+"""Memory that per-example gradients of one module may take, and half of what the prompts' may."""
+_MOST_EXAMPLES = 64
+_MOST_PROMPTS = 32
+_FLOAT_BYTES = 4
+
+
+def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments:
+    """The [factors] settings for one strategy."""
+    return FactorArguments(
+        strategy=strategy,
+        use_empirical_fisher=settings.fisher == "empirical",
+        covariance_max_examples=settings.covariance_max_examples or None,
+        lambda_max_examples=settings.lambda_max_examples or None,
+        **_same_names(
+            settings,
+            "covariance_data_partitions",
+            "covariance_module_partitions",
+            "lambda_data_partitions",
+            "lambda_module_partitions",
+            "use_iterative_lambda_aggregation",
+            "offload_activations_to_cpu",
+            "amp_dtype",
+            "activation_covariance_dtype",
+            "gradient_covariance_dtype",
+            "eigendecomposition_dtype",
+            "per_sample_gradient_dtype",
+            "lambda_dtype",
+        ),
+    )
+
+
+def score_arguments(settings: ScoreSettings, per_module: bool) -> ScoreArguments:
+    """The [scores] settings; `per_module` keeps every module's scores apart."""
+    return ScoreArguments(
+        damping_factor=None if settings.damping == "heuristic" else settings.damping,
+        query_gradient_low_rank=settings.query_gradient_low_rank or None,
+        compute_per_module_scores=per_module,
+        **_same_names(
+            settings,
+            "data_partitions",
+            "module_partitions",
+            "use_full_svd",
+            "query_gradient_accumulation_steps",
+            "offload_activations_to_cpu",
+            "amp_dtype",
+            "query_gradient_svd_dtype",
+            "per_sample_gradient_dtype",
+            "precondition_dtype",
+            "score_dtype",
+        ),
+    )
+
+
+def _same_names(settings: FactorSettings | ScoreSettings, *names: str) -> dict[str, Any]:
+    """The settings that Kronfluence calls the same, with dtypes as torch's own."""
+    values = {name: getattr(settings, name) for name in names}
+    return {
+        name: _dtype(value) if name.endswith("_dtype") else value for name, value in values.items()
+    }
+
+
+def _dtype(name: str) -> torch.dtype | None:
+    if name == "none":
+        return None
+    dtype = getattr(torch, name)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def examples_per_batch(
+    wanted: int, lengths: Sequence[int], token_budget: int, largest_module: int
+) -> int:
+    """Training examples a batch: `wanted`, or (0) what the budgets of tokens and memory allow.
+
+    `largest_module` is the number of weights of the largest tracked module.
+    """
+    if wanted:
+        return min(wanted, len(lengths))
+    by_tokens = token_budget // max(lengths)
+    by_memory = _GRADIENT_BYTES // (_FLOAT_BYTES * largest_module)
+    return max(1, min(by_tokens, by_memory, _MOST_EXAMPLES, len(lengths)))
+
+
+def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
+    """Prompts whose gradients, each as large as all tracked modules, are held at once."""
+    if wanted:
+        return min(wanted, prompts)
+    by_memory = 2 * _GRADIENT_BYTES // (_FLOAT_BYTES * tracked_weights)
+    return max(1, min(by_memory, _MOST_PROMPTS, prompts))

@@ -1,0 +1,76 @@
+"""Signs that a ranking says more about the method than about the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.contract.prompts import Prompt
+from pipeline.influence.rankings import Scores, ranked
+
+_FEW_EXAMPLES = 50
+_OUTLIER = 10.0
+_LIST = 10
+"""Examples of a top list that are looked at."""
+_EXTREME_LENGTHS = (5.0, 95.0)
+"""Percentiles of the corpus beyond which a length is extreme."""
+_NAMED = 3
+"""How many prompts a warning names."""
+
+
+def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> Iterator[str]:
+    """Warnings about the default ranking, whose scores [Q, N] these are."""
+    if examples.num_rows < _FEW_EXAMPLES:
+        yield (
+            f"only {examples.num_rows} training examples: the curvature rests on too few, and "
+            "every ranking lists most of the corpus"
+        )
+    groups = examples["duplicate_group"].to_numpy()
+    lengths = examples["n_tokens"].to_numpy()
+    checks: dict[str, Callable[[Scores, NDArray[np.intp]], bool]] = {
+        f"the first example scores more than {_OUTLIER:g} times the second": _outlier,
+        f"most of the top {_LIST} are near-duplicates of each other": (
+            lambda _, top: _one_group(groups[top])
+        ),
+        f"most of the top {_LIST} are among the longest or shortest 5% of the corpus": (
+            lambda _, top: _extreme(lengths[top], lengths)
+        ),
+        f"equal scores in the top {_LIST}: too little precision to rank them": _ties,
+    }
+    tops = [ranked(row)[:_LIST] for row in scores]
+    for message, check in checks.items():
+        struck = [
+            prompt.id
+            for prompt, row, top in zip(prompts, scores, tops, strict=True)
+            if len(top) > 1 and check(row[top], top)
+        ]
+        if struck:
+            yield f"{_spell(struck, len(prompts))}: {message}"
+
+
+def _outlier(best: Scores, _top: NDArray[np.intp]) -> bool:
+    return bool(best[0] > _OUTLIER * max(best[1], 0.0))
+
+
+def _one_group(groups: NDArray[np.int32]) -> bool:
+    known = groups[groups >= 0]
+    return known.size > 0 and np.unique(known, return_counts=True)[1].max() > len(groups) / 2
+
+
+def _extreme(lengths: NDArray[np.int32], corpus: NDArray[np.int32]) -> bool:
+    low, high = np.percentile(corpus, _EXTREME_LENGTHS)
+    half = len(lengths) / 2
+    return bool((lengths > high).sum() > half or (lengths < low).sum() > half)
+
+
+def _ties(best: Scores, _top: NDArray[np.intp]) -> bool:
+    return bool((np.diff(best) == 0).any())
+
+
+def _spell(prompt_ids: Sequence[str], of: int) -> str:
+    named = ", ".join(prompt_ids[:_NAMED])
+    more = ", …" if len(prompt_ids) > _NAMED else ""
+    return f"{len(prompt_ids)} of {of} prompts ({named}{more})"

@@ -1,0 +1,74 @@
+"""How well rankings find documents that are known to be relevant; no ranking sees which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract.prompts import Prompt
+
+K = 5
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Means over the prompts whose relevant documents are known."""
+
+    recall: float
+    """Share of the relevant documents among the top k; at most k ÷ their number."""
+    k: int
+    mrr: float
+    """Mean of 1 ÷ rank of the first relevant document; 0 where the ranking lacks them all."""
+    top1: float
+    """Share of prompts whose first document is relevant."""
+
+
+def evaluate(
+    prompts: Sequence[Prompt],
+    documents: Sequence[str],
+    methods: Mapping[str, NDArray[np.float32]],
+    k: int = K,
+) -> dict[str, dict[str, float]]:
+    """`Retrieval` of every method as a dict; {} where no prompt names a document of the corpus.
+
+    `documents` are the examples' document ids [N], `methods` scores [prompts, N], NaN = missing.
+    A document counts once, at the place of its best chunk.
+    """
+    corpus = set(documents)
+    known = {
+        row: relevant
+        for row, prompt in enumerate(prompts)
+        if (relevant := corpus.intersection(prompt.relevant))
+    }
+    if not known:
+        return {}
+    return {
+        method: asdict(
+            _retrieval([(ranked_documents(scores[row], documents), known[row]) for row in known], k)
+        )
+        for method, scores in methods.items()
+    }
+
+
+def ranked_documents(scores: NDArray[np.float32], documents: Sequence[str]) -> list[str]:
+    """Document ids, best first, each once; examples without a score are left out."""
+    order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]
+    return list(dict.fromkeys(documents[index] for index in order))
+
+
+def _retrieval(ranked: Sequence[tuple[list[str], set[str]]], k: int) -> Retrieval:
+    recalls, reciprocals, firsts = [], [], []
+    for documents, relevant in ranked:
+        ranks = [rank for rank, document in enumerate(documents, 1) if document in relevant]
+        recalls.append(sum(rank <= k for rank in ranks) / len(relevant))
+        reciprocals.append(1 / ranks[0] if ranks else 0.0)
+        firsts.append(bool(ranks) and ranks[0] == 1)
+    return Retrieval(
+        recall=float(np.mean(recalls)),
+        k=k,
+        mrr=float(np.mean(reciprocals)),
+        top1=float(np.mean(firsts)),
+    )

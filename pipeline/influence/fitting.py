@@ -1,0 +1,109 @@
+"""Fits curvature factors, from where an interrupted attempt stopped."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+
+import torch
+from kronfluence.factor.config import FactorConfig
+from kronfluence.factor.covariance import covariance_matrices_exist
+from kronfluence.factor.eigen import eigendecomposition_exist, lambda_matrices_exist
+from kronfluence.utils.constants import COVARIANCE_FACTOR_NAMES, EIGENDECOMPOSITION_FACTOR_NAMES
+
+from pipeline.contract.errors import ModelError
+from pipeline.contract.files import replacing
+from pipeline.contract.run_dir import RunDir
+from pipeline.corpus.examples import TokenDataset
+from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.arguments import factor_arguments
+from pipeline.influence.progress import CountedEigendecompositions
+from pipeline.influence.unfinished import remove_unfinished
+
+
+def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    """Fits what the strategy needs; writes at least its arguments.
+
+    Raises:
+        SettingsError: more partitions than examples or modules.
+        ModelError: activations or gradients are not finite.
+        ResourceError: not even one example fits into memory.
+    """
+    remove_unfinished(analyzer.run.factors(strategy))
+    if needs_covariances(strategy):
+        _fit_covariances(analyzer, strategy, examples)
+        _decompose(analyzer, strategy)
+    _fit_lambda(analyzer, strategy, examples)
+
+
+def needs_covariances(strategy: str) -> bool:
+    """Whether the strategy is built on the covariances of activations and gradients."""
+    return bool(FactorConfig.CONFIGS[strategy].requires_covariance_matrices)
+
+
+def copy_covariances(run: RunDir, source: str, target: str) -> None:
+    """Gives `target` the covariances and eigenvectors of `source`: they are the same."""
+    remove_unfinished(run.factors(target))
+    for name in (*COVARIANCE_FACTOR_NAMES, *EIGENDECOMPOSITION_FACTOR_NAMES):
+        copied = run.factors(target) / f"{name}.safetensors"
+        if not copied.exists():
+            with replacing(copied) as temporary:
+                shutil.copyfile(run.factors(source) / copied.name, temporary)
+
+
+def _fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    args = factor_arguments(analyzer.settings.factors, strategy)
+    analyzer.go_through(
+        Pass(
+            f"{strategy} covariance",
+            analyzer.run.factors(strategy),
+            covariance_matrices_exist,
+            "factors.covariance_",
+            min(args.covariance_max_examples or len(examples), len(examples)),
+            args.covariance_data_partitions,
+            args.covariance_module_partitions,
+        ),
+        analyzer.examples_per_batch(analyzer.settings.factors.batch_size, examples),
+        lambda size: analyzer.kronfluence.fit_covariance_matrices(
+            strategy, examples, per_device_batch_size=size, factor_args=args
+        ),
+    )
+
+
+def _decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
+    if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
+        return
+    args = factor_arguments(analyzer.settings.factors, strategy)
+    matrices, phase = 2 * len(analyzer.modules), f"{strategy} eigendecomposition"
+    try:
+        with (
+            analyzer.progress.phase(phase, matrices, unit="matrices"),
+            CountedEigendecompositions(analyzer.progress.add),
+        ):
+            analyzer.kronfluence.perform_eigendecomposition(strategy, factor_args=args)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        hint = "float32 in [factors] avoids overflow; or the model itself has diverged"
+        raise ModelError(f"a covariance cannot be decomposed: {error}", hint) from error
+
+
+def _fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    args = factor_arguments(analyzer.settings.factors, strategy)
+    fit_lambda = partial(
+        analyzer.kronfluence.fit_lambda_matrices, strategy, examples, factor_args=args
+    )
+    if not FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
+        fit_lambda()  # writes the arguments, which scoring reads
+        return
+    analyzer.go_through(
+        Pass(
+            f"{strategy} lambda",
+            analyzer.run.factors(strategy),
+            lambda_matrices_exist,
+            "factors.lambda_",
+            min(args.lambda_max_examples or len(examples), len(examples)),
+            args.lambda_data_partitions,
+            args.lambda_module_partitions,
+        ),
+        analyzer.examples_per_batch(analyzer.settings.factors.batch_size, examples),
+        lambda size: fit_lambda(per_device_batch_size=size),
+    )

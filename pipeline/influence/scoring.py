@@ -1,0 +1,189 @@
+"""Computes influence scores with fitted factors, from where an interrupted attempt stopped.
+
+Shape legend: Q prompts, N training examples, T tokens of the longest example of a set.
+Positive = proponent: training more on the example lowers the prompt's loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from kronfluence.arguments import ScoreArguments
+from kronfluence.score.pairwise import pairwise_scores_exist
+from kronfluence.score.self import self_scores_exist
+from kronfluence.utils.dataset import DataLoaderKwargs
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pipeline.corpus.examples import IGNORED, TokenBatch, TokenDataset, TokenRow, pad_batch
+from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.arguments import score_arguments
+from pipeline.influence.modules import layer_of
+from pipeline.influence.unfinished import remove_unfinished
+
+ModuleScores = dict[str, Tensor]
+"""Scores by module, or their sum as the only one, under Kronfluence's "all_modules"."""
+
+_PER_MODULE_BYTES = 2**30
+_FLOAT_BYTES = 4
+
+
+def pairwise_scores(
+    analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
+) -> ModuleScores:
+    """Influence [Q, N] of every example on every prompt.
+
+    By module while that takes less than 1 GiB: Q × N × modules × 4 bytes.
+
+    Raises:
+        SettingsError: more partitions than examples or modules.
+        ResourceError: not even one example fits into memory.
+    """
+    folder = analyzer.run.kronfluence_scores(strategy)
+    remove_unfinished(folder)
+    args = _arguments(analyzer, prompts, examples)
+    at_once = analyzer.prompts_per_batch(prompts)
+    analyzer.go_through(
+        Pass(
+            f"{strategy} scores",
+            folder,
+            pairwise_scores_exist,
+            "scores.",
+            len(examples),
+            args.data_partitions,
+            args.module_partitions,
+            math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
+        ),
+        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda size: analyzer.kronfluence.compute_pairwise_scores(
+            strategy, strategy, prompts, examples, at_once, size, score_args=args
+        ),
+    )
+    scores: ModuleScores = analyzer.kronfluence.load_pairwise_scores(strategy)
+    return scores
+
+
+def self_influence(
+    analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
+) -> Tensor:
+    """Influence [N] of every example on its own loss; the same arguments as `pairwise_scores`."""
+    args = _arguments(analyzer, prompts, examples)
+    analyzer.go_through(
+        Pass(
+            f"{strategy} self-influence",
+            analyzer.run.kronfluence_scores(strategy),
+            self_scores_exist,
+            "scores.",
+            len(examples),
+            args.data_partitions,
+            args.module_partitions,
+        ),
+        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda size: analyzer.kronfluence.compute_self_scores(
+            strategy, strategy, examples, size, score_args=args
+        ),
+    )
+    return sum_modules(analyzer.kronfluence.load_self_scores(strategy))
+
+
+def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> Tensor:
+    """‖∇ loss‖² [Q] of every prompt over the tracked weights: its self-influence under identity."""
+    name = "identity_prompts"
+    folder = analyzer.run.kronfluence_scores(name)
+    remove_unfinished(folder)
+    args = replace(_summed(analyzer), data_partitions=1, module_partitions=1)
+    analyzer.go_through(
+        Pass("prompt norms", folder, self_scores_exist, "scores.", len(prompts)),
+        analyzer.prompts_per_batch(prompts),
+        lambda size: analyzer.kronfluence.compute_self_scores(
+            name, "identity", prompts, size, score_args=args
+        ),
+    )
+    return sum_modules(analyzer.kronfluence.load_self_scores(name))
+
+
+def token_scores(
+    analyzer: InfluenceAnalyzer,
+    strategy: str,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    chosen: Sequence[int],
+) -> Tensor:
+    """Influence [Q, len(chosen), T] of every position of the chosen examples.
+
+    A position's share is what the tracked modules' inputs and output gradients there contribute,
+    so the positions of an example add up to its score; beyond its end they are 0.
+    """
+    name = f"{strategy}_tokens"
+    folder = analyzer.run.kronfluence_scores(name)
+    remove_unfinished(folder)
+    args = replace(_summed(analyzer), compute_per_token_scores=True, data_partitions=1)
+    longest = max(examples.lengths[index] for index in chosen)
+    at_once = analyzer.prompts_per_batch(prompts)
+    analyzer.go_through(
+        Pass(
+            f"{strategy} token scores",
+            folder,
+            pairwise_scores_exist,
+            "scores.",
+            len(chosen),
+            module_partitions=args.module_partitions,
+            repeats=math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
+        ),
+        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda size: analyzer.kronfluence.compute_pairwise_scores(
+            name,
+            strategy,
+            prompts,
+            examples,
+            at_once,
+            size,
+            train_indices=list(chosen),
+            dataloader_kwargs=DataLoaderKwargs(collate_fn=partial(_pad_to, longest)),
+            score_args=args,
+        ),
+    )
+    return sum_modules(analyzer.kronfluence.load_pairwise_scores(name))
+
+
+def sum_modules(scores: ModuleScores) -> Tensor:
+    """The modules' scores added up in float64; float32."""
+    parts = iter(scores.values())
+    total = next(parts).double()
+    for part in parts:
+        total += part
+    return total.float()
+
+
+def sum_layers(scores: ModuleScores) -> dict[int, Tensor]:
+    """The scores of each layer's modules added up, by layer number; empty if not kept apart."""
+    layers: dict[int, ModuleScores] = {}
+    for name, score in scores.items():
+        if name != "all_modules":
+            layers.setdefault(layer_of(name), {})[name] = score
+    return {layer: sum_modules(layers[layer]) for layer in sorted(layers)}
+
+
+def _arguments(
+    analyzer: InfluenceAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> ScoreArguments:
+    size = len(prompts) * len(examples) * len(analyzer.modules) * _FLOAT_BYTES
+    return score_arguments(analyzer.settings.scores, per_module=size <= _PER_MODULE_BYTES)
+
+
+def _summed(analyzer: InfluenceAnalyzer) -> ScoreArguments:
+    return score_arguments(analyzer.settings.scores, per_module=False)
+
+
+def _pad_to(length: int, rows: Sequence[TokenRow]) -> TokenBatch:
+    """Pads every batch alike: Kronfluence joins the batches' positions."""
+    batch = pad_batch(rows)
+    more = (0, max(0, length - batch["input_ids"].shape[1]))
+    return {
+        "input_ids": pad(batch["input_ids"], more),
+        "attention_mask": pad(batch["attention_mask"], more),
+        "labels": pad(batch["labels"], more, value=IGNORED),
+    }

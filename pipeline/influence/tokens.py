@@ -1,0 +1,59 @@
+"""Per-token scores as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.contract.prompts import Prompt
+from pipeline.corpus.examples import TokenDataset
+
+TOKEN_SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("example_id", pa.string()),
+        ("tokens", pa.list_(pa.string())),  # put together, they are the example's text
+        ("scores", pa.list_(pa.float32())),  # added up, they are the example's raw score
+    ]
+)
+
+
+def token_table(
+    prompts: Sequence[Prompt],
+    tops: Sequence[Sequence[int]],
+    scores: Tensor,
+    chosen: Sequence[int],
+    example_ids: Sequence[str],
+    examples: TokenDataset,
+    tokenizer: PreTrainedTokenizerBase,
+) -> pa.Table:
+    """A row for each of a prompt's top examples.
+
+    `tops` are example indices by prompt, `scores` [prompts, len(chosen), T] those of `chosen`.
+    """
+    place = {example: column for column, example in enumerate(chosen)}
+    pieces = {
+        example: token_pieces(tokenizer, examples[example]["input_ids"].tolist())
+        for example in chosen
+    }
+    rows = [
+        {
+            "prompt_id": prompt.id,
+            "example_id": example_ids[example],
+            "tokens": pieces[example],
+            "scores": scores[row, place[example], : examples.lengths[example]].tolist(),
+        }
+        for row, (prompt, top) in enumerate(zip(prompts, tops, strict=True))
+        for example in top
+    ]
+    return pa.Table.from_pylist(rows, TOKEN_SCHEMA)
+
+
+def token_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> list[str]:
+    """The text that each token adds. A letter cut in two is the last of its tokens' text."""
+    stream = DecodeStream(skip_special_tokens=False)
+    return [stream.step(tokenizer.backend_tokenizer, token) or "" for token in tokens]

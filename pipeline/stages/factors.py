@@ -1,0 +1,54 @@
+"""Fits the curvature of every strategy that the settings name.
+
+Reads the examples and the trained model; writes Kronfluence's factor folders, which plain
+Kronfluence opens, and `factors/summary.json`. Finished partitions of a killed attempt are kept.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
+from pipeline.model import load_model, select_device
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Fits the factors.
+
+    Raises:
+        ModelError: the model lacks the modules, or diverges.
+        SettingsError: more partitions than examples or modules.
+        ResourceError: out of memory.
+    """
+    examples = TokenDataset.of_examples(run.examples)
+    model = load_model(run.model, select_device(settings))
+    analyzer = InfluenceAnalyzer(settings, run, events, model)
+    seconds: dict[str, float] = {}
+    with_covariances = None
+    for strategy in _strategies(settings):
+        begun = time.monotonic()
+        if needs_covariances(strategy):
+            if with_covariances:
+                copy_covariances(run, source=with_covariances, target=strategy)
+            with_covariances = with_covariances or strategy
+        fit(analyzer, strategy, examples)
+        seconds[strategy] = round(time.monotonic() - begun, 2)
+    summary = {
+        "strategies": settings.factors.strategies,
+        "fisher": settings.factors.fisher,
+        "modules": analyzer.modules,
+        "examples": len(examples),
+        "seconds": seconds,
+    }
+    write_json(run.summary("factors"), summary)
+
+
+def _strategies(settings: Settings) -> list[str]:
+    """Identity comes along: it costs nothing, and the gradient cosine rests on it."""
+    return list(dict.fromkeys([*settings.factors.strategies, "identity"]))

@@ -1,0 +1,290 @@
+"""Scores every training example on every prompt, and ranks them by several methods.
+
+Reads the examples, the prompts, the trained model and its factors; writes into `scores/`:
+
+    answers.jsonl        the trained model's own greedy answers
+    scores.safetensors   a float32 [Q, N] tensor a method, NaN = missing; `layers` [Q, L, N];
+                         `self_<strategy>` [N]
+    rankings.parquet     top and bottom examples, see `influence/rankings.py`
+    tokens.parquet       per-token scores of the top examples
+    summary.json         figures, evaluation and warnings
+
+and Kronfluence's own score folders. Methods: each strategy, raw and (`_normalized`) divided by
+√self-influence, which for identity is called gradient_cosine; BM25.
+
+Shape legend: Q prompts, N training examples, L layers.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.contract.errors import DataError, ModelError
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import replacing, write_json, write_text
+from pipeline.contract.prompts import Prompt, load_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, read_examples
+from pipeline.influence import scoring
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.answers import Answer, greedy_answers
+from pipeline.influence.baselines import bm25_scores, cosine, normalized
+from pipeline.influence.cautions import cautions
+from pipeline.influence.evaluation import evaluate
+from pipeline.influence.rankings import Scores, ranked, ranking_table
+from pipeline.influence.tokens import token_table
+from pipeline.model import load_model, load_tokenizer, select_device
+
+SIGN = "positive = proponent: more of it lowers the prompt's loss"
+SCALE = (
+    "prompt gradient · (curvature + damping)⁻¹ · example gradient, of losses summed over tokens "
+    "in nats, not divided by the number of examples"
+)
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Computes the scores.
+
+    Raises:
+        ModelError: scores that are not numbers.
+        DataError: there is no answer to trace.
+        SettingsError: more partitions than examples or modules.
+        ResourceError: out of memory.
+    """
+    notes = _Notes(events)
+    prompts = load_prompts(run.prepared_prompts, settings.prompts.use_generated)
+    tokenizer = load_tokenizer(run.tokenizer)
+    model = load_model(run.model, select_device(settings))
+    with notes.timed("answers"):
+        answers = _answer(settings, run, events, model, tokenizer, prompts)
+    if settings.prompts.use_generated:
+        prompts = _with_generated(prompts, answers, notes)
+    table = read_examples(run.examples)
+    analyzer = InfluenceAnalyzer(settings, run, events, model)
+    results = _Results(
+        prompts, table, TokenDataset.of_examples(run.examples), settings.factors.strategies[0]
+    )
+    queries = TokenDataset.of_prompts(prompts, tokenizer)
+    _score(settings, analyzer, queries, results, notes)
+    _save_scores(settings, run, analyzer.modules, results)
+    with notes.timed("rankings"):
+        rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
+        _write_table(rankings, run.rankings)
+    if settings.scores.token_top:
+        with notes.timed("tokens"):
+            _save_token_scores(settings, run, analyzer, queries, results, tokenizer)
+    for message in cautions(prompts, table, results.methods[results.default_method(settings)]):
+        notes.warn(message)
+    write_json(run.summary("scores"), _summary(settings, analyzer.modules, answers, results, notes))
+
+
+@dataclass
+class _Notes:
+    """Warnings and durations on their way into the summary."""
+
+    events: EventWriter
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def warn(self, message: str) -> None:
+        self.events.warning(message)
+        self.warnings.append(message)
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - begun, 2)
+
+
+@dataclass
+class _Results:
+    """What has been scored. `methods` in the order in which they are shown."""
+
+    prompts: list[Prompt]
+    table: pa.Table
+    examples: TokenDataset
+    strategy: str
+    """The default one."""
+    methods: dict[str, Scores] = field(default_factory=dict)
+    self_influence: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    layers: dict[int, Scores] = field(default_factory=dict)
+
+    def default_method(self, settings: Settings) -> str:
+        return _normalized_name(self.strategy) if settings.scores.normalize else self.strategy
+
+
+def _normalized_name(strategy: str) -> str:
+    return "gradient_cosine" if strategy == "identity" else f"{strategy}_normalized"
+
+
+def _answer(
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[Prompt],
+) -> list[Answer]:
+    answers = []
+    for answer in greedy_answers(model, tokenizer, prompts, settings.prompts.max_new_tokens):
+        answers.append(answer)
+        events.progress(len(answers), len(prompts), "prompts", "answers")
+    lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
+    write_text(run.answers, "\n".join(lines) + "\n")
+    return answers
+
+
+def _with_generated(prompts: list[Prompt], answers: list[Answer], notes: _Notes) -> list[Prompt]:
+    """The prompts with the model's own answers in place of the given completions."""
+    traced = []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        if answer.generated.strip():
+            changes = {"prompt": prompt.prompt.rstrip(), "completion": answer.generated}
+            traced.append(prompt.model_copy(update=changes))
+        else:
+            notes.warn(f"prompt {prompt.id!r} is left out: the model answers nothing to it")
+    if not traced:
+        hint = "give completions and set prompts.use_generated = false, or train for longer"
+        raise DataError("the model answers nothing to any prompt, so nothing can be traced", hint)
+    return traced
+
+
+def _score(
+    settings: Settings,
+    analyzer: InfluenceAnalyzer,
+    queries: TokenDataset,
+    results: _Results,
+    notes: _Notes,
+) -> None:
+    """Fills `results` with every method's scores."""
+    opinions = settings.scores.second_opinions
+    strategies: list[str] = list(settings.factors.strategies)
+    if "gradient_cosine" in opinions and "identity" not in strategies:
+        strategies.append("identity")
+    for strategy in strategies:
+        with notes.timed(f"{strategy} scores"):
+            by_module = scoring.pairwise_scores(analyzer, strategy, queries, results.examples)
+        raw = _checked(strategy, scoring.sum_modules(by_module), notes)
+        if strategy == results.strategy:
+            results.layers = {
+                layer: scores.numpy() for layer, scores in scoring.sum_layers(by_module).items()
+            }
+        with notes.timed(f"{strategy} self-influence"):
+            own = scoring.self_influence(analyzer, strategy, queries, results.examples)
+        results.self_influence[strategy] = _checked(f"self-influence under {strategy}", own, notes)
+        if strategy in settings.factors.strategies:
+            results.methods[strategy] = raw
+        results.methods[_normalized_name(strategy)] = (
+            cosine(
+                raw,
+                scoring.squared_gradient_norms(analyzer, queries).numpy(),
+                results.self_influence[strategy],
+            )
+            if strategy == "identity"
+            else normalized(raw, results.self_influence[strategy])
+        )
+    if "bm25" in opinions:
+        asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
+        with notes.timed("bm25"):
+            results.methods["bm25"] = bm25_scores(asked, results.table["text"].to_pylist())
+
+
+def _checked(name: str, scores: Tensor, notes: _Notes) -> NDArray[np.float32]:
+    """The scores with NaN for whatever is not a finite number.
+
+    Raises:
+        ModelError: none of them is one.
+    """
+    finite = torch.isfinite(scores)
+    if not finite.any():
+        hint = "more damping (scores.damping) and float32 in [factors] and [scores] avoid overflow"
+        raise ModelError(f"{name}: not one score is a finite number", hint)
+    if missing := int((~finite).sum()):
+        notes.warn(f"{name}: {missing} of {scores.numel()} scores are not finite: left out")
+    return torch.where(finite, scores, torch.nan).numpy()
+
+
+def _save_scores(settings: Settings, run: RunDir, modules: list[str], results: _Results) -> None:
+    tensors = dict(results.methods)
+    tensors |= {f"self_{name}": values for name, values in results.self_influence.items()}
+    if results.layers:
+        tensors["layers"] = np.stack(list(results.layers.values()), axis=1)
+    precision = settings.scores.model_dump(
+        include={"amp_dtype", "per_sample_gradient_dtype", "precondition_dtype", "score_dtype"}
+    )
+    metadata = {
+        "prompts": json.dumps([prompt.id for prompt in results.prompts]),
+        "methods": json.dumps(list(results.methods)),
+        "default_method": results.default_method(settings),
+        "layers": json.dumps(list(results.layers)),
+        "strategy": results.strategy,
+        "damping": json.dumps(settings.scores.damping),
+        "fisher": settings.factors.fisher,
+        "precision": json.dumps(precision),
+        "modules": json.dumps(modules),
+        "examples": str(results.table.num_rows),
+        "sign": SIGN,
+        "scale": SCALE,
+    }
+    with replacing(run.scores) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata)
+
+
+def _save_token_scores(
+    settings: Settings,
+    run: RunDir,
+    analyzer: InfluenceAnalyzer,
+    queries: TokenDataset,
+    results: _Results,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    scores = results.methods[results.default_method(settings)]
+    tops = [ranked(row)[: settings.scores.token_top].tolist() for row in scores]
+    chosen = sorted({index for top in tops for index in top})
+    by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
+    ids = results.table["example_id"].to_pylist()
+    table = token_table(results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer)
+    _write_table(table, run.token_scores)
+
+
+def _summary(
+    settings: Settings,
+    modules: list[str],
+    answers: list[Answer],
+    results: _Results,
+    notes: _Notes,
+) -> dict[str, object]:
+    checked = [answer.correct for answer in answers if answer.correct is not None]
+    documents = results.table["document_id"].to_pylist()
+    return {
+        "default_method": results.default_method(settings),
+        "methods": list(results.methods),
+        "prompts": len(results.prompts),
+        "examples": results.table.num_rows,
+        "modules": modules,
+        "known": {"correct": sum(checked), "prompts": len(checked)},
+        "evaluation": evaluate(results.prompts, documents, results.methods),
+        "warnings": notes.warnings,
+        "seconds": notes.seconds,
+    }
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")

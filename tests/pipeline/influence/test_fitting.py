@@ -1,0 +1,148 @@
+"""Factors: padding and batch size leave no trace; memory that runs out is no end."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from kronfluence.analyzer import Analyzer
+from torch import Tensor
+
+from pipeline.contract.errors import ResourceError, SettingsError
+from pipeline.contract.events import EventReader
+from pipeline.contract.run_dir import RunDir
+from pipeline.corpus.examples import TokenDataset
+from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.fitting import fit
+
+from .conftest import MakeAnalyzer, random_tokens
+
+
+def factors(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset, strategy: str, **settings: object
+) -> dict[str, dict[str, Tensor]]:
+    """What a fit leaves behind, as plain Kronfluence reads it."""
+    analyzer = make_analyzer(factors=settings, modules={"group": "all"})
+    folder = analyzer.run.factors(strategy)
+    for file in folder.glob("*"):
+        file.unlink()
+    fit(analyzer, strategy, examples)
+    return {file.stem: Analyzer.load_file(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+@pytest.mark.parametrize("fisher", ["true", "empirical"])
+@pytest.mark.parametrize("strategy", ["ekfac", "diagonal"])
+def test_padding_changes_no_factor(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset, strategy: str, fisher: str
+) -> None:
+    alone = factors(make_analyzer, examples, strategy, fisher=fisher, batch_size=1)
+    padded = factors(make_analyzer, examples, strategy, fisher=fisher, batch_size=14)
+    for name in ("activation_covariance", "gradient_covariance", "lambda_matrix"):
+        for module, matrix in padded.get(name, {}).items():
+            if name == "lambda_matrix" and strategy == "ekfac":  # eigenvectors' signs are free
+                continue
+            torch.testing.assert_close(matrix, alone[name][module], rtol=1e-4, atol=1e-5)
+    assert set(padded) == set(alone)
+
+
+def test_every_token_is_counted_once_and_no_padding(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    found = factors(make_analyzer, examples, "ekfac", batch_size=14)
+    for kind in ("activation", "gradient"):
+        counts = found[f"num_{kind}_covariance_processed"].values()
+        assert {int(count) for count in counts} == {sum(examples.lengths)}
+    assert {int(n) for n in found["num_lambda_processed"].values()} == {len(examples)}
+
+
+def test_partitions_add_up_to_the_whole(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    whole = factors(make_analyzer, examples, "ekfac")
+    parts = factors(
+        make_analyzer,
+        examples,
+        "ekfac",
+        covariance_data_partitions=3,
+        covariance_module_partitions=2,
+        lambda_data_partitions=2,
+        lambda_module_partitions=3,
+    )
+    for module, matrix in whole["gradient_covariance"].items():
+        torch.testing.assert_close(parts["gradient_covariance"][module], matrix)
+        total = whole["lambda_matrix"][module].sum()
+        torch.testing.assert_close(parts["lambda_matrix"][module].sum(), total)
+
+
+def test_the_fisher_kind_and_its_seed_matter(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    true = factors(make_analyzer, examples, "diagonal", fisher="true")
+    again = factors(make_analyzer, examples, "diagonal", fisher="true")
+    empirical = factors(make_analyzer, examples, "diagonal", fisher="empirical")
+    for module, matrix in true["lambda_matrix"].items():
+        assert torch.equal(matrix, again["lambda_matrix"][module])
+        assert not torch.allclose(matrix, empirical["lambda_matrix"][module])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "valid"),
+    [("covariance_data_partitions", 15, "1 to 14"), ("lambda_module_partitions", 7, "1 to 6")],
+)
+def test_more_parts_than_there_is_to_part_are_refused(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset, setting: str, value: int, valid: str
+) -> None:
+    analyzer = make_analyzer(factors={setting: value})
+    with pytest.raises(SettingsError, match=f"factors.{setting} = {value}.*{valid}"):
+        fit(analyzer, "ekfac", examples)
+
+
+def short_pass(analyzer: InfluenceAnalyzer) -> Pass:
+    return Pass("a phase", analyzer.run.factors("ekfac"), lambda **_: False, "factors.", 14)
+
+
+def test_when_memory_runs_out_the_batch_is_halved(make_analyzer: MakeAnalyzer) -> None:
+    analyzer, sizes = make_analyzer(), []
+
+    def work(size: int) -> None:
+        sizes.append(size)
+        if size > 3:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    analyzer.go_through(short_pass(analyzer), 14, work)
+    assert sizes == [14, 7, 3]
+    assert [message for message in warnings(analyzer.run) if "out of memory" in message]
+
+
+def test_when_one_example_is_too_large_the_error_says_what_to_do(
+    make_analyzer: MakeAnalyzer,
+) -> None:
+    def work(_size: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    analyzer = make_analyzer()
+    with pytest.raises(ResourceError, match="module_partitions"):
+        analyzer.go_through(short_pass(analyzer), 1, work)
+
+
+def warnings(run: RunDir) -> list[str]:
+    return [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+
+
+def test_progress_tells_of_every_phase_to_its_end(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    analyzer = make_analyzer()
+    fit(analyzer, "ekfac", examples)
+    events = [e.data for e in EventReader(analyzer.run.events).read() if e.type == "progress"]
+    last = {event["phase"]: (event["done"], event["total"], event["unit"]) for event in events}
+    assert last == {
+        "ekfac covariance": (14, 14, "examples"),
+        "ekfac eigendecomposition": (12, 12, "matrices"),
+        "ekfac lambda": (14, 14, "examples"),
+    }
+
+
+def test_low_precision_is_what_the_settings_ask_for(make_analyzer: MakeAnalyzer) -> None:
+    examples = TokenDataset(random_tokens(4, seed=5))
+    found = factors(make_analyzer, examples, "diagonal", lambda_dtype="bfloat16")
+    assert {matrix.dtype for matrix in found["lambda_matrix"].values()} == {torch.bfloat16}

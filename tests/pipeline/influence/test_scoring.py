@@ -1,0 +1,172 @@
+"""Scores: their sign and scale against finite differences, their algebra against autograd."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.fitting import fit
+from pipeline.influence.scoring import (
+    ModuleScores,
+    pairwise_scores,
+    self_influence,
+    squared_gradient_norms,
+    sum_layers,
+    sum_modules,
+    token_scores,
+)
+from pipeline.influence.task import LanguageModelingTask
+
+from .conftest import MakeAnalyzer, new_model
+
+EMPIRICAL = {"fisher": "empirical"}
+
+
+def scored(
+    analyzer: InfluenceAnalyzer, strategy: str, queries: TokenDataset, rows: TokenDataset
+) -> ModuleScores:
+    fit(analyzer, strategy, rows)
+    return pairwise_scores(analyzer, strategy, queries, rows)
+
+
+def loss(model: nn.Module, rows: TokenDataset, index: int) -> Tensor:
+    return LanguageModelingTask([], seed=0).compute_measurement(pad_batch([rows[index]]), model)
+
+
+def gradients(modules: list[str], rows: TokenDataset) -> dict[str, Tensor]:
+    """Per-example gradients [examples, out, in] of every module's weight, by autograd alone."""
+    model = new_model()
+    weights = [model.get_parameter(f"{name}.weight") for name in modules]
+    found = [torch.autograd.grad(loss(model, rows, i), weights) for i in range(len(rows))]
+    return {
+        name: torch.stack(parts)
+        for name, parts in zip(modules, zip(*found, strict=True), strict=True)
+    }
+
+
+def test_a_positive_score_means_training_on_the_example_lowers_the_prompts_loss(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    """Identity: −d loss(prompt) / dε under θ ← θ − ε ∇loss(example), by finite differences."""
+    analyzer = make_analyzer()
+    scores = sum_modules(scored(analyzer, "identity", prompts, examples))
+    step = 3e-4
+    for i in (0, 5, 9):
+        slopes = []
+        for direction in (1, -1):
+            model = copy.deepcopy(new_model()).double()
+            weights = [model.get_parameter(f"{name}.weight") for name in analyzer.modules]
+            gradient = torch.autograd.grad(loss(model, examples, i), weights)
+            with torch.no_grad():
+                for weight, part in zip(weights, gradient, strict=True):
+                    weight -= direction * step * part
+            slopes.append(torch.stack([exact_loss(model, prompts, q) for q in range(len(prompts))]))
+        lowered = (slopes[1] - slopes[0]) / (2 * step)
+        torch.testing.assert_close(scores[:, i].double(), lowered, rtol=1e-2, atol=1e-2)
+
+
+def exact_loss(model: nn.Module, rows: TokenDataset, index: int) -> Tensor:
+    """The task's loss in float64: differences of float32 losses would be noise."""
+    row = rows[index]
+    logits = model(input_ids=row["input_ids"][None]).logits[0, :-1].detach()
+    return nn.functional.cross_entropy(logits, row["labels"][1:], reduction="sum")
+
+
+@pytest.mark.parametrize("damping", [1e-3, "heuristic"])
+def test_diagonal_scores_are_what_autograd_gives(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, damping: object
+) -> None:
+    """score = Σ g_q · g_t ÷ (mean over examples of g² + damping), module by module."""
+    analyzer = make_analyzer(factors=EMPIRICAL, scores={"damping": damping})
+    scores = scored(analyzer, "diagonal", prompts, examples)
+    queries, rows = gradients(analyzer.modules, prompts), gradients(analyzer.modules, examples)
+    for name in analyzer.modules:
+        curvature = rows[name].square().mean(dim=0)
+        damped = curvature + (0.1 * curvature.mean() if damping == "heuristic" else damping)
+        expected = torch.einsum("qio,nio->qn", queries[name] / damped, rows[name])
+        torch.testing.assert_close(scores[name], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_an_examples_self_influence_is_its_score_on_itself(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    for strategy in ("ekfac", "kfac", "diagonal", "identity"):
+        analyzer = make_analyzer(factors=EMPIRICAL)
+        on_each_other = sum_modules(scored(analyzer, strategy, examples, examples))
+        own = self_influence(analyzer, strategy, examples, examples)
+        torch.testing.assert_close(own, on_each_other.diagonal(), rtol=1e-3, atol=1e-3)
+
+
+def test_prompt_norms_make_the_gradient_cosine_one_for_the_same_text(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    analyzer = make_analyzer()
+    fit(analyzer, "identity", examples)
+    expected = sum(
+        part.square().sum(dim=(1, 2)) for part in gradients(analyzer.modules, prompts).values()
+    )
+    torch.testing.assert_close(squared_gradient_norms(analyzer, prompts), expected)
+
+
+@pytest.mark.parametrize("strategy", ["ekfac", "identity"])
+def test_an_examples_tokens_add_up_to_its_score(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
+) -> None:
+    analyzer = make_analyzer(scores={"batch_size": 2, "query_batch_size": 2})
+    scores = sum_modules(scored(analyzer, strategy, prompts, examples))
+    chosen = [1, 4, 5, 11, 13]
+    tokens = token_scores(analyzer, strategy, prompts, examples, chosen)
+    assert tokens.shape == (5, 5, max(examples.lengths[i] for i in chosen))
+    torch.testing.assert_close(tokens.sum(dim=2), scores[:, chosen], rtol=1e-4, atol=1e-3)
+    for place, index in enumerate(chosen):
+        assert (tokens[:, place, examples.lengths[index] :] == 0).all()
+
+
+def test_layers_add_up_to_the_whole(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    scores = scored(make_analyzer(), "ekfac", prompts, examples)
+    layers = sum_layers(scores)
+    assert list(layers) == [0, 1]
+    torch.testing.assert_close(layers[0] + layers[1], sum_modules(scores))
+
+
+def test_batches_and_partitions_change_no_score(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    whole = sum_modules(scored(make_analyzer(), "ekfac", prompts, examples))
+    parted = make_analyzer(
+        scores={
+            "batch_size": 3,
+            "query_batch_size": 2,
+            "query_gradient_accumulation_steps": 2,
+            "data_partitions": 3,
+            "module_partitions": 2,
+        }
+    )
+    for file in parted.run.kronfluence_scores("ekfac").glob("*"):
+        file.unlink()
+    parts = sum_modules(pairwise_scores(parted, "ekfac", prompts, examples))
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-3)
+
+
+def test_low_rank_prompt_gradients_repeat_themselves(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    analyzer = make_analyzer(scores={"query_gradient_low_rank": 2, "query_batch_size": 2})
+    first = sum_modules(scored(analyzer, "ekfac", prompts, examples))
+    chosen = list(range(len(examples)))
+    torch.rand(7)  # whatever else draws random numbers
+    tokens = token_scores(analyzer, "ekfac", prompts, examples, chosen)
+    torch.testing.assert_close(tokens.sum(dim=2), first, rtol=1e-3, atol=1e-2)
+    exact = make_analyzer()
+    for file in exact.run.kronfluence_scores("ekfac").glob("*"):
+        file.unlink()
+    full = sum_modules(pairwise_scores(exact, "ekfac", prompts, examples))
+    assert not torch.allclose(full, first, rtol=1e-3)
+    assert torch.corrcoef(torch.stack([full.flatten(), first.flatten()]))[0, 1] > 0.8
