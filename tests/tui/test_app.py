@@ -173,8 +173,8 @@ async def test_stale_stages_say_so(tmp_path: Path) -> None:
     run.settings.write_text(run.settings.read_text().replace("epochs = 40.0", "epochs = 41.0"))
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(pilot, "≠ train     stale")
-        assert "≠ report    stale" in screen_text(app)
+        await until_shown(pilot, "≠ train    stale")
+        assert "≠ report   stale" in screen_text(app)
         await pilot.press("i")
         await until_shown(pilot, "≠ stale: the settings have changed since")
 
@@ -264,7 +264,7 @@ async def test_a_stage_that_is_started_runs_and_its_failure_is_told(tmp_path: Pa
 async def test_a_busy_run_refuses_a_second_start(tmp_path: Path) -> None:
     run = sample_run.new_run(tmp_path)
     app = HeadwaterApp(tmp_path, run)
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await until_shown(pilot, "waiting")
         acquire_lock(run)
         app.call_later(app.screen.action_run_all)  # type: ignore[attr-defined]

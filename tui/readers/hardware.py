@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 
 @dataclass(frozen=True)
 class GpuSample:
@@ -48,10 +46,12 @@ class MachineReader:
 
     def __init__(self) -> None:
         self._gpus: _Gpus | None = None
-        self._stage: psutil.Process | None = None
+        self._stage: Any = None
 
     def read(self, pid: int | None = None) -> MachineSample:
         """One sample; `pid` is the process of the stage at work."""
+        import psutil  # like NVML, not before the first paint
+
         self._gpus = self._gpus or _Gpus()
         memory = psutil.virtual_memory()
         rss, cpu = self._read_stage(pid)
@@ -67,6 +67,8 @@ class MachineReader:
 
     def _read_stage(self, pid: int | None) -> tuple[int | None, float | None]:
         """Memory and CPU since the last look; the process may end between two lines."""
+        import psutil
+
         if pid is None:
             self._stage = None
             return None, None

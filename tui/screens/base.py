@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, suppress
 from typing import ClassVar, TypeVar
 
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from pipeline.contract.errors import HeadwaterError
@@ -20,6 +22,11 @@ class View(Screen[_Result]):
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    @staticmethod
+    def unless_closed() -> AbstractContextManager[None]:
+        """For showing what was awaited: a screen that was closed meanwhile has no widgets left."""
+        return suppress(NoMatches)
 
     def complain(self, error: HeadwaterError) -> None:
         """Shows an error where the person is looking."""

@@ -94,10 +94,11 @@ class ExampleScreen(View[int]):
         chosen = (self._answer.id, example.example_id)
         tokens = await asyncio.to_thread(self._reader.tokens, *chosen)
         places = await asyncio.to_thread(self._reader.places, *chosen)
-        self._show_text(example, tokens)
-        self.query_one("#figures", Static).update(_figures(example, places, self._method))
-        place = f"{self.index + 1} of {len(self._examples)} by {self._method}"
-        self.query_one(Banner).trail = ("influence", clean(self._answer.id), place)
+        with self.unless_closed():
+            self._show_text(example, tokens)
+            self.query_one("#figures", Static).update(_figures(example, places, self._method))
+            place = f"{self.index + 1} of {len(self._examples)} by {self._method}"
+            self.query_one(Banner).trail = ("influence", clean(self._answer.id), place)
 
     def _show_text(self, example: Ranked, tokens: TokenScores | None) -> None:
         pane = self.query_one("#text", TextPane)

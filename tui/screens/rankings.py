@@ -74,12 +74,18 @@ class RankingsScreen(View[None]):
 
     @work
     async def _load(self) -> None:
+        overview, trouble = None, ""
         try:
             overview = await asyncio.to_thread(self._reader.overview)
         except (HeadwaterError, OSError, ValueError, KeyError) as error:
-            self.query_one(Notice).trouble = str(error)
-            self.query_one("#panes").display = False
-            return
+            trouble = str(error)
+        with self.unless_closed():
+            self.query_one(Notice).trouble = trouble
+            self.query_one("#panes").display = overview is not None
+            if overview:
+                self._browse(overview)
+
+    def _browse(self, overview: Overview) -> None:
         self._overview = overview
         if overview.stale:
             self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
@@ -107,12 +113,15 @@ class RankingsScreen(View[None]):
             return
         self.query_one("#answer", Static).update(answer_text(answer))
         chosen = (answer.id, self.method, self.end)
+        ranked, trouble = list[Ranked](), ""
         try:
-            self._ranked = await asyncio.to_thread(self._reader.ranked, *chosen)
+            ranked = await asyncio.to_thread(self._reader.ranked, *chosen)
         except (OSError, ValueError, KeyError) as error:
-            self._ranked = []
-            self.query_one(Notice).trouble = f"the rankings cannot be read: {error}"
-        self._show()
+            trouble = f"the rankings cannot be read: {error}"
+        with self.unless_closed():
+            self._ranked = ranked
+            self.query_one(Notice).trouble = trouble
+            self._show()
 
     def watch_words(self) -> None:
         """Another filter."""

@@ -81,10 +81,12 @@ class RunScreen(View[None]):
 
     async def _look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
-        self.snapshot = await asyncio.to_thread(self._reader.read)
-        machine = await asyncio.to_thread(self._machine.read, self.snapshot.pid)
-        self._show_machine(machine)
-        await self._read_log()
+        snapshot = await asyncio.to_thread(self._reader.read)
+        machine = await asyncio.to_thread(self._machine.read, snapshot.pid)
+        with self.unless_closed():
+            self.snapshot = snapshot
+            self._show_machine(machine)
+            await self._read_log()
 
     def watch_snapshot(self, old: RunSnapshot | None, new: RunSnapshot | None) -> None:
         """Hands what was read to the widgets."""
@@ -99,7 +101,8 @@ class RunScreen(View[None]):
             self.refresh_bindings()
 
     def _show_machine(self, machine: MachineSample) -> None:
-        assert self.snapshot is not None
+        if self.snapshot is None:
+            return
         stage = self.snapshot.at_work or self.query_one(StageList).selected
         panel = self.query_one(MachinePanel)
         panel.machine = machine

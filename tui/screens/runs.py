@@ -52,9 +52,10 @@ class RunsScreen(View[None]):
         rows = self.query_one(RunList)
         while True:
             if self.is_current or not rows.empty:
-                rows.rows = tuple(await asyncio.to_thread(self._reader.read))
-                rows.empty = _NO_RUNS
-                self._explain()
+                found = await asyncio.to_thread(self._reader.read)
+                with self.unless_closed():
+                    rows.rows, rows.empty = tuple(found), _NO_RUNS
+                    self._explain()
             await asyncio.sleep(_INTERVAL_S)
 
     @on(Lines.Moved)

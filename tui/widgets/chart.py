@@ -27,6 +27,15 @@ class _Scale:
     high: float
     log: bool
 
+    @classmethod
+    def of(cls, buckets: list[Bucket | None], log: bool) -> _Scale:
+        """Holds every value, or every positive one on a logarithmic scale."""
+        values = [value for b in buckets if b for value in (b.low, b.high) if not log or value > 0]
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        if low == high:
+            low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
+        return cls(low, high, log and low > 0)
+
     def row(self, value: float, height: int) -> int:
         low, high, value = (self._place(v) for v in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
@@ -78,57 +87,43 @@ class LossChart(Inked):
         return self.ink_strip(self._lines[y] if y < len(self._lines) else [], width)
 
     def _draw(self, width: int, height: int) -> list[list[Part]]:
-        scale, span = self._scale(), _span(self.loss, self.validation_loss)
+        span = _span(self.loss, self.validation_loss)
         if span is None or width < _LABEL + 4 or height < 5:
             return [[], [(" " + self.empty, "dim")]]
         columns, rows = width - _LABEL, height - 3
-        cells = self._plot(columns, rows, scale, span)
-        labels = {
-            0: scale.high,
-            rows // 2: scale.at(1 - (rows // 2) / (rows - 1)),
-            rows - 1: scale.low,
-        }
-        axis = [
-            (fit(number(labels[r]) if r in labels else "", _LABEL - 2, right=True) + " │")
-            for r in range(rows)
-        ]
+        line = self.loss.buckets(columns * 2, *span)
+        marks = self.validation_loss.buckets(columns, *span)
+        scale = _Scale.of(line + marks, self.log_scale)
+        cells = self._plot(Canvas(columns, rows), line, marks, scale)
         return [
-            self._legend(),
-            *([(axis[row], "dim"), *cells[row]] for row in range(rows)),
+            self._legend(width),
+            *([(label, "dim"), *cells[row]] for row, label in enumerate(_labels(scale, rows))),
             [(" " * (_LABEL - 1) + "└" + "─" * columns, "dim")],
             [(" " * _LABEL + _between(f"{span[0]:,.0f}", f"step {span[1]:,.0f}", columns), "dim")],
         ]
 
-    def _legend(self) -> list[Part]:
+    def _legend(self, width: int) -> list[Part]:
         parts: list[Part] = [(" ━ ", "accent"), ("train ", "dim"), (_last(self.loss), "strong")]
         if self.validation_loss.last is not None:
-            parts += [(f"  {_MARK} ", "warn"), ("validation ", "dim")]
+            parts += [(f"  {_MARK} ", "warn"), ("validation " if width >= 40 else "val ", "dim")]
             parts.append((_last(self.validation_loss), "strong"))
         gaps = len(self.loss.gaps) + len(self.validation_loss.gaps)
         return [*parts, (f"  {_GAP} {gaps} not a number", "bad")] if gaps else parts
 
-    def _scale(self) -> _Scale:
-        values = [
-            v for c in (self.loss, self.validation_loss) for v in _extremes(c, self.log_scale)
-        ]
-        low, high = (min(values), max(values)) if values else (0.0, 1.0)
-        if low == high:
-            low, high = (low / 2, high * 2) if self.log_scale else (low - 0.5, high + 0.5)
-        return _Scale(low, high, self.log_scale and low > 0)
-
     def _plot(
-        self, columns: int, rows: int, scale: _Scale, span: tuple[float, float]
+        self, canvas: Canvas, line: list[Bucket | None], marks: list[Bucket | None], scale: _Scale
     ) -> list[list[Part]]:
-        canvas = Canvas(columns, rows)
-        _draw_line(canvas, self.loss.buckets(canvas.width, *span), scale)
-        marks: dict[tuple[int, int], Part] = {}
-        for column, bucket in enumerate(self.validation_loss.buckets(columns, *span)):
-            if bucket:
-                marks[scale.row(bucket.last, rows), column] = (_MARK, "warn")
+        rows, columns = canvas.height // 4, canvas.width // 2
+        _draw_line(canvas, line, scale)
+        over: dict[tuple[int, int], Part] = {
+            (scale.row(bucket.last, rows), column): (_MARK, "warn")
+            for column, bucket in enumerate(marks)
+            if bucket
+        }
+        first, last = _span(self.loss, self.validation_loss) or (0.0, 0.0)
         for step in (*self.loss.gaps, *self.validation_loss.gaps):
-            column = round((step - span[0]) / ((span[1] - span[0]) or 1.0) * (columns - 1))
-            marks[0, column] = (_GAP, "bad")
-        return [_with_marks(canvas.row(row), row, marks) for row in range(rows)]
+            over[0, round((step - first) / (last - first or 1.0) * (columns - 1))] = (_GAP, "bad")
+        return [_with_marks(canvas.row(row), row, over) for row in range(rows)]
 
 
 def _draw_line(canvas: Canvas, buckets: list[Bucket | None], scale: _Scale) -> None:
@@ -154,9 +149,12 @@ def _span(*curves: Curve) -> tuple[float, float] | None:
     return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
 
 
-def _extremes(curve: Curve, positive: bool) -> list[float]:
-    values = [v for v in curve.values if v > 0] if positive else curve.values
-    return [min(values), max(values)] if len(values) else []
+def _labels(scale: _Scale, rows: int) -> list[str]:
+    """The vertical axis: its ends and its middle named."""
+    middle = rows // 2
+    values = {0: scale.high, middle: scale.at(1 - middle / (rows - 1)), rows - 1: scale.low}
+    texts = [number(values[row]) if row in values else "" for row in range(rows)]
+    return [fit(text, _LABEL - 2, right=True) + " │" for text in texts]
 
 
 def _last(curve: Curve) -> str:

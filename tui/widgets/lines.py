@@ -93,7 +93,7 @@ class Lines(ScrollView, Inked, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         header = self.header(max(width - _GUTTER, 0))
         if header is not None and y == 0:
             return self.ink_strip([(" " * _GUTTER, "dim"), *header], width)

@@ -25,4 +25,5 @@ class LogPanel(Log, Scrolling):
         """Adds lines that `clean` has been over."""
         if lines:
             self.write_lines(lines)
-        self.border_subtitle = "" if self.is_vertical_scroll_end else "G follows"
+        told = "nothing written yet" if not self.line_count else ""
+        self.border_subtitle = told if self.is_vertical_scroll_end else "G follows"

@@ -11,8 +11,8 @@ from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
 _CUT = 400
-_FIXED = 4 + 11 + 2 + 2 + 8 + 7
-_ID_WIDTH = (10, 26)
+_FIXED = 4 + 11 + 2 + 2 + 7 + 6
+_ID_WIDTH = (10, 20)
 """Least and most cells of an example's id."""
 
 
@@ -41,8 +41,8 @@ class RankingTable(Lines):
         names = fit("rank", 4, right=True) + fit("score", 11, right=True) + "    "
         names += (
             fit("example", self._id_width)
-            + fit("tokens", 8, right=True)
-            + fit("group", 7, right=True)
+            + fit("tokens", 7, right=True)
+            + fit("group", 6, right=True)
         )
         return [(fit(names + "  text", width), "dim")]
 
@@ -57,7 +57,7 @@ class RankingTable(Lines):
             ("  ", "plain"),
             ("★ " if example.relevant else "  ", "warn"),
             (fit(clean(example.example_id, _CUT), self._id_width), "plain"),
-            (fit(str(example.n_tokens), 8, right=True), "dim"),
-            (fit(group, 7, right=True), "dim"),
+            (fit(str(example.n_tokens), 7, right=True), "dim"),
+            (fit(group, 6, right=True), "dim"),
             ("  " + fit(clean(example.text, _CUT), text), "plain"),
         ]

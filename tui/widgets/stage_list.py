@@ -12,7 +12,7 @@ from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
 from tui.widgets.states import SYMBOLS
 
-_FIXED = 2 + 10 + 10 + 6 + 6
+_FIXED = 2 + 9 + 10 + 6 + 6
 """Cells of a line that are not the progress bar's."""
 
 
@@ -42,7 +42,7 @@ class StageList(Lines):
         """Names of the columns."""
         middle = max(0, width - _FIXED)
         return [
-            (fit("  stage", 12) + fit("state", 10), "dim"),
+            (fit("  stage", 11) + fit("state", 10), "dim"),
             (fit("progress" if middle >= 8 else "", middle), "dim"),
             (fit("time", 6, right=True) + fit("left", 6, right=True), "dim"),
         ]
@@ -53,7 +53,7 @@ class StageList(Lines):
         symbol, ink = SYMBOLS[stage.state]
         return [
             (f"{symbol} ", ink),
-            (fit(stage.stage, 10), "dim" if stage.state == "waiting" else "plain"),
+            (fit(stage.stage, 9), "dim" if stage.state == "waiting" else "plain"),
             (fit(stage.state, 10), ink),
             *_progress(stage, max(0, width - _FIXED)),
             (fit(clock(stage.seconds) if stage.seconds is not None else "", 6, right=True), "dim"),
