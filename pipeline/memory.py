@@ -59,7 +59,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def exhaustion_explained(advice: str) -> Iterator[None]:
-    """Turns "out of memory", and a full disk as safetensors reports it, into one clear message.
+    """Turns "out of memory", and a full disk as libraries report it, into one clear message.
 
     Raises:
         ResourceError: with `advice` for the case of memory.
@@ -68,11 +68,16 @@ def exhaustion_explained(advice: str) -> Iterator[None]:
 
     try:
         yield
-    except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" in str(error):
-            raise ResourceError("disk full while writing weights", "free some space") from error
-        raise
-    except (RuntimeError, MemoryError) as error:
+    except (SafetensorError, RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ResourceError("out of memory", advice) from error
+        if _is_disk_full(error):
+            hint = "free some space, then `headwater resume` goes on from the last finished part"
+            raise ResourceError("disk full while writing weights", hint) from error
         raise
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    """As safetensors says it, and as torch.save does: with no error number of its own."""
+    signs = (f"os error {errno.ENOSPC}", "PytorchStreamWriter failed", "unexpected pos")
+    return any(sign in str(error) for sign in signs)

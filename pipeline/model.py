@@ -204,6 +204,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for file in temporary.iterdir():
+        file.chmod(0o644)
         with file.open("rb") as written:
             os.fsync(written.fileno())
     shutil.rmtree(folder, ignore_errors=True)
