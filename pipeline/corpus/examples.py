@@ -131,6 +131,7 @@ def encode_pair(
     stripped = context.rstrip()
     completion = context[len(stripped) :] + completion
     start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    whole = tokenizer.encode(stripped + completion, add_special_tokens=False)
-    head = tokenizer.encode(stripped, add_special_tokens=False)
+    plain = {"add_special_tokens": False, "split_special_tokens": True}  # "</s>" is text here
+    whole = tokenizer.encode(stripped + completion, **plain)
+    head = tokenizer.encode(stripped, **plain)
     return start + whole[: len(head)], whole[len(head) :]
