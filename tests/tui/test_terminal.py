@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import sample_run
 
-from pipeline.contract.processes import acquire_lock
+from pipeline.contract.processes import acquire_lock, is_locked
 from tui.terminal import is_hung_up, plain, speaks_utf8
 
 PATIENCE_S = 60
@@ -143,6 +143,21 @@ def test_it_ends_when_its_terminal_is_gone(runs: Path, controlling: bool) -> Non
     began = time.monotonic()
     assert terminal.process.wait(PATIENCE_S) == 128 + signal.SIGHUP
     assert time.monotonic() - began < 20
+
+
+def test_a_stage_outlives_the_screen_that_started_it(runs: Path) -> None:
+    run = sample_run.new_run(runs, "fresh")
+    terminal = Terminal("--runs", str(runs), "tui", "fresh")
+    try:
+        terminal.until("waiting")
+        terminal.press("s")
+        terminal.until("prepare running")
+    finally:
+        terminal.close()
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    while is_locked(run) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run.done("prepare").exists()
 
 
 def test_without_utf8_every_byte_is_ascii(runs: Path) -> None:
