@@ -93,7 +93,8 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         """The command palette: every key that works on this screen."""
         scope: Scope = screen.SCOPE if isinstance(screen, View) else "app"
         for key in keys(scope, "app"):
-            if key.action != "app.command_palette":
+            name = key.action.partition("(")[0]
+            if name != "app.command_palette" and screen.check_action(name, ()):
                 action = partial(self.run_action, key.action, screen)
                 yield SystemCommand(key.label, f"{key.help} ({key.display})", action)
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)

@@ -381,7 +381,10 @@ async def test_a_command_is_found_by_its_name(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("colon", *"influence")
+        await pilot.press("colon")
+        await until_shown(pilot, "show all keys (?)")
+        assert "stop the stage at work" not in screen_text(app)
+        await pilot.press(*"influence")
         await until_shown(pilot, "browse which examples taught an answer")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RankingsScreen))
