@@ -110,7 +110,7 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     if not is_locked(run):
         write_run(run, render_settings(settings), origin=run.settings)
         start_stages(run, contract.GROUPS["all"])
-    if sys.stdout.isatty() and sys.stdin.isatty() and not no_tui:
+    if _has_terminal() and not no_tui:
         _dashboard(runs, run)
         return
     code = narration.follow(run, EventReader(run.events))
@@ -280,12 +280,17 @@ def doctor(runs: Path, as_json: bool) -> None:
 
 
 def _dashboard(runs: Path, run: RunDir | None) -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _has_terminal():
         hint = "without one: `headwater demo --no-tui`, `headwater run`, `headwater status`"
         raise UsageError("the dashboard needs a terminal", hint)
     from tui.app import run_dashboard  # textual takes a quarter of a second to import
 
     sys.exit(run_dashboard(runs, run))
+
+
+def _has_terminal() -> bool:
+    """Keys come from stdin, Textual draws on stderr, and the demo's summary goes to stdout."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _existing(runs: Path, name: str) -> RunDir:
