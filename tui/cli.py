@@ -17,7 +17,7 @@ import click
 from pipeline.contract import stages as contract
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.events import EventReader
-from pipeline.contract.new_run import write_run
+from pipeline.contract.new_run import trace_answers, tracing_answers, write_run
 from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
 from pipeline.contract.prompts import save_prompts
@@ -128,6 +128,7 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     help="Settings to run with; without it the run's own are kept.",
 )
 @click.option("--run", "name", help="Name of the run.  [default: the settings' folder]")
+@click.option("--use-generated", is_flag=True, help="Trace the model's own greedy answers.")
 @click.option("--force", is_flag=True, help="Run the named stages even where they are up to date.")
 @click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
 @click.pass_obj
@@ -136,6 +137,7 @@ def run(
     stages: tuple[str, ...],
     settings_file: Path | None,
     name: str | None,
+    use_generated: bool,
     force: bool,
     detach: bool,
 ) -> None:
@@ -144,12 +146,15 @@ def run(
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings")
-    target = run_path(runs, name)
     if settings_file:
         load_settings(settings_file)
-        write_run(target, settings_file.read_text(encoding="utf-8"), origin=settings_file)
+        text = settings_file.read_text(encoding="utf-8")
+        target = run_path(runs, name)
+        write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
         target = _existing(runs, name)
+        if use_generated:
+            trace_answers(target)
     if force:
         for stage in chosen:
             contract.forget(stage, target)

@@ -18,7 +18,7 @@ from pipeline.contract.files import write_json, write_text
 from pipeline.contract.processes import is_locked
 from pipeline.contract.prompts import load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, parse_settings
+from pipeline.contract.settings import Settings, load_settings, parse_settings
 
 _PACKAGES = (
     "headwater",
@@ -54,15 +54,39 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
     if settings.data.source != "demo":
         place = origin.resolve().parent / settings.prompts.path
         prompts = load_prompts(place, settings.prompts.use_generated)
-    if is_locked(run):
-        hint = f"`headwater cancel {run.name}` stops it; or give this run another name with --run"
-        raise RunBusyError(f"run {run.name} is at work: its settings cannot change now", hint)
+    _refuse_at_work(run)
     with disk_errors_explained(run.root):
         write_text(run.settings, resolved)
         if prompts:
             save_prompts(run.prompts, prompts)
         write_json(run.manifest, _manifest(settings))
     return settings
+
+
+def tracing_answers(text: str) -> str:
+    """The settings with `prompts.use_generated = true`, comments and order kept."""
+    document = tomlkit.parse(text)
+    document.setdefault("prompts", {})["use_generated"] = True
+    return tomlkit.dumps(document)
+
+
+def trace_answers(run: RunDir) -> None:
+    """Changes a run's own settings so that the model's own answers are traced.
+
+    Raises:
+        SettingsError: the settings are wrong already.
+        RunBusyError: something is working in the run.
+    """
+    load_settings(run.settings)
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        write_text(run.settings, tracing_answers(run.settings.read_text(encoding="utf-8")))
+
+
+def _refuse_at_work(run: RunDir) -> None:
+    if is_locked(run):
+        hint = f"`headwater cancel {run.name}` stops it; or give this run another name with --run"
+        raise RunBusyError(f"run {run.name} is at work: its settings cannot change now", hint)
 
 
 def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> None:
