@@ -21,6 +21,7 @@ from textual.screen import Screen
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
 from tui.keys import Scope, bindings, keys
+from tui.readers.hardware import MachineReader
 from tui.screens.base import View
 from tui.screens.dialog import Question
 from tui.screens.help import Help
@@ -28,6 +29,7 @@ from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
+from tui.user import User
 
 _TERMINAL_CHECK_S = 3.0
 _LAST_WORD_S = 2.0
@@ -42,11 +44,12 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
     COMMAND_PALETTE_BINDING = "colon"  # ctrl+p, the usual key, is Docker's
 
-    def __init__(self, runs: Path, run: RunDir | None = None) -> None:
+    def __init__(self, runs: Path, run: RunDir | None = None, user: User | None = None) -> None:
         self._plain_letters = PlainLetters(enabled=not speaks_utf8(os.environ))
         super().__init__()
         self.animation_level = "none"
         self._runs, self._run = runs, run
+        self._user, self._machine = user or User(), MachineReader()
         for theme in (HEADWATER, SIXTEEN):
             self.register_theme(theme)
         few = self.console.color_system in (None, "standard") and not self.no_color
@@ -63,11 +66,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Opens the run, or the list of runs."""
-        self.push_screen(RunsScreen(self._runs))
+        self.push_screen(RunsScreen(self._runs, self._machine, self._user))
         found = list_runs(self._runs)
         run = self._run or (found[0] if len(found) == 1 else None)
         if run:
-            self.push_screen(RunScreen(run))
+            self.push_screen(RunScreen(run, self._machine))
         if not self.is_headless:
             self._watch_terminal()
 
@@ -91,8 +94,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key that works on this screen."""
-        scope: Scope = screen.SCOPE if isinstance(screen, View) else "app"
-        for key in keys(scope, "app"):
+        for key in keys(*_scopes(screen), "app"):
             name = key.action.partition("(")[0]
             if name != "app.command_palette" and screen.check_action(name, ()):
                 action = partial(self.run_action, key.action, screen)
@@ -106,7 +108,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def action_keys(self) -> None:
         """Shows all keys."""
-        self.push_screen(Help(self.screen.SCOPE if isinstance(self.screen, View) else "app"))
+        self.push_screen(Help(*_scopes(self.screen)))
 
     @work
     async def action_leave(self) -> None:
@@ -123,6 +125,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         return [run.name for run in runs.values() if is_locked(run)]
 
 
+def _scopes(screen: Screen[object]) -> tuple[Scope, ...]:
+    """The keys that work on a screen, besides those that work everywhere."""
+    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()
+
+
 def _leaving(working: list[str]) -> Question:
     back = "\n".join(f"  headwater tui {name}" for name in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
@@ -133,7 +140,7 @@ def _leaving(working: list[str]) -> Question:
 
 def run_dashboard(runs: Path, run: RunDir | None) -> int:
     """Opens the dashboard on a run, or on the list of runs; gives the exit code."""
-    app = HeadwaterApp(runs, run)
+    app = HeadwaterApp(runs, run, User.of(os.environ))
     app.run()
     if app.return_code == 0:
         for name in app.at_work():

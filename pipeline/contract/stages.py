@@ -95,6 +95,24 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in chosen)
 
 
+def downstream(stage: str) -> set[str]:
+    """The stage and every stage that reads, through others or not, what it writes."""
+    found = {stage}
+    for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
+        if found & set(spec.needs):
+            found.add(name)
+    return found
+
+
+def stages_reading(section: str, key: str) -> tuple[str, ...]:
+    """The stages that a change of a setting makes stale, in pipeline order."""
+    found: set[str] = set()
+    for name, spec in STAGES.items():
+        if section in spec.settings or f"{section}.{key}" in spec.settings:
+            found |= downstream(name)
+    return tuple(name for name in STAGES if name in found)
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """What a stage reads: its settings, the finishes of the stages before it, its prompts file."""

@@ -23,7 +23,7 @@ from tui.screens.help import Help
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
-from tui.widgets.chart import LossChart
+from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.machine import MachinePanel
@@ -142,9 +142,9 @@ async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_shown(pilot, "step 168")
-        chart = app.screen.query_one(LossChart)
+        chart = app.screen.query_one(Chart)
         text = screen_text(app)
-        assert "◆ validation" in text
+        assert "◆ validation loss" in text
         assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
         await pilot.press("o")
         await until_shown(pilot, "log scale")
@@ -366,13 +366,14 @@ async def test_rankings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 async def test_help_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
-    async with app.run_test(size=(100, 50)) as pilot:
+    async with app.run_test(size=(100, 80)) as pilot:
         await pilot.press("question_mark")
         assert isinstance(app.screen, Help)
         await pilot.pause()
         text = screen_text(app)
         for key in KEYS:
-            assert (key.help in text) == (key.scope in ("run", "list", "scroll", "app"))
+            if key.scope in ("run", "chart", "list", "scroll", "text", "app"):
+                assert key.help in text
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
 

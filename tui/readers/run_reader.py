@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.contract.errors import HeadwaterError
@@ -27,6 +28,8 @@ class RunSnapshot:
     """The process of the stage at work."""
     loss: Curve = field(default_factory=Curve)
     validation_loss: Curve = field(default_factory=Curve)
+    metrics: Mapping[tuple[str, str], Curve] = field(default_factory=dict)
+    """Every curve that has readings, by stage and name."""
     memory: dict[str, StageMemory] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     """Stage → the last thing it warned of."""
@@ -94,6 +97,7 @@ class RunReader:
             pid=process.pid if process and process.is_alive() else None,
             loss=history.curve("train", "loss"),
             validation_loss=history.curve("train", "validation_loss"),
+            metrics=history.metrics(),
             memory=dict(history.memory),
             warnings=history.warnings(),
             trouble=trouble,

@@ -19,6 +19,8 @@ class View(Screen[_Result]):
     """A screen with keys of its own."""
 
     SCOPE: ClassVar[Scope]
+    ALSO: ClassVar[tuple[Scope, ...]] = ()
+    """Scopes of the keys that its parts bring."""
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tui.keys import bindings
+from tui.readers.clean import clean, clean_lines
 
 
 class Question(ModalScreen[bool]):
@@ -27,8 +30,8 @@ class Question(ModalScreen[bool]):
         """A box with the question and the keys that answer it."""
         yes, no = self._answers
         with Vertical(id="dialog") as box:
-            box.border_title = Content(self._title).markup
-            yield Static(Content(self._text))
+            box.border_title = Content(clean(self._title))
+            yield Static(Content(clean_lines(self._text)))
             yield Static(
                 Content.assemble(
                     ("y", "bold $accent"), f"  {yes}      ", ("n", "bold $accent"), f"  {no}"
@@ -39,3 +42,40 @@ class Question(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Ends the question."""
         self.dismiss(answer)
+
+
+class Ask(ModalScreen[str | None]):
+    """Asks for a line of text; gives None where the person changes their mind."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+
+    def __init__(self, title: str, value: str, fault: Callable[[str], str], hint: str = "") -> None:
+        """`fault` says what is wrong with a text, or nothing."""
+        super().__init__()
+        self._title, self._value, self._fault, self._hint = title, value, fault, hint
+
+    def compose(self) -> ComposeResult:
+        """A box with a line to write in, and what is wrong with it."""
+        with Vertical(id="dialog") as box:
+            box.border_title = Content(clean(self._title))
+            box.border_subtitle = "Enter accepts · Esc leaves"
+            if self._hint:
+                yield Static(Content(clean_lines(self._hint)))
+            entry = Input(self._value, id="entry")
+            entry.cursor_blink = False
+            yield entry
+            yield Static(id="fault")
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        told = self._fault(event.value)
+        self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        if not self._fault(event.value):
+            self.dismiss(event.value)
+
+    def action_leave(self) -> None:
+        """Ends without an answer."""
+        self.dismiss(None)

@@ -18,9 +18,9 @@ _KEYS_WIDTH = 13
 class Help(ModalScreen[None]):
     """The keys that work here, and everywhere. Any key of leaving closes it."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, *scopes: Scope) -> None:
         super().__init__()
-        self._scope: Scope = scope
+        self._scopes = scopes
 
     def compose(self) -> ComposeResult:
         """A box with a line for every key."""
@@ -36,7 +36,7 @@ class Help(ModalScreen[None]):
             self.dismiss()
 
     def _sections(self) -> list[Content]:
-        wanted = keys(self._scope, "list", "scroll", "app")
+        wanted = keys(*self._scopes, "list", "scroll", "text", "app")
         return [_section(scope, list(found)) for scope, found in groupby(wanted, lambda k: k.scope)]
 
 

@@ -10,48 +10,59 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import request_cancel
+from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, STAGES, forget
+from pipeline.contract.stages import GROUPS, STAGES, downstream, forget
 from pipeline.contract.status import StageStatus
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
+from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import View
+from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Question
 from tui.screens.rankings import RankingsScreen
 from tui.widgets.banner import Banner
-from tui.widgets.chart import LossChart
+from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
-from tui.widgets.machine import MachinePanel
+from tui.widgets.machine import Devices, MachinePanel
 from tui.widgets.notice import Notice
+from tui.widgets.plot import Series
 from tui.widgets.stage_list import StageList
 from tui.widgets.states import SYMBOLS
 
 _INTERVAL_S = 1.0
 _NO_LOSS = "no loss yet: the train stage has not begun"
+_LOOKS: dict[bool, tuple[Ink, str, bool]] = {
+    False: ("accent", "━", False),
+    True: ("warn", "◆", True),
+}
+"""Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(View[None]):
+class RunScreen(ChartKeys, View[None]):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
     snapshot: reactive[RunSnapshot | None] = reactive(None)
+    metric: reactive[int] = reactive(0, init=False)
+    """Which of the run's charts is drawn."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, machine: MachineReader) -> None:
         super().__init__()
         self._run = run
         self._reader = RunReader(run)
-        self._machine = MachineReader()
+        self._machine = machine
         self._log: tuple[str, LogTail] | None = None
 
     def compose(self) -> ComposeResult:
@@ -61,15 +72,19 @@ class RunScreen(View[None]):
             with Vertical(id="left"):
                 yield StageList(id="stages")
                 yield MachinePanel(id="machine")
-            yield LossChart(id="loss")
+            yield Chart(id="chart")
+        yield Devices(id="devices")
         yield Notice(id="notice")
         yield LogPanel(id="log")
+        yield Input(placeholder="search the log", id="find")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
-        self.query_one(LossChart).empty = _NO_LOSS
+        self.chart.empty = _NO_LOSS
+        self.query_one("#find").display = False
+        self.query_one("#find", Input).cursor_blink = False
         self._follow()
 
     @work
@@ -85,7 +100,7 @@ class RunScreen(View[None]):
         machine = await asyncio.to_thread(self._machine.read, snapshot.pid)
         with self.unless_closed():
             self.snapshot = snapshot
-            self._show_machine(machine)
+            await self._show_machine(machine)
             await self._read_log()
 
     def watch_snapshot(self, old: RunSnapshot | None, new: RunSnapshot | None) -> None:
@@ -93,14 +108,32 @@ class RunScreen(View[None]):
         if new is None:
             return
         self.query_one(StageList).stages = new.stages
-        chart = self.query_one(LossChart)
-        chart.loss, chart.validation_loss = new.loss, new.validation_loss
+        self._draw()
         self.query_one(Banner).standing = _standing(new)
         self._explain()
         if old is None or _choices(old) != _choices(new):
             self.refresh_bindings()
 
-    def _show_machine(self, machine: MachineSample) -> None:
+    def watch_metric(self) -> None:
+        """Another chart: its steps are others too."""
+        self.chart.whole()
+        self._draw()
+
+    @property
+    def _plans(self) -> list[ChartPlan]:
+        return chart_plans(self.snapshot.metrics if self.snapshot else ())
+
+    def _draw(self) -> None:
+        plan = self._plans[self.metric % len(self._plans)]
+        curves = self.snapshot.metrics if self.snapshot else {}
+        self.chart.title = plan.title
+        self.chart.series = tuple(
+            Series(metric[1].replace("_", " "), curves[metric], *_LOOKS[number > 0])
+            for number, metric in enumerate(plan.metrics)
+            if metric in curves
+        )
+
+    async def _show_machine(self, machine: MachineSample) -> None:
         if self.snapshot is None:
             return
         stage = self.snapshot.at_work or self.query_one(StageList).selected
@@ -108,6 +141,7 @@ class RunScreen(View[None]):
         panel.machine = machine
         panel.stage_name = stage.stage if stage else ""
         panel.stage_memory = self.snapshot.memory.get(panel.stage_name)
+        await self.query_one(Devices).show(machine, panel.stage_name, panel.stage_memory)
 
     @on(Lines.Moved, "#stages")
     async def _stage_selected(self) -> None:
@@ -164,6 +198,26 @@ class RunScreen(View[None]):
         self._start(tuple(name for name in STAGES if name in needed))
 
     @work
+    async def action_from_here(self) -> None:
+        """Runs the selected stage and all after it from nothing, if a person insists."""
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage))
+        text = (
+            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
+        )
+        question = Question(f"Run again from {stage.stage}?", text, "run them", "leave them")
+        if not await self.app.push_screen_wait(question):
+            return
+        if not is_locked(self._run):
+            for name in stages:
+                forget(name, self._run)
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = _upstream(stage.stage) & unfinished | set(stages)
+        self._start(tuple(name for name in STAGES if name in needed))
+
+    @work
     async def action_cancel(self) -> None:
         """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
         stage = self.snapshot.at_work if self.snapshot else None
@@ -184,14 +238,53 @@ class RunScreen(View[None]):
     @on(Lines.Chosen, "#stages")
     def action_log(self) -> None:
         """Gives the log the whole screen, or takes it back."""
-        large = not self.has_class("-log")
-        self.set_class(large, "-log")
-        self.query_one("#log" if large else "#stages").focus()
+        self._enlarge("-log", "#log")
 
-    def action_log_scale(self) -> None:
-        """Changes the scale of the loss."""
-        chart = self.query_one(LossChart)
-        chart.log_scale = not chart.log_scale
+    def action_devices(self) -> None:
+        """Gives the machine the whole screen, or takes it back."""
+        self._enlarge("-devices", "#devices")
+
+    def _enlarge(self, name: str, part: str) -> None:
+        """Shows one part alone; shows all again if it is alone already."""
+        alone = not self.has_class(name)
+        self.remove_class("-log", "-devices")
+        self.set_class(alone, name)
+        self.query_one(part if alone else "#stages").focus()
+
+    def action_metric(self, step: int = 1) -> None:
+        """Draws the next metric, or the one before."""
+        self.metric = (self.metric + step) % len(self._plans)
+
+    def action_find(self) -> None:
+        """Opens the search of the log."""
+        entry = self.query_one("#find", Input)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed, "#find")
+    def _find(self, event: Input.Changed) -> None:
+        self.query_one(LogPanel).words = event.value
+
+    @on(Input.Submitted, "#find")
+    def _found(self) -> None:
+        self.query_one("#find").display = False
+        self.query_one("#log").focus()
+
+    def action_next_match(self, step: int = 1) -> None:
+        """Goes to the next line that the search found, or to the one before."""
+        self.query_one(LogPanel).step(step)
+
+    def action_leave(self) -> None:
+        """One step out: from the search, from a part shown alone, from the screen."""
+        entry = self.query_one("#find", Input)
+        if entry.display or entry.value:
+            entry.value = ""
+            entry.display = False
+            self.query_one("#log").focus()
+        elif self.has_class("-log") or self.has_class("-devices"):
+            self._enlarge("-log" if self.has_class("-log") else "-devices", "#stages")
+        else:
+            self.dismiss()
 
     @property
     def _stages(self) -> tuple[StageStatus, ...]:
@@ -213,6 +306,7 @@ def _choices(snapshot: RunSnapshot) -> dict[str, bool]:
     return {
         "run_all": at_rest and states != {"done"},
         "run_stage": at_rest,
+        "from_here": at_rest,
         "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
         "cancel": snapshot.working,
     }
