@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.processes import is_locked, request_cancel
@@ -30,6 +30,7 @@ from tui.screens.rankings import RankingsScreen
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.machine import Devices, MachinePanel
@@ -77,7 +78,7 @@ class RunScreen(ChartKeys, View[None]):
         yield Notice(id="notice")
         yield LogPanel(id="log")
         yield Input(placeholder="search the log", id="find")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts to follow the run."""

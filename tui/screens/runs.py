@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.new_run import clone_run
@@ -31,6 +31,7 @@ from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import SERIES
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.plot import Series
@@ -67,7 +68,7 @@ class RunsScreen(ChartKeys, View[None]):
         yield Input(placeholder="words of a run's name, state or stage", id="filter")
         yield Notice(id="notice")
         yield Chart(id="chart")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts to follow the runs."""

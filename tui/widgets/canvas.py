@@ -52,7 +52,8 @@ class Canvas:
         for row in range(top // 4, low // 4 + 1):
             ends = max(top - 4 * row, 0), min(low - 4 * row, 3)
             self._cells[row][column] |= bits[ends]
-            self._inks[row][column] = self.pen
+            if column not in self._marks[row]:
+                self._inks[row][column] = self.pen
 
     def mark(self, column: int, row: int, letter: str) -> None:
         """Puts a letter over a cell's dots; outside the canvas nothing happens."""

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
-Ink = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad"] | Series
+Ink = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "key"] | Series
 SERIES: tuple[Series, ...] = get_args(Series)
 """Inks that are told apart in one chart."""
 INK_CLASSES = {f"ink--{ink}" for names in get_args(Ink) for ink in get_args(names)}

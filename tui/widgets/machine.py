@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.reactive import reactive
@@ -46,8 +48,7 @@ class MachinePanel(Inked):
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
         below = stage_lines(self.stage_name, self.stage_memory, machine.host, bool(machine.gpus))
         below += host_lines(machine, width)
-        if machine.no_gpu:
-            below.append([(fit(clean(machine.no_gpu), width), "dim")])
+        below += [[(line, "dim")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
         full = [line for gpu in machine.gpus for line in _titled(gpu, machine, width)]
         if len(full) + len(below) <= self.size.height:
             return full + below
@@ -110,9 +111,7 @@ class HostPanel(Inked):
         memory, cpu = host_lines(machine, width)
         lines += [memory, past("", "memory", history.get("memory", ()), width)]
         lines += [cpu, past("", "cpu", history.get("cpu", ()), width)]
-        if machine.no_gpu:
-            lines.append([(fit(clean(machine.no_gpu), width), "warn")])
-        return lines
+        return lines + [[(line, "warn")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
 
 
 class Devices(TextPane):

@@ -13,7 +13,7 @@ from tui.readers.window import Window
 from tui.widgets.canvas import Canvas
 from tui.widgets.ink import Ink, Part, fit
 
-LABEL = 8
+LABEL = 9
 """Cells of the labels of the vertical axis, and of the axis."""
 GAP = "×"
 _SIGN_EVERY = 12
