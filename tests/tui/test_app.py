@@ -83,13 +83,13 @@ async def test_a_run_at_work_shows_progress_and_time_left(
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=size) as pilot:
         await until_shown(pilot, "● train running")
+        await until_shown(pilot, "step  119")  # the log is read after the run
         text = screen_text(app)
         assert "running" in text
         assert "42%" in text
         assert "epoch 12 · 168 of 400 steps" in text
         assert "Stages · 1 of 6 done" in text
         assert "train" in app.screen.query_one(LogPanel).border_title  # type: ignore[operator]
-        assert "step  119" in text
         assert "resident 640 MiB" in text
         assert "c Cancel" in text
         assert "Run all" not in text
