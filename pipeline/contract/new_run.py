@@ -21,7 +21,7 @@ from pipeline.contract.errors import (
 )
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.processes import is_locked
-from pipeline.contract.prompts import load_prompts, save_prompts
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings, parse_settings
 
@@ -97,6 +97,20 @@ def change_settings(run: RunDir, text: str) -> Settings:
     with disk_errors_explained(run.root):
         write_text(run.settings, text)
     return settings
+
+
+def change_prompts(run: RunDir, prompts: list[Prompt]) -> None:
+    """Replaces the prompts of a run; what has read them becomes stale.
+
+    Raises:
+        SettingsError: there are none.
+        RunBusyError: something is working in the run.
+    """
+    if not prompts:
+        raise SettingsError("a run needs a prompt at the least")
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        save_prompts(run.prompts, prompts)
 
 
 def _refuse_missing_data(settings: Settings, origin: str) -> None:

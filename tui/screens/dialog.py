@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tui.keys import bindings
 from tui.readers.clean import clean, clean_lines
+from tui.widgets.scrolling import TextPane
 
 
 class Question(ModalScreen[bool]):
@@ -22,7 +23,7 @@ class Question(ModalScreen[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
-    def __init__(self, title: str, text: str, yes: str, no: str) -> None:
+    def __init__(self, title: str, text: str | Content, yes: str, no: str) -> None:
         super().__init__()
         self._title, self._text, self._answers = title, text, (yes, no)
 
@@ -31,7 +32,9 @@ class Question(ModalScreen[bool]):
         yes, no = self._answers
         with Vertical(id="dialog") as box:
             box.border_title = Content(clean(self._title))
-            yield Static(Content(clean_lines(self._text)))
+            with TextPane(id="question"):
+                text = self._text
+                yield Static(Content(clean_lines(text)) if isinstance(text, str) else text)
             yield Static(
                 Content.assemble(
                     ("y", "bold $accent"), f"  {yes}      ", ("n", "bold $accent"), f"  {no}"
@@ -72,10 +75,20 @@ class Ask(ModalScreen[str | None]):
         self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        if not self._fault(event.value):
-            self.dismiss(event.value)
+    def action_accept(self) -> None:
+        """Ends with what is written, if nothing is wrong with it."""
+        written = self.query_one(Input).value
+        if not self._fault(written):
+            self.dismiss(written)
 
     def action_leave(self) -> None:
         """Ends without an answer."""
         self.dismiss(None)
+
+
+def changes(diff: list[str], stale: tuple[str, ...]) -> Content:
+    """What saving would change, and which stages it would make stale."""
+    inks = {"-": "$error", "+": "$success"}
+    lines = [Content.styled(clean(line), inks.get(line[:1], "$secondary")) for line in diff]
+    told = f"becomes stale: {', '.join(stale)}" if stale else "no finished stage becomes stale"
+    return Content("\n").join([*lines, Content(""), Content.styled(told, "$warning")])

@@ -26,7 +26,9 @@ from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Question
+from tui.screens.prompts import PromptsScreen
 from tui.screens.rankings import RankingsScreen
+from tui.screens.settings import SettingsScreen
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
@@ -251,6 +253,14 @@ class RunScreen(ChartKeys, View[None]):
         self.remove_class("-log", "-devices")
         self.set_class(alone, name)
         self.query_one(part if alone else "#stages").focus()
+
+    def action_settings(self) -> None:
+        """Opens the settings."""
+        self.app.push_screen(SettingsScreen(self._run))
+
+    def action_prompts(self) -> None:
+        """Opens the prompts."""
+        self.app.push_screen(PromptsScreen(self._run))
 
     def action_metric(self, step: int = 1) -> None:
         """Draws the next metric, or the one before."""

@@ -27,6 +27,7 @@ from tui.screens.base import View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Ask, Question
 from tui.screens.run import RunScreen
+from tui.screens.settings import SettingsScreen
 from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
@@ -205,6 +206,11 @@ class RunsScreen(ChartKeys, View[None]):
     def action_chart(self) -> None:
         """Shows or hides the chart."""
         self.chart.display = not self.chart.display
+
+    def action_settings(self) -> None:
+        """Opens the settings of the run."""
+        if row := self.list.selected:
+            self.app.push_screen(SettingsScreen(row.run))
 
     def action_shelf(self) -> None:
         """Shows the runs that were put away, or the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding
+from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.strip import Strip
 
@@ -49,7 +50,7 @@ class KeyBar(Inked):
         """What fits; None stands for what was left out."""
         offered: dict[str, Binding] = {}
         for active in self.screen.active_bindings.values():
-            if active.binding.show and active.enabled:
+            if active.binding.show and active.enabled and not self._is_typed(active.binding.key):
                 offered.setdefault(active.binding.action, active.binding)
         kept = [b for b in offered.values() if b.action in _ALWAYS]
         others = [b for b in offered.values() if b.action not in _ALWAYS]
@@ -64,6 +65,11 @@ class KeyBar(Inked):
                 break
             shown.append(binding)
         return [*shown, None, *kept]
+
+    def _is_typed(self, key: str) -> bool:
+        """Whether the key would go into a text that is being written."""
+        focused = self.screen.focused
+        return focused is not None and focused.check_consume_key(key, key_to_character(key))
 
     def _cells(self, binding: Binding | None) -> int:
         if binding is None:
