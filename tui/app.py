@@ -15,12 +15,15 @@ from typing import ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.theme import Theme
 
+from pipeline.contract.errors import SettingsError
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
-from tui.keys import Scope, bindings, keys
+from tui.keys import Scope, bindings, hint, keys
 from tui.readers.hardware import MachineReader
 from tui.screens.base import View
 from tui.screens.dialog import Question
@@ -32,6 +35,7 @@ from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
 
 _TERMINAL_CHECK_S = 3.0
+_HINT_S = 20.0
 _LAST_WORD_S = 2.0
 """How long a dead terminal may hold up a clean exit."""
 
@@ -53,7 +57,15 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         for theme in (HEADWATER, SIXTEEN):
             self.register_theme(theme)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self.theme = (SIXTEEN if few else HEADWATER).name
+        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        self._shown_theme = self.theme
+        self.set_keymap(self._user.settings.keys)
+
+    def _theme_of(self, name: str, otherwise: Theme) -> str:
+        if name and name not in self.available_themes:
+            valid = ", ".join(sorted(self.available_themes))
+            raise SettingsError(f"there is no theme {name!r}", f"valid: {valid}")
+        return name or otherwise.name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What our stylesheet needs of every theme."""
@@ -71,8 +83,14 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         run = self._run or (found[0] if len(found) == 1 else None)
         if run:
             self.push_screen(RunScreen(run, self._machine))
+        self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if not self.is_headless:
             self._watch_terminal()
+
+    def _theme_chosen(self, theme: Theme) -> None:
+        if theme.name != self._shown_theme:
+            self._shown_theme = theme.name
+            self._user.choose_theme(theme.name)
 
     def _watch_terminal(self) -> None:
         """Leaves when the terminal does, told by a signal or not."""
@@ -94,12 +112,15 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key that works on this screen."""
+        keymap = self._user.settings.keys
         for key in keys(*_scopes(screen), "app"):
             name = key.action.partition("(")[0]
-            if name != "app.command_palette" and screen.check_action(name, ()):
-                action = partial(self.run_action, key.action, screen)
-                yield SystemCommand(key.label, f"{key.help} ({key.display})", action)
+            owner = _owner(screen, name)
+            if name != "app.command_palette" and owner.check_action(name, ()):
+                action = partial(self.run_action, key.action, owner)
+                yield SystemCommand(key.label, f"{key.help} ({key.display(keymap)})", action)
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+        yield SystemCommand("Hints", "give the hints for newcomers again", self._user.forget_hints)
 
     def action_out(self) -> None:
         """Back to the screen before."""
@@ -108,7 +129,13 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def action_keys(self) -> None:
         """Shows all keys."""
-        self.push_screen(Help(*_scopes(self.screen)))
+        self.push_screen(Help(_scopes(self.screen), self._user.settings.keys))
+
+    def on_view_shown(self, event: View.Shown) -> None:
+        """Tells what a screen is good for, the first time that a person sees it."""
+        told = hint(event.scope, self._user.settings.keys)
+        if told and self._user.sees_first(event.scope):
+            self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
 
     @work
     async def action_leave(self) -> None:
@@ -123,6 +150,12 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         if self._run:
             runs[self._run.root.resolve()] = self._run
         return [run.name for run in runs.values() if is_locked(run)]
+
+
+def _owner(screen: Screen[object], action: str) -> DOMNode:
+    """Who an action is asked of: the part in use where it has it, else the screen."""
+    focused = screen.focused
+    return focused if focused is not None and hasattr(focused, f"action_{action}") else screen
 
 
 def _scopes(screen: Screen[object]) -> tuple[Scope, ...]:

@@ -279,6 +279,14 @@ def doctor(runs: Path, as_json: bool) -> None:
     sys.exit(1 if any(check.level == "fail" for check in found) else 0)
 
 
+@main.command(name="keys")
+def keys_() -> None:
+    """Print every key, to be changed in $XDG_CONFIG_HOME/headwater/config.toml."""
+    from tui.keys import keys_toml
+
+    click.echo(keys_toml())
+
+
 def _dashboard(runs: Path, run: RunDir | None) -> None:
     if not _has_terminal():
         hint = "without one: `headwater demo --no-tui`, `headwater run`, `headwater status`"

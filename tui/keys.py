@@ -5,10 +5,17 @@ Plain letters only: Docker, tmux, screen and flow control own most control keys.
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
+
+from pipeline.contract.errors import SettingsError
 
 Scope = Literal[
     "app",
@@ -61,13 +68,13 @@ class Key:
 
     @property
     def id(self) -> str:
-        """Names the binding, so that it can be remapped."""
-        return f"{self.scope}.{self.action.partition('(')[0].removeprefix('app.')}"
+        """Names the binding, so that it can be remapped: "run.metric", "run.metric.-1"."""
+        name = self.action.removeprefix("app.").replace("(", ".").rstrip(")")
+        return f"{self.scope}.{name.lower()}"
 
-    @property
-    def display(self) -> str:
+    def display(self, keymap: Mapping[str, str]) -> str:
         """The keys as a person reads them."""
-        return self.shown or self.keys.replace(",", " ")
+        return keymap.get(self.id, self.shown or self.keys).replace(",", " ")
 
 
 KEYS: tuple[Key, ...] = (
@@ -163,6 +170,26 @@ KEYS: tuple[Key, ...] = (
 )
 
 
+HINTS: dict[Scope, str] = {
+    "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart · {runs.clone} clones "
+    "its settings\n{app.command_palette} finds any command · {app.keys} shows every key",
+    "run": "{run.run_all} runs every stage, {run.run_stage} the selected one; they outlive this "
+    "screen\n{run.metric} draws another metric · {chart.zoom.0.5} {chart.pan.-0.25} look closer "
+    "· {run.rankings} shows what taught an answer",
+    "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
+    "ones\nnothing is written before {settings.save} and a look at what changes",
+    "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
+    "written before {prompts.save} and a look at what changes",
+}
+"""What is told the first time that a person sees a screen."""
+
+
+def hint(scope: Scope, keymap: Mapping[str, str]) -> str:
+    """A screen's hint, with the keys as they are now; empty where it has none."""
+    shown = {key.id: key.display(keymap) for key in KEYS}
+    return re.sub(r"\{([^}]+)\}", lambda found: shown[found[1]], HINTS.get(scope, ""))
+
+
 def keys(*scopes: Scope) -> list[Key]:
     """The keys of some scopes, in the table's order."""
     return [key for key in KEYS if key.scope in scopes]
@@ -170,16 +197,51 @@ def keys(*scopes: Scope) -> list[Key]:
 
 def bindings(scope: Scope) -> list[BindingType]:
     """The keys of a scope as Textual wants them."""
-    return [_binding(key, number) for number, key in enumerate(keys(scope))]
+    return [_binding(key) for key in keys(scope)]
 
 
-def _binding(key: Key, number: int) -> Binding:
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Checks what a person wants other keys to be.
+
+    Raises:
+        SettingsError: there is no such action, or a key would do two things at one place.
+    """
+    known = {key.id: key for key in KEYS}
+    for name in keymap:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise SettingsError(f"no key is called {name!r}", f"{hint}`headwater keys` lists all")
+    for scope in {known[name].scope for name in keymap}:
+        taken: dict[str, str] = {}
+        for key in keys(scope, "app"):
+            for name in map(_short_name, keymap.get(key.id, key.keys).split(",")):
+                other = taken.setdefault(name, key.id)
+                if other != key.id:
+                    raise SettingsError(f"{name!r} would be the key of {other} and of {key.id}")
+
+
+def keys_toml() -> str:
+    """Every key as a line of a settings file, commented out."""
+    width = max(len(key.id) for key in KEYS) + 2
+    lines = (
+        f"# {json.dumps(key.id):<{width}} = {json.dumps(key.keys)}  # {key.help}" for key in KEYS
+    )
+    return "\n".join(["[keys]", *lines])
+
+
+def _short_name(key: str) -> str:
+    """A key by its character, where it has one: "?" for "question_mark"."""
+    return key_to_character(key) or key
+
+
+def _binding(key: Key) -> Binding:
     return Binding(
         key.keys,
         key.action,
         key.label,
         show=key.footer,
         key_display=key.shown.split(" ")[0] or None,
-        id=f"{key.id}.{number}" if "(" in key.action else key.id,
+        id=key.id,
         tooltip=key.help,
     )

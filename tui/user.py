@@ -11,14 +11,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.files import read_json, write_json
+import tomli
+import tomlkit
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.files import read_json, write_json, write_text
+from tui.keys import check_keymap
+
+
+class UserSettings(BaseModel):
+    """The person's settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    theme: str = ""
+    """A theme's name; empty = the one that suits the terminal."""
+    keys: dict[str, str] = {}
+    """Other keys for actions, by the names that `headwater keys` lists."""
 
 
 class User:
-    """Without a folder nothing is read and nothing outlives the session."""
+    """Without files nothing is read, nothing outlives the session, and no hints are given.
+
+    Raises:
+        SettingsError: the settings file is wrong.
+    """
 
     def __init__(self, config: Path | None = None, state: Path | None = None) -> None:
         self._config, self._state_file = config, state
+        self.settings = _read_settings(config)
         self._state = _read_state(state)
 
     @classmethod
@@ -29,6 +51,15 @@ class User:
         state = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
         return cls(config / "headwater" / "config.toml", state / "headwater" / "state.json")
 
+    def choose_theme(self, name: str) -> None:
+        """Writes the theme into the settings file, the rest of it kept."""
+        self.settings = self.settings.model_copy(update={"theme": name})
+        if self._config:
+            text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
+            document = tomlkit.parse(text)
+            document["theme"] = name
+            write_text(self._config, tomlkit.dumps(document))
+
     def pins(self, runs: Path) -> frozenset[str]:
         """Names of the runs that are kept at the top."""
         return frozenset(self._state["pins"].get(str(runs.resolve()), ()))
@@ -38,9 +69,40 @@ class User:
         self._state["pins"][str(runs.resolve())] = sorted(self.pins(runs) ^ {name})
         self._save()
 
+    def sees_first(self, screen: str) -> bool:
+        """Whether this is the first time that the person sees a screen; the next time it is not."""
+        if self._state_file is None or screen in self._state["seen"]:
+            return False
+        self._state["seen"].append(screen)
+        self._save()
+        return True
+
+    def forget_hints(self) -> None:
+        """Gives every hint once more."""
+        self._state["seen"] = []
+        self._save()
+
     def _save(self) -> None:
         if self._state_file:
             write_json(self._state_file, self._state)
+
+
+def _read_settings(path: Path | None) -> UserSettings:
+    if path is None or not path.exists():
+        return UserSettings()
+    try:
+        settings = UserSettings.model_validate(tomli.loads(path.read_text(encoding="utf-8")))
+        check_keymap(settings.keys)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        name = ".".join(map(str, detail["loc"]))
+        valid = ", ".join(UserSettings.model_fields)
+        raise SettingsError(f"{path}: {name}: {detail['msg']}", f"valid: {valid}") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.message}", error.hint) from error
+    return settings
 
 
 def _read_state(path: Path | None) -> dict[str, Any]:

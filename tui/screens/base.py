@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from textual.css.query import NoMatches
+from textual.message import Message
 from textual.screen import Screen
 
 from pipeline.contract.errors import HeadwaterError
@@ -21,9 +23,20 @@ class View(Screen[_Result]):
     SCOPE: ClassVar[Scope]
     ALSO: ClassVar[tuple[Scope, ...]] = ()
     """Scopes of the keys that its parts bring."""
+
+    @dataclass
+    class Shown(Message):
+        """A screen is in view."""
+
+        scope: Scope
+
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    def on_screen_resume(self) -> None:
+        """Lets a newcomer know what the screen is good for."""
+        self.post_message(self.Shown(self.SCOPE))
 
     @staticmethod
     def unless_closed() -> AbstractContextManager[None]:
