@@ -100,7 +100,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self.set_interval(_TERMINAL_CHECK_S, self._check_terminal)
 
     def _check_terminal(self) -> None:
-        if is_hung_up(sys.__stdin__.fileno() if sys.__stdin__ else 0):
+        if is_hung_up(sys.__stdin__.fileno() if sys.__stdin__ else 0, pipe=self.is_web):
             self._leave_at_once(128 + signal.SIGHUP)
 
     def _leave_at_once(self, code: int) -> None:

@@ -7,6 +7,7 @@ settings, 3 could be tried again, 130 interrupted.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -279,6 +280,22 @@ def doctor(runs: Path, as_json: bool) -> None:
     sys.exit(1 if any(check.level == "fail" for check in found) else 0)
 
 
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--token",
+    envvar="HEADWATER_TOKEN",
+    help="What visitors must show.  [default: none on the loopback, else made up and printed]",
+)
+@click.pass_obj
+def serve(runs: Path, host: str, port: int, token: str | None) -> None:
+    """Serve the dashboard to browsers; stages outlive it as they outlive a terminal."""
+    from tui.serve import serve as serve_dashboard  # a web server is needed nowhere else
+
+    serve_dashboard(runs, host, port, token)
+
+
 @main.command(name="keys")
 def keys_() -> None:
     """Print every key, to be changed in $XDG_CONFIG_HOME/headwater/config.toml."""
@@ -297,8 +314,12 @@ def _dashboard(runs: Path, run: RunDir | None) -> None:
 
 
 def _has_terminal() -> bool:
-    """Keys come from stdin, Textual draws on stderr, and the demo's summary goes to stdout."""
-    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    """Keys come from stdin, Textual draws on stderr, and the demo's summary goes to stdout.
+
+    A browser that is served stands for a terminal.
+    """
+    served = "web_driver" in os.environ.get("TEXTUAL_DRIVER", "")
+    return served or all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def _existing(runs: Path, name: str) -> RunDir:

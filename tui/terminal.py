@@ -36,12 +36,12 @@ def speaks_utf8(environment: Mapping[str, str]) -> bool:
     return "utf" in named.lower()
 
 
-def is_hung_up(descriptor: int) -> bool:
-    """Whether the terminal behind a file descriptor is gone."""
+def is_hung_up(descriptor: int, pipe: bool = False) -> bool:
+    """Whether the terminal behind a file descriptor, or the other end of a pipe, is gone."""
     poll = select.poll()
     poll.register(descriptor, 0)  # POLLHUP and POLLERR are told without asking
     gone = any(state & (select.POLLHUP | select.POLLERR) for _, state in poll.poll(0))
-    return gone or not os.isatty(descriptor)
+    return gone or not (pipe or os.isatty(descriptor))
 
 
 class PlainLetters(LineFilter):
