@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -27,9 +28,6 @@ from tui.keys import Scope, bindings, hint, keys
 from tui.readers.hardware import MachineReader
 from tui.screens.base import View
 from tui.screens.dialog import Question
-from tui.screens.help import Help
-from tui.screens.run import RunScreen
-from tui.screens.runs import RunsScreen
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
@@ -78,11 +76,9 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Opens the run, or the list of runs."""
-        self.push_screen(RunsScreen(self._runs, self._machine, self._user))
         found = list_runs(self._runs)
         run = self._run or (found[0] if len(found) == 1 else None)
-        if run:
-            self.push_screen(RunScreen(run, self._machine))
+        self.push_screen(self._one_run(run) if run else self._list_of_runs())
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if not self.is_headless:
             self._watch_terminal()
@@ -123,12 +119,26 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         yield SystemCommand("Hints", "give the hints for newcomers again", self._user.forget_hints)
 
     def action_out(self) -> None:
-        """Back to the screen before."""
+        """Back to the screen before, or to the list of runs where that was passed over."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
+        elif isinstance(self.screen, View) and self.screen.SCOPE != "runs":
+            self.switch_screen(self._list_of_runs())
+
+    def _list_of_runs(self) -> View[None]:
+        from tui.screens.runs import RunsScreen  # where a run is opened, its screen comes first
+
+        return RunsScreen(self._runs, self._machine, self._user)
+
+    def _one_run(self, run: RunDir) -> View[None]:
+        from tui.screens.run import RunScreen
+
+        return RunScreen(run, self._machine)
 
     def action_keys(self) -> None:
         """Shows all keys."""
+        from tui.screens.help import Help
+
         self.push_screen(Help(_scopes(self.screen), self._user.settings.keys))
 
     def on_view_shown(self, event: View.Shown) -> None:
@@ -174,6 +184,7 @@ def _leaving(working: list[str]) -> Question:
 def run_dashboard(runs: Path, run: RunDir | None) -> int:
     """Opens the dashboard on a run, or on the list of runs; gives the exit code."""
     app = HeadwaterApp(runs, run, User.of(os.environ))
+    gc.freeze()  # what was imported stays: the collector need not look at it again
     app.run()
     if app.return_code == 0:
         for name in app.at_work():

@@ -6,29 +6,43 @@ $XDG_STATE_HOME/headwater/state.json     pinned runs, hints that were seen
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import tomli
-import tomlkit
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.files import read_json, write_json, write_text
+from pipeline.contract.files import read_json, write_text
 from tui.keys import check_keymap
 
 
-class UserSettings(BaseModel):
+@dataclass(frozen=True)
+class UserSettings:
     """The person's settings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     theme: str = ""
     """A theme's name; empty = the one that suits the terminal."""
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = field(default_factory=dict)
     """Other keys for actions, by the names that `headwater keys` lists."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> UserSettings:
+        """Checks what was read.
+
+        Raises:
+            SettingsError: an unknown name, or a value of another type.
+        """
+        if unknown := set(values) - {"theme", "keys"}:
+            raise SettingsError(f"unknown setting {min(unknown)!r}", "valid: theme, keys")
+        theme, keys = values.get("theme", ""), values.get("keys", {})
+        if not isinstance(theme, str):
+            raise SettingsError('theme is not a text such as "headwater"')
+        if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+            raise SettingsError('keys are not lines such as "run.metric" = "m"')
+        check_keymap(keys)
+        return cls(theme, keys)
 
 
 class User:
@@ -53,8 +67,10 @@ class User:
 
     def choose_theme(self, name: str) -> None:
         """Writes the theme into the settings file, the rest of it kept."""
-        self.settings = self.settings.model_copy(update={"theme": name})
+        self.settings = replace(self.settings, theme=name)
         if self._config:
+            import tomlkit
+
             text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
             document = tomlkit.parse(text)
             document["theme"] = name
@@ -84,25 +100,21 @@ class User:
 
     def _save(self) -> None:
         if self._state_file:
-            write_json(self._state_file, self._state)
+            # ASCII: the name of a folder may hold what is no Unicode
+            write_text(self._state_file, json.dumps(self._state, indent=2) + "\n")
 
 
 def _read_settings(path: Path | None) -> UserSettings:
     if path is None or not path.exists():
         return UserSettings()
+    import tomli  # most people have no such file
+
     try:
-        settings = UserSettings.model_validate(tomli.loads(path.read_text(encoding="utf-8")))
-        check_keymap(settings.keys)
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        name = ".".join(map(str, detail["loc"]))
-        valid = ", ".join(UserSettings.model_fields)
-        raise SettingsError(f"{path}: {name}: {detail['msg']}", f"valid: {valid}") from error
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from error
+        return UserSettings.of(tomli.loads(path.read_text(encoding="utf-8")))
     except SettingsError as error:
         raise SettingsError(f"{path}: {error.message}", error.hint) from error
-    return settings
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
 
 
 def _read_state(path: Path | None) -> dict[str, Any]:

@@ -14,12 +14,14 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings import Settings
 
 
 @dataclass(frozen=True)

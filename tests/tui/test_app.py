@@ -184,7 +184,7 @@ async def test_the_machine_is_shown(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.screen.query_one(MachinePanel).machine)
-        await until_shown(pilot, "GiB of")
+        await until_shown(pilot, "iB of ")
         assert "cpu" in screen_text(app)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from tui.readers.gpus import GpuReader, GpuSample
 
 _KEPT = 600
-"""Samples of each reading that are kept for the charts: ten minutes at one a second."""
+"""Samples of each reading that are kept for the charts: twenty minutes at one in two seconds."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
 from pipeline.contract.status import StageStatus, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory, StageMemory
+
+if TYPE_CHECKING:
+    from pipeline.contract.settings import Settings
 
 _AT_WORK = ("running", "stopping")
 _TROUBLED = ("failed", "lost", "cancelled")
@@ -75,6 +78,8 @@ class RunReader:
             return self._snapshot(None, f"a file of the run cannot be read: {error!r}")
 
     def _load_settings(self) -> Settings:
+        from pipeline.contract.settings import load_settings  # takes longer than the first paint
+
         try:
             status = self._run.settings.stat()
             stamp = (status.st_mtime_ns, status.st_size)

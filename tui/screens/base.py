@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from textual.css.query import NoMatches
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from pipeline.contract.errors import HeadwaterError
 from tui.keys import Scope
@@ -37,6 +37,14 @@ class View(Screen[_Result]):
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
         self.post_message(self.Shown(self.SCOPE))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person sees it, if only below a question; `is_current` of Textual also counts
+        a screen that lies hidden below another."""
+        stack = self.app.screen_stack
+        above = stack[stack.index(self) + 1 :] if self in stack else [self]
+        return all(isinstance(screen, ModalScreen) for screen in above)
 
     @staticmethod
     def unless_closed() -> AbstractContextManager[None]:

@@ -38,6 +38,7 @@ class PromptsScreen(View[None]):
     """Edits the draft of a run's prompts; nothing is written before `w` and a look at it."""
 
     SCOPE: ClassVar[Scope] = "prompts"
+    CSS_PATH = "editors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("prompts")
 
     def __init__(self, run: RunDir) -> None:
@@ -76,8 +77,8 @@ class PromptsScreen(View[None]):
         draft, rows = self._draft, self.list
         assert draft is not None
         rows.prompts = tuple(draft.prompts)
-        rows.border_title = f"Prompts · {len(draft.prompts)}"
-        rows.border_subtitle = "changed · w saves" if draft.is_changed else ""
+        told = "changed · w saves" if draft.is_changed else ""
+        rows.entitle(f"Prompts · {len(draft.prompts)}", told)
         self._explain()
         self.refresh_bindings()
 

@@ -1,8 +1,12 @@
-"""One run: its stages, its loss, the machine, the log."""
+"""One run: its stages, its loss, the machine, the log.
+
+The screens that it leads to are imported when they are opened: the first paint is quicker so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import ClassVar
 
 from textual import on, work
@@ -20,15 +24,13 @@ from pipeline.contract.status import StageStatus
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
 from tui.readers.charts import ChartPlan, chart_plans
+from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Question
-from tui.screens.prompts import PromptsScreen
-from tui.screens.rankings import RankingsScreen
-from tui.screens.settings import SettingsScreen
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
@@ -42,6 +44,7 @@ from tui.widgets.stage_list import StageList
 from tui.widgets.states import SYMBOLS
 
 _INTERVAL_S = 1.0
+_MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
@@ -57,8 +60,8 @@ class RunScreen(ChartKeys, View[None]):
     ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
-    snapshot: reactive[RunSnapshot | None] = reactive(None)
-    metric: reactive[int] = reactive(0, init=False)
+    snapshot: reactive[RunSnapshot | None] = reactive(None, repaint=False)
+    metric: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the run's charts is drawn."""
 
     def __init__(self, run: RunDir, machine: MachineReader) -> None:
@@ -67,6 +70,7 @@ class RunScreen(ChartKeys, View[None]):
         self._reader = RunReader(run)
         self._machine = machine
         self._log: tuple[str, LogTail] | None = None
+        self._machine_due = 0.0
 
     def compose(self) -> ComposeResult:
         """Stages and machine on the left, the loss on the right, the log below."""
@@ -76,35 +80,37 @@ class RunScreen(ChartKeys, View[None]):
                 yield StageList(id="stages")
                 yield MachinePanel(id="machine")
             yield Chart(id="chart")
-        yield Devices(id="devices")
         yield Notice(id="notice")
         yield LogPanel(id="log")
-        yield Input(placeholder="search the log", id="find")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
         self.chart.empty = _NO_LOSS
-        self.query_one("#find").display = False
-        self.query_one("#find", Input).cursor_blink = False
-        self._follow()
+        self.call_after_refresh(self._follow)  # the first paint comes before the first look
 
     @work
     async def _follow(self) -> None:
         while True:
-            if self.is_current or self.snapshot is None:
+            if self.is_watched or self.snapshot is None:
                 await self._look()
             await asyncio.sleep(_INTERVAL_S)
 
     async def _look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
         snapshot = await asyncio.to_thread(self._reader.read)
-        machine = await asyncio.to_thread(self._machine.read, snapshot.pid)
         with self.unless_closed():
             self.snapshot = snapshot
-            await self._show_machine(machine)
+            await self._look_at_machine()
             await self._read_log()
+
+    async def _look_at_machine(self) -> None:
+        """Now and then only: asking NVML often slows the GPU's own work."""
+        if time.monotonic() < self._machine_due or self.snapshot is None:
+            return
+        self._machine_due = time.monotonic() + _MACHINE_S
+        await self._show_machine(await asyncio.to_thread(self._machine.read, self.snapshot.pid))
 
     def watch_snapshot(self, old: RunSnapshot | None, new: RunSnapshot | None) -> None:
         """Hands what was read to the widgets."""
@@ -144,7 +150,8 @@ class RunScreen(ChartKeys, View[None]):
         panel.machine = machine
         panel.stage_name = stage.stage if stage else ""
         panel.stage_memory = self.snapshot.memory.get(panel.stage_name)
-        await self.query_one(Devices).show(machine, panel.stage_name, panel.stage_memory)
+        for devices in self.query(Devices):
+            await devices.show(machine, panel.stage_name, panel.stage_memory)
 
     @on(Lines.Moved, "#stages")
     async def _stage_selected(self) -> None:
@@ -236,6 +243,8 @@ class RunScreen(ChartKeys, View[None]):
 
     def action_rankings(self) -> None:
         """Opens the rankings."""
+        from tui.screens.rankings import RankingsScreen
+
         self.app.push_screen(RankingsScreen(self._run))
 
     @on(Lines.Chosen, "#stages")
@@ -243,8 +252,12 @@ class RunScreen(ChartKeys, View[None]):
         """Gives the log the whole screen, or takes it back."""
         self._enlarge("-log", "#log")
 
-    def action_devices(self) -> None:
+    async def action_devices(self) -> None:
         """Gives the machine the whole screen, or takes it back."""
+        if not self.query(Devices):  # like the search, not before somebody wants it
+            await self.mount(Devices(id="devices"), before="#notice")
+            self._machine_due = 0.0
+            await self._look_at_machine()
         self._enlarge("-devices", "#devices")
 
     def _enlarge(self, name: str, part: str) -> None:
@@ -256,20 +269,26 @@ class RunScreen(ChartKeys, View[None]):
 
     def action_settings(self) -> None:
         """Opens the settings."""
+        from tui.screens.settings import SettingsScreen
+
         self.app.push_screen(SettingsScreen(self._run))
 
     def action_prompts(self) -> None:
         """Opens the prompts."""
+        from tui.screens.prompts import PromptsScreen
+
         self.app.push_screen(PromptsScreen(self._run))
 
     def action_metric(self, step: int = 1) -> None:
         """Draws the next metric, or the one before."""
         self.metric = (self.metric + step) % len(self._plans)
 
-    def action_find(self) -> None:
+    async def action_find(self) -> None:
         """Opens the search of the log."""
-        entry = self.query_one("#find", Input)
-        entry.display = True
+        words = self.query_one(LogPanel).words
+        entry = Input(words, "search the log", id="find", select_on_focus=False)
+        entry.cursor_blink = False
+        await self.mount(entry, before=self.query_one(KeyBar))
         entry.focus()
 
     @on(Input.Changed, "#find")
@@ -277,25 +296,25 @@ class RunScreen(ChartKeys, View[None]):
         self.query_one(LogPanel).words = event.value
 
     @on(Input.Submitted, "#find")
-    def _found(self) -> None:
-        self.query_one("#find").display = False
+    async def _found(self) -> None:
+        await self.query("#find").remove()
         self.query_one("#log").focus()
 
     def action_next_match(self, step: int = 1) -> None:
         """Goes to the next line that the search found, or to the one before."""
         self.query_one(LogPanel).step(step)
 
-    def action_leave(self) -> None:
+    async def action_leave(self) -> None:
         """One step out: from the search, from a part shown alone, from the screen."""
-        entry = self.query_one("#find", Input)
-        if entry.display or entry.value:
-            entry.value = ""
-            entry.display = False
-            self.query_one("#log").focus()
+        log = self.query_one(LogPanel)
+        if log.words or self.query("#find"):
+            await self.query("#find").remove()
+            log.words = ""
+            log.focus()
         elif self.has_class("-log") or self.has_class("-devices"):
             self._enlarge("-log" if self.has_class("-log") else "-devices", "#stages")
         else:
-            self.dismiss()
+            await self.run_action("app.out")
 
     @property
     def _stages(self) -> tuple[StageStatus, ...]:
@@ -330,7 +349,14 @@ def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     if {s.state for s in snapshot.stages} == {"done"}:
         return "✓ all stages done", "good"
     symbol, ink = SYMBOLS[stage.state]
-    return f"{symbol} {stage.stage} {stage.state}", ink
+    doing = f" · {_doing(stage)}" if stage is snapshot.at_work and stage.total else ""
+    return f"{symbol} {stage.stage} {stage.state}{doing}", ink
+
+
+def _doing(stage: StageStatus) -> str:
+    """What the stage at work is doing."""
+    phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
+    return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"
 
 
 def _upstream(stage: str) -> set[str]:

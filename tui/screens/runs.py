@@ -1,4 +1,7 @@
-"""Every run, how it stands, and the losses of several in one chart."""
+"""Every run, how it stands, and the losses of several in one chart.
+
+What a key leads to is imported when it is pressed: the first paint is quicker so.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,10 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.new_run import clone_run
 from pipeline.contract.run_dir import RunDir, run_path
 from pipeline.contract.shelf import archive, archive_of, delete, restore
 from tui.keys import Scope, bindings
@@ -27,7 +28,6 @@ from tui.screens.base import View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Ask, Question
 from tui.screens.run import RunScreen
-from tui.screens.settings import SettingsScreen
 from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
@@ -78,7 +78,7 @@ class RunsScreen(ChartKeys, View[None]):
         self.query_one("#filter", Input).cursor_blink = False
         self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
-        self._follow()
+        self.call_after_refresh(self._follow)  # the first paint comes before the first look
 
     @property
     def list(self) -> RunList:
@@ -88,7 +88,7 @@ class RunsScreen(ChartKeys, View[None]):
     @work
     async def _follow(self) -> None:
         while True:
-            if self.is_current or not self.list.empty:
+            if self.is_watched or not self.list.empty:
                 await self._look()
             await asyncio.sleep(_INTERVAL_S)
 
@@ -120,7 +120,7 @@ class RunsScreen(ChartKeys, View[None]):
         runs.rows, runs.empty = tuple(shown), nothing
         told = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
         title = "Put away" if self.away else "Runs"
-        runs.border_title = Content(f"{title} · {told if self.words else len(shown)}")
+        runs.entitle(f"{title} · {told if self.words else len(shown)}")
         self._explain()
         self._draw()
 
@@ -210,6 +210,8 @@ class RunsScreen(ChartKeys, View[None]):
     def action_settings(self) -> None:
         """Opens the settings of the run."""
         if row := self.list.selected:
+            from tui.screens.settings import SettingsScreen
+
             self.app.push_screen(SettingsScreen(row.run))
 
     def action_shelf(self) -> None:
@@ -225,6 +227,8 @@ class RunsScreen(ChartKeys, View[None]):
         hint = "Its settings and prompts are copied; nothing has run in it yet."
         ask = Ask(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
         if name := await self.app.push_screen_wait(ask):
+            from pipeline.contract.new_run import clone_run
+
             target = run_path(self._runs, name)
             await self._change(lambda: clone_run(row.run, target), f"{name} is ready to be run")
 

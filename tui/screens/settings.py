@@ -38,6 +38,7 @@ class SettingsScreen(View[None]):
     """Edits the draft of a run's settings; nothing is written before `w` and a look at it."""
 
     SCOPE: ClassVar[Scope] = "settings"
+    CSS_PATH = "editors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("settings")
 
     words: reactive[str] = reactive("", init=False)
@@ -93,8 +94,8 @@ class SettingsScreen(View[None]):
         rows.values = {field.name: draft.value(field) for field in self._fields}
         rows.changed = frozenset(f.name for f in self._fields if draft.differs(f))
         rows.refresh()
-        rows.border_title = Content(f"Settings · {len(rows.fields)}")
-        rows.border_subtitle = "w saves * lines" if draft.is_changed else "• not the default"
+        told = "w saves * lines" if draft.is_changed else "• not the default"
+        rows.entitle(f"Settings · {len(rows.fields)}", told)
         self.query_one(Notice).trouble = draft.trouble()
         self._explain()
 

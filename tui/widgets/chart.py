@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from textual import events
-from textual.content import Content
 from textual.reactive import reactive
 from textual.strip import Strip
 
@@ -21,12 +20,14 @@ _AXIS_ROWS, _FEWEST_ROWS = 2, 2
 _LEGEND_ROWS = 3
 """Lines that the legend takes at the most."""
 _NAME = 24
+_ROOM = 0.06
+"""Share of the axis that is left free for the readings to come."""
 
 
 class Chart(Inked):
     """Follows the curves of some series over the same steps."""
 
-    series: reactive[tuple[Series, ...]] = reactive((), always_update=True)
+    series: reactive[tuple[Series, ...]] = reactive((), always_update=True, repaint=False)
     title: reactive[str] = reactive("")
     log_scale: reactive[bool] = reactive(False)
     window: reactive[Window | None] = reactive(None)
@@ -40,6 +41,11 @@ class Chart(Inked):
         super().__init__(id=id)
         self._drawn: object = ()
         self._lines: list[list[Part]] = []
+        self._room: tuple[object, float, float] = ((), 0.0, 0.0)
+
+    def watch_series(self) -> None:
+        """New readings, or other curves."""
+        self.refresh_changed()
 
     def watch_title(self) -> None:
         """Another metric."""
@@ -54,17 +60,30 @@ class Chart(Inked):
         self._name_panel()
 
     def _name_panel(self) -> None:
-        self.border_title = Content(clean(self.title))
         told = ["log scale"] * self.log_scale
         if self.window:
             told.append("zoomed" + " · follows" * self.window.follows + " · 0 shows all")
-        self.border_subtitle = " · ".join(told)
+        self.entitle(clean(self.title), " · ".join(told))
 
     @property
     def span(self) -> tuple[float, float] | None:
         """The first and the last step of all series."""
         spans = [span for one in self.series if (span := one.curve.span)]
-        return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
+        if not spans:
+            return None
+        return self._with_room(min(s[0] for s in spans), max(s[1] for s in spans))
+
+    def _with_room(self, first: float, last: float) -> tuple[float, float]:
+        """The steps of the axis. Once it has to grow, it grows a little more than it must: else
+        every new reading would move all of the curve, which over a slow line is a lot to send."""
+        curves = [id(one.curve) for one in self.series]
+        known, start, end = self._room
+        if known != curves or first != start or end - last > 2 * _ROOM * (end - first):
+            end = last
+        elif last > end:
+            end = math.ceil(last + _ROOM * (last - first))
+        self._room = (curves, first, end)
+        return first, end
 
     @property
     def view(self) -> Window | None:
@@ -138,7 +157,7 @@ class Chart(Inked):
             found = self._nearest(step + direction * stride)
         return step if found is None else found
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen; all are drawn anew only when something has changed."""
         width, height = self.size
         curves = [(one.name, one.mark, id(one.curve), one.curve.version) for one in self.series]

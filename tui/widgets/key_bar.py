@@ -24,12 +24,12 @@ class KeyBar(Inked):
 
     def _changed(self, screen: Screen[object]) -> None:
         if self.is_attached and screen is self.screen:
-            self.refresh()
+            self.refresh_changed()
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         """The line."""
         parts: list[Part] = [(" ", "plain")]
-        for binding in self._shown():
+        for binding in self._offers():
             if binding is None:
                 parts.append((_MORE, "dim"))
             else:
@@ -39,14 +39,14 @@ class KeyBar(Inked):
     def on_click(self, event: events.Click) -> None:
         """Does what the key under the mouse would do."""
         edge = 1
-        for binding in self._shown():
+        for binding in self._offers():
             edge += self._cells(binding)
             if event.x < edge:
                 if binding is not None:
                     self.app.simulate_key(binding.key)
                 return
 
-    def _shown(self) -> list[Binding | None]:
+    def _offers(self) -> list[Binding | None]:
         """What fits; None stands for what was left out."""
         offered: dict[str, Binding] = {}
         for active in self.screen.active_bindings.values():

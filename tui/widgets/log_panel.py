@@ -24,6 +24,7 @@ class LogPanel(Log, Scrolling):
         super().__init__(id=id, max_lines=_MAX_LINES, highlight=True)
         self.highlighter = NullHighlighter()
         self._match: int | None = None
+        self._told = ""
         self.show("")
 
     def show(self, stage: str) -> None:
@@ -73,7 +74,8 @@ class LogPanel(Log, Scrolling):
             found = self._matches()
             place = f"{found.index(self._match) + 1} of " if self._match in found else ""
             told = f"“{clean(self.words, 30)}” in {place}{len(found)} lines · n N step · Esc ends"
-        self.border_subtitle = Content(told)
+        if told != self._told:
+            self._told, self.border_subtitle = told, Content(told)
 
 
 class _Words(Highlighter):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.reactive import reactive
 from textual.strip import Strip
 
@@ -30,16 +29,24 @@ class MachinePanel(Inked):
     """Bars with their figures, GPUs first; without a GPU it says why. What does not fit in full
     is shown in one line a GPU."""
 
-    machine: reactive[MachineSample | None] = reactive(None)
-    stage_name: reactive[str] = reactive("")
-    stage_memory: reactive[StageMemory | None] = reactive(None)
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
+    stage_name: reactive[str] = reactive("", repaint=False)
+    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
     """As the stage itself reported it last."""
 
     def on_mount(self) -> None:
         """Names the panel."""
-        self.border_title = "Memory and load"
+        self.entitle("Memory and load")
 
-    def render_line(self, y: int) -> Strip:
+    def watch_machine(self) -> None:
+        """A new sample."""
+        self.refresh_changed()
+
+    def watch_stage_memory(self) -> None:
+        """The stage has reported."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
         lines = self._lines(self.machine, width - 2) if self.machine else []
@@ -66,20 +73,20 @@ class DevicePanel(Inked):
         super().__init__()
         self.uuid = uuid
 
-    machine: reactive[MachineSample | None] = reactive(None)
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
 
     def watch_machine(self) -> None:
         """A new sample."""
         if gpu := self._gpu:
-            self.border_title = Content(gpu_title(gpu))
-            self.border_subtitle = Content(clean(gpu.uuid, 40))
+            self.entitle(gpu_title(gpu), clean(gpu.uuid, 40))
+        self.refresh_changed()
 
     @property
     def _gpu(self) -> GpuSample | None:
         gpus = self.machine.gpus if self.machine else ()
         return next((gpu for gpu in gpus if gpu.uuid == self.uuid), None)
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width, gpu = self.size.width, self._gpu
         lines: list[Line] = [[(" gone: the driver does not list it any more", "warn")]]
@@ -91,15 +98,19 @@ class DevicePanel(Inked):
 class HostPanel(Inked):
     """The host and the stage at work, with their last minutes."""
 
-    machine: reactive[MachineSample | None] = reactive(None)
-    stage_name: reactive[str] = reactive("")
-    stage_memory: reactive[StageMemory | None] = reactive(None)
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
+    stage_name: reactive[str] = reactive("", repaint=False)
+    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
 
     def on_mount(self) -> None:
         """Names the panel."""
-        self.border_title = "Host"
+        self.entitle("Host")
 
-    def render_line(self, y: int) -> Strip:
+    def watch_machine(self) -> None:
+        """A new sample."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
         lines = self._lines(self.machine, width - 2) if self.machine else []
@@ -129,6 +140,7 @@ class Devices(TextPane):
         host.stage_name, host.stage_memory, host.machine = stage_name, stage_memory, machine
         shown = {panel.uuid for panel in self.query(DevicePanel)}
         new = [DevicePanel(gpu.uuid) for gpu in machine.gpus if gpu.uuid not in shown]
-        await self.mount_all(new, before=host)
+        if new:
+            await self.mount_all(new, before=host)
         for panel in self.query(DevicePanel):
             panel.machine = machine

@@ -32,7 +32,7 @@ class RunList(Lines):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
 
-    rows: reactive[tuple[RunRow, ...]] = reactive(())
+    rows: reactive[tuple[RunRow, ...]] = reactive((), repaint=False)
     marked: reactive[dict[Path, int]] = reactive(dict)
     """Marked runs, and the number of the ink and the mark that each keeps."""
     pinned: reactive[frozenset[str]] = reactive(frozenset())
@@ -55,7 +55,7 @@ class RunList(Lines):
         places = [row.run for row in new]
         if held in places:
             self.cursor = places.index(held)
-        self.refresh()
+        self.refresh_changed()
 
     def action_mark(self) -> None:
         """Marks the run under the cursor for the chart, or takes its mark away."""

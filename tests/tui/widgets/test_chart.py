@@ -86,13 +86,25 @@ async def test_zooming_shows_fewer_steps_and_following_shows_new_ones() -> None:
         chart.zoom(0.5)
         assert lines_of(chart)[-1].split() == ["500", "step", "1,000"]
         chart.series[0].curve.append(1100, 7.0)
-        assert lines_of(chart)[-1].split() == ["600", "step", "1,100"]
+        assert lines_of(chart)[-1].split() == ["666", "step", "1,166"]  # with room for more
         chart.move(-0.5)
-        assert lines_of(chart)[-1].split() == ["350", "step", "850"]
+        assert lines_of(chart)[-1].split() == ["416", "step", "916"]
         chart.series[0].curve.append(1200, 7.0)
-        assert lines_of(chart)[-1].split() == ["350", "step", "850"]
+        assert lines_of(chart)[-1].split() == ["416", "step", "916"]
         chart.whole()
-        assert lines_of(chart)[-1].split() == ["0", "step", "1,200"]
+        assert lines_of(chart)[-1].split() == ["0", "step", "1,272"]
+
+
+async def test_a_growing_curve_leaves_its_axis_alone_while_there_is_room() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(61, 15)):
+        chart = app.query_one(Chart)
+        chart.series = losses([float(n) for n in range(1001)], {})
+        axes = []
+        for step in range(1001, 1061):
+            chart.series[0].curve.append(step, 7.0)
+            axes.append(lines_of(chart)[-1].split()[-1])
+        assert set(axes) == {"1,061"}
 
 
 async def test_a_point_is_inspected_and_the_gaps_too() -> None:
