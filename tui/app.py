@@ -25,6 +25,7 @@ from pipeline.contract.errors import SettingsError
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
 from tui.keys import Scope, bindings, hint, keys
+from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.screens.base import View
 from tui.screens.dialog import Question
@@ -188,5 +189,6 @@ def run_dashboard(runs: Path, run: RunDir | None) -> int:
     app.run()
     if app.return_code == 0:
         for name in app.at_work():
+            name = clean(name)
             print(f"{name} is still at work: `headwater tui {name}` comes back", file=sys.stderr)
     return app.return_code or 0

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tui.keys import bindings
 from tui.readers.clean import clean, clean_lines
+from tui.widgets.entry import Entry
 from tui.widgets.scrolling import TextPane
 
 
@@ -64,9 +65,7 @@ class Ask(ModalScreen[str | None]):
             box.border_subtitle = "Enter accepts · Esc leaves"
             if self._hint:
                 yield Static(Content(clean_lines(self._hint)))
-            entry = Input(self._value, id="entry")
-            entry.cursor_blink = False
-            yield entry
+            yield Entry(self._value, id="entry")
             yield Static(id="fault")
 
     @on(Input.Changed)

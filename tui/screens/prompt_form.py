@@ -17,6 +17,7 @@ from textual.widgets import Input, Label, Static, TextArea
 from pipeline.contract.prompts import Prompt
 from tui.keys import bindings
 from tui.readers.clean import clean, visible_letters
+from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
 
@@ -36,20 +37,15 @@ class PromptForm(ModalScreen[Prompt | None]):
             box.border_title = "Prompt"
             box.border_subtitle = "Tab goes on · F2 accepts · Esc leaves"
             yield Label("id")
-            yield Line(self._prompt.id, id="id", select_on_focus=False)
+            yield Entry(self._prompt.id, id="id")
             yield Label("prompt")
             yield Words(self._prompt.prompt, id="prompt")
             yield Label("completion: only its tokens are traced; begin it with a blank")
             yield Words(self._prompt.completion, id="completion")
             yield Label("documents known to state it, if any, by their ids")
-            yield Line(", ".join(self._prompt.relevant), id="relevant", select_on_focus=False)
+            yield Entry(", ".join(self._prompt.relevant), id="relevant")
             yield Static(id="fault")
         yield KeyBar()
-
-    def on_mount(self) -> None:
-        """A cursor that blinks costs two kilobytes a second."""
-        for entry in self.query(Input):
-            entry.cursor_blink = False
 
     @property
     def written(self) -> Prompt:
@@ -80,14 +76,6 @@ class PromptForm(ModalScreen[Prompt | None]):
     def action_leave(self) -> None:
         """Ends without an answer."""
         self.dismiss(None)
-
-
-class Line(Input):
-    """One line; letters that a terminal would obey are drawn as symbols."""
-
-    @property
-    def _value(self) -> Text:
-        return Text(visible_letters(self.value), no_wrap=True, overflow="ignore", end="")
 
 
 class Words(TextArea):

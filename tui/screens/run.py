@@ -285,9 +285,10 @@ class RunScreen(ChartKeys, View[None]):
 
     async def action_find(self) -> None:
         """Opens the search of the log."""
+        from tui.widgets.entry import Entry
+
         words = self.query_one(LogPanel).words
-        entry = Input(words, "search the log", id="find", select_on_focus=False)
-        entry.cursor_blink = False
+        entry = Entry(words, "search the log", id="find")
         await self.mount(entry, before=self.query_one(KeyBar))
         entry.focus()
 

@@ -31,6 +31,7 @@ from tui.screens.run import RunScreen
 from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
+from tui.widgets.entry import Entry
 from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
@@ -66,7 +67,7 @@ class RunsScreen(ChartKeys, View[None]):
         """The list, what is wrong with the run under its cursor, and the chart."""
         yield Banner()
         yield RunList(id="runs")
-        yield Input(placeholder="words of a run's name, state or stage", id="filter")
+        yield Entry(placeholder="words of a run's name, state or stage", id="filter")
         yield Notice(id="notice")
         yield Chart(id="chart")
         yield KeyBar()
@@ -75,7 +76,6 @@ class RunsScreen(ChartKeys, View[None]):
         """Starts to follow the runs."""
         self.query_one(Banner).trail = (str(self._runs),)
         self.query_one("#filter").display = False
-        self.query_one("#filter", Input).cursor_blink = False
         self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
         self.call_after_refresh(self._follow)  # the first paint comes before the first look

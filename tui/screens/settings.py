@@ -25,6 +25,7 @@ from tui.screens.base import View
 from tui.screens.dialog import Question, changes
 from tui.screens.prompts import PromptsScreen
 from tui.widgets.banner import Banner
+from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
@@ -58,8 +59,8 @@ class SettingsScreen(View[None]):
             yield SettingsList(id="settings")
             yield Static(id="meaning")
         yield Static(id="fault")
-        yield Input(placeholder="words of a setting's name or meaning", id="filter")
-        yield Input(id="value", select_on_focus=False)
+        yield Entry(placeholder="words of a setting's name or meaning", id="filter")
+        yield Entry(id="value")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -67,7 +68,6 @@ class SettingsScreen(View[None]):
         self.query_one(Banner).trail = (self._run.name, "settings")
         for entry in self.query(Input):
             entry.display = False
-            entry.cursor_blink = False
         self.query_one("#meaning").border_title = "Meaning"
         try:
             self._draft = SettingsDraft(self._run)

@@ -104,7 +104,7 @@ async def test_a_growing_curve_leaves_its_axis_alone_while_there_is_room() -> No
         for step in range(1001, 1061):
             chart.series[0].curve.append(step, 7.0)
             axes.append(lines_of(chart)[-1].split()[-1])
-        assert set(axes) == {"1,061"}
+        assert set(axes) == {"1,062"}
 
 
 async def test_a_point_is_inspected_and_the_gaps_too() -> None:
