@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pty
+import shlex
+import shutil
 import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -142,3 +151,103 @@ def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:
     os.close(master)
     assert is_hung_up(slave)
     os.close(slave)
+
+
+def test_a_killed_screen_is_opened_again_on_the_stage_that_runs_on(runs: Path) -> None:
+    run = sample_run.new_run(runs, "fresh")
+    first = Terminal("--runs", str(runs), "tui", "fresh")
+    try:
+        first.until("waiting")
+        first.press("s")
+        first.until("prepare running")
+    finally:
+        first.close()  # SIGKILL
+    second = Terminal("--runs", str(runs), "tui", "fresh")
+    try:
+        second.until("prepare")
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        while is_locked(run) and time.monotonic() < deadline:
+            second.read(0.1)
+        second.until("1 of 6 done")
+    finally:
+        second.close()
+    assert run.done("prepare").exists()
+
+
+def test_two_screens_on_one_run_show_the_same(runs: Path) -> None:
+    run = sample_run.new_run(runs, "shared")
+    screens = [Terminal("--runs", str(runs), "tui", "shared") for _ in range(2)]
+    try:
+        for screen in screens:
+            screen.until("waiting")
+        screens[0].press("s")
+        for screen in screens:
+            screen.until("prepare running")
+        screens[1].press("c")
+        screens[1].until("Stop prepare?")
+        screens[1].press("y")
+        for screen in screens:
+            screen.until("cancelled")
+    finally:
+        for screen in screens:
+            screen.close()
+    assert not is_locked(run)
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A tmux server of its own."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    server = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
+
+    def run(*command: str) -> str:
+        return subprocess.run(
+            [*server, *command], capture_output=True, text=True, check=False
+        ).stdout
+
+    yield run
+    run("kill-server")
+
+
+def test_in_tmux_it_is_left_behind_and_found_again(runs: Path, tmux: Callable[..., str]) -> None:
+    command = shlex.join([sys.executable, "-m", "tui", "--runs", str(runs), "tui", "books"])
+    tmux("new-session", "-d", "-s", "hw", "-x", "80", "-y", "24", command)
+
+    def shows(text: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in tmux("capture-pane", "-t", "hw", "-p"):
+            assert time.monotonic() < deadline, tmux("capture-pane", "-t", "hw", "-p")
+            time.sleep(0.2)
+
+    shows("✓ all stages done")
+    for size in ((80, 24), (120, 40)):
+        client = attached(["tmux", "-S", str(runs / "tmux"), "attach", "-t", "hw"], size)
+        shows("Stages · 6 of 6 done")
+        tmux("detach-client", "-s", "hw")
+        assert client.wait(PATIENCE_S) == 0
+    tmux("send-keys", "-t", "hw", "i")
+    shows("Prompts · 6")
+    tmux("send-keys", "-t", "hw", "Escape")
+    shows("Stages · 6 of 6 done")
+    tmux("send-keys", "-t", "hw", ":")
+    shows("show all keys (?)")
+
+
+def attached(command: list[str], size: tuple[int, int]) -> subprocess.Popen[bytes]:
+    """A client in a terminal of its own, whose output nobody reads."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    process = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+    )
+    os.close(slave)
+    threading.Thread(target=drain, args=(master,), daemon=True).start()
+    return process
+
+
+def drain(master: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(master, 1 << 16):
+            pass
