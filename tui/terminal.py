@@ -19,9 +19,7 @@ _PLAIN = {
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),
     **dict(zip("✓✗●○◌◐≠⊘★◆×", "+x*o.~!-*ox", strict=True)),
     **dict(zip("■▲▼□△◇┊⚑≥°", "#Av%^$|P>'", strict=True)),
-    **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~--><$+-""vv<u', strict=True)),
-    "↑": "^",
-    "→": ">",
+    **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~-->>$+-""v^<u', strict=True)),
 }
 _BRAILLE = range(0x2800, 0x2900)
 

@@ -5,35 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import sample_run
+from machines import GIB, TwoGpus
 from watching import at_work, screen_text, until, until_shown
 
 from pipeline.contract.events import EventWriter
 from pipeline.contract.processes import is_locked
 from tui.app import HeadwaterApp
-from tui.readers.gpus import GpuSample
-from tui.readers.hardware import HostSample, MachineReader, MachineSample
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.stage_list import StageList
-
-GIB = 1 << 30
-
-
-class TwoGpus(MachineReader):
-    """The machine as it would be with two devices, one of them cut into MIG instances."""
-
-    def read(self, pid: int | None = None) -> MachineSample:
-        host = HostSample(used=8 * GIB, total=64 * GIB, cpu=150.0, cores=16, stage_rss=3 * GIB)
-        whole = GpuSample(
-            "0", "NVIDIA H100", "GPU-a", 60 * GIB, GIB, 80 * GIB, 97, 64, 412.0, 700.0, visible=True
-        )
-        part = GpuSample(
-            "1:0", "H100 MIG 1g.10gb", "MIG-b", 2 * GIB, 0, 10 * GIB, mig=True, visible=False
-        )
-        history = {"GPU-a busy": tuple(n / 100 for n in range(100)), "cpu": (0.1, 0.9)}
-        return MachineSample(host, (whole, part), history=history)
 
 
 async def test_the_metric_is_switched_by_key(tmp_path: Path) -> None:
