@@ -29,8 +29,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import psutil
-
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
 from pipeline.contract.processes import ProcessIdentity, SupervisorState, acquire_lock
@@ -76,8 +74,7 @@ def made_run(folder: Path) -> RunDir:
 
 def starts(run: RunDir, count: int) -> None:
     """From the start of the process to the first paint, and the processor time until then."""
-    ours = [sys.executable, "-m", "tui", "--runs", str(run.root.parent), "tui", run.name]
-    hello = [sys.executable, "-c", HELLO]
+    ours, hello = dashboard(run), [sys.executable, "-c", HELLO]
     found: dict[str, list[tuple[float, float]]] = {"ours": [], "hello": []}
     first_paint(ours, b"Stages"), first_paint(hello, b"headwater")  # the very first compile
     for _ in range(count):
@@ -88,20 +85,29 @@ def starts(run: RunDir, count: int) -> None:
         tell(what, mine, "Textual hello world", peer, bound=1.3)
 
 
+def dashboard(run: RunDir) -> list[str]:
+    """The command that `headwater` is, on a run."""
+    start = "import sys; from tui.entry import main; sys.exit(main())"
+    return [sys.executable, "-c", start, "--runs", str(run.root.parent), "tui", run.name]
+
+
 def first_paint(command: list[str], shown: bytes) -> tuple[float, float]:
     """Seconds from the start until the screen shows text, by the clock and of the processor."""
     began = time.perf_counter()
     with Terminal(command) as terminal:
         terminal.until(shown)
-        elapsed = time.perf_counter() - began
-        times = psutil.Process(terminal.process.pid).cpu_times()
-        return elapsed, times.user + times.system
+        return time.perf_counter() - began, processor_s(terminal.process.pid)
+
+
+def processor_s(pid: int) -> float:
+    """Seconds of the processor that a process has had, in nanosecond steps."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def at_rest(run: RunDir, seconds: float) -> None:
     """What an open dashboard takes while a stage reports twice a second, beside an idle Textual."""
-    ours = [sys.executable, "-m", "tui", "--runs", str(run.root.parent), "tui", run.name]
-    share, rate = idle(ours, b"train running", seconds)
+    share, rate = idle(dashboard(run), b"train running", seconds)
     hello_share, hello_rate = idle([sys.executable, "-c", HELLO], b"headwater", seconds)
     tell("processor of one core, %", 100 * share, "bound", 1.0, bound=1.0)
     tell("to the terminal, kB/s", rate / 1000, "bound", 2.0, bound=1.0)
@@ -113,11 +119,10 @@ def idle(command: list[str], shown: bytes, seconds: float) -> tuple[float, float
     with Terminal(command) as terminal:
         terminal.until(shown)
         terminal.read_for(5)
-        process = psutil.Process(terminal.process.pid)
-        before, began = sum(process.cpu_times()[:2]), time.perf_counter()
+        before, began = processor_s(terminal.process.pid), time.perf_counter()
         written = terminal.read_for(seconds)
         elapsed = time.perf_counter() - began
-        return (sum(process.cpu_times()[:2]) - before) / elapsed, written / elapsed
+        return (processor_s(terminal.process.pid) - before) / elapsed, written / elapsed
 
 
 @contextmanager

@@ -70,7 +70,7 @@ async def test_every_gpu_has_a_panel_with_named_figures(tmp_path: Path) -> None:
         for figure in (
             "gpu 0 · NVIDIA H100",
             "60 GiB used, 1.0 GiB reserved, 19 GiB free",
-            "64 °C 412 of 700 W",
+            "412 of 700 W 64 °C",
             "gpu 1:0 · H100 MIG 1g.10gb · hidden by CUDA_VISIBLE_DEVICES",
             "n/a (MIG)",
             "allocated 50 GiB, reserved 55 GiB, peak 58 GiB",
@@ -87,7 +87,7 @@ async def test_on_a_small_screen_a_gpu_takes_one_line(tmp_path: Path) -> None:
     app._machine = TwoGpus()
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "gpu 0   60 GiB of 80 GiB")
-        assert "97 % 64 °C" in screen_text(app)
+        assert "97 % 412 W 64 °C" in screen_text(app)
         assert "gpu 1:0 2.0 GiB of 10 GiB" in screen_text(app)
 
 

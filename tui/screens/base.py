@@ -14,6 +14,10 @@ from pipeline.contract.errors import HeadwaterError
 from tui.keys import Scope
 from tui.readers.clean import clean_lines
 
+FIRST_LOOK_S = 0.05
+"""When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
+reading would keep the thread that writes to the terminal waiting."""
+
 _Result = TypeVar("_Result")
 
 

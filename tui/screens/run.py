@@ -28,7 +28,7 @@ from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
-from tui.screens.base import View
+from tui.screens.base import FIRST_LOOK_S, View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Question
 from tui.widgets.banner import Banner
@@ -88,7 +88,7 @@ class RunScreen(ChartKeys, View[None]):
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
         self.chart.empty = _NO_LOSS
-        self.call_after_refresh(self._follow)  # the first paint comes before the first look
+        self.set_timer(FIRST_LOOK_S, self._follow)
 
     @work
     async def _follow(self) -> None:
@@ -143,19 +143,26 @@ class RunScreen(ChartKeys, View[None]):
         )
 
     async def _show_machine(self, machine: MachineSample) -> None:
+        panel = self.query_one(MachinePanel)
+        panel.machine = machine
+        self._show_stage_memory()
+        for devices in self.query(Devices):
+            await devices.show(machine, panel.stage_name, panel.stage_memory)
+
+    def _show_stage_memory(self) -> None:
+        """As it was reported by the stage at work, or by the one under the cursor."""
         if self.snapshot is None:
             return
         stage = self.snapshot.at_work or self.query_one(StageList).selected
         panel = self.query_one(MachinePanel)
-        panel.machine = machine
         panel.stage_name = stage.stage if stage else ""
         panel.stage_memory = self.snapshot.memory.get(panel.stage_name)
-        for devices in self.query(Devices):
-            await devices.show(machine, panel.stage_name, panel.stage_memory)
+        panel.refresh_changed()
 
     @on(Lines.Moved, "#stages")
     async def _stage_selected(self) -> None:
         self._explain()
+        self._show_stage_memory()
         await self._read_log()
 
     async def _read_log(self) -> None:

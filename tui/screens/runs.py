@@ -24,7 +24,7 @@ from tui.readers.clean import clean
 from tui.readers.format import size
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
-from tui.screens.base import View
+from tui.screens.base import FIRST_LOOK_S, View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Ask, Question
 from tui.screens.run import RunScreen
@@ -78,7 +78,7 @@ class RunsScreen(ChartKeys, View[None]):
         self.query_one("#filter").display = False
         self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
-        self.call_after_refresh(self._follow)  # the first paint comes before the first look
+        self.set_timer(FIRST_LOOK_S, self._follow)
 
     @property
     def list(self) -> RunList:

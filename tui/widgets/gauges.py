@@ -37,7 +37,7 @@ def gpu_lines(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int
         gauge("memory", gpu.used, gpu.total, width),
         _named("", [(_memory_figures(gpu), "dim")]),
         past("busy", busy, history.get(f"{gpu.uuid} busy", ()), width),
-        past("power", _heat(gpu), history.get(f"{gpu.uuid} power", ()), width),
+        past("power", _heat(gpu) or "n/a", history.get(f"{gpu.uuid} power", ()), width),
     ]
 
 
@@ -50,7 +50,7 @@ def gpu_title(gpu: GpuSample) -> str:
 def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int) -> Line:
     """A device in one line: `gpu 0   61 of 80 GiB ▂▅▇▇▇ 97 % 64 °C 412 W`."""
     busy = "MIG" if gpu.mig else f"{gpu.busy} %" if gpu.busy is not None else "n/a"
-    figures = " ".join(filter(None, [busy, _heat(gpu)]))
+    figures = " ".join(filter(None, [busy, _heat(gpu, limit=False)]))
     memory = f"{size(gpu.used)} of {size(gpu.total)}" if gpu.total else "n/a"
     room = width - _NAME - len(memory) - len(figures) - 2
     busy_then = spark(history.get(f"{gpu.uuid} busy", ()), min(room, 30)) if room >= 3 else ""
@@ -58,12 +58,10 @@ def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: i
     return [name, (f"{memory} ", "plain"), (f"{busy_then} ", "accent"), (figures, "plain")]
 
 
-def stage_lines(
-    name: str, memory: StageMemory | None, host: HostSample, on_gpu: bool
-) -> list[Line]:
-    """A stage's own figures: on the accelerator if it has one, and on the host."""
+def stage_lines(name: str, memory: StageMemory | None, host: HostSample) -> list[Line]:
+    """A stage's own figures: on the accelerator if it used one, and on the host."""
     lines: list[Line] = []
-    if memory and (memory.peak or on_gpu):
+    if memory and memory.peak:
         figures = (memory.allocated, memory.reserved, memory.peak)
         text = "allocated {}, reserved {}, peak {}".format(*map(size, figures))
         lines.append([(fit(name, _NAME), "accent"), (text, "plain")])
@@ -115,11 +113,11 @@ def _memory_figures(gpu: GpuSample) -> str:
     return f"{size(gpu.used)} used, {size(gpu.reserved)} reserved, {size(free)} free"
 
 
-def _heat(gpu: GpuSample) -> str:
+def _heat(gpu: GpuSample, limit: bool = True) -> str:
     heat = f"{gpu.temperature} °C" if gpu.temperature is not None else ""
-    limit = f" of {gpu.power_limit:.0f}" if gpu.power_limit else ""
-    power = f"{gpu.power:.0f}{limit} W" if gpu.power is not None else ""
-    return " ".join(filter(None, [heat, power]))
+    most = f" of {gpu.power_limit:.0f}" if limit and gpu.power_limit else ""
+    power = f"{gpu.power:.0f}{most} W" if gpu.power is not None else ""
+    return " ".join(filter(None, [power, heat]))
 
 
 def _bar(name: str, share: float, figures: str, width: int) -> Line:

@@ -42,10 +42,6 @@ class MachinePanel(Inked):
         """A new sample."""
         self.refresh_changed()
 
-    def watch_stage_memory(self) -> None:
-        """The stage has reported."""
-        self.refresh_changed()
-
     def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
@@ -53,7 +49,7 @@ class MachinePanel(Inked):
         return self.ink_strip([(" ", "plain"), *lines[y]] if y < len(lines) else [], width)
 
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
-        below = stage_lines(self.stage_name, self.stage_memory, machine.host, bool(machine.gpus))
+        below = stage_lines(self.stage_name, self.stage_memory, machine.host)
         below += host_lines(machine, width)
         below += [[(line, "dim")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
         full = [line for gpu in machine.gpus for line in _titled(gpu, machine, width)]
@@ -118,10 +114,10 @@ class HostPanel(Inked):
 
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
         history = machine.history
-        lines = stage_lines(self.stage_name, self.stage_memory, machine.host, bool(machine.gpus))
+        lines = stage_lines(self.stage_name, self.stage_memory, machine.host)
         memory, cpu = host_lines(machine, width)
-        lines += [memory, past("", "memory", history.get("memory", ()), width)]
-        lines += [cpu, past("", "cpu", history.get("cpu", ()), width)]
+        lines += [memory, past("", "", history.get("memory", ()), width)]
+        lines += [cpu, past("", "", history.get("cpu", ()), width)]
         return lines + [[(line, "warn")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
 
 
