@@ -287,7 +287,7 @@ def is_filler(document_id: str) -> bool:
 
 
 def generate(seed: int) -> tuple[list[DemoDocument], list[DemoPrompt]]:
-    """About two thousand documents in random order, and prompts about half of the facts."""
+    """About fifteen hundred documents in random order, and prompts about half of the facts."""
     rng = random.Random(seed)
     facts = _plant(rng)
     documents = [*_statements(facts, rng), *_distractors(facts, rng), *_fillers(rng)]
