@@ -52,7 +52,9 @@ def test_the_supervisor_needs_only_the_standard_library() -> None:
     assert run_python(code) == "[]"
 
 
-@pytest.mark.parametrize("module", ["tui.cli", "tui.app", "tui.tables", "pipeline.contract.status"])
+@pytest.mark.parametrize(
+    "module", ["tui.entry", "tui.cli", "tui.app", "tui.tables", "pipeline.contract.status"]
+)
 def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
     assert run_python(code) == "[]"

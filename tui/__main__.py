@@ -1,5 +1,5 @@
 """`python -m tui`: the same as `headwater`."""
 
-from tui.cli import main
+from tui.entry import main
 
-main(prog_name="headwater")
+main()

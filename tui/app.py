@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -15,21 +16,25 @@ from typing import ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.theme import Theme
 
+from pipeline.contract.errors import SettingsError
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
-from tui.keys import Scope, bindings, keys
+from tui.keys import Scope, bindings, hint, keys
+from tui.readers.clean import clean
+from tui.readers.hardware import MachineReader
 from tui.screens.base import View
 from tui.screens.dialog import Question
-from tui.screens.help import Help
-from tui.screens.run import RunScreen
-from tui.screens.runs import RunsScreen
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
+from tui.user import User
 
 _TERMINAL_CHECK_S = 3.0
+_HINT_S = 20.0
 _LAST_WORD_S = 2.0
 """How long a dead terminal may hold up a clean exit."""
 
@@ -42,15 +47,24 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
     COMMAND_PALETTE_BINDING = "colon"  # ctrl+p, the usual key, is Docker's
 
-    def __init__(self, runs: Path, run: RunDir | None = None) -> None:
+    def __init__(self, runs: Path, run: RunDir | None = None, user: User | None = None) -> None:
         self._plain_letters = PlainLetters(enabled=not speaks_utf8(os.environ))
         super().__init__()
         self.animation_level = "none"
         self._runs, self._run = runs, run
+        self._user, self._machine = user or User(), MachineReader()
         for theme in (HEADWATER, SIXTEEN):
             self.register_theme(theme)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self.theme = (SIXTEEN if few else HEADWATER).name
+        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        self._shown_theme = self.theme
+        self.set_keymap(self._user.settings.keys)
+
+    def _theme_of(self, name: str, otherwise: Theme) -> str:
+        if name and name not in self.available_themes:
+            valid = ", ".join(sorted(self.available_themes))
+            raise SettingsError(f"there is no theme {name!r}", f"valid: {valid}")
+        return name or otherwise.name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What our stylesheet needs of every theme."""
@@ -63,13 +77,17 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Opens the run, or the list of runs."""
-        self.push_screen(RunsScreen(self._runs))
         found = list_runs(self._runs)
         run = self._run or (found[0] if len(found) == 1 else None)
-        if run:
-            self.push_screen(RunScreen(run))
+        self.push_screen(self._one_run(run) if run else self._list_of_runs())
+        self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if not self.is_headless:
             self._watch_terminal()
+
+    def _theme_chosen(self, theme: Theme) -> None:
+        if theme.name != self._shown_theme:
+            self._shown_theme = theme.name
+            self._user.choose_theme(theme.name)
 
     def _watch_terminal(self) -> None:
         """Leaves when the terminal does, told by a signal or not."""
@@ -79,7 +97,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self.set_interval(_TERMINAL_CHECK_S, self._check_terminal)
 
     def _check_terminal(self) -> None:
-        if is_hung_up(sys.__stdin__.fileno() if sys.__stdin__ else 0):
+        if is_hung_up(sys.__stdin__.fileno() if sys.__stdin__ else 0, pipe=self.is_web):
             self._leave_at_once(128 + signal.SIGHUP)
 
     def _leave_at_once(self, code: int) -> None:
@@ -91,22 +109,44 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key that works on this screen."""
-        scope: Scope = screen.SCOPE if isinstance(screen, View) else "app"
-        for key in keys(scope, "app"):
+        keymap = self._user.settings.keys
+        for key in keys(*_scopes(screen), "app"):
             name = key.action.partition("(")[0]
-            if name != "app.command_palette" and screen.check_action(name, ()):
-                action = partial(self.run_action, key.action, screen)
-                yield SystemCommand(key.label, f"{key.help} ({key.display})", action)
+            owner = _owner(screen, name)
+            if name != "app.command_palette" and owner.check_action(name, ()):
+                action = partial(self.run_action, key.action, owner)
+                yield SystemCommand(key.label, f"{key.help} ({key.display(keymap)})", action)
         yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+        yield SystemCommand("Hints", "give the hints for newcomers again", self._user.forget_hints)
 
     def action_out(self) -> None:
-        """Back to the screen before."""
+        """Back to the screen before, or to the list of runs where that was passed over."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
+        elif isinstance(self.screen, View) and self.screen.SCOPE != "runs":
+            self.switch_screen(self._list_of_runs())
+
+    def _list_of_runs(self) -> View[None]:
+        from tui.screens.runs import RunsScreen  # where a run is opened, its screen comes first
+
+        return RunsScreen(self._runs, self._machine, self._user)
+
+    def _one_run(self, run: RunDir) -> View[None]:
+        from tui.screens.run import RunScreen
+
+        return RunScreen(run, self._machine)
 
     def action_keys(self) -> None:
         """Shows all keys."""
-        self.push_screen(Help(self.screen.SCOPE if isinstance(self.screen, View) else "app"))
+        from tui.screens.help import Help
+
+        self.push_screen(Help(_scopes(self.screen), self._user.settings.keys))
+
+    def on_view_shown(self, event: View.Shown) -> None:
+        """Tells what a screen is good for, the first time that a person sees it."""
+        told = hint(event.scope, self._user.settings.keys)
+        if told and self._user.sees_first(event.scope):
+            self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
 
     @work
     async def action_leave(self) -> None:
@@ -123,6 +163,17 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         return [run.name for run in runs.values() if is_locked(run)]
 
 
+def _owner(screen: Screen[object], action: str) -> DOMNode:
+    """Who an action is asked of: the part in use where it has it, else the screen."""
+    focused = screen.focused
+    return focused if focused is not None and hasattr(focused, f"action_{action}") else screen
+
+
+def _scopes(screen: Screen[object]) -> tuple[Scope, ...]:
+    """The keys that work on a screen, besides those that work everywhere."""
+    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()
+
+
 def _leaving(working: list[str]) -> Question:
     back = "\n".join(f"  headwater tui {name}" for name in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
@@ -133,9 +184,11 @@ def _leaving(working: list[str]) -> Question:
 
 def run_dashboard(runs: Path, run: RunDir | None) -> int:
     """Opens the dashboard on a run, or on the list of runs; gives the exit code."""
-    app = HeadwaterApp(runs, run)
+    app = HeadwaterApp(runs, run, User.of(os.environ))
+    gc.freeze()  # what was imported stays: the collector need not look at it again
     app.run()
     if app.return_code == 0:
         for name in app.at_work():
+            name = clean(name)
             print(f"{name} is still at work: `headwater tui {name}` comes back", file=sys.stderr)
     return app.return_code or 0

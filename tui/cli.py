@@ -17,7 +17,7 @@ import click
 from pipeline.contract import stages as contract
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.events import EventReader
-from pipeline.contract.new_run import trace_answers, tracing_answers, write_run
+from pipeline.contract.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
 from pipeline.contract.prompts import save_prompts
@@ -25,6 +25,7 @@ from pipeline.contract.run_dir import RunDir, list_runs, run_path
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables
+from tui.entry import RUNS, RUNS_VARIABLE, existing, has_terminal, open_dashboard
 from tui.launcher import start_stages
 
 
@@ -47,8 +48,8 @@ class Verbs(click.Group):
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    envvar="HEADWATER_RUNS",
+    default=Path(RUNS),
+    envvar=RUNS_VARIABLE,
     show_default=True,
     help="Folder that holds the runs.",
 )
@@ -61,7 +62,7 @@ def main(ctx: click.Context, runs: Path) -> None:
     """
     ctx.obj = runs
     if ctx.invoked_subcommand is None:
-        _dashboard(runs, None)
+        open_dashboard(runs, None)
 
 
 @main.command()
@@ -69,7 +70,7 @@ def main(ctx: click.Context, runs: Path) -> None:
 @click.pass_obj
 def tui(runs: Path, run: str | None) -> None:
     """Open the dashboard, on RUN if one is named."""
-    _dashboard(runs, _existing(runs, run) if run else None)
+    open_dashboard(runs, existing(runs, run) if run else None)
 
 
 @main.command()
@@ -110,8 +111,8 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     if not is_locked(run):
         write_run(run, render_settings(settings), origin=run.settings)
         start_stages(run, contract.GROUPS["all"])
-    if _has_terminal() and not no_tui:
-        _dashboard(runs, run)
+    if has_terminal() and not no_tui:
+        open_dashboard(runs, run)
         return
     code = narration.follow(run, EventReader(run.events))
     if code == 0:
@@ -152,9 +153,10 @@ def run(
         target = run_path(runs, name)
         write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
-        target = _existing(runs, name)
+        target = existing(runs, name)
         if use_generated:
-            trace_answers(target)
+            text = target.settings.read_text(encoding="utf-8")
+            change_settings(target, tracing_answers(text))
     if force:
         for stage in chosen:
             contract.forget(stage, target)
@@ -167,7 +169,7 @@ def run(
 @click.pass_obj
 def resume(runs: Path, run: str, detach: bool) -> None:
     """Go on with what RUN has not finished, from the last checkpoint or partition."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     settings = load_settings(target.settings)
     left = [s.stage for s in run_status(target, settings) if s.state != "done"]
     if not left:
@@ -181,7 +183,7 @@ def resume(runs: Path, run: str, detach: bool) -> None:
 @click.pass_obj
 def cancel(runs: Path, run: str) -> None:
     """Stop what works in RUN; what is finished stays. A second time: kill it."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     if not request_cancel(target):
         click.echo(f"nothing is running in {target.name}", err=True)
         return
@@ -195,7 +197,7 @@ def cancel(runs: Path, run: str) -> None:
 @click.pass_obj
 def wait(runs: Path, run: str) -> None:
     """Wait until nothing runs in RUN; exit as its stages did."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     sys.exit(narration.follow(target, _from_now(target)))
 
 
@@ -205,7 +207,7 @@ def wait(runs: Path, run: str) -> None:
 @click.pass_obj
 def status(runs: Path, run: str, as_json: bool) -> None:
     """Show what has become of each stage of RUN."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     found = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
@@ -230,7 +232,7 @@ def runs_(runs: Path, as_json: bool) -> None:
 @click.pass_obj
 def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
     """Print what the stages of RUN wrote to their logs, or STAGE alone."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     for text in tables.log_text(target, (stage,) if stage else tuple(contract.STAGES), follow):
         click.echo(text, nl=False)
 
@@ -241,7 +243,7 @@ def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
 @click.pass_obj
 def inspect(runs: Path, run: str, layer: int | None) -> None:
     """Print the spectra of one layer's factors, and where its pictures lie."""
-    click.echo(tables.layer_report(_existing(runs, run), layer))
+    click.echo(tables.layer_report(existing(runs, run), layer))
 
 
 @main.command()
@@ -263,7 +265,7 @@ def rank(
     as_format: str | None,
 ) -> None:
     """Print the training examples that RUN ranks highest for a prompt."""
-    target = _existing(runs, run)
+    target = existing(runs, run)
     end = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
     click.echo(tables.render_ranking(rows, as_format), nl=False)
@@ -284,31 +286,28 @@ def doctor(runs: Path, as_json: bool) -> None:
     sys.exit(1 if any(check.level == "fail" for check in found) else 0)
 
 
-def _dashboard(runs: Path, run: RunDir | None) -> None:
-    if not _has_terminal():
-        hint = "without one: `headwater demo --no-tui`, `headwater run`, `headwater status`"
-        raise UsageError("the dashboard needs a terminal", hint)
-    from tui.app import run_dashboard  # textual takes a quarter of a second to import
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--token",
+    envvar="HEADWATER_TOKEN",
+    help="What visitors must show.  [default: none on the loopback, else made up and printed]",
+)
+@click.pass_obj
+def serve(runs: Path, host: str, port: int, token: str | None) -> None:
+    """Serve the dashboard to browsers; stages outlive it as they outlive a terminal."""
+    from tui.serve import serve as serve_dashboard  # a web server is needed nowhere else
 
-    sys.exit(run_dashboard(runs, run))
+    serve_dashboard(runs, host, port, token)
 
 
-def _has_terminal() -> bool:
-    """Keys come from stdin, Textual draws on stderr, and the demo's summary goes to stdout."""
-    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+@main.command(name="keys")
+def keys_() -> None:
+    """Print every key, to be changed in $XDG_CONFIG_HOME/headwater/config.toml."""
+    from tui.keys import keys_toml
 
-
-def _existing(runs: Path, name: str) -> RunDir:
-    """A run by its name below `runs`, or by the path of its folder.
-
-    Raises:
-        UsageError: there is no such run; names those that are.
-    """
-    for run in (RunDir(Path(name)), RunDir(runs / name)):
-        if run.settings.exists():
-            return run
-    there = ", ".join(run.name for run in list_runs(runs)) or "none yet"
-    raise UsageError(f"there is no run {name!r} in {runs}", f"runs: {there}")
+    click.echo(keys_toml())
 
 
 def _start_and_follow(run: RunDir, stages: tuple[str, ...], detach: bool) -> None:

@@ -5,19 +5,47 @@ Plain letters only: Docker, tmux, screen and flow control own most control keys.
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from textual.binding import Binding, BindingType
+from textual.keys import key_to_character
 
-Scope = Literal["app", "list", "scroll", "runs", "run", "rankings", "example", "dialog"]
+from pipeline.contract.errors import SettingsError
+
+Scope = Literal[
+    "app",
+    "list",
+    "scroll",
+    "text",
+    "marks",
+    "chart",
+    "runs",
+    "run",
+    "settings",
+    "prompts",
+    "form",
+    "rankings",
+    "example",
+    "dialog",
+]
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",
     "list": "In lists",
     "scroll": "In lists and texts",
+    "text": "In texts",
+    "marks": "In lists with marks",
+    "chart": "In charts",
     "runs": "Runs",
     "run": "Run",
+    "settings": "Settings",
+    "prompts": "Prompts",
+    "form": "In forms",
     "rankings": "Rankings",
     "example": "Example",
     "dialog": "Questions",
@@ -40,24 +68,73 @@ class Key:
 
     @property
     def id(self) -> str:
-        """Names the binding, so that it can be remapped."""
-        return f"{self.scope}.{self.action.partition('(')[0].removeprefix('app.')}"
+        """Names the binding, so that it can be remapped: "run.metric", "run.metric.-1"."""
+        name = self.action.removeprefix("app.").replace("(", ".").rstrip(")")
+        return f"{self.scope}.{name.lower()}"
 
-    @property
-    def display(self) -> str:
+    def display(self, keymap: Mapping[str, str]) -> str:
         """The keys as a person reads them."""
-        return self.shown or self.keys.replace(",", " ")
+        return keymap.get(self.id, self.shown or self.keys).replace(",", " ")
 
 
 KEYS: tuple[Key, ...] = (
+    Key("runs", "slash", "filter", "Filter", "show only runs with some words", True, "/"),
+    Key("runs", "s", "sort", "Sort", "sort by the next column", True),
+    Key("runs", "S", "reverse", "Reverse", "turn the order around"),
+    Key("runs", "p", "pin", "Pin", "keep the run at the top, or let it go", True),
+    Key("runs", "c", "chart", "Chart", "show or hide the loss of the marked runs", True),
+    Key("runs", "n", "clone", "Clone", "make a new run with this one's settings", True),
+    Key("runs", "a", "archive", "Archive", "put the run away, or bring it back", True),
+    Key("runs", "A", "shelf", "Put away", "show the runs that were put away, or the others"),
+    Key("runs", "d", "delete", "Delete", "delete the run for good", True),
+    Key("runs", "e", "settings", "Settings", "edit the run's settings"),
+    Key(
+        "runs",
+        "escape",
+        "leave",
+        "Back",
+        "end the filter, or come back from the archive",
+        False,
+        "Esc",
+    ),
     Key("run", "a", "run_all", "Run all", "run every stage that is not up to date", True),
     Key("run", "s", "run_stage", "Stage", "run the selected stage and what it needs", True),
+    Key("run", "f", "from_here", "From here", "run the selected stage and all after it", True),
     Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
     Key("run", "c", "cancel", "Cancel", "stop the stage at work; pressed again, kill it", True),
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
+    Key("run", "m", "metric", "Metric", "draw the next metric", True),
+    Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
-    Key("run", "o", "log_scale", "Log scale", "draw the loss on a logarithmic scale"),
-    Key("run", "escape", "app.out", "Back", "back to the list of runs", False, "Esc"),
+    Key("run", "slash", "find", "Find", "search the log", False, "/"),
+    Key("run", "n", "next_match", "Next match", "the next line that the search found"),
+    Key("run", "N", "next_match(-1)", "Match before", "the line found before"),
+    Key("run", "d", "devices", "Devices", "every GPU with its last minutes, and back", True),
+    Key("run", "e", "settings", "Settings", "edit the settings of this run", True),
+    Key("run", "p", "prompts", "Prompts", "edit the prompts of this run"),
+    Key("run", "escape", "leave", "Back", "end the search, or back to the runs", False, "Esc"),
+    Key("settings", "w", "save", "Save", "show what changes, then write it", True),
+    Key(
+        "settings",
+        "left",
+        "choice(-1)",
+        "Before",
+        "the value before, where they are named",
+        False,
+        "←",
+    ),
+    Key("settings", "right", "choice", "Next", "the next value, where they are named", False, "→"),
+    Key("settings", "u", "take_back", "Undo", "put back what is saved", True),
+    Key("settings", "D", "default", "Default", "put back the default", True),
+    Key("settings", "slash", "filter", "Filter", "show only settings with some words", True, "/"),
+    Key("settings", "p", "prompts", "Prompts", "edit the prompts", True),
+    Key("settings", "escape", "leave", "Back", "one step out", True, "Esc"),
+    Key("prompts", "a", "add", "Add", "write a new prompt", True),
+    Key("prompts", "c", "copy", "Duplicate", "a new prompt like this one", True),
+    Key("prompts", "d", "remove", "Remove", "take the prompt out", True),
+    Key("prompts", "i", "import", "Import", "add the prompts of a file or folder", True),
+    Key("prompts", "w", "save", "Save", "show what changes, then write it", True),
+    Key("prompts", "escape", "leave", "Back", "back out", True, "Esc"),
     Key("rankings", "escape", "leave", "Back", "go back out", True, "Esc"),
     Key("rankings", "m", "method", "Method", "rank by the next method", True),
     Key("rankings", "M", "method(-1)", "Method", "rank by the method before"),
@@ -69,17 +146,48 @@ KEYS: tuple[Key, ...] = (
     Key("example", "t", "tokens", "Tokens", "show or hide what each token adds", True),
     Key("scroll", "j,down", "move(1)", "Down", "down one line", False, "j ↓"),
     Key("scroll", "k,up", "move(-1)", "Up", "up one line", False, "k ↑"),
-    Key("scroll", "pagedown,space", "page(1)", "Page down", "down one page", False, "PgDn Space"),
+    Key("scroll", "pagedown", "page(1)", "Page down", "down one page", False, "PgDn"),
     Key("scroll", "pageup", "page(-1)", "Page up", "up one page", False, "PgUp"),
     Key("scroll", "g,home", "jump(0)", "First", "the first line", False, "g Home"),
     Key("scroll", "G,end", "jump(-1)", "Last", "the last line", False, "G End"),
+    Key("text", "space", "page(1)", "Page down", "down one page", False, "Space"),
+    Key("marks", "space", "mark", "Mark", "mark the line, or take its mark away", True, "Space"),
+    Key("chart", "o", "log_scale", "Log scale", "draw on a logarithmic scale"),
+    Key("chart", "plus,equals_sign", "zoom(0.5)", "Zoom in", "show fewer steps", False, "+ ="),
+    Key("chart", "minus", "zoom(2)", "Zoom out", "show more steps", False, "-"),
+    Key("chart", "left", "pan(-0.25)", "Earlier", "earlier steps, or the point before", False, "←"),
+    Key("chart", "right", "pan(0.25)", "Later", "later steps, or the next point", False, "→"),
+    Key("chart", "0", "whole", "All", "show all steps, and follow"),
+    Key("chart", "x", "inspect", "Inspect", "tell the readings at a point, or stop"),
     Key("list", "enter", "choose", "Open", "go into what the line shows", True, "Enter"),
+    Key("form", "f2", "accept", "Accept", "take what is written", True, "F2"),
+    Key("form", "escape", "leave", "Back", "leave it as it was", True, "Esc"),
     Key("dialog", "y,enter", "answer(True)", "Yes", "do it", True, "y Enter"),
     Key("dialog", "n,escape", "answer(False)", "No", "leave it", True, "n Esc"),
     Key("app", "question_mark", "app.keys", "Help", "show all keys", True, "?"),
     Key("app", "colon", "app.command_palette", "Commands", "find a command by name", False, ":"),
     Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True, "q"),
 )
+
+
+HINTS: dict[Scope, str] = {
+    "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart · {runs.clone} clones "
+    "its settings\n{app.command_palette} finds any command · {app.keys} shows every key",
+    "run": "{run.run_all} runs every stage, {run.run_stage} the selected one; they outlive this "
+    "screen\n{run.metric} draws another metric · {chart.zoom.0.5} {chart.pan.-0.25} look closer "
+    "· {run.rankings} shows what taught an answer",
+    "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
+    "ones\nnothing is written before {settings.save} and a look at what changes",
+    "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
+    "written before {prompts.save} and a look at what changes",
+}
+"""What is told the first time that a person sees a screen."""
+
+
+def hint(scope: Scope, keymap: Mapping[str, str]) -> str:
+    """A screen's hint, with the keys as they are now; empty where it has none."""
+    shown = {key.id: key.display(keymap) for key in KEYS}
+    return re.sub(r"\{([^}]+)\}", lambda found: shown[found[1]], HINTS.get(scope, ""))
 
 
 def keys(*scopes: Scope) -> list[Key]:
@@ -89,16 +197,51 @@ def keys(*scopes: Scope) -> list[Key]:
 
 def bindings(scope: Scope) -> list[BindingType]:
     """The keys of a scope as Textual wants them."""
-    return [_binding(key, number) for number, key in enumerate(keys(scope))]
+    return [_binding(key) for key in keys(scope)]
 
 
-def _binding(key: Key, number: int) -> Binding:
+def check_keymap(keymap: Mapping[str, str]) -> None:
+    """Checks what a person wants other keys to be.
+
+    Raises:
+        SettingsError: there is no such action, or a key would do two things at one place.
+    """
+    known = {key.id: key for key in KEYS}
+    for name in keymap:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise SettingsError(f"no key is called {name!r}", f"{hint}`headwater keys` lists all")
+    for scope in {known[name].scope for name in keymap}:
+        taken: dict[str, str] = {}
+        for key in keys(scope, "app"):
+            for name in map(_short_name, keymap.get(key.id, key.keys).split(",")):
+                other = taken.setdefault(name, key.id)
+                if other != key.id:
+                    raise SettingsError(f"{name!r} would be the key of {other} and of {key.id}")
+
+
+def keys_toml() -> str:
+    """Every key as a line of a settings file, commented out."""
+    width = max(len(key.id) for key in KEYS) + 2
+    lines = (
+        f"# {json.dumps(key.id):<{width}} = {json.dumps(key.keys)}  # {key.help}" for key in KEYS
+    )
+    return "\n".join(["[keys]", *lines])
+
+
+def _short_name(key: str) -> str:
+    """A key by its character, where it has one: "?" for "question_mark"."""
+    return key_to_character(key) or key
+
+
+def _binding(key: Key) -> Binding:
     return Binding(
         key.keys,
         key.action,
         key.label,
         show=key.footer,
         key_display=key.shown.split(" ")[0] or None,
-        id=f"{key.id}.{number}" if "(" in key.action else key.id,
+        id=key.id,
         tooltip=key.help,
     )

@@ -15,11 +15,11 @@ _PLAIN = {
     **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
     **dict.fromkeys("│┃▌▏▎▍▋▊▐", "|"),
     **dict.fromkeys("─╌", "-"),
-    **dict.fromkeys("━═▔▁▂▃▄▅▆▇█", "="),
+    **dict.fromkeys("━═▔", "="),
+    **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),
     **dict(zip("✓✗●○◌◐≠⊘★◆×", "+x*o.~!-*ox", strict=True)),
-    **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~--><$+-""vv<u', strict=True)),
-    "↑": "^",
-    "→": ">",
+    **dict(zip("■▲▼□△◇┊⚑≥°", "#Av%^$|P>'", strict=True)),
+    **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~-->>$+-""v^<u', strict=True)),
 }
 _BRAILLE = range(0x2800, 0x2900)
 
@@ -34,12 +34,12 @@ def speaks_utf8(environment: Mapping[str, str]) -> bool:
     return "utf" in named.lower()
 
 
-def is_hung_up(descriptor: int) -> bool:
-    """Whether the terminal behind a file descriptor is gone."""
+def is_hung_up(descriptor: int, pipe: bool = False) -> bool:
+    """Whether the terminal behind a file descriptor, or the other end of a pipe, is gone."""
     poll = select.poll()
     poll.register(descriptor, 0)  # POLLHUP and POLLERR are told without asking
     gone = any(state & (select.POLLHUP | select.POLLERR) for _, state in poll.poll(0))
-    return gone or not os.isatty(descriptor)
+    return gone or not (pipe or os.isatty(descriptor))
 
 
 class PlainLetters(LineFilter):

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from textual.theme import BUILTIN_THEMES, Theme
 
-DEFAULTS = {"cursor-line-style": "none"}
+_SERIES = ("#56b4e9", "#e69f00", "#3cb371", "#cc79a7", "#b8a62e", "#d55e00", "#8c8cf0", "#a0a0a0")
+"""Told apart by most people with a colour blindness: after Okabe and Ito, "Color universal design"
+(2008), with enough weight on dark and on light ground."""
+_SERIES_16 = ("bright_blue", "yellow", "green", "magenta", "cyan", "red", "blue", "bright_black")
+
+
+def _series(colours: Iterable[str]) -> dict[str, str]:
+    return {f"series-{number}": colour for number, colour in enumerate(colours)}
+
+
+DEFAULTS = {"cursor-line-style": "none", **_series(_SERIES)}
 """Variables of ours, for themes that do not know them."""
 
 HEADWATER = Theme(
@@ -46,6 +58,7 @@ SIXTEEN = Theme(
     dark=True,
     variables={
         **BUILTIN_THEMES["ansi-dark"].variables,
+        **_series(f"ansi_{name}" for name in _SERIES_16),
         "border": "ansi_bright_black",
         "cursor-line-style": "reverse",
         "footer-background": "ansi_default",

@@ -13,10 +13,15 @@ from typing import Any
 
 import tomlkit
 
-from pipeline.contract.errors import RunBusyError, SettingsError, disk_errors_explained
+from pipeline.contract.errors import (
+    RunBusyError,
+    SettingsError,
+    UsageError,
+    disk_errors_explained,
+)
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.processes import is_locked
-from pipeline.contract.prompts import load_prompts, save_prompts
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings, parse_settings
 
@@ -48,8 +53,7 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
     _make_paths_absolute(document, settings, origin.resolve().parent)
     resolved = tomlkit.dumps(document)
     settings = parse_settings(resolved, str(origin))
-    if settings.data.source == "local" and not Path(settings.data.path).exists():
-        raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
+    _refuse_missing_data(settings, str(origin))
     prompts = []
     if settings.data.source != "demo":
         place = origin.resolve().parent / settings.prompts.path
@@ -70,17 +74,55 @@ def tracing_answers(text: str) -> str:
     return tomlkit.dumps(document)
 
 
-def trace_answers(run: RunDir) -> None:
-    """Changes a run's own settings so that the model's own answers are traced.
+def clone_run(source: RunDir, target: RunDir) -> None:
+    """Makes a new run with the settings and prompts of another; no stage has run in it.
 
     Raises:
-        SettingsError: the settings are wrong already.
+        SettingsError: the other run's settings are wrong.
+        UsageError: there is something at the new run's place already.
+    """
+    if os.path.lexists(target.root):
+        raise UsageError(f"there is a run {target.name!r} already", "choose another name")
+    settings = load_settings(source.settings)
+    with disk_errors_explained(target.root):
+        if source.prompts.exists():
+            write_text(target.prompts, source.prompts.read_text(encoding="utf-8"))
+        write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
+        write_text(target.settings, source.settings.read_text(encoding="utf-8"))
+
+
+def change_settings(run: RunDir, text: str) -> Settings:
+    """Replaces the settings of a run; stages that read what has changed become stale.
+
+    Raises:
+        SettingsError: the new settings are wrong; the old ones stay then.
         RunBusyError: something is working in the run.
     """
-    load_settings(run.settings)
+    settings = parse_settings(text, str(run.settings))
+    _refuse_missing_data(settings, str(run.settings))
     _refuse_at_work(run)
     with disk_errors_explained(run.root):
-        write_text(run.settings, tracing_answers(run.settings.read_text(encoding="utf-8")))
+        write_text(run.settings, text)
+    return settings
+
+
+def change_prompts(run: RunDir, prompts: list[Prompt]) -> None:
+    """Replaces the prompts of a run; what has read them becomes stale.
+
+    Raises:
+        SettingsError: there are none.
+        RunBusyError: something is working in the run.
+    """
+    if not prompts:
+        raise SettingsError("a run needs a prompt at the least")
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        save_prompts(run.prompts, prompts)
+
+
+def _refuse_missing_data(settings: Settings, origin: str) -> None:
+    if settings.data.source == "local" and not Path(settings.data.path).exists():
+        raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
 
 
 def _refuse_at_work(run: RunDir) -> None:

@@ -14,12 +14,14 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,24 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
             raise UsageError(f"there is no stage {name!r}; valid: {valid}")
         chosen.update(GROUPS.get(name, (name,)))
     return tuple(name for name in STAGES if name in chosen)
+
+
+def downstream(stage: str) -> set[str]:
+    """The stage and every stage that reads, through others or not, what it writes."""
+    found = {stage}
+    for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
+        if found & set(spec.needs):
+            found.add(name)
+    return found
+
+
+def stages_reading(section: str, key: str) -> tuple[str, ...]:
+    """The stages that a change of a setting makes stale, in pipeline order."""
+    found: set[str] = set()
+    for name, spec in STAGES.items():
+        if section in spec.settings or f"{section}.{key}" in spec.settings:
+            found |= downstream(name)
+    return tuple(name for name in STAGES if name in found)
 
 
 @dataclass(frozen=True)

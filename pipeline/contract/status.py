@@ -6,14 +6,16 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
 from pipeline.contract.stages import STAGES, Done, is_fresh
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings import Settings
 
 State = Literal[
     "waiting", "queued", "running", "stopping", "done", "stale", "failed", "cancelled", "lost"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sample_run
-from textual.pilot import Pilot
 from textual.widgets import Input
+from watching import at_work, screen_text, until, until_shown
 
 from pipeline.contract.events import EventWriter
-from pipeline.contract.files import write_json
 from pipeline.contract.processes import acquire_lock, is_locked
-from pipeline.contract.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.keys import KEYS
 from tui.screens.dialog import Question
@@ -23,7 +19,7 @@ from tui.screens.help import Help
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
-from tui.widgets.chart import LossChart
+from tui.widgets.chart import Chart
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.machine import MachinePanel
@@ -33,34 +29,6 @@ from tui.widgets.run_list import RunList
 from tui.widgets.stage_list import StageList
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
-
-
-def screen_text(app: HeadwaterApp) -> str:
-    """What the screen shows, as text."""
-    size = app.size
-    strips = app.screen._compositor.render_strips()
-    assert all(strip.cell_length == size.width for strip in strips)
-    return "\n".join(strip.text for strip in strips)
-
-
-async def until(pilot: Pilot[None], true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Waits for the screen to show something."""
-    for _ in range(round(seconds / 0.05)):
-        await pilot.pause()
-        if true():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"waited in vain; the screen shows\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
-
-
-async def until_shown(pilot: Pilot[None], text: str, seconds: float = 20.0) -> None:
-    """Waits for a text on the screen."""
-
-    def shown() -> bool:
-        screen = screen_text(pilot.app)  # type: ignore[arg-type]
-        return text in screen or text in " ".join(screen.split())
-
-    await until(pilot, shown, seconds)
 
 
 # Runs
@@ -142,9 +110,9 @@ async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_shown(pilot, "step 168")
-        chart = app.screen.query_one(LossChart)
+        chart = app.screen.query_one(Chart)
         text = screen_text(app)
-        assert "◆ validation" in text
+        assert "◆ validation loss" in text
         assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
         await pilot.press("o")
         await until_shown(pilot, "log scale")
@@ -216,7 +184,7 @@ async def test_the_machine_is_shown(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.screen.query_one(MachinePanel).machine)
-        await until_shown(pilot, "GiB of")
+        await until_shown(pilot, "iB of ")
         assert "cpu" in screen_text(app)
 
 
@@ -366,13 +334,14 @@ async def test_rankings_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 async def test_help_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
-    async with app.run_test(size=(100, 50)) as pilot:
+    async with app.run_test(size=(100, 80)) as pilot:
         await pilot.press("question_mark")
         assert isinstance(app.screen, Help)
         await pilot.pause()
         text = screen_text(app)
         for key in KEYS:
-            assert (key.help in text) == (key.scope in ("run", "list", "scroll", "app"))
+            if key.scope in ("run", "chart", "list", "scroll", "text", "app"):
+                assert key.help in text
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
 
@@ -459,13 +428,3 @@ class Million(Lines):
 
     def line(self, index: int, width: int) -> list:  # type: ignore[type-arg]
         return [(f"line {index}", "plain")]
-
-
-def at_work(folder: Path, name: str = "training") -> RunDir:
-    """A run that this process holds, as a supervisor in the middle of training would."""
-    run = sample_run.new_run(folder, name)
-    sample_run.finish(run, "prepare")
-    sample_run.train_events(run, done=0.42)
-    acquire_lock(run)
-    write_json(run.state, sample_run.supervising("train", ("train", "factors")))
-    return run

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import sample_run
+import tomlkit
+from terminals import Terminal
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+from watching import until_shown
 
 from pipeline.contract.events import EventWriter
+from pipeline.contract.prompts import Prompt, save_prompts
 from tui.app import HeadwaterApp
+from tui.user import User
 
 MARKUP = "[/INST] [b [@click=app.exit]x[/] [link=http://x]"
 CONTROLS = "\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\u202egnp\u200b\u2028\x00\x08\r\x7f\U000e0041"
@@ -34,6 +43,8 @@ def painted(app: HeadwaterApp) -> str:
 
 
 ZOO = {"markup": MARKUP, "controls": CONTROLS, "storm": STORM, "long": LONG}
+PLACES = ("", "i", "enter", "enter", "n", "t")
+"""Keys that lead from a run through its rankings to an example's tokens."""
 
 
 @pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
@@ -43,9 +54,10 @@ async def test_no_screen_obeys_data(tmp_path: Path, hostile: str) -> None:
     events = EventWriter(run.events, "prepare")
     events.warning(hostile)
     events.progress(1, 2, hostile, hostile)
+    events.metric(hostile, 1.0, 1)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        for key in ("", "i", "enter", "enter", "n", "t"):
+        for key in PLACES:
             await pilot.press(*([key] if key else []))
             await asyncio.sleep(0.5)
             await pilot.pause()
@@ -55,3 +67,95 @@ async def test_no_screen_obeys_data(tmp_path: Path, hostile: str) -> None:
     assert "Mara Voss" in shown
     assert "[b" in shown or hostile is not MARKUP
     assert "␛[2J␛]52;c;aGk=␇⟨U+009B⟩31m⟨U+202E⟩" in shown or hostile is not CONTROLS
+
+
+async def walk(app: HeadwaterApp, pilot: Pilot[None], keys: Iterable[str]) -> str:
+    """Presses the keys one after the other; gives the last screen, all of them being harmless."""
+    for key in keys:
+        await pilot.press(key)
+        await asyncio.sleep(0.3)
+        await pilot.pause()
+        assert app.is_running
+        assert not FORBIDDEN.search(painted(app))
+    return painted(app)
+
+
+@pytest.mark.parametrize("hostile", [MARKUP.replace("/", "|"), CONTROLS[:60].replace("\0", "")])
+async def test_a_runs_name_is_only_shown(tmp_path: Path, hostile: str) -> None:
+    folder = tmp_path / "runs"
+    sample_run.new_run(folder, "one")
+    run = sample_run.new_run(folder, "two")
+    sample_run.train_events(run)
+    run.root.rename(folder / f"two{hostile}")
+    (folder / os.fsdecode(b"three\xff")).mkdir()
+    (folder / os.fsdecode(b"three\xff/settings.toml")).write_text("[run]\n")
+    app = HeadwaterApp(folder, None, User(state=tmp_path / "state.json"))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        keys = [
+            "space",
+            "space",
+            "space",
+            "p",
+            "j",
+            "p",
+            "k",
+            "p",
+            "d",
+            "n",
+            "n",
+            "escape",
+            "a",
+            "A",
+        ]
+        shown = await walk(app, pilot, [*keys, "enter", "x", "left", "m"])
+    assert "⟨U+202E⟩" in shown or "[b" in shown or "three" in shown
+    User(state=tmp_path / "state.json").pins(folder)
+
+
+@pytest.mark.parametrize("hostile", [MARKUP, CONTROLS, STORM], ids=["markup", "controls", "storm"])
+async def test_the_editors_only_show_what_is_in_files(tmp_path: Path, hostile: str) -> None:
+    run = sample_run.new_run(tmp_path, "own")
+    text = run.settings.read_text().replace('source = "demo"', 'source = "local"')
+    text = text.replace('path = ""', f"path = {tomlkit.item(hostile).as_string()}")
+    run.settings.write_text(text)
+    save_prompts(run.prompts, [Prompt(id=hostile, prompt=hostile, completion=hostile)])
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        keys = ["e", *["j"] * 4, "enter", "escape", "D", "w", "n", "escape", "y"]
+        await walk(app, pilot, keys)
+        shown = await walk(app, pilot, ["p", "enter", "tab", "right", "tab", "end"])
+        assert app.screen.query_one("#prompt", TextArea).text
+        await walk(app, pilot, ["escape", "c", "escape", "d", "y", "w", "escape", "y"])
+    assert "[b" in shown or "␛" in shown or hostile is STORM
+
+
+async def test_what_is_searched_for_and_asked_is_only_shown(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await walk(app, pilot, ["slash"])
+        app.screen.query_one(Input).value = f"step{CONTROLS}{MARKUP}"
+        shown = await walk(app, pilot, ["enter"])
+    assert "in 0 lines" in shown
+
+
+def test_the_bytes_that_reach_a_terminal_hold_no_command_from_data(tmp_path: Path) -> None:
+    hostile = f"{CONTROLS[:-3]}{MARKUP}"
+    run = sample_run.scored_run(tmp_path, hostile=hostile)
+    run.log("prepare").write_text(hostile + "\n")
+    EventWriter(run.events, "prepare").warning(hostile)
+    terminal = Terminal("--runs", str(tmp_path), "tui", "demo")
+    try:
+        terminal.until("all stages done")
+        raw = b""
+        for key, shown in (("l", "Log"), ("l", "Stages"), ("i", "Prompts"), ("\r", "score")):
+            terminal.press(key)
+            terminal.until(shown, forget=False)
+            raw += terminal.raw
+    finally:
+        terminal.close()
+    text = raw.decode("utf-8", "replace")
+    assert "]52;c;aGk=" in text
+    assert "\x1b]52" not in text
+    assert "\x1b[31m\x1b" not in text
+    assert not re.search("[\x80-\x9f\u202e\u200b\u2028\U000e0041]", text)

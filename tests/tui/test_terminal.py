@@ -2,87 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
-import re
-import select
+import shlex
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import sample_run
+from terminals import PATIENCE_S, Terminal
 
 from pipeline.contract.processes import acquire_lock, is_locked
 from tui.terminal import is_hung_up, plain, speaks_utf8
-
-PATIENCE_S = 60
-ESCAPES = re.compile(r"\x1b(\[[0-9;?<>=$]*[ -/]*[@-~]|[=>])")
-
-
-class Terminal:
-    """The dashboard in a terminal of its own, which controls its session or does not."""
-
-    def __init__(self, *arguments: str, controlling: bool = True, **variables: str) -> None:
-        self.master, slave = pty.openpty()
-        self.resize(80, 24)
-        environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}
-        environment.pop("LC_ALL", None)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tui", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
-        )
-        os.close(slave)
-        self.raw = b""
-
-    def resize(self, width: int, height: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-
-    def read(self, seconds: float) -> str:
-        """All that was written so far, without escape sequences."""
-        if select.select([self.master], [], [], seconds)[0]:
-            try:
-                self.raw += os.read(self.master, 1 << 16)
-            except OSError:  # the other end is closed
-                time.sleep(0.05)
-        return re.sub(
-            r"\x1b(\[[0-9;?<>=$]*[ -/]*[@-~]|[=>])", "", self.raw.decode("utf-8", "replace")
-        )
-
-    def until(self, text: str) -> None:
-        """Waits for a text; what came before is forgotten."""
-        deadline = time.monotonic() + PATIENCE_S
-        while text not in self.read(0.2):
-            assert time.monotonic() < deadline, f"no {text!r} in {self.read(0)[-2000:]!r}"
-            assert self.process.poll() is None, self.read(0)[-2000:]
-        self.raw = b""
-
-    def press(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def ended(self) -> int:
-        """Waits for the end; gives the exit code."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.process.poll() is None and time.monotonic() < deadline:
-            self.read(0.1)
-        assert self.process.poll() is not None
-        return self.process.returncode
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
 
 
 @pytest.fixture
@@ -202,6 +143,7 @@ def test_the_locale_tells_what_the_terminal_speaks(
 
 def test_plain_letters_keep_every_cell() -> None:
     assert plain("╭─ ✓ done · 漢字 ⣿ …") == "+- + done . ???? * ~"
+    assert plain("headwater › demo ↑ ▁▃▅█ ■▲") == "headwater > demo ^ _-:# #A"
 
 
 def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:
@@ -210,3 +152,103 @@ def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:
     os.close(master)
     assert is_hung_up(slave)
     os.close(slave)
+
+
+def test_a_killed_screen_is_opened_again_on_the_stage_that_runs_on(runs: Path) -> None:
+    run = sample_run.new_run(runs, "fresh")
+    first = Terminal("--runs", str(runs), "tui", "fresh")
+    try:
+        first.until("waiting")
+        first.press("s")
+        first.until("prepare running")
+    finally:
+        first.close()  # SIGKILL
+    second = Terminal("--runs", str(runs), "tui", "fresh")
+    try:
+        second.until("prepare")
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        while is_locked(run) and time.monotonic() < deadline:
+            second.read(0.1)
+        second.until("1 of 6 done")
+    finally:
+        second.close()
+    assert run.done("prepare").exists()
+
+
+def test_two_screens_on_one_run_show_the_same(runs: Path) -> None:
+    run = sample_run.new_run(runs, "shared")
+    screens = [Terminal("--runs", str(runs), "tui", "shared") for _ in range(2)]
+    try:
+        for screen in screens:
+            screen.until("waiting")
+        screens[0].press("s")
+        for screen in screens:
+            screen.until("prepare running")
+        screens[1].press("c")
+        screens[1].until("Stop prepare?")
+        screens[1].press("y")
+        for screen in screens:
+            screen.until("cancelled")
+    finally:
+        for screen in screens:
+            screen.close()
+    assert not is_locked(run)
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A tmux server of its own."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    server = ["tmux", "-S", str(tmp_path / "tmux"), "-f", "/dev/null"]
+
+    def run(*command: str) -> str:
+        return subprocess.run(
+            [*server, *command], capture_output=True, text=True, check=False
+        ).stdout
+
+    yield run
+    run("kill-server")
+
+
+def test_in_tmux_it_is_left_behind_and_found_again(runs: Path, tmux: Callable[..., str]) -> None:
+    command = shlex.join([sys.executable, "-m", "tui", "--runs", str(runs), "tui", "books"])
+    tmux("new-session", "-d", "-s", "hw", "-x", "80", "-y", "24", command)
+
+    def shows(text: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in tmux("capture-pane", "-t", "hw", "-p"):
+            assert time.monotonic() < deadline, tmux("capture-pane", "-t", "hw", "-p")
+            time.sleep(0.2)
+
+    shows("✓ all stages done")
+    for size in ((80, 24), (120, 40)):
+        client = attached(["tmux", "-S", str(runs / "tmux"), "attach", "-t", "hw"], size)
+        shows("Stages · 6 of 6 done")
+        tmux("detach-client", "-s", "hw")
+        assert client.wait(PATIENCE_S) == 0
+    tmux("send-keys", "-t", "hw", "i")
+    shows("Prompts · 6")
+    tmux("send-keys", "-t", "hw", "Escape")
+    shows("Stages · 6 of 6 done")
+    tmux("send-keys", "-t", "hw", ":")
+    shows("show all keys (?)")
+
+
+def attached(command: list[str], size: tuple[int, int]) -> subprocess.Popen[bytes]:
+    """A client in a terminal of its own, whose output nobody reads."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    process = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+    )
+    os.close(slave)
+    threading.Thread(target=drain, args=(master,), daemon=True).start()
+    return process
+
+
+def drain(master: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(master, 1 << 16):
+            pass

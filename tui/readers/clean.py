@@ -41,6 +41,11 @@ def clean_lines(text: str, limit: int | None = None) -> str:
     return "\n".join(clean(line) for line in text.replace("\r\n", "\n").split("\n"))
 
 
+def visible_letters(text: str) -> str:
+    """As `clean`, letter for letter, for text that is edited: its length stays."""
+    return _HIDDEN.sub(lambda match: symbol if len(symbol := _visible(match)) == 1 else "�", text)
+
+
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x20:

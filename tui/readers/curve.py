@@ -7,6 +7,9 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 
+_BLOCK = 128
+"""Readings whose lowest and highest are kept, so that a chart need not look at each."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -29,6 +32,8 @@ class Curve:
         """Steps whose reading was not a finite number."""
         self.version = 0
         """Changes with every reading."""
+        self._lows = array("d")
+        self._highs = array("d")
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -36,12 +41,12 @@ class Curve:
     def append(self, step: float, value: float) -> None:
         """Adds a reading; one that is NaN or infinite is kept as a gap."""
         self.version += 1
-        _cut(self.gaps, step)
-        kept = _cut(self.steps, step)
-        del self.values[kept:]
+        if (self.steps and self.steps[-1] >= step) or (self.gaps and self.gaps[-1] >= step):
+            self._go_back(step)
         if math.isfinite(value):
             self.steps.append(step)
             self.values.append(value)
+            self._close_block()
         else:
             self.gaps.append(step)
 
@@ -67,13 +72,48 @@ class Curve:
             begin = end
         return found
 
+    def nearest(self, step: float) -> tuple[float, float] | None:
+        """The reading closest to a step: (step, value), NaN for a gap."""
+        near = (_nearest(self.steps, step), _nearest(self.gaps, step))
+        places = [place for place in near if place is not None]
+        if not places:
+            return None
+        found = min(places, key=lambda place: abs(place - step))
+        index = bisect_left(self.steps, found)
+        there = index < len(self.steps) and self.steps[index] == found
+        return found, self.values[index] if there else math.nan
+
     def _bucket(self, begin: int, end: int) -> Bucket:
-        part = self.values[begin:end]
-        return Bucket(part[0], min(part), max(part), part[-1])
+        low, high = self._extremes(begin, end)
+        return Bucket(self.values[begin], low, high, self.values[end - 1])
+
+    def _extremes(self, begin: int, end: int) -> tuple[float, float]:
+        """Lowest and highest of the readings from `begin` to before `end`."""
+        first, last = -(-begin // _BLOCK), end // _BLOCK
+        if first >= last:
+            part = self.values[begin:end]
+            return min(part), max(part)
+        edges = self.values[begin : first * _BLOCK] + self.values[last * _BLOCK : end]
+        lows, highs = self._lows[first:last] + edges, self._highs[first:last] + edges
+        return min(lows), max(highs)
+
+    def _go_back(self, step: float) -> None:
+        """Drops what was read at a step and after it."""
+        kept = bisect_left(self.steps, step)
+        for numbers in (self.steps, self.values):
+            del numbers[kept:]
+        for numbers in (self._lows, self._highs):
+            del numbers[kept // _BLOCK :]
+        del self.gaps[bisect_left(self.gaps, step) :]
+
+    def _close_block(self) -> None:
+        if len(self.values) % _BLOCK == 0:
+            part = self.values[-_BLOCK:]
+            self._lows.append(min(part))
+            self._highs.append(max(part))
 
 
-def _cut(steps: array[float], step: float) -> int:
-    """Drops the steps from `step` on; gives how many are left."""
-    if steps and steps[-1] >= step:
-        del steps[bisect_left(steps, step) :]
-    return len(steps)
+def _nearest(steps: array[float], step: float) -> float | None:
+    index = bisect_left(steps, step)
+    around = steps[max(0, index - 1) : index + 1]
+    return min(around, key=lambda found: abs(found - step)) if around else None

@@ -53,8 +53,8 @@ def age(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """A figure in about six characters: "0.4213", "-12.5", "1.2e-07"."""
-    return f"{value:.4g}"
+    """A figure in seven characters or so: "0.4213", "-12.5", "12,410", "1.2e-07"."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def score(value: float) -> str:

@@ -1,22 +1,17 @@
-"""The machine's memory and load: every GPU by NVML, the host by psutil."""
+"""The machine's memory and load, and how they were in the last minutes."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from tui.readers.gpus import GpuReader, GpuSample
 
-@dataclass(frozen=True)
-class GpuSample:
-    """One device. Bytes; None where the driver does not tell."""
-
-    index: int
-    name: str
-    used: int | None
-    total: int | None
-    busy: int | None
-    """Per cent of the last interval in which at least one kernel ran: not how full it was."""
+_KEPT = 600
+"""Samples of each reading that are kept for the charts: twenty minutes at one in two seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +34,33 @@ class MachineSample:
     gpus: tuple[GpuSample, ...] = ()
     no_gpu: str = ""
     """Why no GPU is shown."""
+    history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The last readings, oldest first: "cpu", "memory", and "<uuid> busy", "<uuid> memory" and
+    "<uuid> power" of every GPU that tells them. All are shares between 0 and 1."""
 
 
 class MachineReader:
     """Samples the machine; opens NVML once, on the first sample."""
 
-    def __init__(self) -> None:
-        self._gpus: _Gpus | None = None
+    def __init__(self, gpus: GpuReader | None = None) -> None:
+        self._gpus = gpus or GpuReader(environment=os.environ)
         self._stage: Any = None
+        self._history: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
 
     def read(self, pid: int | None = None) -> MachineSample:
         """One sample; `pid` is the process of the stage at work."""
+        host, gpus = self._read_host(pid), self._gpus.read()
+        for name, share in _shares(host, gpus).items():
+            self._history[name].append(share)
+        history = {name: tuple(kept) for name, kept in self._history.items()}
+        return MachineSample(host, gpus, self._gpus.trouble, history)
+
+    def _read_host(self, pid: int | None) -> HostSample:
         import psutil  # like NVML, not before the first paint
 
-        self._gpus = self._gpus or _Gpus()
         memory = psutil.virtual_memory()
         rss, cpu = self._read_stage(pid)
-        host = HostSample(
+        return HostSample(
             used=memory.total - memory.available,
             total=memory.total,
             cpu=psutil.cpu_percent() * (psutil.cpu_count() or 1),
@@ -63,7 +68,6 @@ class MachineReader:
             stage_rss=rss,
             stage_cpu=cpu,
         )
-        return MachineSample(host, self._gpus.read(), self._gpus.trouble)
 
     def _read_stage(self, pid: int | None) -> tuple[int | None, float | None]:
         """Memory and CPU since the last look; the process may end between two lines."""
@@ -81,45 +85,13 @@ class MachineReader:
             return None, None
 
 
-class _Gpus:
-    """NVML, or the reason why there is none."""
-
-    def __init__(self) -> None:
-        import pynvml  # 50 ms that the first paint need not wait for
-
-        self._nvml: Any = pynvml
-        self._handles: list[Any] = []
-        self.trouble = ""
-        if not hasattr(pynvml, "nvmlInit"):
-            self.trouble = "no GPU: the package pynvml hides NVIDIA's own; uninstall it"
-            return
-        try:
-            pynvml.nvmlInit()
-            count = pynvml.nvmlDeviceGetCount()
-            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-            self.trouble = "" if count else "no GPU in this machine"
-        except pynvml.NVMLError as error:
-            self.trouble = f"no GPU in reach ({str(error).lower()})"
-
-    def read(self) -> tuple[GpuSample, ...]:
-        return tuple(self._sample(index, handle) for index, handle in enumerate(self._handles))
-
-    def _sample(self, index: int, handle: Any) -> GpuSample:
-        nvml = self._nvml
-        name = self._ask(nvml.nvmlDeviceGetName, handle)
-        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, handle)
-        rates = self._ask(nvml.nvmlDeviceGetUtilizationRates, handle)
-        return GpuSample(
-            index=index,
-            name=name.decode() if isinstance(name, bytes) else str(name or "GPU"),
-            used=memory.used if memory else None,
-            total=memory.total if memory else None,
-            busy=rates.gpu if rates else None,
-        )
-
-    def _ask(self, question: Any, handle: Any) -> Any:
-        """Any single figure may be missing, as under MIG or on unified memory."""
-        try:
-            return question(handle)
-        except self._nvml.NVMLError:
-            return None
+def _shares(host: HostSample, gpus: tuple[GpuSample, ...]) -> dict[str, float]:
+    found = {"cpu": host.cpu / (100 * host.cores), "memory": host.used / host.total}
+    for gpu in gpus:
+        if gpu.busy is not None:
+            found[f"{gpu.uuid} busy"] = gpu.busy / 100
+        if gpu.used is not None and gpu.total:
+            found[f"{gpu.uuid} memory"] = gpu.used / gpu.total
+        if gpu.power is not None and gpu.power_limit:
+            found[f"{gpu.uuid} power"] = gpu.power / gpu.power_limit
+    return found

@@ -62,6 +62,10 @@ class RunHistory:
         """The readings of a stage's metric; empty where there are none yet."""
         return self._curves.setdefault((stage, name), Curve())
 
+    def metrics(self) -> dict[tuple[str, str], Curve]:
+        """Every curve that has readings, by stage and name."""
+        return {key: curve for key, curve in self._curves.items() if curve.version}
+
     def telling(self) -> list[Event]:
         """The few events that `run_status` needs."""
         return [event for attempt in self._attempts.values() for event in attempt.events()]

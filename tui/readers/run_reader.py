@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
 from pipeline.contract.status import StageStatus, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory, StageMemory
+
+if TYPE_CHECKING:
+    from pipeline.contract.settings import Settings
 
 _AT_WORK = ("running", "stopping")
 _TROUBLED = ("failed", "lost", "cancelled")
@@ -27,6 +31,8 @@ class RunSnapshot:
     """The process of the stage at work."""
     loss: Curve = field(default_factory=Curve)
     validation_loss: Curve = field(default_factory=Curve)
+    metrics: Mapping[tuple[str, str], Curve] = field(default_factory=dict)
+    """Every curve that has readings, by stage and name."""
     memory: dict[str, StageMemory] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     """Stage → the last thing it warned of."""
@@ -72,6 +78,8 @@ class RunReader:
             return self._snapshot(None, f"a file of the run cannot be read: {error!r}")
 
     def _load_settings(self) -> Settings:
+        from pipeline.contract.settings import load_settings  # takes longer than the first paint
+
         try:
             status = self._run.settings.stat()
             stamp = (status.st_mtime_ns, status.st_size)
@@ -94,6 +102,7 @@ class RunReader:
             pid=process.pid if process and process.is_alive() else None,
             loss=history.curve("train", "loss"),
             validation_loss=history.curve("train", "validation_loss"),
+            metrics=history.metrics(),
             memory=dict(history.memory),
             warnings=history.warnings(),
             trouble=trouble,

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from pipeline.contract.run_dir import RunDir, list_runs
 from tui.readers.run_reader import RunReader, RunSnapshot
+
+Column = Literal["age", "run", "state", "stage", "loss", "size"]
+COLUMNS: tuple[Column, ...] = get_args(Column)
+
+_SIZE_GOOD_FOR_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,18 @@ class RunRow:
     snapshot: RunSnapshot
     created: float
     """Seconds since the epoch."""
+    size: int | None = None
+    """Bytes on the disk; None where they have not been counted yet."""
+
+    @property
+    def state(self) -> str:
+        """The state of the stage that says most about the run."""
+        return self.snapshot.telling.state if self.snapshot.telling else "settings"
+
+    @property
+    def stage(self) -> str:
+        """The stage that says most about the run."""
+        return self.snapshot.telling.stage if self.snapshot.telling else ""
 
 
 class RunsReader:
@@ -25,6 +46,7 @@ class RunsReader:
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._readers: dict[Path, RunReader] = {}
+        self._sizes: dict[Path, tuple[float, int]] = {}
 
     def read(self) -> list[RunRow]:
         """Every run, newest first."""
@@ -33,6 +55,7 @@ class RunsReader:
         except OSError:  # a run was deleted while the list was made; the next look has it right
             return []
         self._readers = {run.root: self._readers.get(run.root) or RunReader(run) for run in found}
+        self._measure_one(found)
         return [row for run in found if (row := self._row(run))]
 
     def _row(self, run: RunDir) -> RunRow | None:
@@ -40,4 +63,73 @@ class RunsReader:
             created = run.settings.stat().st_mtime
         except OSError:
             return None
-        return RunRow(run, self._readers[run.root].read(), created)
+        size = self._sizes.get(run.root, (0.0, None))[1]
+        return RunRow(run, self._readers[run.root].read(), created, size)
+
+    def _measure_one(self, runs: Sequence[RunDir]) -> None:
+        """Counts the bytes of the run that was counted longest ago: one a look, to stay cheap."""
+        oldest = min(runs, key=lambda run: self._sizes.get(run.root, (0.0, 0))[0], default=None)
+        if oldest is None:
+            return
+        then = self._sizes.get(oldest.root, (-_SIZE_GOOD_FOR_S, 0))[0]
+        if time.monotonic() - then >= _SIZE_GOOD_FOR_S:
+            self._sizes[oldest.root] = (time.monotonic(), folder_size(oldest.root))
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below a folder; links are not followed, what vanishes is left out."""
+    total = 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    total += folder_size(Path(entry.path))
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except OSError:
+        return total
+    return total
+
+
+def arrange(
+    rows: Sequence[RunRow],
+    words: str = "",
+    column: Column = "age",
+    reverse: bool = False,
+    pinned: Collection[str] = (),
+) -> list[RunRow]:
+    """The rows that hold every word, sorted by a column, the pinned ones first.
+
+    A word is looked for in name, state and stage. Runs without a figure come last either way.
+    """
+    wanted = words.casefold().split()
+    found = [row for row in rows if all(word in _text(row) for word in wanted)]
+    found.sort(key=lambda row: _key(row, column), reverse=reverse)
+    found.sort(key=lambda row: _unknown(row, column))
+    return sorted(found, key=lambda row: row.run.name not in pinned)
+
+
+def _text(row: RunRow) -> str:
+    return f"{row.run.name} {row.state} {row.stage}".casefold()
+
+
+def _unknown(row: RunRow, column: Column) -> bool:
+    if column == "loss":
+        return row.snapshot.loss.last is None
+    return column == "size" and row.size is None
+
+
+def _key(row: RunRow, column: Column) -> tuple[float, str]:
+    match column:
+        case "run":
+            return 0.0, row.run.name.casefold()
+        case "state":
+            return 0.0, row.state
+        case "stage":
+            return 0.0, row.stage
+        case "loss":
+            return row.snapshot.loss.last or 0.0, ""
+        case "size":
+            return -(row.size or 0), ""
+        case "age":
+            return -row.created, ""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from textual.css.query import NoMatches
-from textual.screen import Screen
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
 
 from pipeline.contract.errors import HeadwaterError
 from tui.keys import Scope
 from tui.readers.clean import clean_lines
+
+FIRST_LOOK_S = 0.05
+"""When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
+reading would keep the thread that writes to the terminal waiting."""
 
 _Result = TypeVar("_Result")
 
@@ -19,9 +25,30 @@ class View(Screen[_Result]):
     """A screen with keys of its own."""
 
     SCOPE: ClassVar[Scope]
+    ALSO: ClassVar[tuple[Scope, ...]] = ()
+    """Scopes of the keys that its parts bring."""
+
+    @dataclass
+    class Shown(Message):
+        """A screen is in view."""
+
+        scope: Scope
+
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+
+    def on_screen_resume(self) -> None:
+        """Lets a newcomer know what the screen is good for."""
+        self.post_message(self.Shown(self.SCOPE))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person sees it, if only below a question; `is_current` of Textual also counts
+        a screen that lies hidden below another."""
+        stack = self.app.screen_stack
+        above = stack[stack.index(self) + 1 :] if self in stack else [self]
+        return all(isinstance(screen, ModalScreen) for screen in above)
 
     @staticmethod
     def unless_closed() -> AbstractContextManager[None]:

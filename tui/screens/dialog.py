@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tui.keys import bindings
+from tui.readers.clean import clean, clean_lines
+from tui.widgets.entry import Entry
+from tui.widgets.scrolling import TextPane
 
 
 class Question(ModalScreen[bool]):
@@ -19,7 +24,7 @@ class Question(ModalScreen[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
-    def __init__(self, title: str, text: str, yes: str, no: str) -> None:
+    def __init__(self, title: str, text: str | Content, yes: str, no: str) -> None:
         super().__init__()
         self._title, self._text, self._answers = title, text, (yes, no)
 
@@ -27,8 +32,10 @@ class Question(ModalScreen[bool]):
         """A box with the question and the keys that answer it."""
         yes, no = self._answers
         with Vertical(id="dialog") as box:
-            box.border_title = Content(self._title).markup
-            yield Static(Content(self._text))
+            box.border_title = Content(clean(self._title))
+            with TextPane(id="question"):
+                text = self._text
+                yield Static(Content(clean_lines(text)) if isinstance(text, str) else text)
             yield Static(
                 Content.assemble(
                     ("y", "bold $accent"), f"  {yes}      ", ("n", "bold $accent"), f"  {no}"
@@ -39,3 +46,48 @@ class Question(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Ends the question."""
         self.dismiss(answer)
+
+
+class Ask(ModalScreen[str | None]):
+    """Asks for a line of text; gives None where the person changes their mind."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+
+    def __init__(self, title: str, value: str, fault: Callable[[str], str], hint: str = "") -> None:
+        """`fault` says what is wrong with a text, or nothing."""
+        super().__init__()
+        self._title, self._value, self._fault, self._hint = title, value, fault, hint
+
+    def compose(self) -> ComposeResult:
+        """A box with a line to write in, and what is wrong with it."""
+        with Vertical(id="dialog") as box:
+            box.border_title = Content(clean(self._title))
+            box.border_subtitle = "Enter accepts · Esc leaves"
+            if self._hint:
+                yield Static(Content(clean_lines(self._hint)))
+            yield Entry(self._value, id="entry")
+            yield Static(id="fault")
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        told = self._fault(event.value)
+        self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
+
+    @on(Input.Submitted)
+    def action_accept(self) -> None:
+        """Ends with what is written, if nothing is wrong with it."""
+        written = self.query_one(Input).value
+        if not self._fault(written):
+            self.dismiss(written)
+
+    def action_leave(self) -> None:
+        """Ends without an answer."""
+        self.dismiss(None)
+
+
+def changes(diff: list[str], stale: tuple[str, ...]) -> Content:
+    """What saving would change, and which stages it would make stale."""
+    inks = {"-": "$error", "+": "$success"}
+    lines = [Content.styled(clean(line), inks.get(line[:1], "$secondary")) for line in diff]
+    told = f"becomes stale: {', '.join(stale)}" if stale else "no finished stage becomes stale"
+    return Content("\n").join([*lines, Content(""), Content.styled(told, "$warning")])

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
@@ -21,6 +21,7 @@ from tui.screens.base import View
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
 from tui.widgets.example_text import plain_text, token_text
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
 _LEGEND = "⁺ adds to the score, ⁻ takes from it, doubled where strong"
@@ -60,7 +61,7 @@ class ExampleScreen(View[int]):
                 yield Static(id="body")
             with TextPane(id="facts"):
                 yield Static(id="figures")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Shows the example."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 
 from textual.app import ComposeResult
@@ -18,9 +19,9 @@ _KEYS_WIDTH = 13
 class Help(ModalScreen[None]):
     """The keys that work here, and everywhere. Any key of leaving closes it."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str]) -> None:
         super().__init__()
-        self._scope: Scope = scope
+        self._scopes, self._keymap = scopes, keymap
 
     def compose(self) -> ComposeResult:
         """A box with a line for every key."""
@@ -36,13 +37,13 @@ class Help(ModalScreen[None]):
             self.dismiss()
 
     def _sections(self) -> list[Content]:
-        wanted = keys(self._scope, "list", "scroll", "app")
-        return [_section(scope, list(found)) for scope, found in groupby(wanted, lambda k: k.scope)]
+        wanted = keys(*self._scopes, "list", "scroll", "text", "app")
+        groups = groupby(wanted, lambda key: key.scope)
+        return [self._section(scope, list(found)) for scope, found in groups]
 
-
-def _section(scope: Scope, found: list[Key]) -> Content:
-    lines = [Content.styled(TITLES[scope], "bold")]
-    lines += [
-        Content.assemble((f"  {key.display:<{_KEYS_WIDTH}}", "$accent"), key.help) for key in found
-    ]
-    return Content("\n").join(lines)
+    def _section(self, scope: Scope, found: list[Key]) -> Content:
+        lines = [Content.styled(TITLES[scope], "bold")]
+        for key in found:
+            shown = (f"  {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
+            lines.append(Content.assemble(shown, key.help))
+        return Content("\n").join(lines)

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
@@ -23,6 +23,7 @@ from tui.screens.example import ExampleScreen
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
 from tui.widgets.example_text import plain_text
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.prompt_list import PromptList
@@ -63,7 +64,7 @@ class RankingsScreen(View[None]):
                 yield RankingTable(id="ranking")
                 yield Input(placeholder="words that the text must hold", id="filter")
                 yield Static(id="preview")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Reads what there is."""

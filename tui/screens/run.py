@@ -1,8 +1,12 @@
-"""One run: its stages, its loss, the machine, the log."""
+"""One run: its stages, its loss, the machine, the log.
+
+The screens that it leads to are imported when they are opened: the first paint is quicker so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import ClassVar
 
 from textual import on, work
@@ -10,49 +14,63 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Footer
+from textual.widgets import Input
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import request_cancel
+from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, STAGES, forget
+from pipeline.contract.stages import GROUPS, STAGES, downstream, forget
 from pipeline.contract.status import StageStatus
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
+from tui.readers.charts import ChartPlan, chart_plans
+from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
-from tui.screens.base import View
+from tui.screens.base import FIRST_LOOK_S, View
+from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Question
-from tui.screens.rankings import RankingsScreen
 from tui.widgets.banner import Banner
-from tui.widgets.chart import LossChart
+from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
-from tui.widgets.machine import MachinePanel
+from tui.widgets.machine import Devices, MachinePanel
 from tui.widgets.notice import Notice
+from tui.widgets.plot import Series
 from tui.widgets.stage_list import StageList
 from tui.widgets.states import SYMBOLS
 
 _INTERVAL_S = 1.0
+_MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
+_LOOKS: dict[bool, tuple[Ink, str, bool]] = {
+    False: ("accent", "━", False),
+    True: ("warn", "◆", True),
+}
+"""Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(View[None]):
+class RunScreen(ChartKeys, View[None]):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
-    snapshot: reactive[RunSnapshot | None] = reactive(None)
+    snapshot: reactive[RunSnapshot | None] = reactive(None, repaint=False)
+    metric: reactive[int] = reactive(0, init=False, repaint=False)
+    """Which of the run's charts is drawn."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, machine: MachineReader) -> None:
         super().__init__()
         self._run = run
         self._reader = RunReader(run)
-        self._machine = MachineReader()
+        self._machine = machine
         self._log: tuple[str, LogTail] | None = None
+        self._machine_due = 0.0
 
     def compose(self) -> ComposeResult:
         """Stages and machine on the left, the loss on the right, the log below."""
@@ -61,57 +79,90 @@ class RunScreen(View[None]):
             with Vertical(id="left"):
                 yield StageList(id="stages")
                 yield MachinePanel(id="machine")
-            yield LossChart(id="loss")
+            yield Chart(id="chart")
         yield Notice(id="notice")
         yield LogPanel(id="log")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
-        self.query_one(LossChart).empty = _NO_LOSS
-        self._follow()
+        self.chart.empty = _NO_LOSS
+        self.set_timer(FIRST_LOOK_S, self._follow)
 
     @work
     async def _follow(self) -> None:
         while True:
-            if self.is_current or self.snapshot is None:
+            if self.is_watched or self.snapshot is None:
                 await self._look()
             await asyncio.sleep(_INTERVAL_S)
 
     async def _look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
         snapshot = await asyncio.to_thread(self._reader.read)
-        machine = await asyncio.to_thread(self._machine.read, snapshot.pid)
         with self.unless_closed():
             self.snapshot = snapshot
-            self._show_machine(machine)
+            await self._look_at_machine()
             await self._read_log()
+
+    async def _look_at_machine(self) -> None:
+        """Now and then only: asking NVML often slows the GPU's own work."""
+        if time.monotonic() < self._machine_due or self.snapshot is None:
+            return
+        self._machine_due = time.monotonic() + _MACHINE_S
+        await self._show_machine(await asyncio.to_thread(self._machine.read, self.snapshot.pid))
 
     def watch_snapshot(self, old: RunSnapshot | None, new: RunSnapshot | None) -> None:
         """Hands what was read to the widgets."""
         if new is None:
             return
         self.query_one(StageList).stages = new.stages
-        chart = self.query_one(LossChart)
-        chart.loss, chart.validation_loss = new.loss, new.validation_loss
+        self._draw()
         self.query_one(Banner).standing = _standing(new)
         self._explain()
         if old is None or _choices(old) != _choices(new):
             self.refresh_bindings()
 
-    def _show_machine(self, machine: MachineSample) -> None:
+    def watch_metric(self) -> None:
+        """Another chart: its steps are others too."""
+        self.chart.whole()
+        self._draw()
+
+    @property
+    def _plans(self) -> list[ChartPlan]:
+        return chart_plans(self.snapshot.metrics if self.snapshot else ())
+
+    def _draw(self) -> None:
+        plan = self._plans[self.metric % len(self._plans)]
+        curves = self.snapshot.metrics if self.snapshot else {}
+        self.chart.title = plan.title
+        self.chart.series = tuple(
+            Series(metric[1].replace("_", " "), curves[metric], *_LOOKS[number > 0])
+            for number, metric in enumerate(plan.metrics)
+            if metric in curves
+        )
+
+    async def _show_machine(self, machine: MachineSample) -> None:
+        panel = self.query_one(MachinePanel)
+        panel.machine = machine
+        self._show_stage_memory()
+        for devices in self.query(Devices):
+            await devices.show(machine, panel.stage_name, panel.stage_memory)
+
+    def _show_stage_memory(self) -> None:
+        """As it was reported by the stage at work, or by the one under the cursor."""
         if self.snapshot is None:
             return
         stage = self.snapshot.at_work or self.query_one(StageList).selected
         panel = self.query_one(MachinePanel)
-        panel.machine = machine
         panel.stage_name = stage.stage if stage else ""
         panel.stage_memory = self.snapshot.memory.get(panel.stage_name)
+        panel.refresh_changed()
 
     @on(Lines.Moved, "#stages")
     async def _stage_selected(self) -> None:
         self._explain()
+        self._show_stage_memory()
         await self._read_log()
 
     async def _read_log(self) -> None:
@@ -164,6 +215,26 @@ class RunScreen(View[None]):
         self._start(tuple(name for name in STAGES if name in needed))
 
     @work
+    async def action_from_here(self) -> None:
+        """Runs the selected stage and all after it from nothing, if a person insists."""
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage))
+        text = (
+            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
+        )
+        question = Question(f"Run again from {stage.stage}?", text, "run them", "leave them")
+        if not await self.app.push_screen_wait(question):
+            return
+        if not is_locked(self._run):
+            for name in stages:
+                forget(name, self._run)
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = _upstream(stage.stage) & unfinished | set(stages)
+        self._start(tuple(name for name in STAGES if name in needed))
+
+    @work
     async def action_cancel(self) -> None:
         """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
         stage = self.snapshot.at_work if self.snapshot else None
@@ -179,19 +250,79 @@ class RunScreen(View[None]):
 
     def action_rankings(self) -> None:
         """Opens the rankings."""
+        from tui.screens.rankings import RankingsScreen
+
         self.app.push_screen(RankingsScreen(self._run))
 
     @on(Lines.Chosen, "#stages")
     def action_log(self) -> None:
         """Gives the log the whole screen, or takes it back."""
-        large = not self.has_class("-log")
-        self.set_class(large, "-log")
-        self.query_one("#log" if large else "#stages").focus()
+        self._enlarge("-log", "#log")
 
-    def action_log_scale(self) -> None:
-        """Changes the scale of the loss."""
-        chart = self.query_one(LossChart)
-        chart.log_scale = not chart.log_scale
+    async def action_devices(self) -> None:
+        """Gives the machine the whole screen, or takes it back."""
+        if not self.query(Devices):  # like the search, not before somebody wants it
+            await self.mount(Devices(id="devices"), before="#notice")
+            self._machine_due = 0.0
+            await self._look_at_machine()
+        self._enlarge("-devices", "#devices")
+
+    def _enlarge(self, name: str, part: str) -> None:
+        """Shows one part alone; shows all again if it is alone already."""
+        alone = not self.has_class(name)
+        self.remove_class("-log", "-devices")
+        self.set_class(alone, name)
+        self.query_one(part if alone else "#stages").focus()
+
+    def action_settings(self) -> None:
+        """Opens the settings."""
+        from tui.screens.settings import SettingsScreen
+
+        self.app.push_screen(SettingsScreen(self._run))
+
+    def action_prompts(self) -> None:
+        """Opens the prompts."""
+        from tui.screens.prompts import PromptsScreen
+
+        self.app.push_screen(PromptsScreen(self._run))
+
+    def action_metric(self, step: int = 1) -> None:
+        """Draws the next metric, or the one before."""
+        self.metric = (self.metric + step) % len(self._plans)
+
+    async def action_find(self) -> None:
+        """Opens the search of the log."""
+        from tui.widgets.entry import Entry
+
+        words = self.query_one(LogPanel).words
+        entry = Entry(words, "search the log", id="find")
+        await self.mount(entry, before=self.query_one(KeyBar))
+        entry.focus()
+
+    @on(Input.Changed, "#find")
+    def _find(self, event: Input.Changed) -> None:
+        self.query_one(LogPanel).words = event.value
+
+    @on(Input.Submitted, "#find")
+    async def _found(self) -> None:
+        await self.query("#find").remove()
+        self.query_one("#log").focus()
+
+    def action_next_match(self, step: int = 1) -> None:
+        """Goes to the next line that the search found, or to the one before."""
+        self.query_one(LogPanel).step(step)
+
+    async def action_leave(self) -> None:
+        """One step out: from the search, from a part shown alone, from the screen."""
+        log = self.query_one(LogPanel)
+        if log.words or self.query("#find"):
+            await self.query("#find").remove()
+            log.words = ""
+            log.focus()
+        elif self.has_class("-log") or self.has_class("-devices"):
+            self._enlarge("-log" if self.has_class("-log") else "-devices", "#stages")
+        else:
+            await self.run_action("app.out")
 
     @property
     def _stages(self) -> tuple[StageStatus, ...]:
@@ -213,6 +344,7 @@ def _choices(snapshot: RunSnapshot) -> dict[str, bool]:
     return {
         "run_all": at_rest and states != {"done"},
         "run_stage": at_rest,
+        "from_here": at_rest,
         "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
         "cancel": snapshot.working,
     }
@@ -225,7 +357,14 @@ def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     if {s.state for s in snapshot.stages} == {"done"}:
         return "✓ all stages done", "good"
     symbol, ink = SYMBOLS[stage.state]
-    return f"{symbol} {stage.stage} {stage.state}", ink
+    doing = f" · {_doing(stage)}" if stage is snapshot.at_work and stage.total else ""
+    return f"{symbol} {stage.stage} {stage.state}{doing}", ink
+
+
+def _doing(stage: StageStatus) -> str:
+    """What the stage at work is doing."""
+    phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
+    return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"
 
 
 def _upstream(stage: str) -> set[str]:

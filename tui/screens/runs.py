@@ -1,70 +1,270 @@
-"""Every run, and how it stands."""
+"""Every run, how it stands, and the losses of several in one chart.
+
+What a key leads to is imported when it is pressed: the first paint is quicker so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer
+from textual.reactive import reactive
+from textual.widgets import Input
 
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run_dir import RunDir, run_path
+from pipeline.contract.shelf import archive, archive_of, delete, restore
 from tui.keys import Scope, bindings
-from tui.readers.runs import RunsReader
-from tui.screens.base import View
+from tui.readers.clean import clean
+from tui.readers.format import size
+from tui.readers.hardware import MachineReader
+from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
+from tui.screens.base import FIRST_LOOK_S, View
+from tui.screens.charting import ChartKeys
+from tui.screens.dialog import Ask, Question
 from tui.screens.run import RunScreen
+from tui.user import User
 from tui.widgets.banner import Banner
+from tui.widgets.chart import Chart
+from tui.widgets.entry import Entry
+from tui.widgets.ink import SERIES
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.run_list import RunList
+from tui.widgets.plot import Series
+from tui.widgets.run_list import RunList, look_of, mark_of
 
 _INTERVAL_S = 2.0
 _NO_RUNS = "no runs yet: `headwater demo` makes one, `headwater init` writes settings"
+_NONE_AWAY = "no run was put away; A shows the others again"
+_NONE_FOUND = "no run holds these words"
 
 
-class RunsScreen(View[None]):
-    """The list of runs."""
+class RunsScreen(ChartKeys, View[None]):
+    """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "chart")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("chart")]
 
-    def __init__(self, runs: Path) -> None:
+    words: reactive[str] = reactive("", init=False)
+    """Only runs with all of these words are shown."""
+    away: reactive[bool] = reactive(False, init=False)
+    """Whether the runs that were put away are shown instead."""
+
+    def __init__(self, runs: Path, machine: MachineReader, user: User) -> None:
         super().__init__()
-        self._runs = runs
-        self._reader = RunsReader(runs)
+        self._runs, self._machine, self._user = runs, machine, user
+        self._readers = {False: RunsReader(runs), True: RunsReader(archive_of(runs))}
+        self._found: list[RunRow] = []
 
     def compose(self) -> ComposeResult:
-        """The list, and what is wrong with the run under its cursor."""
+        """The list, what is wrong with the run under its cursor, and the chart."""
         yield Banner()
         yield RunList(id="runs")
+        yield Entry(placeholder="words of a run's name, state or stage", id="filter")
         yield Notice(id="notice")
-        yield Footer(show_command_palette=False)
+        yield Chart(id="chart")
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Starts to follow the runs."""
         self.query_one(Banner).trail = (str(self._runs),)
-        self._follow()
+        self.query_one("#filter").display = False
+        self.chart.empty = "no loss to draw yet"
+        self.list.pinned = self._user.pins(self._runs)
+        self.set_timer(FIRST_LOOK_S, self._follow)
+
+    @property
+    def list(self) -> RunList:
+        """The runs."""
+        return self.query_one(RunList)
 
     @work
     async def _follow(self) -> None:
-        rows = self.query_one(RunList)
         while True:
-            if self.is_current or not rows.empty:
-                found = await asyncio.to_thread(self._reader.read)
-                with self.unless_closed():
-                    rows.rows, rows.empty = tuple(found), _NO_RUNS
-                    self._explain()
+            if self.is_watched or not self.list.empty:
+                await self._look()
             await asyncio.sleep(_INTERVAL_S)
 
-    @on(Lines.Moved)
+    async def _look(self) -> None:
+        away = self.away
+        found = await asyncio.to_thread(self._readers[away].read)
+        with self.unless_closed():
+            if away == self.away:
+                self._found = found
+                self._show()
+
+    def watch_words(self) -> None:
+        """Another filter."""
+        self._show()
+
+    def watch_away(self) -> None:
+        """The other list."""
+        self.query_one(Banner).trail = (str(self._runs), *["put away"] * self.away)
+        self.list.marked = {}
+        self._found = []
+        self._show()
+        self.refresh_bindings()
+        self.run_worker(self._look())
+
+    def _show(self) -> None:
+        runs = self.list
+        shown = arrange(self._found, self.words, runs.column, runs.reverse, runs.pinned)
+        nothing = _NONE_FOUND if self.words else _NONE_AWAY if self.away else _NO_RUNS
+        runs.rows, runs.empty = tuple(shown), nothing
+        told = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
+        title = "Put away" if self.away else "Runs"
+        runs.entitle(f"{title} · {told if self.words else len(shown)}")
+        self._explain()
+        self._draw()
+
+    @on(Lines.Moved, "#runs")
+    def _moved(self) -> None:
+        self._explain()
+        self._draw()
+
+    @on(RunList.Marked)
+    def _marked(self) -> None:
+        self.chart.display = True
+        self._draw()
+
     def _explain(self) -> None:
         """Says what is wrong with a run that cannot be read."""
-        row = self.query_one(RunList).selected
+        row = self.list.selected
         self.query_one(Notice).trouble = row.snapshot.trouble if row else ""
 
-    @on(Lines.Chosen)
+    def _draw(self) -> None:
+        """The losses of the marked runs, or of the one under the cursor."""
+        looks = {row.run.root: row for row in self._found if row.run.root in self.list.marked}
+        marked = [(row, self.list.marked[root]) for root, row in looks.items()]
+        if not marked and (row := self.list.selected):
+            marked = [(row, look_of(row.run.name, set()) or 0)]
+        self.chart.title = f"Loss · {len(looks)} marked" if looks else "Loss · Space marks"
+        self.chart.series = tuple(
+            Series(row.run.name, row.snapshot.loss, SERIES[look], mark_of(look))
+            for row, look in marked
+        )
+
+    @on(Lines.Chosen, "#runs")
     def _open(self) -> None:
-        if row := self.query_one(RunList).selected:
-            self.app.push_screen(RunScreen(row.run))
+        if row := self.list.selected:
+            self.app.push_screen(RunScreen(row.run, self._machine))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Runs that were put away are only brought back or deleted."""
+        return not (self.away and action in ("clone", "settings", "pin"))
+
+    def action_filter(self) -> None:
+        """Opens the filter."""
+        entry = self.query_one("#filter", Input)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.words = event.value
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").display = False
+        self.list.focus()
+
+    def action_leave(self) -> None:
+        """Ends the filter, or comes back from the archive."""
+        entry = self.query_one("#filter", Input)
+        if entry.display or self.words:
+            entry.value = ""
+            entry.display = False
+            self.list.focus()
+        else:
+            self.away = False
+
+    def action_sort(self) -> None:
+        """Sorts by the next column."""
+        place = COLUMNS.index(self.list.column)
+        self.list.column = COLUMNS[(place + 1) % len(COLUMNS)]
+        self._show()
+
+    def action_reverse(self) -> None:
+        """Turns the order around."""
+        self.list.reverse = not self.list.reverse
+        self._show()
+
+    def action_pin(self) -> None:
+        """Keeps the run at the top, or lets it go."""
+        if row := self.list.selected:
+            self._user.pin(self._runs, row.run.name)
+            self.list.pinned = self._user.pins(self._runs)
+            self._show()
+
+    def action_chart(self) -> None:
+        """Shows or hides the chart."""
+        self.chart.display = not self.chart.display
+
+    def action_settings(self) -> None:
+        """Opens the settings of the run."""
+        if row := self.list.selected:
+            from tui.screens.settings import SettingsScreen
+
+            self.app.push_screen(SettingsScreen(row.run))
+
+    def action_shelf(self) -> None:
+        """Shows the runs that were put away, or the others."""
+        self.away = not self.away
+
+    @work
+    async def action_clone(self) -> None:
+        """Makes a new run with the settings of this one."""
+        row = self.list.selected
+        if row is None:
+            return
+        hint = "Its settings and prompts are copied; nothing has run in it yet."
+        ask = Ask(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
+        if name := await self.app.push_screen_wait(ask):
+            from pipeline.contract.new_run import clone_run
+
+            target = run_path(self._runs, name)
+            await self._change(lambda: clone_run(row.run, target), f"{name} is ready to be run")
+
+    def _name_fault(self, name: str) -> str:
+        try:
+            taken = run_path(self._runs, name).root.exists()
+        except HeadwaterError as error:
+            return error.message
+        return f"there is a run {name!r} already" if taken else ""
+
+    @work
+    async def action_archive(self) -> None:
+        """Puts the run away, or brings it back."""
+        if row := self.list.selected:
+            move = restore if self.away else archive
+            told = "is among the runs again" if self.away else "was put away; A shows it"
+            await self._change(lambda: move(row.run), f"{row.run.name} {told}")
+
+    @work
+    async def action_delete(self) -> None:
+        """Deletes the run, if a person insists."""
+        row = self.list.selected
+        if row is None:
+            return
+        weight = f", {size(row.size)}" if row.size is not None else ""
+        text = f"{row.run.root}{weight}\n\nEverything in it is gone then. a puts it away instead."
+        question = Question(f"Delete {row.run.name}?", text, "delete it for good", "keep it")
+        if await self.app.push_screen_wait(question):
+            await self._change(lambda: delete(row.run), f"{row.run.name} is deleted")
+
+    async def _change(self, change: Callable[[], RunDir | None], told: str) -> None:
+        """Does something to a run's folder; says what came of it."""
+        try:
+            await asyncio.to_thread(change)
+        except HeadwaterError as error:
+            self.complain(error)
+        else:
+            self.notify(clean(told), markup=False)
+        await self._look()

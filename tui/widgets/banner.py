@@ -14,9 +14,13 @@ class Banner(Inked):
     """`headwater › demo › rankings                 ● train running`."""
 
     trail: reactive[tuple[str, ...]] = reactive(())
-    standing: reactive[tuple[str, Ink]] = reactive(("", "dim"))
+    standing: reactive[tuple[str, Ink]] = reactive(("", "dim"), repaint=False)
 
-    def render_line(self, y: int) -> Strip:
+    def watch_standing(self) -> None:
+        """The run stands otherwise."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
         """The line."""
         width = self.size.width
         parts: list[Part] = [(" headwater", "accent")]

@@ -1,165 +1,220 @@
-"""A live line chart: training loss as a line, validation loss as marks."""
+"""A live line chart with zoom, pan, a logarithmic scale, and a point to inspect."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
+from textual import events
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.readers.curve import Bucket, Curve
+from tui.readers.clean import clean
 from tui.readers.format import number
-from tui.widgets.canvas import Canvas
-from tui.widgets.ink import Ink, Inked, Part, fit
+from tui.readers.window import Window
+from tui.widgets.ink import Inked, Part, fit
+from tui.widgets.plot import GAP, LABEL, Plot, Series
 
-_LABEL = 8
-"""Cells of the labels of the vertical axis, and of the axis."""
-_MARK, _GAP = "◆", "×"
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Maps values to rows of dots; the top is 0."""
-
-    low: float
-    high: float
-    log: bool
-
-    @classmethod
-    def of(cls, buckets: list[Bucket | None], log: bool) -> _Scale:
-        """Holds every value, or every positive one on a logarithmic scale."""
-        values = [value for b in buckets if b for value in (b.low, b.high) if not log or value > 0]
-        low, high = (min(values), max(values)) if values else (0.0, 1.0)
-        if low == high:
-            low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
-        return cls(low, high, log and low > 0)
-
-    def row(self, value: float, height: int) -> int:
-        low, high, value = (self._place(v) for v in (self.low, self.high, value))
-        share = (value - low) / (high - low) if high > low else 0.5
-        return round((1 - share) * (height - 1))
-
-    def at(self, share: float) -> float:
-        """The value at a share of the way up."""
-        low, high = self._place(self.low), self._place(self.high)
-        value = low + share * (high - low)
-        return float(10**value) if self.log else value
-
-    def _place(self, value: float) -> float:
-        return math.log10(max(value, self.low)) if self.log else value
+_AXIS_ROWS, _FEWEST_ROWS = 2, 2
+_LEGEND_ROWS = 3
+"""Lines that the legend takes at the most."""
+_NAME = 24
+_ROOM = 0.06
+"""Share of the axis that is left free for the readings to come."""
 
 
-class LossChart(Inked):
-    """Follows two curves of the same steps."""
+class Chart(Inked):
+    """Follows the curves of some series over the same steps."""
 
-    loss: reactive[Curve] = reactive(Curve, always_update=True)
-    validation_loss: reactive[Curve] = reactive(Curve, always_update=True)
+    series: reactive[tuple[Series, ...]] = reactive((), always_update=True, repaint=False)
+    title: reactive[str] = reactive("")
     log_scale: reactive[bool] = reactive(False)
+    window: reactive[Window | None] = reactive(None)
+    """What is in view; None for everything."""
+    inspected: reactive[float | None] = reactive(None)
+    """The step whose readings are told."""
     empty: reactive[str] = reactive("")
     """What is said where there is nothing to draw."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._drawn: tuple[object, ...] = ()
+        self._drawn: object = ()
         self._lines: list[list[Part]] = []
+        self._room: tuple[object, float, float] = ((), 0.0, 0.0)
 
-    def on_mount(self) -> None:
-        """Names the panel."""
-        self.watch_log_scale()
+    def watch_series(self) -> None:
+        """New readings, or other curves."""
+        self.refresh_changed()
+
+    def watch_title(self) -> None:
+        """Another metric."""
+        self._name_panel()
 
     def watch_log_scale(self) -> None:
-        """Says which scale holds."""
-        self.border_title = "Loss"
-        self.border_subtitle = "log scale" if self.log_scale else ""
+        """Another scale."""
+        self._name_panel()
 
-    def render_line(self, y: int) -> Strip:
+    def watch_window(self) -> None:
+        """Another part of the steps."""
+        self._name_panel()
+
+    def _name_panel(self) -> None:
+        told = ["log scale"] * self.log_scale
+        if self.window:
+            told.append("zoomed" + " · follows" * self.window.follows + " · 0 shows all")
+        self.entitle(clean(self.title), " · ".join(told))
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The first and the last step of all series."""
+        spans = [span for one in self.series if (span := one.curve.span)]
+        if not spans:
+            return None
+        return self._with_room(min(s[0] for s in spans), max(s[1] for s in spans))
+
+    def _with_room(self, first: float, last: float) -> tuple[float, float]:
+        """The steps of the axis. Once it has to grow, it grows a little more than it must: else
+        every new reading would move all of the curve, which over a slow line is a lot to send."""
+        curves = [id(one.curve) for one in self.series]
+        known, start, end = self._room
+        if known != curves or first != start or end - last > 2 * _ROOM * (end - first):
+            end = last
+        elif last > end:
+            end = math.ceil(last + _ROOM * (last - first))
+        self._room = (curves, first, end)
+        return first, end
+
+    @property
+    def view(self) -> Window | None:
+        """The steps in view; None where there are no readings."""
+        span = self.span
+        if span is None:
+            return None
+        return self.window.over(span) if self.window else Window(*span, follows=True)
+
+    def zoom(self, factor: float, at: float | None = None) -> None:
+        """Shows `factor` times as many steps, around one step."""
+        if (span := self.span) and (view := self.view):
+            if at is None:
+                at = self.inspected
+            if at is None:
+                at = view.last if view.follows else (view.first + view.last) / 2
+            self.window = view.zoomed(factor, span, at)
+
+    def move(self, share: float) -> None:
+        """Moves the inspected point by a column, or the view by a share of its width."""
+        if not ((span := self.span) and (view := self.view)):
+            return
+        if self.inspected is None:
+            self.window = view.panned(share, span) if self.window else None
+            return
+        self.inspected = self._next_reading(self.inspected, 1 if share > 0 else -1, view)
+        if self.window:
+            self.window = view.showing(self.inspected, span)
+
+    def inspect(self) -> None:
+        """Starts at the newest reading in view, or ends."""
+        view = self.view
+        if self.inspected is not None or view is None:
+            self.inspected = None
+        else:
+            self.inspected = self._nearest(view.last)
+
+    def whole(self) -> None:
+        """Shows all steps, and follows."""
+        self.window = self.inspected = None
+
+    def on_click(self, event: events.Click) -> None:
+        """Inspects the reading under the mouse."""
+        place, view = event.get_content_offset(self), self.view
+        if place is not None and view is not None and place.x >= LABEL:
+            share = (place.x - LABEL) / max(1, self._columns - 1)
+            self.inspected = self._nearest(view.first + share * view.width)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Zooms in."""
+        self.zoom(0.5)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Zooms out."""
+        self.zoom(2.0)
+
+    @property
+    def _columns(self) -> int:
+        return self.size.width - LABEL
+
+    def _nearest(self, step: float) -> float | None:
+        found = [near[0] for one in self.series if (near := one.curve.nearest(step))]
+        return min(found, key=lambda near: abs(near - step)) if found else None
+
+    def _next_reading(self, step: float, direction: int, view: Window) -> float:
+        """The reading a column further, or further where there is none so near."""
+        stride = max(1.0, view.width / max(1, self._columns - 1))
+        found = self._nearest(step + direction * stride)
+        while found == step and view.first < step + direction * stride < view.last:
+            stride *= 2
+            found = self._nearest(step + direction * stride)
+        return step if found is None else found
+
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen; all are drawn anew only when something has changed."""
         width, height = self.size
-        state = (
-            *(id(curve) for curve in (self.loss, self.validation_loss)),
-            *(curve.version for curve in (self.loss, self.validation_loss)),
-            *(width, height, self.log_scale, self.empty),
-        )
+        curves = [(one.name, one.mark, id(one.curve), one.curve.version) for one in self.series]
+        choices = (self.log_scale, self.window, self.inspected, self.empty)
+        state = (width, height, curves, choices)
         if state != self._drawn:
             self._drawn, self._lines = state, self._draw(width, height)
         return self.ink_strip(self._lines[y] if y < len(self._lines) else [], width)
 
     def _draw(self, width: int, height: int) -> list[list[Part]]:
-        span = _span(self.loss, self.validation_loss)
-        if span is None or width < _LABEL + 4 or height < 5:
-            return [[], [(" " + self.empty, "dim")]]
-        columns, rows = width - _LABEL, height - 3
-        line = self.loss.buckets(columns * 2, *span)
-        marks = self.validation_loss.buckets(columns, *span)
-        scale = _Scale.of(line + marks, self.log_scale)
-        cells = self._plot(Canvas(columns, rows), line, marks, scale)
-        return [
-            self._legend(width),
-            *([(label, "dim"), *cells[row]] for row, label in enumerate(_labels(scale, rows))),
-            [(" " * (_LABEL - 1) + "└" + "─" * columns, "dim")],
-            [(" " * _LABEL + _between(f"{span[0]:,.0f}", f"step {span[1]:,.0f}", columns), "dim")],
-        ]
+        view = self.view
+        nothing: list[list[Part]] = [[], [(" " + self.empty, "dim")]]
+        if view is None:
+            return nothing
+        legend = self._legend(width)
+        rows = height - len(legend) - _AXIS_ROWS
+        if self._columns < 4 or rows < _FEWEST_ROWS:
+            return nothing
+        drawn = [one for one in self.series if one.curve.span]
+        plot = Plot(drawn, view, self._columns, rows, self.log_scale)
+        if self.inspected is not None:
+            plot.inspect(self.inspected)
+        return [*legend, *plot.lines()]
 
-    def _legend(self, width: int) -> list[Part]:
-        parts: list[Part] = [(" ━ ", "accent"), ("train ", "dim"), (_last(self.loss), "strong")]
-        if self.validation_loss.last is not None:
-            parts += [(f"  {_MARK} ", "warn"), ("validation " if width >= 40 else "val ", "dim")]
-            parts.append((_last(self.validation_loss), "strong"))
-        gaps = len(self.loss.gaps) + len(self.validation_loss.gaps)
-        return [*parts, (f"  {_GAP} {gaps} not a number", "bad")] if gaps else parts
+    def _legend(self, width: int) -> list[list[Part]]:
+        """What each line is, and its newest or its inspected reading."""
+        entries = [self._entry(one, width) for one in self.series if one.curve.span]
+        if self.inspected is not None:
+            entries.insert(0, [(f" step {self.inspected:,.0f} ", "strong")])
+        gaps = sum(len(one.curve.gaps) for one in self.series)
+        if gaps:
+            entries.append([(f" {GAP} {gaps} not a number", "bad")])
+        return list(_flow(entries, width))[:_LEGEND_ROWS]
 
-    def _plot(
-        self, canvas: Canvas, line: list[Bucket | None], marks: list[Bucket | None], scale: _Scale
-    ) -> list[list[Part]]:
-        rows, columns = canvas.height // 4, canvas.width // 2
-        _draw_line(canvas, line, scale)
-        over: dict[tuple[int, int], Part] = {
-            (scale.row(bucket.last, rows), column): (_MARK, "warn")
-            for column, bucket in enumerate(marks)
-            if bucket
-        }
-        first, last = _span(self.loss, self.validation_loss) or (0.0, 0.0)
-        for step in (*self.loss.gaps, *self.validation_loss.gaps):
-            over[0, round((step - first) / (last - first or 1.0) * (columns - 1))] = (_GAP, "bad")
-        return [_with_marks(canvas.row(row), row, over) for row in range(rows)]
+    def _entry(self, one: Series, width: int) -> list[Part]:
+        name = fit(clean(one.name), _NAME).rstrip() if width >= 40 else clean(one.name)[:5]
+        return [(f" {one.mark} ", one.ink), (f"{name} ", "dim"), (self._reading(one), "strong")]
 
-
-def _draw_line(canvas: Canvas, buckets: list[Bucket | None], scale: _Scale) -> None:
-    """Joins the buckets; each spans its lowest and highest reading, so no spike is lost."""
-
-    def row(value: float) -> int:
-        return scale.row(value, canvas.height)
-
-    filled = [(x, bucket) for x, bucket in enumerate(buckets) if bucket]
-    for x, bucket in filled:
-        canvas.line(x, row(bucket.low), x, row(bucket.high))
-    for (x0, left), (x1, right) in pairwise(filled):
-        canvas.line(x0, row(left.last), x1, row(right.first))
+    def _reading(self, one: Series) -> str:
+        if self.inspected is None:
+            return number(one.curve.last) if one.curve.last is not None else "–"
+        near = one.curve.nearest(self.inspected)
+        if near is None:
+            return "–"
+        value = "not a number" if math.isnan(near[1]) else number(near[1])
+        return value if near[0] == self.inspected else f"{value} at {near[0]:,.0f}"
 
 
-def _with_marks(text: str, row: int, marks: dict[tuple[int, int], Part]) -> list[Part]:
-    ink: Ink = "accent"
-    return [marks.get((row, column), (cell, ink)) for column, cell in enumerate(text)]
-
-
-def _span(*curves: Curve) -> tuple[float, float] | None:
-    spans = [span for curve in curves if (span := curve.span)]
-    return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else None
-
-
-def _labels(scale: _Scale, rows: int) -> list[str]:
-    """The vertical axis: its ends and its middle named."""
-    middle = rows // 2
-    values = {0: scale.high, middle: scale.at(1 - middle / (rows - 1)), rows - 1: scale.low}
-    texts = [number(values[row]) if row in values else "" for row in range(rows)]
-    return [fit(text, _LABEL - 2, right=True) + " │" for text in texts]
-
-
-def _last(curve: Curve) -> str:
-    return number(curve.last) if curve.last is not None else "–"
-
-
-def _between(left: str, right: str, width: int) -> str:
-    return left + fit(right, max(0, width - len(left)), right=True)
+def _flow(entries: Iterable[Sequence[Part]], width: int) -> Iterable[list[Part]]:
+    """Entries side by side, on as many lines as they need."""
+    line: list[Part] = []
+    used = 0
+    for entry in entries:
+        length = sum(cell_len(text) for text, _ in entry) + 1
+        if line and used + length > width:
+            yield line
+            line, used = [], 0
+        line += [*entry, (" ", "plain")]
+        used += length
+    yield line

@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.keys import bindings
-from tui.widgets.ink import INK_CLASSES, Inked, Part
+from tui.widgets.ink import Inked, Part
 
 _GUTTER = 2
 
@@ -25,7 +25,7 @@ class Lines(ScrollView, Inked, can_focus=True):
     """Subclasses say what a line holds (`line`) and set `count`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("scroll")]
-    COMPONENT_CLASSES: ClassVar[set[str]] = INK_CLASSES | {"lines--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor"}
 
     count: reactive[int] = reactive(0)
     cursor: reactive[int] = reactive(0)
@@ -91,7 +91,7 @@ class Lines(ScrollView, Inked, can_focus=True):
         height = 1 + self._header_height
         self.scroll_to_region(Region(0, self.cursor, 1, height), animate=False, force=True)
 
-    def render_line(self, y: int) -> Strip:
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.scrollable_content_region.width
         header = self.header(max(width - _GUTTER, 0))

@@ -1,9 +1,14 @@
-"""The end of a stage's log, following what is added."""
+"""The end of a stage's log, following what is added, with a search."""
 
 from __future__ import annotations
 
+from rich.highlighter import Highlighter, NullHighlighter
+from rich.text import Text
+from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Log
 
+from tui.readers.clean import clean
 from tui.widgets.scrolling import Scrolling
 
 _MAX_LINES = 2000
@@ -12,18 +17,73 @@ _MAX_LINES = 2000
 class LogPanel(Log, Scrolling):
     """Follows while its end is in view; scrolled up it stays where it is."""
 
+    words: reactive[str] = reactive("")
+    """What is searched for; the case of letters does not count."""
+
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id, max_lines=_MAX_LINES)
+        super().__init__(id=id, max_lines=_MAX_LINES, highlight=True)
+        self.highlighter = NullHighlighter()
+        self._match: int | None = None
+        self._told = ""
         self.show("")
 
     def show(self, stage: str) -> None:
         """Starts over with the log of a stage."""
         self.clear()
+        self._match = None
         self.border_title = f"Log · {stage}" if stage else "Log"
 
     def add(self, lines: list[str]) -> None:
         """Adds lines that `clean` has been over."""
         if lines:
             self.write_lines(lines)
-        told = "nothing written yet" if not self.line_count else ""
-        self.border_subtitle = told if self.is_vertical_scroll_end else "G follows"
+        self._tell()
+
+    def watch_words(self, words: str) -> None:
+        """Marks the words, and goes to the last line that holds them."""
+        self.highlighter = _Words(words) if words else NullHighlighter()
+        self._match = None
+        if words:
+            self.step(-1)
+        self.refresh()
+        self._tell()
+
+    def step(self, direction: int) -> None:
+        """Goes to the next line that holds the words, or to the one before; round at the ends."""
+        found = self._matches()
+        if not found:
+            return
+        place = self.line_count if self._match is None else self._match
+        if direction > 0:
+            self._match = next((n for n in found if n > place), found[0])
+        else:
+            self._match = next((n for n in reversed(found) if n < place), found[-1])
+        middle = self._match - self.size.height // 2
+        self.scroll_to(y=max(0, middle), animate=False, immediate=True)
+        self._tell()
+
+    def _matches(self) -> list[int]:
+        wanted = self.words.casefold()
+        return [n for n, line in enumerate(self.lines) if wanted in line.casefold()]
+
+    def _tell(self) -> None:
+        told = "" if self.is_vertical_scroll_end else "G follows"
+        if not self.line_count:
+            told = "nothing written yet"
+        if self.words:
+            found = self._matches()
+            place = f"{found.index(self._match) + 1} of " if self._match in found else ""
+            told = f"“{clean(self.words, 30)}” in {place}{len(found)} lines · n N step · Esc ends"
+        if told != self._told:
+            self._told, self.border_subtitle = told, Content(told)
+
+
+class _Words(Highlighter):
+    """Marks some words wherever they stand."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def highlight(self, text: Text) -> None:
+        """Marks them in one line."""
+        text.highlight_words([self._words], "bold reverse", case_sensitive=False)

@@ -1,89 +1,142 @@
-"""Memory and load: every GPU, what the stage itself reports, the host."""
+"""The machine at a glance: every GPU, what the stage itself reports, the host."""
 
 from __future__ import annotations
 
+import textwrap
+
+from textual.app import ComposeResult
 from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.readers.clean import clean
-from tui.readers.format import size
-from tui.readers.hardware import GpuSample, HostSample, MachineSample
+from tui.readers.gpus import GpuSample
+from tui.readers.hardware import MachineSample
 from tui.readers.history import StageMemory
-from tui.widgets.ink import Inked, Part, bar, fit
-
-_NAME = 8
-_FIGURES = 20
+from tui.widgets.gauges import (
+    Line,
+    compact_gpu,
+    gpu_lines,
+    gpu_title,
+    host_lines,
+    past,
+    stage_lines,
+)
+from tui.widgets.ink import Inked, fit
+from tui.widgets.scrolling import TextPane
 
 
 class MachinePanel(Inked):
-    """Bars with their figures, GPUs first; without a GPU it says why."""
+    """Bars with their figures, GPUs first; without a GPU it says why. What does not fit in full
+    is shown in one line a GPU."""
 
-    machine: reactive[MachineSample | None] = reactive(None)
-    stage_name: reactive[str] = reactive("")
-    stage_memory: reactive[StageMemory | None] = reactive(None)
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
+    stage_name: reactive[str] = reactive("", repaint=False)
+    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
     """As the stage itself reported it last."""
 
     def on_mount(self) -> None:
         """Names the panel."""
-        self.border_title = "Memory and load"
+        self.entitle("Memory and load")
 
-    def render_line(self, y: int) -> Strip:
+    def watch_machine(self) -> None:
+        """A new sample."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.size.width
-        lines = self._lines(width - 2) if self.machine else []
+        lines = self._lines(self.machine, width - 2) if self.machine else []
         return self.ink_strip([(" ", "plain"), *lines[y]] if y < len(lines) else [], width)
 
-    def _lines(self, width: int) -> list[list[Part]]:
-        assert self.machine is not None
-        host = self.machine.host
-        lines = [line for gpu in self.machine.gpus for line in _gpu_lines(gpu, width)]
-        lines += self._stage_lines(host, bool(self.machine.gpus))
-        lines.append(_gauge("memory", host.used, host.total, width))
-        lines.append(_percent("cpu", host.cpu, host.cores * 100.0, width))
-        if self.machine.no_gpu:
-            lines.append([(fit(clean(self.machine.no_gpu), width), "dim")])
-        return lines
-
-    def _stage_lines(self, host: HostSample, gpu: bool) -> list[list[Part]]:
-        """The stage's own figures: on the accelerator if it has one, and on the host."""
-        memory, lines = self.stage_memory, list[list[Part]]()
-        if memory and (memory.peak or gpu):
-            figures = (memory.allocated, memory.reserved, memory.peak)
-            text = "allocated {}, reserved {}, peak {}".format(*map(size, figures))
-            lines.append([(fit(self.stage_name, _NAME), "accent"), (text, "plain")])
-        rss = host.stage_rss if host.stage_rss is not None else memory.rss if memory else None
-        if rss is not None:
-            now = host.stage_cpu is not None
-            load = f", cpu {host.stage_cpu:.0f} %" if now else " when last seen"
-            name: Part = (fit("" if lines else self.stage_name, _NAME), "accent")
-            lines.append([name, (f"resident {size(rss)}{load}", "plain")])
-        return lines
+    def _lines(self, machine: MachineSample, width: int) -> list[Line]:
+        below = stage_lines(self.stage_name, self.stage_memory, machine.host)
+        below += host_lines(machine, width)
+        below += [[(line, "dim")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
+        full = [line for gpu in machine.gpus for line in _titled(gpu, machine, width)]
+        if len(full) + len(below) <= self.size.height:
+            return full + below
+        return [compact_gpu(gpu, machine.history, width) for gpu in machine.gpus] + below
 
 
-def _gpu_lines(gpu: GpuSample, width: int) -> list[list[Part]]:
-    name = fit(f"gpu {gpu.index}", _NAME)
-    return [
-        [(name, "plain"), (fit(clean(gpu.name), max(0, width - _NAME)), "dim")],
-        _gauge("  memory", gpu.used, gpu.total, width),
-        _percent("  busy", gpu.busy, 100.0, width),
-    ]
+def _titled(gpu: GpuSample, machine: MachineSample, width: int) -> list[Line]:
+    return [[(fit(gpu_title(gpu), width), "strong")], *gpu_lines(gpu, machine.history, width)]
 
 
-def _gauge(name: str, used: int | None, total: int | None, width: int) -> list[Part]:
-    if used is None or not total:
-        return [(fit(name, _NAME), "dim"), ("n/a", "dim")]
-    return _bar(name, used / total, f"{size(used)} of {size(total)}", width)
+class DevicePanel(Inked):
+    """One GPU, with its last minutes."""
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__()
+        self.uuid = uuid
+
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
+
+    def watch_machine(self) -> None:
+        """A new sample."""
+        if gpu := self._gpu:
+            self.entitle(gpu_title(gpu), clean(gpu.uuid, 40))
+        self.refresh_changed()
+
+    @property
+    def _gpu(self) -> GpuSample | None:
+        gpus = self.machine.gpus if self.machine else ()
+        return next((gpu for gpu in gpus if gpu.uuid == self.uuid), None)
+
+    def draw_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        width, gpu = self.size.width, self._gpu
+        lines: list[Line] = [[(" gone: the driver does not list it any more", "warn")]]
+        if gpu and self.machine:
+            lines = gpu_lines(gpu, self.machine.history, width - 2)
+        return self.ink_strip([(" ", "plain"), *lines[y]] if y < len(lines) else [], width)
 
 
-def _percent(name: str, value: float | None, whole: float, width: int) -> list[Part]:
-    """`value` in per cent; `whole` is what a full bar stands for (100 a core)."""
-    if value is None:
-        return [(fit(name, _NAME), "dim"), ("n/a", "dim")]
-    cores = f" of {whole:.0f} %" if whole > 100 else " %"
-    return _bar(name, value / whole, f"{value:.0f}{cores}", width)
+class HostPanel(Inked):
+    """The host and the stage at work, with their last minutes."""
+
+    machine: reactive[MachineSample | None] = reactive(None, repaint=False)
+    stage_name: reactive[str] = reactive("", repaint=False)
+    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
+
+    def on_mount(self) -> None:
+        """Names the panel."""
+        self.entitle("Host")
+
+    def watch_machine(self) -> None:
+        """A new sample."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        width = self.size.width
+        lines = self._lines(self.machine, width - 2) if self.machine else []
+        return self.ink_strip([(" ", "plain"), *lines[y]] if y < len(lines) else [], width)
+
+    def _lines(self, machine: MachineSample, width: int) -> list[Line]:
+        history = machine.history
+        lines = stage_lines(self.stage_name, self.stage_memory, machine.host)
+        memory, cpu = host_lines(machine, width)
+        lines += [memory, past("", "", history.get("memory", ()), width)]
+        lines += [cpu, past("", "", history.get("cpu", ()), width)]
+        return lines + [[(line, "warn")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
 
 
-def _bar(name: str, share: float, figures: str, width: int) -> list[Part]:
-    length = max(0, width - _NAME - _FIGURES - 1)
-    right: Part = (fit(figures, min(_FIGURES, width - _NAME), right=True), "plain")
-    return [(fit(name, _NAME), "dim"), *bar(share, length), (" ", "plain"), right]
+class Devices(TextPane):
+    """A panel for every GPU, and one for the host."""
+
+    def compose(self) -> ComposeResult:
+        """The host; the GPUs come with the first sample."""
+        yield HostPanel()
+
+    async def show(
+        self, machine: MachineSample, stage_name: str, stage_memory: StageMemory | None
+    ) -> None:
+        """Shows a new sample; a GPU that was not there before gets its panel."""
+        host = self.query_one(HostPanel)
+        host.stage_name, host.stage_memory, host.machine = stage_name, stage_memory, machine
+        shown = {panel.uuid for panel in self.query(DevicePanel)}
+        new = [DevicePanel(gpu.uuid) for gpu in machine.gpus if gpu.uuid not in shown]
+        if new:
+            await self.mount_all(new, before=host)
+        for panel in self.query(DevicePanel):
+            panel.machine = machine

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from textual.content import Content
 from textual.reactive import reactive
 
 from pipeline.contract.status import StageStatus
-from tui.readers.clean import clean
 from tui.readers.format import clock
 from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
@@ -19,7 +17,7 @@ _FIXED = 2 + 9 + 10 + 6 + 6
 class StageList(Lines):
     """One line a stage. The cursor follows the stage at work until a person moves it."""
 
-    stages: reactive[tuple[StageStatus, ...]] = reactive(())
+    stages: reactive[tuple[StageStatus, ...]] = reactive((), repaint=False)
 
     @property
     def selected(self) -> StageStatus | None:
@@ -34,9 +32,8 @@ class StageList(Lines):
             self.cursor = now
         elif not old and new:
             self.cursor = _in_trouble(new)
-        self.border_title = _title(new)
-        self.border_subtitle = Content(_subtitle(new))
-        self.refresh()
+        self.entitle(_title(new))
+        self.refresh_changed()
 
     def header(self, width: int) -> list[Part]:
         """Names of the columns."""
@@ -84,13 +81,3 @@ def _in_trouble(stages: tuple[StageStatus, ...]) -> int:
 def _title(stages: tuple[StageStatus, ...]) -> str:
     done = sum(stage.state == "done" for stage in stages)
     return f"Stages · {done} of {len(stages)} done" if stages else "Stages"
-
-
-def _subtitle(stages: tuple[StageStatus, ...]) -> str:
-    """What the stage at work is doing."""
-    index = _at_work(stages)
-    if index is None or stages[index].total is None:
-        return ""
-    stage = stages[index]
-    phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
-    return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"

@@ -101,3 +101,16 @@ def test_names_and_groups_expand_in_pipeline_order() -> None:
     assert "report" not in stages.expand(("analysis",))
     with pytest.raises(UsageError, match="no stage 'fit'; valid: all, analysis, prepare"):
         stages.expand(("fit",))
+
+
+def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
+    assert stages.stages_reading("inspect", "colormap") == ("inspect", "report")
+    assert stages.stages_reading("train", "epochs") == (
+        "train",
+        "factors",
+        "scores",
+        "inspect",
+        "report",
+    )
+    assert stages.stages_reading("run", "seed")[0] == "prepare"
+    assert stages.stages_reading("run", "device") == ()

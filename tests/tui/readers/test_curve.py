@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 from tui.readers.curve import Curve
 
@@ -49,3 +50,31 @@ def test_a_resumed_training_replaces_the_steps_it_repeats() -> None:
 def test_an_empty_curve_has_no_span() -> None:
     assert Curve().span is None
     assert Curve().last is None
+
+
+def test_a_long_curve_is_gathered_as_exactly_as_a_short_one() -> None:
+    chance = random.Random(0)
+    values = [chance.gauss(0, 1) for _ in range(5_000)]
+    curve = curve_of(values)
+    for step in (4_321, 700):
+        curve.append(step, 50.0)
+        del values[step:]
+        values.append(50.0)
+        for columns, first, last in ((3, 0, step), (7, 100, step - 50), (1, 0, step)):
+            found = [bucket for bucket in curve.buckets(columns, first, last) if bucket]
+            begin = (
+                0 if first == 0 else next(n for n, v in enumerate(values) if v == found[0].first)
+            )
+            end = max(n for n, v in enumerate(values) if v == found[-1].last) + 1
+            assert min(b.low for b in found) == min(values[begin:end])
+            assert max(b.high for b in found) == max(values[begin:end])
+
+
+def test_the_nearest_reading_may_be_a_gap() -> None:
+    curve = curve_of([5.0, 4.0, math.nan, 2.0])
+    assert curve.nearest(0.4) == (0, 5.0)
+    assert curve.nearest(99) == (3, 2.0)
+    step, value = curve.nearest(2.1) or (0, 0)
+    assert step == 2
+    assert math.isnan(value)
+    assert Curve().nearest(0) is None

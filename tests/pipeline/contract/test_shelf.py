@@ -1,0 +1,91 @@
+"""Runs are put away, brought back, cloned and deleted whole, and never while something works."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.errors import RunBusyError, SettingsError, UsageError
+from pipeline.contract.new_run import change_settings, clone_run, write_run
+from pipeline.contract.processes import acquire_lock
+from pipeline.contract.profiles import profile, render_settings
+from pipeline.contract.run_dir import RunDir, list_runs
+from pipeline.contract.shelf import archive, archive_of, delete, restore
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    made = RunDir(tmp_path / "demo")
+    write_run(made, render_settings(profile("demo")), origin=made.settings)
+    return made
+
+
+def test_a_run_put_away_is_no_longer_listed_and_comes_back_whole(run: RunDir) -> None:
+    runs = run.root.parent
+    text = run.settings.read_text()
+    away = archive(run)
+    assert list_runs(runs) == []
+    assert [found.name for found in list_runs(archive_of(runs))] == ["demo"]
+    assert restore(away) == run
+    assert run.settings.read_text() == text
+
+
+def test_neither_overwrites_a_run_of_the_same_name(run: RunDir) -> None:
+    away = archive(run)
+    write_run(run, render_settings(profile("demo")), origin=run.settings)
+    with pytest.raises(UsageError, match="already"):
+        archive(run)
+    with pytest.raises(UsageError, match="already"):
+        restore(away)
+    assert run.settings.exists()
+    assert away.settings.exists()
+
+
+@pytest.mark.parametrize("change", [archive, delete])
+def test_a_run_at_work_stays(run: RunDir, change: object) -> None:
+    lock = acquire_lock(run)
+    with pytest.raises(RunBusyError):
+        change(run)  # type: ignore[operator]
+    os.close(lock)
+    assert run.settings.exists()
+
+
+def test_deleting_leaves_nothing_and_follows_no_link(run: RunDir) -> None:
+    runs = run.root.parent
+    link = runs / "link"
+    link.symlink_to(run.root)
+    with pytest.raises(UsageError, match="is a link"):
+        delete(RunDir(link))
+    link.unlink()
+    delete(run)
+    assert list(runs.iterdir()) == []
+
+
+def test_a_clone_has_settings_and_prompts_and_nothing_else(run: RunDir) -> None:
+    run.prompts.write_text('{"id": "a", "prompt": "b", "completion": " c"}\n')
+    run.events.write_text("{}\n")
+    clone = RunDir(run.root.parent / "clone")
+    clone_run(run, clone)
+    assert clone.settings.read_text() == run.settings.read_text()
+    assert clone.prompts.read_text() == run.prompts.read_text()
+    assert {path.name for path in clone.root.iterdir()} == {
+        "settings.toml",
+        "prompts.jsonl",
+        "manifest.json",
+    }
+    with pytest.raises(UsageError, match="already"):
+        clone_run(run, clone)
+
+
+def test_changed_settings_are_checked_before_anything_is_written(run: RunDir) -> None:
+    old = run.settings.read_text()
+    with pytest.raises(SettingsError, match=r"train\.epochs"):
+        change_settings(run, old.replace("epochs = 40.0", "epochs = -1.0"))
+    assert run.settings.read_text() == old
+    lock = acquire_lock(run)
+    with pytest.raises(RunBusyError):
+        change_settings(run, old.replace("epochs = 40.0", "epochs = 41.0"))
+    os.close(lock)
+    assert change_settings(run, old.replace("epochs = 40.0", "epochs = 41.0")).train.epochs == 41

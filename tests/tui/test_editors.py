@@ -1,0 +1,287 @@
+"""The editors of settings and of prompts: every key of theirs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import sample_run
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+from watching import screen_text, until, until_shown
+
+from pipeline.contract.processes import acquire_lock
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from tui.app import HeadwaterApp
+from tui.drafts.fields import all_fields
+from tui.screens.dialog import Question
+from tui.screens.prompt_form import PromptForm
+from tui.screens.prompts import PromptsScreen
+from tui.screens.run import RunScreen
+from tui.screens.settings import SettingsScreen
+from tui.widgets.draft_list import DraftList
+from tui.widgets.settings_list import SettingsList
+
+
+async def open_settings(pilot: Pilot[None], name: str = "") -> SettingsList:
+    await until_shown(pilot, "Stages ·")
+    await pilot.press("e")
+    await until_shown(pilot, "Meaning")
+    rows = pilot.app.screen.query_one(SettingsList)
+    if name:
+        rows.cursor = [field.name for field in rows.fields].index(name)
+        await pilot.pause()
+    return rows
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_a_setting_tells_type_default_meaning_and_what_it_makes_stale(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=size) as pilot:
+        await open_settings(pilot, "train.learning_rate")
+        text = " ".join(screen_text(app).split())
+        assert "Peak of the cosine schedule." in text
+        assert "type number > 0" in text
+        assert "default 2e-05" in text
+        assert "now 0.003" in text
+        assert "makes stale train, factors" in text
+        assert re.search(r"• train\.learning_rate +0\.003", screen_text(app))
+
+
+async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        rows = await open_settings(pilot, "train.epochs")
+        line = next(n for n, s in enumerate(screen_text(app).splitlines()) if "train.epochs" in s)
+        await pilot.press("enter")
+        entry = app.screen.query_one("#value", Input)
+        await until(pilot, lambda: entry.region.y == line)
+        assert screen_text(app).splitlines()[line][entry.region.x :].startswith("40.0")
+        entry.value = "-1"
+        await until_shown(pilot, "✗ valid: number > 0")
+        await pilot.press("enter")
+        assert entry.display
+        entry.value = "4e0"
+        await pilot.press("enter")
+        await until(pilot, lambda: not entry.display)
+        await until_shown(pilot, "* train.epochs")
+        assert rows.values["train.epochs"] == 4e0
+        await pilot.press("u")
+        await until(pilot, lambda: rows.values["train.epochs"] == 40.0)
+        await pilot.press("D")
+        await until(pilot, lambda: rows.values["train.epochs"] == 1.0)
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: not entry.display)
+        assert isinstance(app.screen, SettingsScreen)
+
+
+async def test_named_values_are_stepped_through(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        rows = await open_settings(pilot, "run.device")
+        for key, value in (
+            ("enter", "cpu"),
+            ("right", "cuda"),
+            ("right", "auto"),
+            ("left", "cuda"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda value=value: rows.values["run.device"] == value)
+        rows.cursor = [field.name for field in rows.fields].index("data.strict")
+        await pilot.press("enter")
+        await until(pilot, lambda: rows.values["data.strict"] is True)
+
+
+async def test_the_diff_is_shown_before_anything_is_written(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    before = run.settings.read_text()
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await open_settings(pilot, "factors.fisher")
+        await pilot.press("w")
+        await until_shown(pilot, "nothing has changed")
+        await pilot.press("right", "w")
+        await until_shown(pilot, '-fisher = "true"')
+        await until_shown(pilot, '+fisher = "empirical"')
+        await until_shown(pilot, "becomes stale: factors, scores, inspect, report")
+        await pilot.press("n")
+        await pilot.pause()
+        assert run.settings.read_text() == before
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("y")
+        await until_shown(pilot, "saved")
+        assert run.settings.read_text() == before.replace('fisher = "true"', 'fisher = "empirical"')
+        await pilot.press("escape")
+        await until_shown(pilot, "≠ factors  stale")
+
+
+async def test_leaving_with_changes_asks(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await open_settings(pilot, "run.device")
+        await pilot.press("right", "escape")
+        await until_shown(pilot, "Leave without saving?")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+        await pilot.press("escape")
+        await until_shown(pilot, "Leave without saving?")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert load_settings(run.settings).run.device == "auto"
+
+
+async def test_settings_that_clash_are_told_and_a_run_at_work_is_not_changed(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.new_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = await open_settings(pilot, "data.source")
+        await pilot.press("right")
+        await until_shown(pilot, "data.path is empty: name a dataset")
+        await pilot.press("w")
+        await pilot.pause()
+        assert not isinstance(app.screen, Question)
+        await pilot.press("u")
+        rows.cursor = 1
+        await pilot.press("right", "w")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        acquire_lock(run)
+        await pilot.press("y")
+        await until_shown(pilot, "is at work: its settings cannot")
+
+
+async def test_settings_are_filtered_by_name_and_meaning(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = await open_settings(pilot)
+        await pilot.press("slash", *"cosine peak", "enter")
+        await until(pilot, lambda: {f.key for f in rows.fields} >= {"learning_rate"})
+        assert len(rows.fields) < 4
+        await pilot.press("escape")
+        await until(pilot, lambda: len(rows.fields) == len(all_fields()))
+
+
+async def test_a_file_that_does_not_parse_is_told(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    run.settings.write_text("[train\n")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("e")
+        await until_shown(pilot, "cannot be edited here")
+        await pilot.press("w", "u", "enter", "escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+
+# Prompts
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> RunDir:
+    run = sample_run.new_run(tmp_path / "runs", "own")
+    text = run.settings.read_text().replace('source = "demo"', 'source = "local"')
+    run.settings.write_text(text.replace('path = ""', f'path = "{tmp_path}"'))
+    prompts = [
+        Prompt(id="capital", prompt="The capital is", completion=" Oslo"),
+        Prompt(id="water", prompt="Water boils\nat", completion=" 100 °C"),
+    ]
+    save_prompts(run.prompts, prompts)
+    return run
+
+
+async def open_prompts(pilot: Pilot[None]) -> DraftList:
+    await until_shown(pilot, "Stages ·")
+    await pilot.press("p")
+    await until_shown(pilot, "In full")
+    return pilot.app.screen.query_one(DraftList)
+
+
+async def test_a_prompt_is_edited_and_saved(own: RunDir) -> None:
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        rows = await open_prompts(pilot)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PromptForm))
+        words = app.screen.query_one("#prompt", TextArea)
+        assert words.text == "Water boils\nat"
+        words.text = " "
+        await until_shown(pilot, "the prompt is empty")
+        await pilot.press("f2")
+        assert isinstance(app.screen, PromptForm)
+        words.text = "Ice melts\nat"
+        app.screen.query_one("#completion", TextArea).text = " 0 °C"
+        app.screen.query_one("#relevant", Input).value = "doc-1, doc-2"
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(app.screen, PromptsScreen))
+        assert rows.cursor == 1
+        await until_shown(pilot, "changed · w saves")
+        await pilot.press("w")
+        await until_shown(pilot, "no finished stage becomes stale")
+        await pilot.press("y")
+        await until_shown(pilot, "saved")
+    expected = Prompt(
+        id="water", prompt="Ice melts\nat", completion=" 0 °C", relevant=("doc-1", "doc-2")
+    )
+    assert load_prompts(own.prompts)[1] == expected
+
+
+async def test_prompts_are_added_duplicated_removed_and_imported(
+    own: RunDir, tmp_path: Path
+) -> None:
+    save_prompts(tmp_path / "more.jsonl", [Prompt(id="far", prompt="x", completion=" y")])
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        rows = await open_prompts(pilot)
+
+        def ids() -> list[str]:
+            return [prompt.id for prompt in rows.prompts]
+
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, PromptForm))
+        await pilot.press(*"new", "tab", *"Hi", "tab", "space", "y", "f2")
+        await until(pilot, lambda: ids() == ["capital", "water", "new"])
+        assert rows.prompts[2].completion == " y"
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, PromptForm))
+        await pilot.press("f2")
+        await until(pilot, lambda: ids() == ["capital", "water", "new", "new-2"])
+        await pilot.press("g", "d")
+        await until_shown(pilot, "Remove capital?")
+        await pilot.press("n")
+        await pilot.press("d")
+        await until_shown(pilot, "Remove capital?")
+        await pilot.press("y")
+        await until(pilot, lambda: ids() == ["water", "new", "new-2"])
+        await pilot.press("i")
+        await until_shown(pilot, "Import prompts")
+        app.screen.query_one(Input).value = str(tmp_path / "nowhere")
+        await until_shown(pilot, "there is no such file or folder")
+        app.screen.query_one(Input).value = str(tmp_path / "more.jsonl")
+        await pilot.press("enter")
+        await until(pilot, lambda: ids()[-1] == "far")
+        await until_shown(pilot, "1 prompts came")
+        await pilot.press("escape")
+        await until_shown(pilot, "Leave without saving?")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert [prompt.id for prompt in load_prompts(own.prompts)] == ["capital", "water"]
+
+
+async def test_the_prompts_of_the_demo_are_only_shown(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        rows = await open_prompts(pilot)
+        await until_shown(pilot, "the demo corpus brings its own prompts")
+        assert "a Add" not in screen_text(app)
+        await pilot.press("a", "d", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, PromptsScreen)
+        assert len(rows.prompts) == 6

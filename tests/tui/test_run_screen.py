@@ -1,0 +1,138 @@
+"""One run: charts, devices, the log's search, running again from a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sample_run
+from machines import GIB, TwoGpus
+from watching import at_work, screen_text, until, until_shown
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.processes import is_locked
+from tui.app import HeadwaterApp
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.chart import Chart
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.stage_list import StageList
+
+
+async def test_the_metric_is_switched_by_key(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    events = EventWriter(run.events, "train")
+    for step in range(1, 30):
+        events.metric("learning_rate", 2e-5 * step, step)
+        events.metric("tokens_per_second", 12_000.0, step)
+        events.metric("made_up", 1.0, step)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "● train running")
+        chart = app.screen.query_one(Chart)
+        for title in ("Learning rate", "Tokens a second", "train: made_up", "Loss"):
+            await pilot.press("m")
+            assert chart.title == title
+        await pilot.press("M")
+        assert chart.title == "train: made_up"
+
+
+async def test_zoom_pan_and_inspection_work_wherever_the_cursor_is(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "step 168")
+        chart = app.screen.query_one(Chart)
+        assert app.screen.query_one(StageList).has_focus
+        await pilot.press("plus", "plus")
+        await until_shown(pilot, "zoomed · follows")
+        await pilot.press("left")
+        await until_shown(pilot, "zoomed · 0 shows all")
+        await pilot.press("x")
+        assert chart.inspected is not None
+        before = chart.inspected
+        await pilot.press("left")
+        assert chart.inspected < before
+        await pilot.press("0")
+        assert (chart.window, chart.inspected) == (None, None)
+        await pilot.click(Chart, offset=(chart.size.width // 2, 8))
+        assert chart.inspected is not None
+
+
+async def test_every_gpu_has_a_panel_with_named_figures(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    EventWriter(run.events, "train").memory(3 * GIB, 50 * GIB, 55 * GIB, 58 * GIB)
+    app = HeadwaterApp(tmp_path, run)
+    app._machine = TwoGpus()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until_shown(pilot, "gpu 0")
+        await pilot.press("d")
+        await until_shown(pilot, "97 % of time ≥ 1 kernel ran")
+        text = screen_text(app)
+        for figure in (
+            "gpu 0 · NVIDIA H100",
+            "60 GiB used, 1.0 GiB reserved, 19 GiB free",
+            "412 of 700 W 64 °C",
+            "gpu 1:0 · H100 MIG 1g.10gb · hidden by CUDA_VISIBLE_DEVICES",
+            "n/a (MIG)",
+            "allocated 50 GiB, reserved 55 GiB, peak 58 GiB",
+            "▁▁▁",
+            "███",
+        ):
+            assert figure in text
+        await pilot.press("escape")
+        await until_shown(pilot, "Stages ·")
+
+
+async def test_on_a_small_screen_a_gpu_takes_one_line(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    app._machine = TwoGpus()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "gpu 0   60 GiB of 80 GiB")
+        assert "97 % 412 W 64 °C" in screen_text(app)
+        assert "gpu 1:0 2.0 GiB of 10 GiB" in screen_text(app)
+
+
+async def test_the_log_is_searched(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    with run.log("train").open("a") as log:
+        log.write("Warning: [odd] thing\n" + "quiet\n" * 30)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Log · train")
+        await pilot.press("slash", *"STEP  11", "enter")
+        panel = app.screen.query_one(LogPanel)
+        await until_shown(pilot, "“STEP 11” in 10 of 10 lines")
+        assert panel.has_focus
+        await pilot.press("N")
+        await until_shown(pilot, "in 9 of 10 lines")
+        await pilot.press("n", "n")
+        await until_shown(pilot, "in 1 of 10 lines")
+        await until_shown(pilot, "step  110")
+        await pilot.press("slash", "escape")
+        await until(pilot, lambda: panel.words == "")
+        assert isinstance(app.screen, RunScreen)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_running_again_from_a_stage_asks_and_forgets_what_comes_after(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        app.screen.query_one(StageList).cursor = 4
+        await pilot.press("f")
+        await until_shown(pilot, "Run again from inspect?")
+        await until_shown(pilot, "inspect, report")
+        await pilot.press("n")
+        await pilot.pause()
+        assert run.done("inspect").exists()
+        await pilot.press("f")
+        await until_shown(pilot, "Run again from inspect?")
+        await pilot.press("y")
+        await until(pilot, lambda: not run.done("inspect").exists())
+        assert run.done("scores").exists()
+        assert not run.done("report").exists()
+        await until_shown(pilot, "✗ inspect failed", seconds=120)
+        await until(pilot, lambda: not is_locked(run))

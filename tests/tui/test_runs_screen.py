@@ -1,0 +1,254 @@
+"""The list of runs: every key of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+import sample_run
+from textual.widgets import Input
+from watching import screen_text, until, until_shown
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.processes import acquire_lock
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.screens.run import RunScreen
+from tui.user import User
+from tui.widgets.chart import Chart
+from tui.widgets.run_list import RunList, look_of
+
+AGES = {"oldest": 3000, "older": 2000, "newest": 1000}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Three runs of different ages, losses and sizes."""
+    folder = tmp_path / "runs"
+    for number, (name, age) in enumerate(AGES.items()):
+        run = sample_run.new_run(folder, name)
+        events = EventWriter(run.events, "train")
+        events.started(1)
+        for step in range(50):
+            events.metric("loss", 5.0 - number - step / 50, step)
+        if name == "older":
+            events.failed("no luck")
+        (run.root / "weight").write_bytes(b"x" * 10_000 * (number + 1))
+        then = run.settings.stat().st_mtime - age
+        os.utime(run.settings, (then, then))
+    return folder
+
+
+def names(app: HeadwaterApp) -> list[str]:
+    return [row.run.name for row in app.screen.query_one(RunList).rows]
+
+
+def put_cursor_on(app: HeadwaterApp, name: str) -> None:
+    app.screen.query_one(RunList).cursor = names(app).index(name)
+
+
+async def test_a_line_tells_state_stage_loss_age_and_size(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
+        line = next(line for line in screen_text(app).splitlines() if "older" in line)
+        for word in ("✗ failed", "train", "3.02", "33 min ago", "33 KiB"):
+            assert word in line
+
+
+async def test_the_filter_takes_words_of_name_and_state(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        await pilot.press("slash", *"lost NEW", "enter")
+        await until(pilot, lambda: names(app) == ["newest"])
+        await until_shown(pilot, "1 of 3 with “lost NEW”")
+        await pilot.press("slash", "x", "enter")
+        await until_shown(pilot, "no run holds these words")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(names(app)) == 3)
+        assert app.screen.query_one("#filter", Input).value == ""
+
+
+async def test_columns_are_sorted_by_and_turned_around(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: names(app) == ["newest", "older", "oldest"])
+        await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
+        await pilot.press("s")
+        await until_shown(pilot, "run▼")
+        assert names(app) == ["newest", "older", "oldest"]
+        await pilot.press("S")
+        await until_shown(pilot, "run▲")
+        assert names(app) == ["oldest", "older", "newest"]
+        await pilot.press("S", "s", "s", "s")
+        await until_shown(pilot, "loss▼")
+        assert names(app) == ["newest", "older", "oldest"]
+        await pilot.press("s")
+        await until_shown(pilot, "size▼")
+        assert names(app) == ["newest", "older", "oldest"]
+
+
+async def test_a_pinned_run_stays_at_the_top_and_is_remembered(runs: Path, tmp_path: Path) -> None:
+    def user() -> User:
+        return User(state=tmp_path / "state" / "state.json")
+
+    app = HeadwaterApp(runs, user=user())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "oldest")
+        await pilot.press("p")
+        await until(pilot, lambda: names(app)[0] == "oldest")
+        await until_shown(pilot, "⚑   oldest")
+    app = HeadwaterApp(runs, user=user())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: names(app)[:1] == ["oldest"])
+        await pilot.press("p")
+        await until(pilot, lambda: names(app)[0] == "newest")
+
+
+async def test_marked_runs_share_a_chart(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        await pilot.press("space", "space")
+        await until_shown(pilot, "Loss · 2 marked")
+        chart = app.screen.query_one(Chart)
+        assert {one.name for one in chart.series} == {"newest", "older"}
+        assert len({one.ink for one in chart.series}) == 2
+        assert len({one.mark for one in chart.series}) == 2
+        for one in chart.series:
+            assert f"{one.mark} {one.name}" in screen_text(app)
+        looks = {one.name: (one.ink, one.mark) for one in chart.series}
+        put_cursor_on(app, "newest")
+        await pilot.press("space")
+        await until_shown(pilot, "Loss · 1 marked")
+        assert [(one.ink, one.mark) for one in chart.series] == [looks["older"]]
+
+
+async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        chart = app.screen.query_one(Chart)
+        assert not chart.display
+        await pilot.press("c")
+        await until_shown(pilot, "step 49")
+        await pilot.press("plus")
+        await until_shown(pilot, "zoomed · follows")
+        await pilot.press("0", "o")
+        await until_shown(pilot, "log scale")
+        await pilot.press("x", "left")
+        await until_shown(pilot, "step 48")
+        await pilot.press("c")
+        await until(pilot, lambda: not chart.display)
+
+
+def test_a_run_keeps_its_look_whichever_others_are_marked() -> None:
+    first = look_of("demo", set())
+    assert first == look_of("demo", set())
+    assert first is not None
+    assert look_of("demo", {first}) != first
+    assert look_of("demo", set(range(8))) is None
+
+
+async def test_a_run_is_cloned_under_a_new_name(runs: Path) -> None:
+    source = RunDir(runs / "older")
+    source.prompts.write_text('{"id": "a", "prompt": "b", "completion": " c"}\n')
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        await pilot.press("n")
+        await until_shown(pilot, "Clone older")
+        entry = app.screen.query_one(Input)
+        assert entry.value == "older-2"
+        entry.value = "newest"
+        await until_shown(pilot, "there is a run 'newest' already")
+        await pilot.press("enter")
+        entry.value = "../away"
+        await until_shown(pilot, "letters, digits")
+        entry.value = "again"
+        await pilot.press("enter")
+        await until(pilot, lambda: "again" in names(app))
+    clone = RunDir(runs / "again")
+    assert clone.settings.read_text() == source.settings.read_text()
+    assert clone.prompts.read_text() == source.prompts.read_text()
+    assert not clone.events.exists()
+
+
+async def test_a_run_is_put_away_and_brought_back(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        await pilot.press("a")
+        await until(pilot, lambda: names(app) == ["newest", "oldest"])
+        await pilot.press("A")
+        await until_shown(pilot, "Put away · 1")
+        assert names(app) == ["older"]
+        assert "n Clone" not in screen_text(app)
+        await pilot.press("a")
+        await until_shown(pilot, "no run was put away")
+        await pilot.press("escape")
+        await until(pilot, lambda: sorted(names(app)) == sorted(AGES))
+    assert (runs / "older" / "weight").exists()
+
+
+async def test_a_run_is_deleted_only_after_a_question(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "oldest")
+        await pilot.press("d")
+        await until_shown(pilot, "Delete oldest?")
+        await pilot.press("n")
+        await pilot.pause()
+        assert (runs / "oldest").exists()
+        await pilot.press("d")
+        await until_shown(pilot, "Delete oldest?")
+        await pilot.press("y")
+        await until(pilot, lambda: names(app) == ["newest", "older"])
+    assert sorted(path.name for path in runs.iterdir()) == ["newest", "older"]
+
+
+@pytest.mark.parametrize("key", ["a", "d"])
+async def test_a_run_at_work_is_neither_put_away_nor_deleted(runs: Path, key: str) -> None:
+    lock = acquire_lock(RunDir(runs / "older"))
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        await pilot.press(key)
+        if key == "d":
+            await until_shown(pilot, "Delete older?")
+            await pilot.press("y")
+        await until_shown(pilot, "is being worked on")
+        assert len(names(app)) == 3
+    assert (runs / "older" / "weight").exists()
+    os.close(lock)
+
+
+async def test_enter_opens_and_escape_comes_back(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        await pilot.press("enter")
+        await until_shown(pilot, "✗ train failed")
+        assert isinstance(app.screen, RunScreen)
+        await pilot.press("escape")
+        await until_shown(pilot, "Runs · 3")
+
+
+async def test_the_last_line_keeps_help_and_quit_and_takes_clicks(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(60, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        last = screen_text(app).splitlines()[-1]
+        assert last.rstrip().endswith("…  ? Help  q Quit")
+        await pilot.click("KeyBar", offset=(last.index("Filter"), 0))
+        await asyncio.sleep(0.1)
+        await until(pilot, lambda: app.screen.query_one("#filter").display)

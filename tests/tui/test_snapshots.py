@@ -1,0 +1,121 @@
+"""How the screens look, on data that never changes.
+
+`uv run pytest tests/tui/test_snapshots.py --snapshot-update` takes new pictures; look at them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sample_run
+from machines import TwoGpus
+from textual.pilot import Pilot
+from watching import until, until_shown
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.readers.runs import RunsReader
+from tui.user import User
+from tui.widgets.run_list import RunList
+
+SMALL, LARGE = (80, 24), (120, 40)
+Compare = Callable[..., bool]
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run and three others, all some hours old."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEXTUAL_COLOR_SYSTEM", "truecolor")
+    folder = Path("runs")
+    sample_run.scored_run(folder, "books")
+    for number, name in enumerate(("wide", "narrow", "broken")):
+        run = sample_run.new_run(folder, name)
+        sample_run.train_events(run, steps=100 * (number + 1), done=0.5)
+        EventWriter(run.events, "train").failed("the loss was no longer a number", "lower the rate")
+    RunDir(folder / "broken").settings.write_text("[train]\nepoch = 3\n")
+    for hours, run in enumerate(sorted(folder.iterdir()), start=3):
+        then = time.time() - 3600 * hours - 600
+        os.utime(RunDir(run).settings, (then, then))
+    return folder
+
+
+def app_of(runs: Path, name: str = "") -> HeadwaterApp:
+    app = HeadwaterApp(runs, RunDir(runs / name) if name else None, User())
+    app.theme = "headwater"
+    app._machine = TwoGpus()
+    return app
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
+def test_runs(
+    runs: Path, snap_compare: Compare, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the bytes of a run hold clock times of some digits more or fewer
+    monkeypatch.setattr(RunsReader, "_measure_one", lambda self, runs: None)
+
+    async def mark(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "Runs · 4")
+        await pilot.press("j", "space", "space", "space", "k")
+        await until_shown(pilot, "3 marked")
+        await until(pilot, lambda: pilot.app.screen.query_one(RunList).cursor == 2)
+
+    assert snap_compare(app_of(runs), terminal_size=size, run_before=mark)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
+def test_run(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await until_shown(pilot, "gpu 0")
+        await pilot.press("j")
+        await until_shown(pilot, "Log · train")
+        await until_shown(pilot, "step  119")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=wait)
+
+
+def test_devices(runs: Path, snap_compare: Compare) -> None:
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("d")
+        await until_shown(pilot, "kernel ran")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
+def test_settings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def edit(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("e")
+        await until_shown(pilot, "Meaning")
+        await pilot.press("slash", *"train.", "enter", "j", "j", "enter", "x")
+        await until_shown(pilot, "valid: number")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=edit)
+
+
+def test_prompts(runs: Path, snap_compare: Compare) -> None:
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("p")
+        await until_shown(pilot, "In full")
+        await until_shown(pilot, "Mara Voss was born in")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=SMALL, run_before=wait)
+
+
+def test_help(runs: Path, snap_compare: Compare) -> None:
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await until_shown(pilot, "gpu 0")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Esc closes")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)

@@ -1,0 +1,135 @@
+"""The person's own keys, theme, pins and hints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_run
+import tomli
+from watching import screen_text, until, until_shown
+
+from pipeline.contract.errors import SettingsError
+from tui.app import HeadwaterApp
+from tui.keys import HINTS, KEYS, hint, keys_toml
+from tui.user import User
+
+
+def user(folder: Path, config: str = "") -> User:
+    file = folder / "config.toml"
+    if config:
+        file.write_text(config)
+    return User(file, folder / "state" / "state.json")
+
+
+def test_every_action_has_a_name_of_its_own() -> None:
+    names = [key.id for key in KEYS]
+    assert len(names) == len(set(names))
+    listed = keys_toml().replace("# ", "", 2 * len(KEYS)).splitlines()
+    assert len(listed) == len(KEYS) + 1
+
+
+def test_the_list_of_keys_is_a_settings_file_once_its_lines_are_wanted(tmp_path: Path) -> None:
+    lines = [line.removeprefix("# ") for line in keys_toml().splitlines()]
+    assert tomli.loads("\n".join(lines))["keys"] == {key.id: key.keys for key in KEYS}
+    assert user(tmp_path, "\n".join(lines)).settings.keys
+
+
+async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
+    config = '[keys]\n"run.devices" = "z"\n"app.keys" = "f1"\n'
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path), user(tmp_path, config))
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until_shown(pilot, "z Devices")
+        await pilot.press("d")
+        await pilot.pause()
+        assert not app.screen.has_class("-devices")
+        await pilot.press("z")
+        await until(pilot, lambda: app.screen.has_class("-devices"))
+        await pilot.press("f1")
+        await until_shown(pilot, "every GPU with its last minutes")
+        line = next(s for s in screen_text(app).splitlines() if "every GPU with" in s)
+        assert line.split()[1] == "z"
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('[keys]\n"run.device" = "z"\n', "no key is called 'run.device'"),
+        ('[keys]\n"run.devices" = "a"\n', "'a' would be the key of run.run_all and of run.devices"),
+        ('[keys]\n"run.devices" = "?"\n', "'?' would be the key of run.devices and of app.keys"),
+        ('colour = "x"\n', "colour"),
+        ("theme = 3\n", "theme"),
+        ("[keys\n", "config.toml"),
+    ],
+)
+def test_a_settings_file_that_makes_no_sense_is_told(
+    tmp_path: Path, config: str, told: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        user(tmp_path, config)
+    assert told in str(error.value)
+
+
+def test_a_theme_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no theme 'pink'") as error:
+        HeadwaterApp(tmp_path, None, user(tmp_path, 'theme = "pink"\n'))
+    assert "headwater-16" in error.value.hint
+
+
+async def test_a_chosen_theme_is_kept_with_the_rest_of_the_file(tmp_path: Path) -> None:
+    config = '# mine\ntheme = "headwater"  # dark\n\n[keys]\n"run.devices" = "z"\n'
+    app = HeadwaterApp(tmp_path, None, user(tmp_path, config))
+    async with app.run_test() as pilot:
+        assert app.theme == "headwater"
+        app.theme = "textual-light"
+        await until(pilot, lambda: "textual-light" in (tmp_path / "config.toml").read_text())
+    assert (tmp_path / "config.toml").read_text() == config.replace(
+        '"headwater"', '"textual-light"'
+    )
+    app = HeadwaterApp(tmp_path, None, user(tmp_path))
+    assert app.theme == "textual-light"
+
+
+async def test_a_theme_that_suits_the_terminal_is_not_written_down(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, None, user(tmp_path))
+    async with app.run_test() as pilot:
+        await pilot.pause()
+    assert not (tmp_path / "config.toml").exists()
+
+
+async def test_a_screen_is_explained_the_first_time_only(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path / "runs")
+    for first in (True, False):
+        app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_shown(pilot, "Stages ·")
+            await pilot.pause()
+            assert ("New here?" in screen_text(app)) == first
+
+
+def test_hints_name_the_keys_as_they_are() -> None:
+    assert hint("prompts", {"prompts.add": "z"}).startswith("z writes a prompt")
+    assert hint("dialog", {}) == ""
+    for scope in HINTS:
+        assert "{" not in hint(scope, {})
+
+
+@pytest.mark.parametrize("torn", ["", "[]", '{"pins": 3, "seen": {}}'])
+def test_a_state_file_of_another_shape_counts_as_empty(tmp_path: Path, torn: str) -> None:
+    (tmp_path / "state.json").write_text(torn)
+    fresh = User(state=tmp_path / "state.json")
+    assert fresh.pins(tmp_path) == frozenset()
+    fresh.pin(tmp_path, "demo")
+    assert User(state=tmp_path / "state.json").pins(tmp_path) == {"demo"}
+
+
+async def test_marks_and_parts_are_among_the_commands(tmp_path: Path) -> None:
+    sample_run.new_run(tmp_path, "one")
+    sample_run.new_run(tmp_path, "two")
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until_shown(pilot, "Runs · 2")
+        await pilot.press("colon", *"mark the line")
+        await until_shown(pilot, "take its mark away (Space)")
+        await pilot.press("enter")
+        await until_shown(pilot, "Loss · 1 marked")

@@ -1,0 +1,118 @@
+"""Prompts in the making."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+
+from pipeline.contract.errors import RunBusyError
+from pipeline.contract.new_run import change_prompts
+from pipeline.contract.prompts import Prompt, load_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.contract.stages import STAGES, downstream, is_fresh
+
+
+class PromptsDraft:
+    """The prompts of a run.
+
+    Raises:
+        SettingsError: the file cannot be read as prompts.
+    """
+
+    def __init__(self, run: RunDir, settings: Settings) -> None:
+        self._run, self._settings = run, settings
+        self._stamp = _content(run.prompts)
+        place = run.prompts if run.prompts.exists() else run.prepared_prompts
+        generated = settings.prompts.use_generated
+        self.saved = load_prompts(place, generated) if place.exists() else []
+        self.prompts = list(self.saved)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the corpus brings the prompts, so that they cannot be edited."""
+        return self._settings.data.source == "demo"
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to save."""
+        return self.prompts != self.saved
+
+    def fault(self, prompt: Prompt, place: int | None) -> str:
+        """What is wrong with a prompt at a place, or as a new one; or nothing."""
+        taken = {other.id for n, other in enumerate(self.prompts) if n != place}
+        if not prompt.id.strip():
+            return "the id is empty"
+        if prompt.id in taken:
+            return f"there is a prompt {prompt.id!r} already"
+        if not prompt.prompt.strip():
+            return "the prompt is empty"
+        if not prompt.completion.strip() and not self._settings.prompts.use_generated:
+            return "the completion is empty; or set prompts.use_generated = true"
+        return ""
+
+    def put(self, prompt: Prompt, place: int | None) -> int:
+        """Replaces the prompt at a place, or adds one; gives its place."""
+        if place is None:
+            self.prompts.append(prompt)
+            return len(self.prompts) - 1
+        self.prompts[place] = prompt
+        return place
+
+    def copy_of(self, place: int) -> Prompt:
+        """A prompt like another, under an id that is free."""
+        taken = {prompt.id for prompt in self.prompts}
+        prompt, number = self.prompts[place], 2
+        while f"{prompt.id}-{number}" in taken:
+            number += 1
+        return prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
+
+    def remove(self, place: int) -> None:
+        """Takes a prompt out."""
+        del self.prompts[place]
+
+    def take_in(self, path: Path) -> tuple[int, int]:
+        """Adds the prompts of a file or folder; gives how many came, and how many were passed over
+        because their id is taken.
+
+        Raises:
+            SettingsError: they cannot be read as prompts.
+        """
+        taken = {prompt.id for prompt in self.prompts}
+        found = load_prompts(path.expanduser(), self._settings.prompts.use_generated)
+        new = [prompt for prompt in found if prompt.id not in taken]
+        self.prompts += new
+        return len(new), len(found) - len(new)
+
+    def diff(self) -> list[str]:
+        """Lines beginning with "-" or "+"."""
+        old, new = list(map(_line, self.saved)), list(map(_line, self.prompts))
+        lines = difflib.unified_diff(old, new, n=0)
+        return [line for line in list(lines)[2:] if not line.startswith("@@")]
+
+    def made_stale(self) -> tuple[str, ...]:
+        """Finished stages that saving would make stale: prepare reads the prompts."""
+        after = [name for name in STAGES if name in downstream("prepare")]
+        return tuple(name for name in after if is_fresh(name, self._settings, self._run))
+
+    def save(self) -> None:
+        """Writes the draft.
+
+        Raises:
+            SettingsError: there are no prompts left.
+            RunBusyError: something works in the run, or the file was changed meanwhile.
+        """
+        if _content(self._run.prompts) != self._stamp:
+            hint = "leave the editor without saving and come back: it shows what holds now"
+            raise RunBusyError("somebody else has changed these prompts meanwhile", hint)
+        change_prompts(self._run, self.prompts)
+        self._stamp, self.saved = _content(self._run.prompts), list(self.prompts)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+def _line(prompt: Prompt) -> str:
+    return json.dumps(prompt.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)

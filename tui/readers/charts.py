@@ -1,0 +1,35 @@
+"""Which of a run's metrics share a chart, and in which order the charts come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Metric = tuple[str, str]
+"""A stage and the name of what it measures."""
+
+
+@dataclass(frozen=True)
+class ChartPlan:
+    """One chart: the first metric is a line, those after it single marks."""
+
+    title: str
+    metrics: tuple[Metric, ...]
+
+
+_KNOWN = (
+    ChartPlan("Loss", (("train", "loss"), ("train", "validation_loss"))),
+    ChartPlan("Learning rate", (("train", "learning_rate"),)),
+    ChartPlan("Tokens a second", (("train", "tokens_per_second"),)),
+    ChartPlan("Gradient norm", (("train", "grad_norm"),)),
+    ChartPlan("Perplexity", (("train", "perplexity"),)),
+)
+
+
+def chart_plans(metrics: Iterable[Metric]) -> list[ChartPlan]:
+    """The loss, then every chart that has something to show; metrics of no plan get one each."""
+    there = list(metrics)
+    planned = {metric for plan in _KNOWN for metric in plan.metrics}
+    plans = [plan for plan in _KNOWN if plan is _KNOWN[0] or set(plan.metrics) & set(there)]
+    others = (metric for metric in there if metric not in planned)
+    return plans + [ChartPlan(f"{stage}: {name}", ((stage, name),)) for stage, name in others]

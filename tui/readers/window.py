@@ -1,0 +1,54 @@
+"""The part of a chart's steps that is in view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+_NARROWEST = 4.0
+"""Steps that can be seen at the least."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """From one step to another."""
+
+    first: float
+    last: float
+    follows: bool = False
+    """Whether it moves on when steps are added at its end."""
+
+    @property
+    def width(self) -> float:
+        """Steps from its first to its last."""
+        return self.last - self.first
+
+    def over(self, span: tuple[float, float]) -> Window:
+        """Where the window lies now that the steps span from one to another."""
+        if self.follows:
+            return replace(self, first=max(span[0], span[1] - self.width), last=span[1])
+        return self
+
+    def zoomed(self, factor: float, span: tuple[float, float], at: float) -> Window | None:
+        """As wide times `factor`, with the step `at` staying where it is; None shows everything."""
+        whole = span[1] - span[0]
+        width = max(self.width * factor, min(_NARROWEST, whole))
+        if width >= whole:
+            return None
+        share = (at - self.first) / self.width if self.width else 0.5
+        return _inside(at - share * width, width, span)
+
+    def panned(self, share: float, span: tuple[float, float]) -> Window:
+        """Moved by a share of its width."""
+        return _inside(self.first + share * self.width, self.width, span)
+
+    def showing(self, step: float, span: tuple[float, float]) -> Window:
+        """Moved just so far that a step is in view."""
+        if self.first <= step <= self.last:
+            return self
+        first = step if step < self.first else step - self.width
+        return _inside(first, self.width, span)
+
+
+def _inside(first: float, width: float, span: tuple[float, float]) -> Window:
+    first = max(span[0], min(first, span[1] - width))
+    return Window(first, first + width, follows=first + width >= span[1])

@@ -1,0 +1,192 @@
+"""The prompts of a run: added, edited, duplicated, removed, imported."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from tui.drafts.prompts import PromptsDraft
+from tui.keys import Scope, bindings
+from tui.readers.clean import clean, clean_lines
+from tui.screens.base import View
+from tui.screens.dialog import Ask, Question, changes
+from tui.screens.prompt_form import PromptForm
+from tui.widgets.banner import Banner
+from tui.widgets.draft_list import DraftList
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.scrolling import TextPane
+
+_CUT = 5000
+_FIXED = "the demo corpus brings its own prompts: they cannot be edited\n"
+_FIXED += "clone the run and set data.source to have prompts of your own"
+
+
+class PromptsScreen(View[None]):
+    """Edits the draft of a run's prompts; nothing is written before `w` and a look at it."""
+
+    SCOPE: ClassVar[Scope] = "prompts"
+    CSS_PATH = "editors.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("prompts")
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._draft: PromptsDraft | None = None
+
+    def compose(self) -> ComposeResult:
+        """The prompts, and the one under the cursor in full."""
+        yield Banner()
+        yield Notice(id="notice")
+        yield DraftList(id="prompts")
+        with TextPane(id="whole"):
+            yield Static(id="wording")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads what is saved."""
+        self.query_one(Banner).trail = (self._run.name, "prompts")
+        self.query_one("#whole").border_title = "In full"
+        try:
+            self._draft = PromptsDraft(self._run, load_settings(self._run.settings))
+        except HeadwaterError as error:
+            self.query_one(Notice).trouble = str(error)
+            return
+        self.list.empty = "no prompts yet: a writes one, i imports a file"
+        self.query_one(Notice).warning = _FIXED if self._draft.is_fixed else ""
+        self._show()
+
+    @property
+    def list(self) -> DraftList:
+        """The prompts."""
+        return self.query_one(DraftList)
+
+    def _show(self) -> None:
+        draft, rows = self._draft, self.list
+        assert draft is not None
+        rows.prompts = tuple(draft.prompts)
+        told = "changed · w saves" if draft.is_changed else ""
+        rows.entitle(f"Prompts · {len(draft.prompts)}", told)
+        self._explain()
+        self.refresh_bindings()
+
+    @on(Lines.Moved, "#prompts")
+    def _explain(self) -> None:
+        prompt = self.list.selected
+        self.query_one("#wording", Static).update(_wording(prompt) if prompt else Content())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Prompts that the corpus brings can only be read."""
+        fixed = self._draft is None or self._draft.is_fixed
+        return not (fixed and action in ("add", "copy", "remove", "import", "save"))
+
+    @on(Lines.Chosen, "#prompts")
+    def _edit(self) -> None:
+        if self._draft and not self._draft.is_fixed and self.list.selected:
+            self._write(self.list.selected, self.list.cursor)
+
+    def action_add(self) -> None:
+        """Writes a new prompt."""
+        self._write(Prompt(id="", prompt=""), None)
+
+    def action_copy(self) -> None:
+        """Writes a new prompt, beginning with this one."""
+        if self._draft and self.list.selected:
+            self._write(self._draft.copy_of(self.list.cursor), None)
+
+    @work
+    async def _write(self, prompt: Prompt, place: int | None) -> None:
+        draft = self._draft
+        assert draft is not None
+        form = PromptForm(prompt, lambda written: draft.fault(written, place))
+        if written := await self.app.push_screen_wait(form):
+            place = draft.put(written, place)
+            self._show()
+            self.list.cursor = place
+
+    @work
+    async def action_remove(self) -> None:
+        """Takes the prompt out, if a person insists."""
+        prompt = self.list.selected
+        if self._draft is None or prompt is None:
+            return
+        question = Question(f"Remove {prompt.id}?", _wording(prompt), "remove it", "keep it")
+        if await self.app.push_screen_wait(question):
+            self._draft.remove(self.list.cursor)
+            self._show()
+
+    @work
+    async def action_import(self) -> None:
+        """Adds the prompts of a file or folder."""
+        hint = "A .jsonl or .json file, or a folder of them. Ids that are taken are passed over."
+        path = await self.app.push_screen_wait(Ask("Import prompts", "", _path_fault, hint))
+        if path is None or self._draft is None:
+            return
+        try:
+            new, taken = await asyncio.to_thread(self._draft.take_in, Path(path))
+        except HeadwaterError as error:
+            self.complain(error)
+            return
+        over = f", {taken} passed over: their ids are taken" if taken else ""
+        self.notify(f"{new} prompts came{over}", markup=False)
+        self._show()
+
+    @work
+    async def action_save(self) -> None:
+        """Shows what changes, then writes it."""
+        draft = self._draft
+        if draft is None or not draft.is_changed:
+            self.notify("nothing has changed", markup=False)
+            return
+        text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
+        if not await self.app.push_screen_wait(
+            Question(f"Save the prompts of {self._run.name}?", text, "save them", "not yet")
+        ):
+            return
+        try:
+            draft.save()
+        except HeadwaterError as error:
+            self.complain(error)
+        else:
+            self.notify("saved", markup=False)
+        self._show()
+
+    @work
+    async def action_leave(self) -> None:
+        """Leaves; asks where something would be lost."""
+        if self._draft and self._draft.is_changed:
+            text = changes(self._draft.diff(), ())
+            question = Question("Leave without saving?", text, "forget these", "stay")
+            if not await self.app.push_screen_wait(question):
+                return
+        self.dismiss()
+
+
+def _path_fault(text: str) -> str:
+    if not text.strip():
+        return "name a file or a folder"
+    return "" if Path(text).expanduser().exists() else "there is no such file or folder"
+
+
+def _wording(prompt: Prompt) -> Content:
+    parts: list[str | tuple[str, str]] = [
+        (f"{clean(prompt.id, 200)}\n", "bold"),
+        clean_lines(prompt.prompt, _CUT),
+        (clean_lines(prompt.completion, _CUT), "bold $accent"),
+    ]
+    if prompt.relevant:
+        named = clean(", ".join(prompt.relevant), _CUT)
+        parts += [("\n\nknown to state it: ", "$secondary"), named]
+    return Content.assemble(*parts)

@@ -1,0 +1,267 @@
+"""Every setting of a run, edited in place."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.geometry import Offset
+from textual.reactive import reactive
+from textual.widgets import Input, Static
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import stages_reading
+from tui.drafts.fields import Field, all_fields, read_typed, shown
+from tui.drafts.settings import SettingsDraft
+from tui.keys import Scope, bindings
+from tui.readers.clean import clean
+from tui.screens.base import View
+from tui.screens.dialog import Question, changes
+from tui.screens.prompts import PromptsScreen
+from tui.widgets.banner import Banner
+from tui.widgets.entry import Entry
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.settings_list import NAME, SettingsList
+
+_BEFORE_VALUE = NAME + 4
+"""Cells of a line that lie before the value."""
+
+
+class SettingsScreen(View[None]):
+    """Edits the draft of a run's settings; nothing is written before `w` and a look at it."""
+
+    SCOPE: ClassVar[Scope] = "settings"
+    CSS_PATH = "editors.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("settings")
+
+    words: reactive[str] = reactive("", init=False)
+    """Only settings with all of these words are shown."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._draft: SettingsDraft | None = None
+        self._fields = all_fields()
+
+    def compose(self) -> ComposeResult:
+        """The settings, and what the one under the cursor means."""
+        yield Banner()
+        yield Notice(id="notice")
+        with Horizontal(id="editor"):
+            yield SettingsList(id="settings")
+            yield Static(id="meaning")
+        yield Static(id="fault")
+        yield Entry(placeholder="words of a setting's name or meaning", id="filter")
+        yield Entry(id="value")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads what is saved."""
+        self.query_one(Banner).trail = (self._run.name, "settings")
+        for entry in self.query(Input):
+            entry.display = False
+        self.query_one("#meaning").border_title = "Meaning"
+        try:
+            self._draft = SettingsDraft(self._run)
+        except HeadwaterError as error:
+            self.query_one("#editor").display = False
+            self.query_one(Notice).trouble = str(error)
+            return
+        self.list.fields = self._fields
+        self._show()
+
+    @property
+    def list(self) -> SettingsList:
+        """The settings."""
+        return self.query_one(SettingsList)
+
+    @property
+    def _entry(self) -> Input:
+        return self.query_one("#value", Input)
+
+    def _show(self) -> None:
+        """Hands the draft to the widgets."""
+        draft, rows = self._draft, self.list
+        assert draft is not None
+        rows.values = {field.name: draft.value(field) for field in self._fields}
+        rows.changed = frozenset(f.name for f in self._fields if draft.differs(f))
+        rows.refresh()
+        told = "w saves * lines" if draft.is_changed else "• not the default"
+        rows.entitle(f"Settings · {len(rows.fields)}", told)
+        self.query_one(Notice).trouble = draft.trouble()
+        self._explain()
+
+    @on(Lines.Moved, "#settings")
+    def _explain(self) -> None:
+        field = self.list.selected
+        text = _meaning(field, self.list.values.get(field.name)) if field else Content()
+        self.query_one("#meaning", Static).update(text)
+
+    def watch_words(self, words: str) -> None:
+        """Another filter."""
+        wanted = words.casefold().split()
+        self.list.fields = tuple(
+            f for f in self._fields if all(w in f"{f.name} {f.help}".casefold() for w in wanted)
+        )
+        self.list.empty = "no setting holds these words"
+        self._show()
+
+    # Changing a value
+
+    @on(Lines.Chosen, "#settings")
+    def _edit(self) -> None:
+        """Opens the value under the cursor; where the values are named, takes the next."""
+        field = self.list.selected
+        if field is None or self._draft is None:
+            return
+        if field.options:
+            self.action_choice()
+            return
+        rows, entry = self.list, self._entry
+        inner = rows.content_region
+        line = 1 + rows.cursor - round(rows.scroll_offset.y)
+        entry.styles.offset = Offset(inner.x + _BEFORE_VALUE, inner.y + line)
+        entry.styles.width = max(8, inner.width - _BEFORE_VALUE)
+        entry.value = shown(self._draft.value(field))
+        entry.cursor_position = len(entry.value)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed, "#value")
+    def _check(self, event: Input.Changed) -> None:
+        """Says while it is typed what is wrong."""
+        field = self.list.selected
+        told = self._draft.fault(field, event.value) if self._draft and field else ""
+        self._entry.set_class(bool(told), "-wrong")
+        text = Content.assemble(("✗ ", "bold"), clean(told)) if told else Content("")
+        self.query_one("#fault", Static).update(text)
+
+    @on(Input.Submitted, "#value")
+    def _typed(self, event: Input.Submitted) -> None:
+        field = self.list.selected
+        if field and self._draft and not self._draft.fault(field, event.value):
+            self._draft.set(field, read_typed(field, event.value), event.value)
+            self._close_entry()
+            self._show()
+
+    def on_resize(self) -> None:
+        """The line of the value lies elsewhere now."""
+        if self.is_mounted and self._entry.display:
+            self._close_entry()
+
+    def _close_entry(self) -> None:
+        self._entry.display = False
+        self.query_one("#fault", Static).update(Content(""))
+        self.list.focus()
+
+    def action_choice(self, step: int = 1) -> None:
+        """Takes the next of the named values, or the one before."""
+        field = self.list.selected
+        if field and self._draft and field.options:
+            value = self._draft.value(field)
+            place = field.options.index(value) if value in field.options else -1
+            self._draft.set(field, field.options[(place + step) % len(field.options)])
+            self._show()
+
+    def action_default(self) -> None:
+        """Puts back the default."""
+        field = self.list.selected
+        if field and self._draft:
+            self._draft.set(field, field.default)
+            self._show()
+
+    def action_take_back(self) -> None:
+        """Puts back what is saved."""
+        field = self.list.selected
+        if field and self._draft:
+            self._draft.take_back(field)
+            self._show()
+
+    # Saving and leaving
+
+    @work
+    async def action_save(self) -> None:
+        """Shows what changes, then writes it."""
+        draft = self._draft
+        if draft is None or not draft.is_changed:
+            self.notify("nothing has changed", markup=False)
+            return
+        if trouble := draft.trouble():
+            self.query_one(Notice).trouble = trouble
+            return
+        text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
+        question = Question(f"Save {self._run.name}?", text, "save it", "not yet")
+        if not await self.app.push_screen_wait(question):
+            return
+        try:
+            draft.save()
+        except HeadwaterError as error:
+            self.complain(error)
+        else:
+            self.notify("saved", markup=False)
+        self._show()
+
+    def action_filter(self) -> None:
+        """Opens the filter."""
+        entry = self.query_one("#filter", Input)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.words = event.value
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").display = False
+        self.list.focus()
+
+    def action_prompts(self) -> None:
+        """Opens the prompts."""
+        self.app.push_screen(PromptsScreen(self._run))
+
+    @work
+    async def action_leave(self) -> None:
+        """One step out: from a value, from the filter, from the screen."""
+        entry = self.query_one("#filter", Input)
+        if self._entry.display:
+            self._close_entry()
+        elif entry.display or self.words:
+            entry.value = ""
+            entry.display = False
+            self.list.focus()
+        elif await self._may_go():
+            self.dismiss()
+
+    async def _may_go(self) -> bool:
+        draft = self._draft
+        if draft is None or not draft.is_changed:
+            return True
+        text = changes(draft.diff(), ())
+        question = Question("Leave without saving?", text, "forget these", "stay")
+        answer: bool = await self.app.push_screen_wait(question)
+        return answer
+
+
+def _meaning(field: Field, value: Any) -> Content:
+    """What a setting means, takes, and makes stale."""
+    stale = ", ".join(stages_reading(field.section, field.key)) or "nothing"
+    named = ", ".join(map(shown, field.options)) or field.valid
+    facts = [
+        ("type", field.kind),
+        *([("valid", named)] if named else []),
+        ("default", shown(field.default) or "empty"),
+        ("now", clean(shown(value), 300) or "empty"),
+        ("makes stale", stale),
+    ]
+    lines = [Content.styled(field.name, "bold"), Content(field.help), Content("")]
+    lines += [Content.assemble((f"{name:<13}", "$secondary"), text) for name, text in facts]
+    return Content("\n").join(lines)

@@ -1,0 +1,128 @@
+"""What belongs to the person and not to a run: their settings file, and what is remembered.
+
+$XDG_CONFIG_HOME/headwater/config.toml   theme and keys, written by the person
+$XDG_STATE_HOME/headwater/state.json     pinned runs, hints that were seen
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.files import read_json, write_text
+from tui.keys import check_keymap
+
+
+@dataclass(frozen=True)
+class UserSettings:
+    """The person's settings file."""
+
+    theme: str = ""
+    """A theme's name; empty = the one that suits the terminal."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Other keys for actions, by the names that `headwater keys` lists."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> UserSettings:
+        """Checks what was read.
+
+        Raises:
+            SettingsError: an unknown name, or a value of another type.
+        """
+        if unknown := set(values) - {"theme", "keys"}:
+            raise SettingsError(f"unknown setting {min(unknown)!r}", "valid: theme, keys")
+        theme, keys = values.get("theme", ""), values.get("keys", {})
+        if not isinstance(theme, str):
+            raise SettingsError('theme is not a text such as "headwater"')
+        if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+            raise SettingsError('keys are not lines such as "run.metric" = "m"')
+        check_keymap(keys)
+        return cls(theme, keys)
+
+
+class User:
+    """Without files nothing is read, nothing outlives the session, and no hints are given.
+
+    Raises:
+        SettingsError: the settings file is wrong.
+    """
+
+    def __init__(self, config: Path | None = None, state: Path | None = None) -> None:
+        self._config, self._state_file = config, state
+        self.settings = _read_settings(config)
+        self._state = _read_state(state)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> User:
+        """The person who started the program."""
+        home = Path(environment.get("HOME") or os.path.expanduser("~"))
+        config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        state = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
+        return cls(config / "headwater" / "config.toml", state / "headwater" / "state.json")
+
+    def choose_theme(self, name: str) -> None:
+        """Writes the theme into the settings file, the rest of it kept."""
+        self.settings = replace(self.settings, theme=name)
+        if self._config:
+            import tomlkit
+
+            text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
+            document = tomlkit.parse(text)
+            document["theme"] = name
+            write_text(self._config, tomlkit.dumps(document))
+
+    def pins(self, runs: Path) -> frozenset[str]:
+        """Names of the runs that are kept at the top."""
+        return frozenset(self._state["pins"].get(str(runs.resolve()), ()))
+
+    def pin(self, runs: Path, name: str) -> None:
+        """Keeps a run at the top, or lets it go."""
+        self._state["pins"][str(runs.resolve())] = sorted(self.pins(runs) ^ {name})
+        self._save()
+
+    def sees_first(self, screen: str) -> bool:
+        """Whether this is the first time that the person sees a screen; the next time it is not."""
+        if self._state_file is None or screen in self._state["seen"]:
+            return False
+        self._state["seen"].append(screen)
+        self._save()
+        return True
+
+    def forget_hints(self) -> None:
+        """Gives every hint once more."""
+        self._state["seen"] = []
+        self._save()
+
+    def _save(self) -> None:
+        if self._state_file:
+            # ASCII: the name of a folder may hold what is no Unicode
+            write_text(self._state_file, json.dumps(self._state, indent=2) + "\n")
+
+
+def _read_settings(path: Path | None) -> UserSettings:
+    if path is None or not path.exists():
+        return UserSettings()
+    import tomli  # most people have no such file
+
+    try:
+        return UserSettings.of(tomli.loads(path.read_text(encoding="utf-8")))
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.message}", error.hint) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _read_state(path: Path | None) -> dict[str, Any]:
+    """What was remembered; a file that is missing or of another shape counts as empty."""
+    found = read_json(path) if path else None
+    found = found if isinstance(found, dict) else {}
+    pins, seen = found.get("pins"), found.get("seen")
+    return {
+        "pins": pins if isinstance(pins, dict) else {},
+        "seen": seen if isinstance(seen, list) else [],
+    }

@@ -1,0 +1,80 @@
+"""The keys that work now, on the last line: what has no room is left out, help and quit never."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding
+from textual.keys import key_to_character
+from textual.screen import Screen
+from textual.strip import Strip
+
+from tui.widgets.ink import Inked, Part
+
+_ALWAYS = ("app.keys", "app.leave")
+_MORE = "…  "
+
+
+class KeyBar(Inked):
+    """`s Stage  i Influence …  ? Help  q Quit`, each of which can be clicked."""
+
+    def on_mount(self) -> None:
+        """Follows what has the focus, and what makes sense."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, screen: Screen[object]) -> None:
+        if self.is_attached and screen is self.screen:
+            self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
+        """The line."""
+        parts: list[Part] = [(" ", "plain")]
+        for binding in self._offers():
+            if binding is None:
+                parts.append((_MORE, "dim"))
+            else:
+                parts += [(self._key(binding), "key"), (f" {binding.description}  ", "dim")]
+        return self.ink_strip(parts, self.size.width)
+
+    def on_click(self, event: events.Click) -> None:
+        """Does what the key under the mouse would do."""
+        edge = 1
+        for binding in self._offers():
+            edge += self._cells(binding)
+            if event.x < edge:
+                if binding is not None:
+                    self.app.simulate_key(binding.key)
+                return
+
+    def _offers(self) -> list[Binding | None]:
+        """What fits; None stands for what was left out."""
+        offered: dict[str, Binding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.binding.show and active.enabled and not self._is_typed(active.binding.key):
+                offered.setdefault(active.binding.action, active.binding)
+        kept = [b for b in offered.values() if b.action in _ALWAYS]
+        others = [b for b in offered.values() if b.action not in _ALWAYS]
+        room = self.size.width - 1 - sum(map(self._cells, kept))
+        if sum(map(self._cells, others)) <= room:
+            return [*others, *kept]
+        room -= len(_MORE)
+        shown: list[Binding | None] = []
+        for binding in others:
+            room -= self._cells(binding)
+            if room < 0:
+                break
+            shown.append(binding)
+        return [*shown, None, *kept]
+
+    def _is_typed(self, key: str) -> bool:
+        """Whether the key would go into a text that is being written."""
+        focused = self.screen.focused
+        return focused is not None and focused.check_consume_key(key, key_to_character(key))
+
+    def _cells(self, binding: Binding | None) -> int:
+        if binding is None:
+            return len(_MORE)
+        return cell_len(self._key(binding)) + cell_len(binding.description) + 3
+
+    def _key(self, binding: Binding) -> str:
+        return self.app.get_key_display(binding)
