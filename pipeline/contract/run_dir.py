@@ -11,6 +11,8 @@ runs/<name>/
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
   inspect/   modules.csv  layer_<n>/
+  benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
+  deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
   report/    report.md  report.html  figures/
 """
 
@@ -162,7 +164,7 @@ class RunDir:
         """The trained model's own greedy answers, JSON Lines."""
         return self.stage("scores") / "answers.jsonl"
 
-    # inspect and report
+    # inspect
 
     @property
     def module_table(self) -> Path:
@@ -172,6 +174,18 @@ class RunDir:
     def layer(self, layer: int) -> Path:
         """Pictures and tables of one layer's factors."""
         return self.stage("inspect") / f"layer_{layer}"
+
+    # benchmark
+
+    def benchmark_answers(self, benchmark: str, model: str) -> Path:
+        """Answers so far, JSON Lines; what a stopped benchmark goes on from."""
+        return self.stage("benchmark") / "answers" / f"{benchmark}_{model}.jsonl"
+
+    def benchmark_results(self, time: str) -> Path:
+        """The folder of one finished benchmarking; earlier ones stay beside it."""
+        return self.root / "deepeval_results" / f"run_{time}"
+
+    # report
 
     @property
     def report_markdown(self) -> Path:

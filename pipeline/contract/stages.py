@@ -31,6 +31,8 @@ class Stage:
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     """Sections, or section.key, that change what this stage writes."""
+    uses: tuple[str, ...] = ()
+    """Stages whose results it shows where there are any that are up to date."""
     outside: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
 
@@ -66,17 +68,25 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("inspect", "draw the spectra", needs=("factors",), settings=("inspect",)),
         Stage(
+            "benchmark",
+            "answer public benchmarks",
+            needs=("prepare", "train"),
+            settings=("run.seed", "benchmark"),
+        ),
+        Stage(
             "report",
             "write the report",
-            needs=("prepare", "train", "factors", "scores", "inspect"),
+            needs=(),
             settings=(),
+            uses=("prepare", "train", "factors", "scores", "inspect", "benchmark"),
         ),
     )
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "all": tuple(STAGES),
+    "all": ("prepare", "train", "factors", "scores", "inspect", "report"),
     "analysis": ("prepare", "train", "factors", "scores", "inspect"),
+    "deepeval-eval": ("benchmark",),
 }
 
 
@@ -107,6 +117,9 @@ class Fingerprint:
         """The fingerprint that `stage` would have if it started now."""
         spec = STAGES[stage]
         inputs = {name: done.id for name in spec.needs if (done := Done.read(name, run))}
+        for name in spec.uses:
+            if is_fresh(name, settings, run) and (done := Done.read(name, run)):
+                inputs[name] = done.id
         if stage == "prepare" and run.prompts.exists():
             inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
         return cls(_settings_hash(spec, settings), inputs)
@@ -190,6 +203,8 @@ def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
         places.append(settings.data.path)
     if stage == "train" and settings.model.init == "pretrained":
         places.append(settings.model.name)
+    if stage == "benchmark" and settings.benchmark.data != "hub":
+        places.append(settings.benchmark.data)
     found: dict[str, tuple[int, int]] = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
