@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import encode_pair
-from pipeline.evaluation.answering import AnsweringModel, Item
+from pipeline.evaluation.benchmarks.answering import AnsweringModel, Item
 from pipeline.evaluation.catalogue import all_questions, ready
 from pipeline.evaluation.questions import Ranked
 from pipeline.model import load_model
@@ -87,12 +87,17 @@ def _harness(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], budget: int
 ) -> list[np.ndarray]:
     """The harness's log-likelihoods by question."""
-    requests, sizes = [], []
+    # the harness takes a prompt's own beginning-of-sequence piece where the tokenizer adds none
+    begin = tokenizer.bos_token or ""
+    requests: list[Instance] = []
+    sizes: list[int] = []
     for question, way in items:
         asked = _asked(question, way)
         for prompt, candidate in asked.pairs:
             requests.append(
-                Instance("loglikelihood", {}, (asked.examples + prompt, candidate), len(sizes))
+                Instance(
+                    "loglikelihood", {}, (begin + asked.examples + prompt, candidate), len(sizes)
+                )
             )
         sizes.append(len(asked.pairs))
     longest = max(
@@ -104,7 +109,6 @@ def _harness(
         tokenizer=tokenizer,
         batch_size=max(1, budget // min(longest, limit)),
         max_length=limit,
-        add_bos_token=tokenizer.bos_token_id is not None,
     )
     found = iter(value for value, _ in harness.loglikelihood(requests, disable_tqdm=True))
     return [np.array([next(found) for _ in range(size)]) for size in sizes]

@@ -245,8 +245,7 @@ class InspectSettings(Section):
 
 
 class BenchmarkSettings(Section):
-    """Public benchmarks through DeepEval; they run only when asked for, with
-    `headwater run evaluate --type deepeval`."""
+    """Public benchmarks, through DeepEval; they run when asked for: evaluate --type deepeval."""
 
     chosen: Annotated[list[str], Field(min_length=1)] = [
         "mmlu/professional_law",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.contract.errors import DataError, SettingsError
 from pipeline.contract.settings import Settings
-from pipeline.evaluation.benchmarks import choice
+from pipeline.evaluation.benchmarks import choice, written
 from pipeline.evaluation.benchmarks.mended import Mended, Options
 from pipeline.evaluation.data import BenchmarkData
 from pipeline.evaluation.questions import Question
@@ -21,9 +21,17 @@ CLASSES: dict[str, type[Mended]] = {
         choice.Mathqa,
         choice.Logiqa,
         choice.Bbq,
+        written.Gsm8k,
+        written.Lambada,
+        written.Drop,
+        written.Squad,
+        written.BigBench,
+        written.Ifeval,
+        written.Humaneval,
     )
 }
 
+RUNS_CODE = "it runs the code that models write; set benchmark.run_code = true to allow it"
 NEEDS_JUDGE = "a paid model would have to judge its answers"
 
 
@@ -42,6 +50,9 @@ def ready(settings: Settings) -> tuple[list[Mended], dict[str, str]]:
     for name, named in tasks.items():
         if name not in CLASSES:
             skipped[name] = NEEDS_JUDGE
+            continue
+        if name == written.Humaneval.name and not settings.benchmark.run_code:
+            skipped[name] = RUNS_CODE
             continue
         options = Options(
             tasks=() if "" in named else tuple(dict.fromkeys(named)),

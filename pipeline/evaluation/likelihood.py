@@ -91,6 +91,21 @@ def encode(
     return found
 
 
+def encode_open(
+    tokenizer: PreTrainedTokenizerBase, examples: str, question: str, room: int | None
+) -> tuple[tuple[int, ...], int]:
+    """Tokens of a prompt to be continued, cut from the left to `room`, and how many were cut.
+
+    Raises:
+        DoesNotFitError: the cut would reach the question.
+    """
+    context = encode_completions(tokenizer, examples + question, [""])[0][0]
+    cut = 0 if room is None else max(0, len(context) - room)
+    if cut and room is not None and room < _question_length(tokenizer, question):
+        raise DoesNotFitError
+    return tuple(context[cut:]), cut
+
+
 def _question_length(tokenizer: PreTrainedTokenizerBase, question: str) -> int:
     return max(1, len(tokenizer.encode(question.rstrip(), add_special_tokens=False)))
 

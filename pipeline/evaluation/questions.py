@@ -60,6 +60,8 @@ class Answer:
     log_likelihoods: tuple[float, ...] = ()
     cut: int = 0
     """Tokens of the few-shot part that did not fit."""
+    text: str = ""
+    """All that was written; `prediction` is the answer in it."""
 
 
 def graded(

@@ -30,6 +30,7 @@ QUESTION_SCHEMA = pa.schema(
         ("log_likelihoods", pa.list_(pa.float64())),  # of the choices, nats, summed over tokens
         ("gold", pa.list_(pa.string())),  # right choices, or accepted answers
         ("prediction", pa.string()),
+        ("text", pa.string()),  # all that was written, where the question is open
         ("score", pa.float64()),  # null = refused: the question does not fit the model
         ("cut_tokens", pa.int32()),  # that the few-shot part lost
     ]
@@ -127,6 +128,7 @@ class Sheet:
             "log_likelihoods": list(answer.log_likelihoods),
             "gold": gold,
             "prediction": answer.prediction,
+            "text": answer.text,
             "cut_tokens": answer.cut,
         }
 

@@ -21,7 +21,7 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.files import replacing, write_json
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.evaluation.answering import AnsweringModel, AnswerStore, KeepingModel
+from pipeline.evaluation.benchmarks.answering import AnsweringModel, AnswerStore, KeepingModel
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.catalogue import all_questions, ready
 from pipeline.evaluation.questions import Answer
@@ -74,7 +74,7 @@ def _answers(
     )
     for benchmark in benchmarks:
         store = AnswerStore(run.benchmark_answers(benchmark.name, name))
-        keeping = KeepingModel(model, store, settings.benchmark.ask, events)
+        keeping = KeepingModel(model, store, settings.benchmark, events)
         benchmark.evaluate(keeping)
         yield benchmark, keeping.given
 

@@ -215,11 +215,6 @@ class Boolq(Mended, BoolQ):  # type: ignore[misc]
     name = "boolq"
     usual_shots = most_shots = 5
 
-    @classmethod
-    def task_names(cls) -> list[str]:
-        """None."""
-        return []
-
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split; five fixed examples."""
         rows = self.data.rows("boolq", "default", "validation", ("question", "passage", "answer"))
@@ -243,11 +238,6 @@ class Winogrande(Mended, DeepEvalWinogrande):  # type: ignore[misc]
 
     name = "winogrande"
     usual_shots = most_shots = 5
-
-    @classmethod
-    def task_names(cls) -> list[str]:
-        """None."""
-        return []
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split. Texts: each name fills the gap, and what follows is compared."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.events import EventWriter
+from pipeline.contract.settings import BenchmarkSettings
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.likelihood import (
     DoesNotFitError,
@@ -23,9 +24,11 @@ from pipeline.evaluation.likelihood import (
     Request,
     context_length,
     encode,
+    encode_open,
     likelihoods,
 )
 from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
+from pipeline.generation import write
 
 Item = tuple[Question, str]
 """A question, and the way in which it is put."""
@@ -136,6 +139,42 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
                 inorder = [found[place][n] for n in sorted(found[place])]
                 yield graded(question, way, _ranked_way(question, way), inorder, request.cut)
 
+    def written(
+        self, items: Sequence[Item], benchmark: Mended, max_new_tokens: int
+    ) -> Iterator[Answer]:
+        """Answers open questions by greedy decoding, in the order in which batches finish."""
+        limit = context_length(self._loaded)
+        room = None if limit is None else limit - max_new_tokens
+        contexts: list[tuple[Item, tuple[int, ...], int]] = []
+        for question, way in items:
+            asked = question.ways[way]
+            assert isinstance(asked, Open)
+            try:
+                context, cut = encode_open(self._tokenizer, asked.examples, asked.question, room)
+            except DoesNotFitError:
+                yield Answer(question.id, way, "", {})
+                continue
+            contexts.append(((question, way), context, cut))
+        for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
+            same = [entry for entry in contexts if _stop(entry[0]) == stop]
+            tokens = [context for _, context, _ in same]
+            for index, found in write(
+                self._loaded,
+                self._tokenizer,
+                tokens,
+                max_new_tokens,
+                stop,
+                budget=self._batch_tokens,
+            ):
+                (question, way), _, cut = same[index]
+                prediction, scores = benchmark.grade(question, found.text)
+                yield Answer(question.id, way, prediction, scores, (), cut, found.text)
+
+
+def _stop(item: Item) -> tuple[str, ...]:
+    asked = item[0].ways[item[1]]
+    return asked.stop if isinstance(asked, Open) else ()
+
 
 def _ranked_way(question: Question, way: str) -> Ranked:
     asked = question.ways[way]
@@ -152,18 +191,22 @@ class KeepingModel:
     """Answers what is not answered yet, tells its progress, and keeps each batch's answers."""
 
     def __init__(
-        self, model: AnsweringModel, store: AnswerStore, ask: Sequence[str], events: EventWriter
+        self,
+        model: AnsweringModel,
+        store: AnswerStore,
+        settings: BenchmarkSettings,
+        events: EventWriter,
     ) -> None:
         self._model = model
         self._store = store
-        self._ask = ask
+        self._settings = settings
         self._events = events
         self.given: list[Answer] = []
         """The answers to the benchmark that was put last."""
 
     def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
         """One answer for each way of each question, in the questions' order."""
-        items = [(q, way) for q in questions for way in ways_asked(q, self._ask)]
+        items = [(q, way) for q in questions for way in ways_asked(q, self._settings.ask)]
         done = self._store.read()
         phase = f"{benchmark.name} · {self._model.get_model_name()}"
         waiting = [item for item in items if (item[0].id, item[1]) not in done]
@@ -178,8 +221,11 @@ class KeepingModel:
     def _answers(self, benchmark: Mended, items: list[Item]) -> Iterator[Answer]:
         for way in dict.fromkeys(way for _, way in items):
             same = [item for item in items if item[1] == way]
-            yield from self._model.ranked(
-                [item for item in same if isinstance(item[0].ways[way], Ranked)]
+            yield from self._model.ranked([i for i in same if isinstance(i[0].ways[way], Ranked)])
+            yield from self._model.written(
+                [i for i in same if isinstance(i[0].ways[way], Open)],
+                benchmark,
+                self._settings.max_new_tokens,
             )
 
 
