@@ -128,6 +128,12 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     help="Settings to run with; without it the run's own are kept.",
 )
 @click.option("--run", "name", help="Name of the run.  [default: the settings' folder]")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["custom", "deepeval", "all"]),
+    help="What `evaluate` runs: answers to the prompts, benchmarks, or both.",
+)
 @click.option("--force", is_flag=True, help="Run the named stages even where they are up to date.")
 @click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
 @click.pass_obj
@@ -136,11 +142,15 @@ def run(
     stages: tuple[str, ...],
     settings_file: Path | None,
     name: str | None,
+    kind: str | None,
     force: bool,
     detach: bool,
 ) -> None:
-    """Run STAGES: all, analysis, or any of prepare, train, factors, scores, inspect, report."""
-    chosen = contract.expand(stages)
+    """Run STAGES: all, analysis, custom-eval, deepeval-eval, or any single ones.
+
+    The single ones: prepare, train, factors, scores, inspect, benchmark, report.
+    """
+    chosen = contract.expand(_evaluations(stages, kind))
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings")
@@ -164,7 +174,12 @@ def resume(runs: Path, run: str, detach: bool) -> None:
     """Go on with what RUN has not finished, from the last checkpoint or partition."""
     target = _existing(runs, run)
     settings = load_settings(target.settings)
-    left = [s.stage for s in run_status(target, settings) if s.state != "done"]
+    left = [
+        status.stage
+        for status in run_status(target, settings)
+        if status.state != "done"
+        and not (status.stage in contract.OPTIONAL and status.state == "waiting")
+    ]
     if not left:
         click.echo(f"run {target.name} is finished", err=True)
         return
@@ -304,6 +319,21 @@ def _existing(runs: Path, name: str) -> RunDir:
             return run
     there = ", ".join(run.name for run in list_runs(runs)) or "none yet"
     raise UsageError(f"there is no run {name!r} in {runs}", f"runs: {there}")
+
+
+def _evaluations(stages: tuple[str, ...], kind: str | None) -> tuple[str, ...]:
+    """The stages with `evaluate` replaced by what `--type` says it is.
+
+    Raises:
+        UsageError: `--type` without `evaluate`.
+    """
+    if kind is None:
+        return stages
+    if "evaluate" not in stages:
+        raise UsageError("--type says what `evaluate` runs: `headwater run evaluate --type all`")
+    types = {"custom": ("custom-eval",), "deepeval": ("deepeval-eval",)}
+    meant = types.get(kind, ("custom-eval", "deepeval-eval"))
+    return tuple(name for name in stages if name != "evaluate") + meant
 
 
 def _start_and_follow(run: RunDir, stages: tuple[str, ...], detach: bool) -> None:

@@ -13,7 +13,8 @@ runs/<name>/
   inspect/   modules.csv  layer_<n>/
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
-  report/    report.md  report.html  figures/
+  report/    summary.json
+  combined_evaluation_results/  combined_evaluation_report.md  .html  figures/
 """
 
 from __future__ import annotations
@@ -188,14 +189,19 @@ class RunDir:
     # report
 
     @property
+    def report(self) -> Path:
+        """The folder of the report and its figures."""
+        return self.root / "combined_evaluation_results"
+
+    @property
     def report_markdown(self) -> Path:
         """The report as Markdown."""
-        return self.stage("report") / "report.md"
+        return self.report / "combined_evaluation_report.md"
 
     @property
     def report_html(self) -> Path:
         """The report as one self-contained page."""
-        return self.stage("report") / "report.html"
+        return self.report / "combined_evaluation_report.html"
 
     def summary(self, stage: str) -> Path:
         """A stage's figures for the screen and the report, JSON."""

@@ -79,6 +79,7 @@ STAGES: dict[str, Stage] = {
             needs=(),
             settings=(),
             uses=("prepare", "train", "factors", "scores", "inspect", "benchmark"),
+            outside=("combined_evaluation_results",),
         ),
     )
 }
@@ -88,6 +89,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "analysis": ("prepare", "train", "factors", "scores", "inspect"),
     "deepeval-eval": ("benchmark",),
 }
+
+OPTIONAL = frozenset(STAGES) - frozenset(GROUPS["all"])
+"""Stages that run only when they are asked for by name."""
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:

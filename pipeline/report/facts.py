@@ -17,6 +17,7 @@ from pipeline.contract.files import read_json
 from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.stages import OPTIONAL
 from pipeline.contract.status import StageStatus, run_status
 from pipeline.report.rankings import PromptRanking, Rankings
 
@@ -70,6 +71,8 @@ class RunFacts:
     prompts: list[PromptFacts]
     spectra: list[dict[str, str]] | None
     """Rows of modules.csv."""
+    benchmark: dict[str, Any] | None
+    """Scores and comparisons; see `pipeline/stages/benchmark.py`."""
 
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
@@ -86,7 +89,11 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         changed=changed_settings(settings),
         settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
-        missing={s.stage: _reason(s) for s in statuses if s.stage not in done},
+        missing={
+            s.stage: _reason(s)
+            for s in statuses
+            if s.stage not in done and not (s.stage in OPTIONAL and s.state == "waiting")
+        },
         warnings=_warnings(last, summaries),
         corpus=summaries.get("prepare"),
         training=summaries.get("train"),
@@ -96,6 +103,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
         spectra=_rows(run.module_table) if "inspect" in done else None,
+        benchmark=summaries.get("benchmark"),
     )
 
 

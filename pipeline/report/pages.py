@@ -22,6 +22,11 @@ _FORMATS = {
     "duration": text.duration,
     "size": text.size,
     "shorten": text.shorten,
+    "scoring": text.scoring,
+    "score": text.score,
+    "signed": text.signed,
+    "p_value": text.p_value,
+    "verdict": text.verdict,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),
 }
 
