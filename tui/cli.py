@@ -25,6 +25,7 @@ from pipeline.contract.run_dir import RunDir, list_runs, run_path
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables
+from tui.comparison import result_rows, settings_rows
 from tui.launcher import start_stages
 
 
@@ -148,7 +149,8 @@ def run(
 ) -> None:
     """Run STAGES: all, analysis, custom-eval, deepeval-eval, or any single ones.
 
-    The single ones: prepare, train, factors, scores, inspect, benchmark, report.
+    The single ones: prepare, train, factors, scores, inspect, generate, evaluate, benchmark,
+    report.
     """
     chosen = contract.expand(_evaluations(stages, kind))
     name = name or (settings_file.resolve().parent.name if settings_file else None)
@@ -277,6 +279,46 @@ def rank(
     end = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
     click.echo(tables.render_ranking(rows, as_format), nl=False)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--html", "as_html", is_flag=True, help="The path of the page instead of its text.")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
+@click.pass_obj
+def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
+    """Write the report of RUN, where it is not up to date, and print it."""
+    target = _existing(runs, run)
+    settings = load_settings(target.settings)
+    if not contract.is_fresh("report", settings, target):
+        events = _from_now(target)
+        start_stages(target, ("report",))
+        if code := narration.follow(target, events):
+            sys.exit(code)
+    if open_it:
+        click.launch(str(target.report_html.resolve()))
+    if as_html or open_it:
+        click.echo(target.report_html)
+    else:
+        click.echo(target.report_markdown.read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
+    """Put the settings and results of two runs side by side."""
+    first, second = _existing(runs, run_a), _existing(runs, run_b)
+    if first.name == second.name:
+        raise UsageError(f"both runs are called {first.name!r}: name two different ones")
+    settings, results = settings_rows(first, second), result_rows(first, second)
+    if as_json:
+        click.echo(json.dumps({"settings": settings, "results": results}, indent=2))
+    else:
+        click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
+        click.echo(f"Results\n\n{tables.plain(results)}")
 
 
 @main.command()

@@ -11,6 +11,9 @@ runs/<name>/
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
   inspect/   modules.csv  layer_<n>/
+  generate/  answers.parquet  summary.json
+  generated/ generated_answers.json  finetuned_generated_answers.json
+  comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
   report/    summary.json
@@ -175,6 +178,23 @@ class RunDir:
     def layer(self, layer: int) -> Path:
         """Pictures and tables of one layer's factors."""
         return self.stage("inspect") / f"layer_{layer}"
+
+    # generate and evaluate
+
+    @property
+    def generated_answers(self) -> Path:
+        """Both models' answers, a row a prompt; see `pipeline/stages/generate.py`."""
+        return self.stage("generate") / "answers.parquet"
+
+    @property
+    def generated(self) -> Path:
+        """The answers as JSON, in the field's own forms."""
+        return self.root / "generated"
+
+    @property
+    def comparison(self) -> Path:
+        """Base against trained: tables, chart, influential examples."""
+        return self.root / "comparison_results"
 
     # benchmark
 

@@ -244,6 +244,21 @@ class InspectSettings(Section):
     """Λ maps: a matplotlib colour map."""
 
 
+class GenerateSettings(Section):
+    """Answers of both models to the prompts, for their comparison."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 = greedy decoding; above, tokens are drawn from the seed."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Where tokens are drawn: only from the likeliest that hold this share of probability."""
+    stop: list[str] = ["\n\n"]
+    """Texts at which an answer ends."""
+    max_new_tokens: Count = 64
+    """Length limit of an answer."""
+    batch_tokens: Annotated[int, Field(ge=8)] = 8192
+    """Token budget of one batch, with padding and with what is to be written."""
+
+
 class BenchmarkSettings(Section):
     """Public benchmarks, through DeepEval; they run when asked for: evaluate --type deepeval."""
 
@@ -298,6 +313,7 @@ class Settings(Section):
     scores: ScoreSettings = ScoreSettings()
     prompts: PromptSettings = PromptSettings()
     inspect: InspectSettings = InspectSettings()
+    generate: GenerateSettings = GenerateSettings()
     benchmark: BenchmarkSettings = BenchmarkSettings()
 
     @field_validator("factors")

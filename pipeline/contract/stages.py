@@ -68,6 +68,21 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("inspect", "draw the spectra", needs=("factors",), settings=("inspect",)),
         Stage(
+            "generate",
+            "let both models answer the prompts",
+            needs=("prepare", "train"),
+            settings=("run.seed", "generate"),
+            outside=("generated",),
+        ),
+        Stage(
+            "evaluate",
+            "compare the answers",
+            needs=("prepare", "train", "generate"),
+            settings=("run.seed",),
+            uses=("scores",),
+            outside=("comparison_results",),
+        ),
+        Stage(
             "benchmark",
             "answer public benchmarks",
             needs=("prepare", "train"),
@@ -78,7 +93,7 @@ STAGES: dict[str, Stage] = {
             "write the report",
             needs=(),
             settings=(),
-            uses=("prepare", "train", "factors", "scores", "inspect", "benchmark"),
+            uses=("prepare", "train", "factors", "scores", "inspect", "evaluate", "benchmark"),
             outside=("combined_evaluation_results",),
         ),
     )
@@ -87,6 +102,7 @@ STAGES: dict[str, Stage] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "all": ("prepare", "train", "factors", "scores", "inspect", "report"),
     "analysis": ("prepare", "train", "factors", "scores", "inspect"),
+    "custom-eval": ("generate", "evaluate"),
     "deepeval-eval": ("benchmark",),
 }
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.questions import Answer, Open, Question, chance
-from pipeline.evaluation.statistics import bootstrap, mcnemar, mean
+from pipeline.evaluation.statistics import mcnemar, mean, paired_difference
 
 WHOLE = "all tasks"
 Table = list[dict[str, Any]]
@@ -77,15 +77,15 @@ class Sheet:
             both = [name for name in ids if (name, by) in base and (name, by) in trained]
             if not both:
                 continue
-            first = np.array([base[name, by] for name in both])
-            second = np.array([trained[name, by] for name in both])
-            low, high = bootstrap((first, second), lambda a, b: float(np.mean(b - a)), seed)
+            first = [base[name, by] for name in both]
+            second = [trained[name, by] for name in both]
             place = {"benchmark": self.benchmark.name, "task": task, "scored_by": by}
-            gain = {"difference": float((second - first).mean()), "low": low, "high": high}
-            binary = np.isin([first, second], (0.0, 1.0)).all()
-            test = asdict(mcnemar(first.tolist(), second.tolist())) if binary else {
-                "only_first": None, "only_second": None, "p_value": None}  # fmt: skip
-            rows.append({**place, "n": len(both), **gain, **test})
+            gain = asdict(paired_difference(first, second, seed))
+            if np.isin([first, second], (0.0, 1.0)).all():
+                test = asdict(mcnemar(first, second))
+            else:
+                test = {"only_first": None, "only_second": None}
+            rows.append({**place, **gain, **test})
         return rows
 
     def cut(self) -> int:

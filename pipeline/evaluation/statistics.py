@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +22,9 @@ class Estimate:
     n: int
     stderr: float | None
     """Sample standard deviation ÷ √n; None for a single value."""
-    low: float
-    high: float
-    """95 % interval."""
+    low: float | None
+    high: float | None
+    """95 % interval; None for a single value that is neither 0 nor 1."""
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Estimate:
@@ -37,35 +37,56 @@ def mean(values: Sequence[float], seed: int = 0) -> Estimate:
     stderr = float(sample.std(ddof=1) / math.sqrt(n)) if n > 1 else None
     if np.isin(sample, (0.0, 1.0)).all():
         interval = stats.binomtest(int(sample.sum()), n).proportion_ci(CONFIDENCE, "wilson")
-        low, high = interval.low, interval.high
-    else:
-        low, high = bootstrap((sample,), np.mean, seed)
-    return Estimate(float(sample.mean()), n, stderr, float(low), float(high))
+        return Estimate(float(sample.mean()), n, stderr, float(interval.low), float(interval.high))
+    return Estimate(float(sample.mean()), n, stderr, *bootstrap(sample, seed))
 
 
-def bootstrap(
-    samples: tuple[NDArray[np.float64], ...], statistic: Callable[..., float], seed: int
-) -> tuple[float, float]:
-    """95 % interval of a statistic of items that are drawn together.
+def bootstrap(sample: NDArray[np.float64], seed: int) -> tuple[float | None, float | None]:
+    """95 % BCa interval of the mean; None for a single value.
 
-    (nan, nan) for a single item.
+    Source: B. Efron, JASA 82 (1987), as SciPy has it.
     """
-    if len(samples[0]) < 2:
-        return math.nan, math.nan
-    if all(np.ptp(sample) == 0 for sample in samples):
-        value = statistic(*samples)
-        return float(value), float(value)
+    if len(sample) < 2:
+        return None, None
+    if np.ptp(sample) == 0:
+        return float(sample[0]), float(sample[0])
     found = stats.bootstrap(
-        samples,
-        statistic,
-        paired=True,
-        vectorized=False,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
+        (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE,
         rng=np.random.default_rng(seed),
-        method="percentile" if len(samples) > 1 else "BCa",
-    ).confidence_interval
+    ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Second minus first on the same items."""
+
+    n: int
+    difference: float
+    low: float | None
+    high: float | None
+    """95 % interval of a paired bootstrap; None for a single item."""
+    p_value: float | None
+    """Paired sign-flip permutation test, two-sided; None for a single item."""
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Difference:
+    """How much the mean changes from first to second.
+
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13, 15.
+    """
+    gains = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    low, high = bootstrap(gains, seed)
+    p_value: float | None = None
+    if len(gains) > 1:
+        p_value = 1.0
+        if gains.any():
+            test = stats.permutation_test(
+                (gains,), np.mean, permutation_type="samples", n_resamples=RESAMPLES,
+                rng=np.random.default_rng(seed),
+            )  # fmt: skip
+            p_value = float(test.pvalue)
+    return Difference(len(gains), float(gains.mean()), low, high, p_value)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _FORMATS = {
     "signed": text.signed,
     "p_value": text.p_value,
     "verdict": text.verdict,
+    "measure": text.measure,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),
 }
 

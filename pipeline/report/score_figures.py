@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.report.style import COLORS, PALE, framed
-from pipeline.report.text import scoring
+from pipeline.report.text import UNDECIDED, scoring, verdict
 
 _ROW_INCHES = 0.3
 
@@ -24,11 +24,10 @@ def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
     for row in scores:
         trained = row["model"] == "trained"
         place = names.index(_name(row)) + (0.13 if trained else -0.13)
-        value, low, high = (100 * row[key] for key in ("value", "low", "high"))
-        axes.plot([low, high], [place, place], color=COLORS[0], lw=1)
+        _interval(axes, row, place)
         axes.plot(
-            value, place, "o", ms=4.5, mec=COLORS[0], mfc=COLORS[0] if trained else "white",
-            label=row["model"],
+            100 * row["value"], place, "o", ms=4.5, mec=COLORS[0],
+            mfc=COLORS[0] if trained else "white", label=row["model"],
         )  # fmt: skip
         axes.plot(100 * row["chance"], names.index(_name(row)), "|", ms=13, mew=1.2, color=PALE,
                   label="chance")  # fmt: skip
@@ -39,6 +38,40 @@ def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
     axes.legend(unique.values(), unique.keys(), frameon=False, loc="upper left",
                 bbox_to_anchor=(1.0, 1.0))  # fmt: skip
     return figure
+
+
+def metric_changes(metrics: Sequence[dict[str, Any]]) -> Figure:
+    """Trained minus base of every metric that is a share, percentage points, with its interval."""
+    shares = [row for row in metrics if row["metric"] != "log_likelihood_per_token"]
+    return _changes([(row["title"], row) for row in shares])
+
+
+def all_changes(
+    metrics: Sequence[dict[str, Any]], comparisons: Sequence[dict[str, Any]]
+) -> Figure | None:
+    """As `metric_changes`, with the benchmarks; None where there is neither."""
+    rows = [(r["title"], r) for r in metrics if r["metric"] != "log_likelihood_per_token"]
+    rows += [(_name(row), row) for row in comparisons]
+    return _changes(rows) if rows else None
+
+
+def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
+    figure, axes = _lines([name for name, _ in rows])
+    axes.axvline(0, color=PALE, lw=1)
+    for place, (_, row) in enumerate(rows):
+        shown = verdict(row) != UNDECIDED
+        _interval(axes, row, place)
+        axes.plot(
+            100 * row["difference"], place, "s", ms=5, mec=COLORS[0],
+            mfc=COLORS[0] if shown else "white",
+        )  # fmt: skip
+    axes.set_xlabel("trained − base, percentage points (filled: a difference is shown)")
+    return figure
+
+
+def _interval(axes: Axes, row: dict[str, Any], place: float) -> None:
+    if row["low"] is not None:
+        axes.plot([100 * row["low"], 100 * row["high"]], [place, place], color=COLORS[0], lw=1.2)
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from unicodedata import category
 
 MISSING = "–"
 SIGNIFICANT = 0.05
+UNDECIDED = "no difference shown"
 
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _MAX_MARKS = 4  # accents upon one letter; more are a storm that covers the lines around
@@ -119,6 +120,11 @@ def score(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.1f}"
 
 
+def measure(value: float | None, metric: str) -> str:
+    """A metric's value: shares in percent, log-likelihoods in nats."""
+    return figure(value, 3) if metric == "log_likelihood_per_token" else score(value)
+
+
 def signed(value: float | None) -> str:
     """A difference of shares in percentage points."""
     return MISSING if value is None else f"{100 * value:+.1f}".replace("-", "\u2212")
@@ -133,7 +139,7 @@ def p_value(value: float | None) -> str:
 
 def verdict(row: Mapping[str, Any]) -> str:
     """What a comparison with `low`, `high` and perhaps a `p_value` bears out."""
-    tested = row["p_value"] is None or row["p_value"] < SIGNIFICANT
-    if tested and row["low"] > 0:
-        return "better"
-    return "worse" if tested and row["high"] < 0 else "no difference shown"
+    low, high = row["low"], row["high"]
+    if low is None or (row["p_value"] is not None and row["p_value"] >= SIGNIFICANT):
+        return UNDECIDED
+    return "better" if low > 0 else "worse" if high < 0 else UNDECIDED

@@ -38,6 +38,12 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         with page_figure_style():
             pictures[name] = page_svg(figure())
         write_text(run.report / "figures" / f"{name}.svg", pictures[name])
+    changes = score_figures.all_changes(
+        (facts.evaluation or {}).get("metrics") or [],
+        (facts.benchmark or {}).get("comparisons") or [],
+    )
+    if changes is not None:
+        save_png(changes, run.report / "combined_improvements.png")
     default = (facts.scores or {}).get("default_method", "")
     more = {
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -69,6 +75,9 @@ def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Fig
     if facts.benchmark and facts.benchmark["scores"]:
         scores = facts.benchmark["scores"]
         yield "benchmarks", lambda: score_figures.benchmark_scores(scores)
+    metrics = (facts.evaluation or {}).get("metrics") or []
+    if metrics:
+        yield "answers", lambda: score_figures.metric_changes(metrics)
 
 
 def _last_layer(facts: RunFacts) -> str | None:

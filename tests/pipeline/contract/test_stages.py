@@ -12,6 +12,9 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 
+EVERY = set(stages.STAGES)
+EVALUATED = {"prepare", "train", "generate", "evaluate", "benchmark"}
+
 
 def settings(**sections: dict[str, Any]) -> Settings:
     return Settings.model_validate({"data": {"path": "no-such-file"}, **sections})
@@ -44,10 +47,11 @@ def test_a_finished_run_is_fresh(run: RunDir) -> None:
     [
         ("data", {"path": "no-such-file", "limit": 5}, set()),
         ("train", {"epochs": 2.0}, {"prepare"}),
-        ("factors", {"fisher": "empirical"}, {"prepare", "train", "benchmark"}),
-        ("scores", {"damping": 0.1}, {"prepare", "train", "factors", "inspect", "benchmark"}),
-        ("inspect", {"colormap": "magma"}, {"prepare", "train", "factors", "scores", "benchmark"}),
-        ("benchmark", {"shots": 0}, {"prepare", "train", "factors", "scores", "inspect"}),
+        ("factors", {"fisher": "empirical"}, EVALUATED - {"evaluate"}),
+        ("scores", {"damping": 0.1}, EVERY - {"scores", "evaluate", "report"}),
+        ("inspect", {"colormap": "magma"}, EVERY - {"inspect", "report"}),
+        ("benchmark", {"shots": 0}, EVERY - {"benchmark", "report"}),
+        ("generate", {"temperature": 0.5}, EVERY - {"generate", "evaluate", "report"}),
         ("run", {"device": "cpu", "threads": 1}, set(stages.STAGES)),
     ],
 )
@@ -59,7 +63,7 @@ def test_a_changed_setting_makes_its_stage_and_those_after_it_stale(
 
 def test_running_a_stage_again_makes_those_after_it_stale(run: RunDir) -> None:
     finish(run, "factors", settings())
-    assert fresh(run, settings()) == {"prepare", "train", "factors", "benchmark"}
+    assert fresh(run, settings()) == (EVALUATED - {"evaluate"}) | {"factors"}
 
 
 def test_changed_prompts_make_everything_stale(run: RunDir) -> None:
