@@ -135,7 +135,7 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
     """Local paths are written out whole, so that the run can be resumed from anywhere."""
     if settings.data.source == "local":
         document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
-    for section, key in (("model", "name"), ("tokenizer", "source")):
+    for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
         value = getattr(getattr(settings, section), key)
         if "/" in value and (folder / Path(value).expanduser()).is_dir():
             document[section][key] = str((folder / Path(value).expanduser()).resolve())

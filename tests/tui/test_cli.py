@@ -151,7 +151,7 @@ def test_a_missing_data_path_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "fit", "--run", "r"), "there is no stage 'fit'; valid: all, analysis, prepare"),
+        (("run", "fit", "--run", "r"), "there is no stage 'fit'; valid: all, analysis, "),
         (("status", "none"), "there is no run 'none'"),
         (("rank", "none"), "there is no run 'none'"),
         (("run", "train"), "name the run with --run, or give --settings"),
