@@ -186,8 +186,7 @@ def resume(runs: Path, run: str, detach: bool) -> None:
     left = [
         status.stage
         for status in run_status(target, settings)
-        if status.state != "done"
-        and not (status.stage in contract.OPTIONAL and status.state == "waiting")
+        if status.state != "done" and not status.unasked
     ]
     if not left:
         click.echo(f"run {target.name} is finished", err=True)

@@ -131,7 +131,7 @@ def downstream(stage: str) -> set[str]:
     """The stage and every stage that reads, through others or not, what it writes."""
     found = {stage}
     for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
-        if found & set(spec.needs):
+        if found & {*spec.needs, *spec.uses}:
             found.add(name)
     return found
 

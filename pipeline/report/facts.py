@@ -17,7 +17,6 @@ from pipeline.contract.files import read_json
 from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.contract.stages import OPTIONAL
 from pipeline.contract.status import StageStatus, run_status
 from pipeline.report.rankings import PromptRanking, Rankings
 
@@ -91,11 +90,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         changed=changed_settings(settings),
         settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
-        missing={
-            s.stage: _reason(s)
-            for s in statuses
-            if s.stage not in done and not (s.stage in OPTIONAL and s.state == "waiting")
-        },
+        missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(last, summaries),
         corpus=summaries.get("prepare"),
         training=summaries.get("train"),

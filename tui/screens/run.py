@@ -196,7 +196,7 @@ class RunScreen(ChartKeys, View[None]):
 
     def action_resume(self) -> None:
         """Runs what has not finished."""
-        self._start(tuple(s.stage for s in self._stages if s.state != "done"))
+        self._start(tuple(s.stage for s in self._stages if s.state != "done" and not s.unasked))
 
     @work
     async def action_run_stage(self) -> None:
@@ -220,7 +220,8 @@ class RunScreen(ChartKeys, View[None]):
         stage = self.query_one(StageList).selected
         if stage is None:
             return
-        stages = tuple(name for name in STAGES if name in downstream(stage.stage))
+        unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
         text = (
             f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
         )
@@ -339,7 +340,7 @@ class RunScreen(ChartKeys, View[None]):
 
 def _choices(snapshot: RunSnapshot) -> dict[str, bool]:
     """Actions that make sense at some times only."""
-    states = {stage.state for stage in snapshot.stages}
+    states = {stage.state for stage in snapshot.stages if not stage.unasked}
     at_rest = not snapshot.working and bool(states)
     return {
         "run_all": at_rest and states != {"done"},
@@ -354,7 +355,7 @@ def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     stage = snapshot.telling
     if stage is None:
         return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
-    if {s.state for s in snapshot.stages} == {"done"}:
+    if {s.state for s in snapshot.stages if not s.unasked} == {"done"}:
         return "✓ all stages done", "good"
     symbol, ink = SYMBOLS[stage.state]
     doing = f" · {_doing(stage)}" if stage is snapshot.at_work and stage.total else ""

@@ -125,6 +125,9 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
         "factors",
         "scores",
         "inspect",
+        "generate",
+        "evaluate",
+        "benchmark",
         "report",
     )
     assert stages.stages_reading("run", "seed")[0] == "prepare"
