@@ -159,8 +159,8 @@ def run(
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings")
+    target = run_path(runs, name)
     if settings_file:
-        target = run_path(runs, name)
         load_settings(settings_file)
         text = settings_file.read_text(encoding="utf-8")
         write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
