@@ -25,6 +25,7 @@ class LogPanel(Log, Scrolling):
         self.highlighter = NullHighlighter()
         self._match: int | None = None
         self._told = ""
+        self._follows = True
         self.show("")
 
     def show(self, stage: str) -> None:
@@ -38,6 +39,16 @@ class LogPanel(Log, Scrolling):
         if lines:
             self.write_lines(lines)
         self._tell()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Notes whether a person has left the end."""
+        super().watch_scroll_y(old_value, new_value)
+        self._follows = self.is_vertical_scroll_end
+
+    def on_resize(self) -> None:
+        """A panel that shrinks would lose its end, and with it the lines that are added."""
+        if self._follows:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
 
     def watch_words(self, words: str) -> None:
         """Marks the words, and goes to the last line that holds them."""
