@@ -29,6 +29,7 @@ from pipeline.corpus.readers import Reading, read_documents
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tables import DOCUMENT_SCHEMA, read_batches, split_examples, write_rows
 from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
+from pipeline.influence.modules import resolve_modules_of_config
 from pipeline.model import load_tokenizer, model_config
 
 
@@ -84,8 +85,10 @@ def _prompts(settings: Settings, run_dir: RunDir) -> list[Prompt]:
 def _check_fit(
     prompts: list[Prompt], settings: Settings, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Refuses a tokenizer, a chunk length or a prompt that the model to be trained cannot take."""
-    context = getattr(model_config(settings, tokenizer), "max_position_embeddings", None)
+    """Refuses a tokenizer, a chunk length, a module or a prompt that does not fit the model."""
+    config = model_config(settings, tokenizer)
+    resolve_modules_of_config(config, settings.modules)
+    context = getattr(config, "max_position_embeddings", None)
     for prompt in prompts:
         length = sum(map(len, encode_pair(tokenizer, prompt.prompt, prompt.completion)))
         if context is not None and length > context:

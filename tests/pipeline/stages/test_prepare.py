@@ -221,6 +221,28 @@ def test_a_vocabulary_larger_than_the_pretrained_models_is_refused_before_readin
         run_stage(asked)
 
 
+def test_a_module_or_layer_that_the_model_lacks_is_refused_before_reading(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    LlamaConfig(
+        vocab_size=400, hidden_size=8, intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=512,
+    ).save_pretrained(tmp_path / "model")  # fmt: skip
+    train_tokenizer([prose(1, 99)], 300).save_pretrained(tmp_path / "tokenizer")
+    for modules, message in (
+        ({"layers": "0,7"}, "no layer 7"),
+        ({"names": ["model.layers.0.mlp.gate"]}, "no linear 'model.layers.0.mlp.gate'"),
+    ):
+        asked = settings(
+            {"path": str(tmp_path / "no such corpus")},
+            tokenizer={"source": str(tmp_path / "tokenizer")},
+            model={"init": "pretrained", "name": str(tmp_path / "model")},
+            modules=modules,
+        )
+        with pytest.raises(ModelError, match=message):
+            run_stage(asked)
+
+
 def test_a_corpus_without_text_is_an_error_with_the_counts(
     tmp_path: Path, run_stage: Prepare
 ) -> None:
