@@ -24,7 +24,7 @@ class LogPanel(Log, Scrolling):
         super().__init__(id=id, max_lines=_MAX_LINES, highlight=True)
         self.highlighter = NullHighlighter()
         self._match: int | None = None
-        self._told = ""
+        self._told, self._follows = "", True
         self.show("")
 
     def show(self, stage: str) -> None:
@@ -38,6 +38,16 @@ class LogPanel(Log, Scrolling):
         if lines:
             self.write_lines(lines)
         self._tell()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follows from now on where the end is in view."""
+        super().watch_scroll_y(old_value, new_value)
+        self._follows = self.is_vertical_scroll_end
+
+    def on_resize(self) -> None:
+        """Keeps the end in view where it was, as when a notice takes a line away."""
+        if self._follows:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
 
     def watch_words(self, words: str) -> None:
         """Marks the words, and goes to the last line that holds them."""
