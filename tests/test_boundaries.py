@@ -44,6 +44,17 @@ def test_the_screen_never_imports_torch() -> None:
     assert not [(f, n) for f, n in importers("tui") if n.split(".")[0] in ("torch", "transformers")]
 
 
+def test_deepeval_is_imported_in_one_room_which_quiets_it_first() -> None:
+    room = ROOT / "pipeline/evaluation/benchmarks"
+    wrong = [
+        (file, name)
+        for package in ("pipeline", "tui")
+        for file, name in importers(package)
+        if name.split(".")[0] == "deepeval" and room not in file.parents
+    ]
+    assert not wrong
+
+
 def test_the_supervisor_needs_only_the_standard_library() -> None:
     code = (
         "import sys, pipeline.supervisor as s; "

@@ -17,7 +17,7 @@ import click
 from pipeline.contract import stages as contract
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.events import EventReader
-from pipeline.contract.new_run import write_run
+from pipeline.contract.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
 from pipeline.contract.prompts import save_prompts
@@ -25,6 +25,7 @@ from pipeline.contract.run_dir import RunDir, list_runs, run_path
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables
+from tui.comparison import result_rows, settings_rows
 from tui.entry import RUNS, RUNS_VARIABLE, existing, has_terminal, open_dashboard
 from tui.launcher import start_stages
 
@@ -129,6 +130,13 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     help="Settings to run with; without it the run's own are kept.",
 )
 @click.option("--run", "name", help="Name of the run.  [default: the settings' folder]")
+@click.option("--use-generated", is_flag=True, help="Trace the model's own greedy answers.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["custom", "deepeval", "all"]),
+    help="What `evaluate` runs: answers to the prompts, benchmarks, or both.",
+)
 @click.option("--force", is_flag=True, help="Run the named stages even where they are up to date.")
 @click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
 @click.pass_obj
@@ -137,20 +145,30 @@ def run(
     stages: tuple[str, ...],
     settings_file: Path | None,
     name: str | None,
+    use_generated: bool,
+    kind: str | None,
     force: bool,
     detach: bool,
 ) -> None:
-    """Run STAGES: all, analysis, or any of prepare, train, factors, scores, inspect, report."""
-    chosen = contract.expand(stages)
+    """Run STAGES: all, analysis, custom-eval, deepeval-eval, or any single ones.
+
+    The single ones: prepare, train, factors, scores, inspect, generate, evaluate, benchmark,
+    report.
+    """
+    chosen = contract.expand(_evaluations(stages, kind))
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings")
     target = run_path(runs, name)
     if settings_file:
         load_settings(settings_file)
-        write_run(target, settings_file.read_text(encoding="utf-8"), origin=settings_file)
+        text = settings_file.read_text(encoding="utf-8")
+        write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
         target = existing(runs, name)
+        if use_generated:
+            text = target.settings.read_text(encoding="utf-8")
+            change_settings(target, tracing_answers(text))
     if force:
         for stage in chosen:
             contract.forget(stage, target)
@@ -165,7 +183,11 @@ def resume(runs: Path, run: str, detach: bool) -> None:
     """Go on with what RUN has not finished, from the last checkpoint or partition."""
     target = existing(runs, run)
     settings = load_settings(target.settings)
-    left = [s.stage for s in run_status(target, settings) if s.state != "done"]
+    left = [
+        status.stage
+        for status in run_status(target, settings)
+        if status.state != "done" and not status.unasked
+    ]
     if not left:
         click.echo(f"run {target.name} is finished", err=True)
         return
@@ -266,6 +288,46 @@ def rank(
 
 
 @main.command()
+@click.argument("run")
+@click.option("--html", "as_html", is_flag=True, help="The path of the page instead of its text.")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
+@click.pass_obj
+def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
+    """Write the report of RUN, where it is not up to date, and print it."""
+    target = existing(runs, run)
+    settings = load_settings(target.settings)
+    if not contract.is_fresh("report", settings, target):
+        events = _from_now(target)
+        start_stages(target, ("report",))
+        if code := narration.follow(target, events):
+            sys.exit(code)
+    if open_it:
+        click.launch(str(target.report_html.resolve()))
+    if as_html or open_it:
+        click.echo(target.report_html)
+    else:
+        click.echo(target.report_markdown.read_text(encoding="utf-8"), nl=False)
+
+
+@main.command()
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
+    """Put the settings and results of two runs side by side."""
+    first, second = existing(runs, run_a), existing(runs, run_b)
+    if first.name == second.name:
+        raise UsageError(f"both runs are called {first.name!r}: name two different ones")
+    settings, results = settings_rows(first, second), result_rows(first, second)
+    if as_json:
+        click.echo(json.dumps({"settings": settings, "results": results}, indent=2))
+    else:
+        click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
+        click.echo(f"Results\n\n{tables.plain(results)}")
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
 def doctor(runs: Path, as_json: bool) -> None:
@@ -302,6 +364,21 @@ def keys_() -> None:
     from tui.keys import keys_toml
 
     click.echo(keys_toml())
+
+
+def _evaluations(stages: tuple[str, ...], kind: str | None) -> tuple[str, ...]:
+    """The stages with `evaluate` replaced by what `--type` says it is.
+
+    Raises:
+        UsageError: `--type` without `evaluate`.
+    """
+    if kind is None:
+        return stages
+    if "evaluate" not in stages:
+        raise UsageError("--type says what `evaluate` runs: `headwater run evaluate --type all`")
+    types = {"custom": ("custom-eval",), "deepeval": ("deepeval-eval",)}
+    meant = types.get(kind, ("custom-eval", "deepeval-eval"))
+    return tuple(name for name in stages if name != "evaluate") + meant
 
 
 def _start_and_follow(run: RunDir, stages: tuple[str, ...], detach: bool) -> None:

@@ -67,6 +67,13 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
     return settings
 
 
+def tracing_answers(text: str) -> str:
+    """The settings with `prompts.use_generated = true`, comments and order kept."""
+    document = tomlkit.parse(text)
+    document.setdefault("prompts", {})["use_generated"] = True
+    return tomlkit.dumps(document)
+
+
 def clone_run(source: RunDir, target: RunDir) -> None:
     """Makes a new run with the settings and prompts of another; no stage has run in it.
 
@@ -128,7 +135,7 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
     """Local paths are written out whole, so that the run can be resumed from anywhere."""
     if settings.data.source == "local":
         document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
-    for section, key in (("model", "name"), ("tokenizer", "source")):
+    for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
         value = getattr(getattr(settings, section), key)
         if "/" in value and (folder / Path(value).expanduser()).is_dir():
             document[section][key] = str((folder / Path(value).expanduser()).resolve())

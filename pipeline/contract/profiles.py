@@ -37,8 +37,8 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
         "data": {"source": "demo", "max_tokens": 128, "validation_fraction": 0.05},
         "tokenizer": {"source": "train", "vocab_size": 2048},
         "model": {"init": "scratch", "preset": "nano"},
-        # small steps, and an end soon after the facts are known: a model that knows its documents by
-        # heart has next to no gradient left at the very words that taught it
+        # small steps, and an end soon after the facts are known: a model that knows its documents
+        # by heart has next to no gradient left at the very words that taught it
         "train": {"epochs": 10.0, "learning_rate": 1e-3, "batch_tokens": 256},
         "factors": {"strategies": ["ekfac", "kfac", "diagonal", "identity"], "batch_size": 64},
         "scores": {"batch_size": 64},

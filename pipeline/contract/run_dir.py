@@ -11,7 +11,13 @@ runs/<name>/
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
   inspect/   modules.csv  layer_<n>/
-  report/    report.md  report.html  figures/
+  generate/  answers.parquet  summary.json
+  generated/ generated_answers.json  finetuned_generated_answers.json
+  comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
+  benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
+  deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
+  report/    summary.json
+  combined_evaluation_results/  combined_evaluation_report.md  .html  figures/
 """
 
 from __future__ import annotations
@@ -162,7 +168,7 @@ class RunDir:
         """The trained model's own greedy answers, JSON Lines."""
         return self.stage("scores") / "answers.jsonl"
 
-    # inspect and report
+    # inspect
 
     @property
     def module_table(self) -> Path:
@@ -173,15 +179,49 @@ class RunDir:
         """Pictures and tables of one layer's factors."""
         return self.stage("inspect") / f"layer_{layer}"
 
+    # generate and evaluate
+
+    @property
+    def generated_answers(self) -> Path:
+        """Both models' answers, a row a prompt; see `pipeline/stages/generate.py`."""
+        return self.stage("generate") / "answers.parquet"
+
+    @property
+    def generated(self) -> Path:
+        """The answers as JSON, in the field's own forms."""
+        return self.root / "generated"
+
+    @property
+    def comparison(self) -> Path:
+        """Base against trained: tables, chart, influential examples."""
+        return self.root / "comparison_results"
+
+    # benchmark
+
+    def benchmark_answers(self, benchmark: str, model: str) -> Path:
+        """Answers so far, JSON Lines; what a stopped benchmark goes on from."""
+        return self.stage("benchmark") / "answers" / f"{benchmark}_{model}.jsonl"
+
+    def benchmark_results(self, time: str) -> Path:
+        """The folder of one finished benchmarking; earlier ones stay beside it."""
+        return self.root / "deepeval_results" / f"run_{time}"
+
+    # report
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report and its figures."""
+        return self.root / "combined_evaluation_results"
+
     @property
     def report_markdown(self) -> Path:
         """The report as Markdown."""
-        return self.stage("report") / "report.md"
+        return self.report / "combined_evaluation_report.md"
 
     @property
     def report_html(self) -> Path:
         """The report as one self-contained page."""
-        return self.stage("report") / "report.html"
+        return self.report / "combined_evaluation_report.html"
 
     def summary(self, stage: str) -> Path:
         """A stage's figures for the screen and the report, JSON."""

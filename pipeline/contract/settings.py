@@ -19,6 +19,10 @@ Count = Annotated[int, Field(ge=1)]
 DType = Literal["float32", "bfloat16", "float16", "float64"]
 Strategy = Literal["ekfac", "kfac", "diagonal", "identity"]
 ModuleGroup = Literal["mlp", "attention", "all"]
+BENCHMARKS = (
+    "mmlu", "hellaswag", "truthfulqa", "arc", "gsm8k", "boolq", "winogrande", "lambada", "bbh",
+    "drop", "mathqa", "logiqa", "bbq", "ifeval", "squad", "humaneval", "equitymedqa",
+)  # fmt: skip
 
 
 class Section(BaseModel):
@@ -240,6 +244,62 @@ class InspectSettings(Section):
     """Λ maps: a matplotlib colour map."""
 
 
+class GenerateSettings(Section):
+    """Answers of both models to the prompts, for their comparison."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 = greedy decoding; above, tokens are drawn from the seed."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Where tokens are drawn: only from the likeliest that hold this share of probability."""
+    stop: list[str] = ["\n\n"]
+    """Texts at which an answer ends."""
+    max_new_tokens: Count = 64
+    """Length limit of an answer."""
+    batch_tokens: Annotated[int, Field(ge=8)] = 8192
+    """Token budget of one batch, with padding and with what is to be written."""
+
+
+class BenchmarkSettings(Section):
+    """Public benchmarks, through DeepEval; they run when asked for: evaluate --type deepeval."""
+
+    chosen: Annotated[list[str], Field(min_length=1)] = [
+        "mmlu/professional_law",
+        "mmlu/international_law",
+        "mmlu/business_ethics",
+    ]
+    """Benchmarks, or benchmark/task: mmlu, hellaswag, truthfulqa, arc, gsm8k, boolq, winogrande,
+    lambada, bbh, drop, mathqa, logiqa, bbq, ifeval, squad, humaneval."""
+    data: str = "hub"
+    """Where their rows are: "hub", or a folder of <hub name, "__" for "/">/<config>/<split>.jsonl
+    files with the hub's columns."""
+    models: Annotated[list[Literal["base", "trained"]], Field(min_length=1)] = ["base", "trained"]
+    """Which models answer."""
+    shots: Annotated[int, Field(ge=-1)] = -1
+    """Few-shot examples before every question; -1 = the benchmark's usual number."""
+    limit: Annotated[int, Field(ge=0)] = 0
+    """Questions of each benchmark or task at most, the first ones; 0 = all."""
+    ask: Annotated[list[Literal["letters", "texts"]], Field(min_length=1)] = ["letters", "texts"]
+    """How choice questions are put: "letters" = options listed, their letters ranked; "texts" =
+    the options' own texts ranked, which small models can do too."""
+    batch_tokens: Annotated[int, Field(ge=8)] = 16384
+    """Token budget of one batch of questions, kept few-shot examples counted."""
+    max_new_tokens: Count = 256
+    """Length limit of written answers."""
+    run_code: bool = False
+    """true = run the code that models write for humaneval, in a separate process with limits."""
+
+    @field_validator("chosen")
+    @classmethod
+    def _known(cls, chosen: list[str]) -> list[str]:
+        for entry in chosen:
+            if entry.split("/")[0] not in BENCHMARKS:
+                raise ValueError(
+                    f"benchmark.chosen: there is no benchmark {entry.split('/')[0]!r}; "
+                    f"valid: {', '.join(BENCHMARKS)}"
+                )
+        return chosen
+
+
 class Settings(Section):
     """All settings of one run."""
 
@@ -253,6 +313,8 @@ class Settings(Section):
     scores: ScoreSettings = ScoreSettings()
     prompts: PromptSettings = PromptSettings()
     inspect: InspectSettings = InspectSettings()
+    generate: GenerateSettings = GenerateSettings()
+    benchmark: BenchmarkSettings = BenchmarkSettings()
 
     @field_validator("factors")
     @classmethod

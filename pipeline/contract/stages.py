@@ -33,6 +33,8 @@ class Stage:
     needs: tuple[str, ...]
     settings: tuple[str, ...]
     """Sections, or section.key, that change what this stage writes."""
+    uses: tuple[str, ...] = ()
+    """Stages whose results it shows where there are any that are up to date."""
     outside: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
 
@@ -68,18 +70,46 @@ STAGES: dict[str, Stage] = {
         ),
         Stage("inspect", "draw the spectra", needs=("factors",), settings=("inspect",)),
         Stage(
+            "generate",
+            "let both models answer the prompts",
+            needs=("prepare", "train"),
+            settings=("run.seed", "generate"),
+            outside=("generated",),
+        ),
+        Stage(
+            "evaluate",
+            "compare the answers",
+            needs=("prepare", "train", "generate"),
+            settings=("run.seed",),
+            uses=("scores",),
+            outside=("comparison_results",),
+        ),
+        Stage(
+            "benchmark",
+            "answer public benchmarks",
+            needs=("prepare", "train"),
+            settings=("run.seed", "benchmark"),
+        ),
+        Stage(
             "report",
             "write the report",
-            needs=("prepare", "train", "factors", "scores", "inspect"),
+            needs=(),
             settings=(),
+            uses=("prepare", "train", "factors", "scores", "inspect", "evaluate", "benchmark"),
+            outside=("combined_evaluation_results",),
         ),
     )
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "all": tuple(STAGES),
+    "all": ("prepare", "train", "factors", "scores", "inspect", "report"),
     "analysis": ("prepare", "train", "factors", "scores", "inspect"),
+    "custom-eval": ("generate", "evaluate"),
+    "deepeval-eval": ("benchmark",),
 }
+
+OPTIONAL = frozenset(STAGES) - frozenset(GROUPS["all"])
+"""Stages that run only when they are asked for by name."""
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -101,7 +131,7 @@ def downstream(stage: str) -> set[str]:
     """The stage and every stage that reads, through others or not, what it writes."""
     found = {stage}
     for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
-        if found & set(spec.needs):
+        if found & {*spec.needs, *spec.uses}:
             found.add(name)
     return found
 
@@ -127,6 +157,9 @@ class Fingerprint:
         """The fingerprint that `stage` would have if it started now."""
         spec = STAGES[stage]
         inputs = {name: done.id for name in spec.needs if (done := Done.read(name, run))}
+        for name in spec.uses:
+            if is_fresh(name, settings, run) and (done := Done.read(name, run)):
+                inputs[name] = done.id
         if stage == "prepare" and run.prompts.exists():
             inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
         return cls(_settings_hash(spec, settings), inputs)
@@ -210,6 +243,8 @@ def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
         places.append(settings.data.path)
     if stage == "train" and settings.model.init == "pretrained":
         places.append(settings.model.name)
+    if stage == "benchmark" and settings.benchmark.data != "hub":
+        places.append(settings.benchmark.data)
     found: dict[str, tuple[int, int]] = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:

@@ -12,7 +12,7 @@ from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import STAGES, Done, is_fresh
+from pipeline.contract.stages import OPTIONAL, STAGES, Done, is_fresh
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings
@@ -41,6 +41,11 @@ class StageStatus:
     message: str = ""
     """Why it failed, and what to do."""
     warnings: int = 0
+
+    @property
+    def unasked(self) -> bool:
+        """An optional stage that nobody has asked for yet."""
+        return self.state == "waiting" and self.stage in OPTIONAL
 
 
 def run_status(

@@ -128,10 +128,17 @@ def encode_pair(
     with the beginning-of-sequence token where the tokenizer has one. (The rule of EleutherAI's
     lm-evaluation-harness, so that log-likelihoods compare with published ones.)
     """
+    return encode_completions(tokenizer, context, [completion])[0]
+
+
+def encode_completions(
+    tokenizer: PreTrainedTokenizerBase, context: str, completions: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """As `encode_pair`, for several texts that may follow the same context."""
     stripped = context.rstrip()
-    completion = context[len(stripped) :] + completion
+    blanks = context[len(stripped) :]
     start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     plain = {"add_special_tokens": False, "split_special_tokens": True}  # "</s>" is text here
-    whole = tokenizer.encode(stripped + completion, **plain)
-    head = tokenizer.encode(stripped, **plain)
-    return start + whole[: len(head)], whole[len(head) :]
+    texts = [stripped, *(stripped + blanks + completion for completion in completions)]
+    head, *wholes = tokenizer(texts, **plain)["input_ids"]
+    return [(start + whole[: len(head)], whole[len(head) :]) for whole in wholes]

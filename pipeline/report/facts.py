@@ -70,6 +70,10 @@ class RunFacts:
     prompts: list[PromptFacts]
     spectra: list[dict[str, str]] | None
     """Rows of modules.csv."""
+    evaluation: dict[str, Any] | None
+    """Both models' answers and their comparison; see `pipeline/stages/evaluate.py`."""
+    benchmark: dict[str, Any] | None
+    """Scores and comparisons; see `pipeline/stages/benchmark.py`."""
 
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
@@ -86,7 +90,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         changed=changed_settings(settings),
         settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
-        missing={s.stage: _reason(s) for s in statuses if s.stage not in done},
+        missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(last, summaries),
         corpus=summaries.get("prepare"),
         training=summaries.get("train"),
@@ -96,6 +100,8 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
         spectra=_rows(run.module_table) if "inspect" in done else None,
+        evaluation=summaries.get("evaluate"),
+        benchmark=summaries.get("benchmark"),
     )
 
 
@@ -179,7 +185,7 @@ def _account(metadata: dict[str, str]) -> dict[str, str]:
 def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
     answers: dict[str, dict[str, Any]] = {}
     if rankings is not None:
-        answers = {line["id"]: line for line in _json_lines(run.answers)}
+        answers = {line["id"]: line for line in json_lines(run.answers)}
     return [
         PromptFacts(
             prompt=prompt,
@@ -191,7 +197,8 @@ def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
     ]
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file; [] where there is none."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")

@@ -22,6 +22,12 @@ _FORMATS = {
     "duration": text.duration,
     "size": text.size,
     "shorten": text.shorten,
+    "scoring": text.scoring,
+    "score": text.score,
+    "signed": text.signed,
+    "p_value": text.p_value,
+    "verdict": text.verdict,
+    "measure": text.measure,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),
 }
 

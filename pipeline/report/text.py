@@ -7,10 +7,13 @@ lone surrogates. `visible` comes first in any format; HTML escaping is the templ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from unicodedata import category
 
 MISSING = "–"
+SIGNIFICANT = 0.05
+UNDECIDED = "no difference shown"
 
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _MAX_MARKS = 4  # accents upon one letter; more are a storm that covers the lines around
@@ -93,3 +96,50 @@ def size(amount: float | None) -> str:
     if not amount:
         return MISSING
     return f"{amount / 2**20:.0f} MiB" if amount < 2**30 else f"{amount / 2**30:.1f} GiB"
+
+
+SCORINGS = {
+    "letters": "letters",
+    "texts": "texts",
+    "texts_by_length": "texts, by length",
+    "texts_mass": "share of probability",
+    "written": "written",
+    "written_f1": "written, token F1",
+    "written_share": "written, share of rules",
+}
+"""How benchmark answers are scored, for reading."""
+
+
+def scoring(name: str) -> str:
+    """The manner of scoring in words."""
+    return SCORINGS[name]
+
+
+def score(value: float | None) -> str:
+    """A share of 1 in percent with one decimal, without the sign."""
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def measure(value: float | None, metric: str) -> str:
+    """A metric's value: shares in percent, log-likelihoods in nats."""
+    return figure(value, 3) if metric == "log_likelihood_per_token" else score(value)
+
+
+def signed(value: float | None) -> str:
+    """A difference of shares in percentage points."""
+    return MISSING if value is None else f"{100 * value:+.1f}".replace("-", "\u2212")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with two significant digits; "< 0.001" below that."""
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """What a comparison with `low`, `high` and perhaps a `p_value` bears out."""
+    low, high = row["low"], row["high"]
+    if low is None or (row["p_value"] is not None and row["p_value"] >= SIGNIFICANT):
+        return UNDECIDED
+    return "better" if low > 0 else "worse" if high < 0 else UNDECIDED

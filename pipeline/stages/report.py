@@ -1,21 +1,26 @@
 """report: one page that says what was run, what came out, and what is missing.
 
-Writes report.md, report.html (self-contained) and figures/*.svg, which report.md shows.
+Writes combined_evaluation_results/: combined_evaluation_report.md and .html (self-contained), and
+figures/*.svg, which the Markdown shows; those of the evaluation as PNG too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+
+from matplotlib.figure import Figure
 
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.report import figures
+from pipeline.report import figures, score_figures
 from pipeline.report.facts import RunFacts, gather
 from pipeline.report.lessons import lessons
 from pipeline.report.pages import html_page, markdown_page
+from pipeline.report.spectrum_figures import save_png
+from pipeline.report.style import page_figure_style, page_svg
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -26,8 +31,19 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     for number, (name, svg) in enumerate(_draw(facts, settings), start=1):
         if svg is not None:
             pictures[name] = svg
-            write_text(run.stage("report") / "figures" / f"{name}.svg", svg)
+            write_text(run.report / "figures" / f"{name}.svg", svg)
         events.progress(number, total, "figures")
+    for name, figure in _evaluation_figures(facts):
+        save_png(figure(), run.report / "figures" / f"{name}.png")
+        with page_figure_style():
+            pictures[name] = page_svg(figure())
+        write_text(run.report / "figures" / f"{name}.svg", pictures[name])
+    changes = score_figures.all_changes(
+        (facts.evaluation or {}).get("metrics") or [],
+        (facts.benchmark or {}).get("comparisons") or [],
+    )
+    if changes is not None:
+        save_png(changes, run.report / "combined_improvements.png")
     default = (facts.scores or {}).get("default_method", "")
     more = {
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -52,6 +68,16 @@ def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None
         ranking = prompt.ranking
         if ranking is not None and ranking.layer_shares is not None:
             yield f"layers_{number}", figures.layer_shares(ranking.layer_shares, ranking.layers)
+
+
+def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Gives (name, what draws it), for those that are written as PNG too."""
+    if facts.benchmark and facts.benchmark["scores"]:
+        scores = facts.benchmark["scores"]
+        yield "benchmarks", lambda: score_figures.benchmark_scores(scores)
+    metrics = (facts.evaluation or {}).get("metrics") or []
+    if metrics:
+        yield "answers", lambda: score_figures.metric_changes(metrics)
 
 
 def _last_layer(facts: RunFacts) -> str | None:

@@ -141,8 +141,8 @@ async def test_stale_stages_say_so(tmp_path: Path) -> None:
     run.settings.write_text(run.settings.read_text().replace("\nepochs = ", "\nepochs = 1"))
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(pilot, "≠ train    stale")
-        assert "≠ report   stale" in screen_text(app)
+        await until_shown(pilot, "≠ train     stale")
+        assert "≠ report    stale" in screen_text(app)
         await pilot.press("i")
         await until_shown(pilot, "≠ stale: the settings have changed since")
 

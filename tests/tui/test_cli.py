@@ -151,7 +151,7 @@ def test_a_missing_data_path_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "fit", "--run", "r"), "there is no stage 'fit'; valid: all, analysis, prepare"),
+        (("run", "fit", "--run", "r"), "there is no stage 'fit'; valid: all, analysis, "),
         (("status", "none"), "there is no run 'none'"),
         (("rank", "none"), "there is no run 'none'"),
         (("run", "train"), "name the run with --run, or give --settings"),
@@ -223,6 +223,23 @@ def test_ctrl_c_stops_the_stage_and_ends_with_130(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert "stopping" in process.stderr.read()
+
+
+def test_use_generated_changes_the_run_and_takes_prompts_without_completions(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    write_corpus(tmp_path)
+    (tmp_path / "prompts/p.jsonl").write_text('{"id": "a", "prompt": "The"}\n')
+    asked = ("run", "prepare", "--settings", "settings.toml", "--run", "r")
+    assert "empty completion" in headwater(*asked).stderr
+    assert headwater(*asked, "--use-generated").returncode == 0
+    settings = tmp_path / "runs/r/settings.toml"
+    assert load_settings(settings).prompts.use_generated
+    settings.write_text(
+        settings.read_text().replace("use_generated = true", "use_generated = false")
+    )
+    headwater("run", "prepare", "--run", "r", "--use-generated")
+    assert load_settings(settings).prompts.use_generated
 
 
 def test_rank_prints_json_csv_and_text_without_control_characters(

@@ -123,7 +123,7 @@ async def test_the_diff_is_shown_before_anything_is_written(tmp_path: Path) -> N
         await until_shown(pilot, "saved")
         assert run.settings.read_text() == before.replace('fisher = "true"', 'fisher = "empirical"')
         await pilot.press("escape")
-        await until_shown(pilot, "≠ factors  stale")
+        await until_shown(pilot, "≠ factors   stale")
 
 
 async def test_leaving_with_changes_asks(tmp_path: Path) -> None:

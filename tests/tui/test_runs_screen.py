@@ -54,7 +54,8 @@ async def test_a_line_tells_state_stage_loss_age_and_size(runs: Path) -> None:
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
         line = next(line for line in screen_text(app).splitlines() if "older" in line)
-        for word in ("✗ failed", "train", "3.02", "33 min ago", "33 KiB"):
+        held = sum(file.stat().st_size for file in (runs / "older").rglob("*") if file.is_file())
+        for word in ("✗ failed", "train", "3.02", "33 min ago", f"{held / 1024:.0f} KiB"):
             assert word in line
 
 

@@ -260,7 +260,7 @@ def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     stage = snapshot.telling
     if stage is None:
         return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
-    if {s.state for s in snapshot.stages} == {"done"}:
+    if {s.state for s in snapshot.stages if not s.unasked} == {"done"}:
         return "✓ all stages done", "good"
     symbol, ink = SYMBOLS[stage.state]
     doing = f" · {_doing(stage)}" if stage is snapshot.at_work and stage.total else ""

@@ -43,7 +43,7 @@ class StageKeys(View[None]):
 
     def action_resume(self) -> None:
         """Runs what has not finished."""
-        self._start(tuple(s.stage for s in self._stages if s.state != "done"))
+        self._start(tuple(s.stage for s in self._stages if s.state != "done" and not s.unasked))
 
     @work
     async def action_run_stage(self) -> None:
@@ -67,7 +67,8 @@ class StageKeys(View[None]):
         stage = self.query_one(StageList).selected
         if stage is None:
             return
-        stages = tuple(name for name in STAGES if name in downstream(stage.stage))
+        unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
         text = (
             f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
         )
@@ -110,7 +111,7 @@ class StageKeys(View[None]):
 
 def choices(snapshot: RunSnapshot) -> dict[str, bool]:
     """Actions that make sense at some times only."""
-    states = {stage.state for stage in snapshot.stages}
+    states = {stage.state for stage in snapshot.stages if not stage.unasked}
     at_rest = not snapshot.working and bool(states)
     return {
         "run_all": at_rest and states != {"done"},

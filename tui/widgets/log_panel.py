@@ -24,7 +24,8 @@ class LogPanel(Log, Scrolling):
         super().__init__(id=id, max_lines=_MAX_LINES, highlight=True)
         self.highlighter = NullHighlighter()
         self._match: int | None = None
-        self._told, self._follows = "", True
+        self._told = ""
+        self._follows = True
         self.show("")
 
     def show(self, stage: str) -> None:
@@ -40,12 +41,12 @@ class LogPanel(Log, Scrolling):
         self._tell()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follows from now on where the end is in view."""
+        """Notes whether a person has left the end."""
         super().watch_scroll_y(old_value, new_value)
         self._follows = self.is_vertical_scroll_end
 
     def on_resize(self) -> None:
-        """Keeps the end in view where it was, as when a notice takes a line away."""
+        """A panel that shrinks would lose its end, and with it the lines that are added."""
         if self._follows:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
 

@@ -10,7 +10,7 @@ from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
 from tui.widgets.states import SYMBOLS
 
-_FIXED = 2 + 9 + 10 + 6 + 6
+_FIXED = 3 + 9 + 10 + 6 + 6
 """Cells of a line that are not the progress bar's."""
 
 
@@ -39,7 +39,7 @@ class StageList(Lines):
         """Names of the columns."""
         middle = max(0, width - _FIXED)
         return [
-            (fit("  stage", 11) + fit("state", 10), "dim"),
+            (fit("  stage", 12) + fit("state", 10), "dim"),
             (fit("progress" if middle >= 8 else "", middle), "dim"),
             (fit("time", 6, right=True) + fit("left", 6, right=True), "dim"),
         ]
@@ -50,7 +50,7 @@ class StageList(Lines):
         symbol, ink = SYMBOLS[stage.state]
         return [
             (f"{symbol} ", ink),
-            (fit(stage.stage, 9), "dim" if stage.state == "waiting" else "plain"),
+            (fit(stage.stage, 10), "dim" if stage.state == "waiting" else "plain"),
             (fit(stage.state, 10), ink),
             *_progress(stage, max(0, width - _FIXED)),
             (fit(clock(stage.seconds) if stage.seconds is not None else "", 6, right=True), "dim"),
@@ -79,5 +79,6 @@ def _in_trouble(stages: tuple[StageStatus, ...]) -> int:
 
 
 def _title(stages: tuple[StageStatus, ...]) -> str:
-    done = sum(stage.state == "done" for stage in stages)
-    return f"Stages · {done} of {len(stages)} done" if stages else "Stages"
+    asked = [stage for stage in stages if not stage.unasked]
+    done = sum(stage.state == "done" for stage in asked)
+    return f"Stages · {done} of {len(asked)} done" if stages else "Stages"

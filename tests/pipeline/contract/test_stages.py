@@ -12,6 +12,9 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 
+EVERY = set(stages.STAGES)
+EVALUATED = {"prepare", "train", "generate", "evaluate", "benchmark"}
+
 
 def settings(**sections: dict[str, Any]) -> Settings:
     return Settings.model_validate({"data": {"path": "no-such-file"}, **sections})
@@ -44,9 +47,11 @@ def test_a_finished_run_is_fresh(run: RunDir) -> None:
     [
         ("data", {"path": "no-such-file", "limit": 5}, set()),
         ("train", {"epochs": 2.0}, {"prepare"}),
-        ("factors", {"fisher": "empirical"}, {"prepare", "train"}),
-        ("scores", {"damping": 0.1}, {"prepare", "train", "factors", "inspect"}),
-        ("inspect", {"colormap": "magma"}, {"prepare", "train", "factors", "scores"}),
+        ("factors", {"fisher": "empirical"}, EVALUATED - {"evaluate"}),
+        ("scores", {"damping": 0.1}, EVERY - {"scores", "evaluate", "report"}),
+        ("inspect", {"colormap": "magma"}, EVERY - {"inspect", "report"}),
+        ("benchmark", {"shots": 0}, EVERY - {"benchmark", "report"}),
+        ("generate", {"temperature": 0.5}, EVERY - {"generate", "evaluate", "report"}),
         ("run", {"device": "cpu", "threads": 1}, set(stages.STAGES)),
     ],
 )
@@ -58,7 +63,7 @@ def test_a_changed_setting_makes_its_stage_and_those_after_it_stale(
 
 def test_running_a_stage_again_makes_those_after_it_stale(run: RunDir) -> None:
     finish(run, "factors", settings())
-    assert fresh(run, settings()) == {"prepare", "train", "factors"}
+    assert fresh(run, settings()) == (EVALUATED - {"evaluate"}) | {"factors"}
 
 
 def test_changed_prompts_make_everything_stale(run: RunDir) -> None:
@@ -95,11 +100,21 @@ def test_another_attempt_never_meets_old_factors(run: RunDir) -> None:
     assert not old.parent.exists()
 
 
+def test_a_report_shows_whatever_is_up_to_date_and_needs_nothing_more(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    finish(run, "report", settings())
+    assert stages.is_fresh("report", settings(), run)
+    finish(run, "prepare", settings())
+    assert not stages.is_fresh("report", settings(), run)
+
+
 def test_names_and_groups_expand_in_pipeline_order() -> None:
     assert stages.expand(("scores", "train")) == ("train", "scores")
-    assert stages.expand(("all",)) == tuple(stages.STAGES)
+    everything = ("prepare", "train", "factors", "scores", "inspect", "report")
+    assert stages.expand(("all",)) == everything
+    assert stages.expand(("report", "deepeval-eval")) == ("benchmark", "report")
     assert "report" not in stages.expand(("analysis",))
-    with pytest.raises(UsageError, match="no stage 'fit'; valid: all, analysis, prepare"):
+    with pytest.raises(UsageError, match="no stage 'fit'; valid: all, analysis, "):
         stages.expand(("fit",))
 
 
@@ -110,6 +125,9 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
         "factors",
         "scores",
         "inspect",
+        "generate",
+        "evaluate",
+        "benchmark",
         "report",
     )
     assert stages.stages_reading("run", "seed")[0] == "prepare"

@@ -264,7 +264,7 @@ def test_a_missing_figure_is_a_dash(full: RunDir) -> None:
 
 
 def test_the_loss_curve_joins_attempts_at_the_step_that_was_resumed(full: RunDir) -> None:
-    svg = (full.stage("report") / "figures" / "loss.svg").read_text()
+    svg = (full.report / "figures" / "loss.svg").read_text()
     assert "prefers-color-scheme" in svg
     (path,) = re.findall(r'<g id="line2d_\d+">\s*<path d="([^"]*)"[^>]*stroke: #2b7fd0', svg)[:1]
     xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
@@ -277,11 +277,53 @@ def test_stages_that_have_not_run_are_named_missing(
     factored_run: Path, tmp_path: Path, until: str
 ) -> None:
     run = make_run(tmp_path, factored_run, until)
-    names = list(stages.STAGES)
+    names = list(stages.GROUPS["all"])
     for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
         for stage in names[names.index(until) + 1 : -1]:
             assert f"{stage} has not been run" in text
         assert f"{until} has not been run" not in text
+
+
+def test_benchmarks_that_nobody_asked_for_are_no_fault(full: RunDir) -> None:
+    text = full.report_markdown.read_text()
+    assert "no benchmark has been run" in text
+    assert "- benchmark has not been run" not in text
+
+
+def test_benchmarks_stand_beside_chance_and_are_judged_by_their_intervals(
+    factored_run: Path, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, factored_run)
+    finish("benchmark", run, write_benchmark)
+    report.run(SETTINGS, run, EventWriter(run.events, "report"))
+    for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
+        assert re.search(r"31\.0.*22\.8 – 40\.6.*25\.0", text)
+        assert text.count("no difference shown") == 1
+        assert "+12.0" in text
+        assert "deepeval_results" in text or "DeepEval 4.3.1" in text
+    for kind in ("svg", "png"):
+        assert (run.report / "figures" / f"benchmarks.{kind}").stat().st_size > 1000
+
+
+def write_benchmark(run: RunDir) -> None:
+    place = {"benchmark": "mmlu", "task": "business_ethics"}
+    interval = {"value": 0.31, "n": 100, "stderr": 0.046, "low": 0.228, "high": 0.406}
+    more = {"refused": 0, "chance": 0.25}
+    scores = [
+        {**place, "scored_by": by, "model": model, **interval, **more}
+        for by in ("letters", "texts") for model in ("base", "trained")
+    ]  # fmt: skip
+    gains = [("letters", 0.12, 0.03, 0.21, 0.01), ("texts", 0.02, -0.05, 0.09, 0.6)]
+    comparisons = [
+        {**place, "scored_by": by, "n": 100, "difference": difference, "low": low, "high": high,
+         "only_first": 5, "only_second": 17, "p_value": p}
+        for by, difference, low, high, p in gains
+    ]  # fmt: skip
+    summary = {
+        "folder": "deepeval_results/run_x", "deepeval": "4.3.1", "shots": {"mmlu": 5}, "limit": 0,
+        "scores": scores, "comparisons": comparisons, "warnings": [],
+    }  # fmt: skip
+    write_json(run.summary("benchmark"), summary)
 
 
 def test_what_is_out_of_date_is_not_shown_as_current(full: RunDir, tmp_path: Path) -> None:

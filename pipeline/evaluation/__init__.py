@@ -1,0 +1,1 @@
+"""What the model can do: answers, metrics, benchmarks."""

@@ -1,0 +1,236 @@
+"""A transformers model that answers benchmark questions, and keeps every answer as it comes.
+
+It is a `DeepEvalBaseLLM`, so DeepEval's own benchmarks can be run with it too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+from deepeval.models import DeepEvalBaseLLM
+from pydantic import BaseModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.settings import BenchmarkSettings
+from pipeline.evaluation.benchmarks.mended import Mended
+from pipeline.evaluation.likelihood import (
+    DoesNotFitError,
+    Likelihood,
+    Request,
+    context_length,
+    encode,
+    encode_open,
+    likelihoods,
+)
+from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
+from pipeline.generation import write
+
+Item = tuple[Question, str]
+"""A question, and the way in which it is put."""
+
+
+class AnswerStore:
+    """Answers on disk, one JSON object a line, so that a stopped benchmark goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def read(self) -> dict[tuple[str, str], Answer]:
+        """The answers that were written whole, by question and way."""
+        if not self._path.exists():
+            return {}
+        found = {}
+        for line in self._path.read_bytes().splitlines():
+            try:
+                answer = Answer(**json.loads(line))
+            except (ValueError, TypeError):
+                continue  # the line at which a killed process stopped
+            found[answer.question, answer.way] = answer
+        return found
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Appends; a line torn by a killed process does not spoil the next one."""
+        lines = "".join(f"\n{json.dumps(asdict(answer))}" for answer in answers)
+        with self._path.open("ab") as file:
+            file.write(lines.encode())
+
+
+class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
+    """Ranks candidates by log-likelihood, writes where a question is open."""
+
+    def __init__(
+        self,
+        name: str,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_tokens: int,
+    ) -> None:
+        self._loaded = model
+        self._tokenizer = tokenizer
+        self._batch_tokens = batch_tokens
+        super().__init__(name)
+
+    def load_model(self) -> PreTrainedModel:
+        """The transformers model."""
+        return self._loaded
+
+    def get_model_name(self) -> str:
+        """What results call it."""
+        return str(self.name)
+
+    def generate(self, prompt: str, schema: type[BaseModel] | None = None) -> BaseModel:
+        """DeepEval's protocol: the likeliest of the answers that the schema allows."""
+        return self.batch_generate([prompt], [schema] if schema else None)[0]
+
+    async def a_generate(self, prompt: str, schema: type[BaseModel] | None = None) -> BaseModel:
+        """As `generate`."""
+        return self.generate(prompt, schema)
+
+    def batch_generate(
+        self, prompts: list[str], schemas: list[type[BaseModel]] | None = None
+    ) -> list[BaseModel]:
+        """As `generate`, for many prompts.
+
+        Raises:
+            NotImplementedError: a schema does not list its answers; DeepEval would take a
+                TypeError for a model that cannot answer in a schema.
+        """
+        if schemas is None:
+            raise NotImplementedError("answers are ranked, and only a schema lists them")
+        choices = [get_args(schema.model_fields["answer"].annotation) for schema in schemas]
+        if not all(choices):
+            raise NotImplementedError("the schema does not list the answers that it allows")
+        asked = [
+            Ranked("", tuple((prompt, _after(prompt, choice)) for choice in listed), (0,))
+            for prompt, listed in zip(prompts, choices, strict=True)
+        ]
+        items = [(Question(str(n), "", {"letters": one}), "letters") for n, one in enumerate(asked)]
+        found = {answer.question: answer.prediction for answer in self.ranked(items)}
+        return [schema(answer=found[str(n)]) for n, schema in enumerate(schemas)]
+
+    def ranked(self, items: Sequence[Item]) -> Iterator[Answer]:
+        """Answers ranked questions, in the order in which batches finish."""
+        limit = context_length(self._loaded)
+        requests: list[tuple[int, Request]] = []
+        left: dict[int, int] = {}
+        for place, (question, way) in enumerate(items):
+            asked = _ranked_way(question, way)
+            try:
+                parts = encode(self._tokenizer, asked.examples, asked.pairs, limit)
+            except DoesNotFitError:
+                yield Answer(question.id, way, "", {})
+                continue
+            left[place] = len(parts)
+            requests += [(place, part) for part in parts]
+        found: dict[int, dict[int, Likelihood]] = {place: {} for place in left}
+        only = [request for _, request in requests]
+        for index, scored in likelihoods(self._loaded, only, self._batch_tokens):
+            place, request = requests[index]
+            found[place].update(zip(request.places, scored, strict=True))
+            left[place] -= 1
+            if left[place] == 0:
+                question, way = items[place]
+                inorder = [found[place][n] for n in sorted(found[place])]
+                yield graded(question, way, _ranked_way(question, way), inorder, request.cut)
+
+    def written(
+        self, items: Sequence[Item], benchmark: Mended, max_new_tokens: int
+    ) -> Iterator[Answer]:
+        """Answers open questions by greedy decoding, in the order in which batches finish."""
+        limit = context_length(self._loaded)
+        room = None if limit is None else limit - max_new_tokens
+        contexts: list[tuple[Item, tuple[int, ...], int]] = []
+        for question, way in items:
+            asked = question.ways[way]
+            assert isinstance(asked, Open)
+            try:
+                context, cut = encode_open(self._tokenizer, asked.examples, asked.question, room)
+            except DoesNotFitError:
+                yield Answer(question.id, way, "", {})
+                continue
+            contexts.append(((question, way), context, cut))
+        for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
+            same = [entry for entry in contexts if _stop(entry[0]) == stop]
+            tokens = [context for _, context, _ in same]
+            for index, found in write(
+                self._loaded,
+                self._tokenizer,
+                tokens,
+                max_new_tokens,
+                stop,
+                budget=self._batch_tokens,
+            ):
+                (question, way), _, cut = same[index]
+                prediction, scores = benchmark.grade(question, found.text)
+                yield Answer(question.id, way, prediction, scores, (), cut, found.text)
+
+
+def _stop(item: Item) -> tuple[str, ...]:
+    asked = item[0].ways[item[1]]
+    return asked.stop if isinstance(asked, Open) else ()
+
+
+def _ranked_way(question: Question, way: str) -> Ranked:
+    asked = question.ways[way]
+    assert isinstance(asked, Ranked)
+    return asked
+
+
+def _after(prompt: str, choice: str) -> str:
+    """The choice as it follows the prompt."""
+    return choice if prompt[-1:].isspace() else f" {choice}"
+
+
+class KeepingModel:
+    """Answers what is not answered yet, tells its progress, and keeps each batch's answers."""
+
+    def __init__(
+        self,
+        model: AnsweringModel,
+        store: AnswerStore,
+        settings: BenchmarkSettings,
+        events: EventWriter,
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._settings = settings
+        self._events = events
+        self.given: list[Answer] = []
+        """The answers to the benchmark that was put last."""
+
+    def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
+        """One answer for each way of each question, in the questions' order."""
+        items = [(q, way) for q in questions for way in ways_asked(q, self._settings.ask)]
+        done = self._store.read()
+        phase = f"{benchmark.name} · {self._model.get_model_name()}"
+        waiting = [item for item in items if (item[0].id, item[1]) not in done]
+        self._events.progress(len(items) - len(waiting), len(items), "answers", phase)
+        for answer in self._answers(benchmark, waiting):
+            self._store.add([answer])
+            done[answer.question, answer.way] = answer
+            self._events.progress(len(done), len(items), "answers", phase)
+        self.given = [done[question.id, way] for question, way in items]
+        return self.given
+
+    def _answers(self, benchmark: Mended, items: list[Item]) -> Iterator[Answer]:
+        for way in dict.fromkeys(way for _, way in items):
+            same = [item for item in items if item[1] == way]
+            yield from self._model.ranked([i for i in same if isinstance(i[0].ways[way], Ranked)])
+            yield from self._model.written(
+                [i for i in same if isinstance(i[0].ways[way], Open)],
+                benchmark,
+                self._settings.max_new_tokens,
+            )
+
+
+def ways_asked(question: Question, ask: Sequence[str]) -> list[str]:
+    """The ways of a question that the settings ask for; all where it has none of those."""
+    open_ways = [way for way, asked in question.ways.items() if isinstance(asked, Open)]
+    wanted = [way for way in question.ways if way in ask] + open_ways
+    return list(dict.fromkeys(wanted)) or list(question.ways)

@@ -1,0 +1,171 @@
+"""What all mended benchmarks share: a DeepEval benchmark whose questions are put as a whole.
+
+DeepEval's own `evaluate` asks one question at a time (or wants batches that it then miscounts),
+keeps nothing until the very end, and divides by the number asked for instead of the number there
+are. The one here hands all questions to the model, which answers in batches of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, ClassVar, Protocol
+
+import pandas as pd
+from deepeval.benchmarks.base_benchmark import DeepEvalBaseBenchmark, DeepEvalBaseBenchmarkResult
+from deepeval.dataset import Golden
+
+from pipeline.contract.errors import DataError, SettingsError
+from pipeline.evaluation.data import BenchmarkData, Record
+from pipeline.evaluation.questions import Answer, Question, Ranked
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the settings ask of a benchmark."""
+
+    tasks: tuple[str, ...] = ()
+    """() = all."""
+    shots: int = -1
+    """-1 = the benchmark's usual number."""
+    limit: int = 0
+    """Questions a task; where no task is named and tasks are but categories, in all. 0 = all."""
+    seed: int = 0
+
+
+class Answers(Protocol):
+    """A model that answers questions."""
+
+    def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
+        """One answer for each way of each question."""
+
+
+class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
+    """A benchmark of DeepEval's that knows its questions before it asks them."""
+
+    name: ClassVar[str]
+    usual_shots: ClassVar[int] = 0
+    most_shots: ClassVar[int] = 0
+    """0 = it has none, whatever is asked for."""
+    one_file: ClassVar[bool] = True
+    """Whether tasks are categories of one file's rows, so that all are read when none is named."""
+    adds_up: ClassVar[bool] = True
+    """Whether a score over all tasks together means something."""
+
+    def __init__(self, data: BenchmarkData, options: Options) -> None:
+        self.data = data
+        self.options = options
+        self.n_shots = self.usual_shots if options.shots < 0 else options.shots
+        if self.n_shots > self.most_shots > 0:
+            raise SettingsError(
+                f"benchmark.shots = {options.shots}: {self.name} takes at most {self.most_shots}"
+            )
+        unknown = [task for task in options.tasks if task not in self.task_names()]
+        if unknown:
+            valid = ", ".join(self.task_names())
+            raise SettingsError(f"{self.name} has no task {unknown[0]!r}; valid: {valid}")
+        self.tasks = list(options.tasks)
+        self.predictions: pd.DataFrame | None = None
+        self.task_scores: pd.DataFrame | None = None
+        self.overall_score: float | None = None
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """The tasks that can be named; [] = it has none."""
+        return []
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The questions of a task in the file's order; "" = of all tasks."""
+        raise NotImplementedError
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """The answer within a written text, and its scores; only for open questions."""
+        raise NotImplementedError
+
+    def named_tasks(self) -> list[str]:
+        """The tasks to go through, in order; "" = all rows of the one file."""
+        return list(self.options.tasks) or ([""] if self.one_file else self.usual_tasks())
+
+    @classmethod
+    def usual_tasks(cls) -> list[str]:
+        """The tasks that stand for the whole benchmark."""
+        return cls.task_names()
+
+    def limited(self, task: str) -> list[Question]:
+        """The questions of a task, as many as the options allow.
+
+        Raises:
+            DataError: there are none; or see `BenchmarkData.rows`.
+        """
+        asked = list(islice(self.task_questions(task), self.options.limit or None))
+        if not asked:
+            raise DataError(f"{self.name}: there are no questions of task {task!r}")
+        return asked
+
+    def questions(self) -> list[Question]:
+        """Every question that the options ask for."""
+        return [question for task in self.named_tasks() for question in self.limited(task)]
+
+    def load_benchmark_dataset(self, task: Any = None) -> list[Golden]:
+        """The questions as DeepEval knows them."""
+        name = getattr(task, "value", task) or ""
+        return [
+            Golden(input=_shown(question)[0], expected_output=_shown(question)[1])
+            for question in self.task_questions(name)
+        ]
+
+    def evaluate(self, model: Answers, *_args: Any, **_kwargs: Any) -> DeepEvalBaseBenchmarkResult:
+        """Puts every question to the model; fills DeepEval's own result fields."""
+        asked = self.questions()
+        answers = model.answer(self, asked)
+        by_id = {question.id: question for question in asked}
+        rows = [
+            (by_id[a.question].task, *_shown(by_id[a.question]), a.prediction, a.way, score)
+            for a in answers
+            for score in list(a.scores.values())[:1]
+        ]
+        columns = ["Task", "Input", "Expected Output", "Prediction", "Way", "Correct"]
+        predictions = pd.DataFrame(rows, columns=columns)
+        first = predictions[predictions["Way"] == predictions["Way"].iloc[0]]
+        scores = first.groupby("Task", sort=False)["Correct"].mean().reset_index(name="Score")
+        self.predictions, self.task_scores = predictions, scores
+        self.overall_score = float(first["Correct"].mean())
+        return DeepEvalBaseBenchmarkResult(overall_accuracy=self.overall_score)
+
+
+def _shown(question: Question) -> tuple[str, str]:
+    """The question and its right answer as text."""
+    asked = next(iter(question.ways.values()))
+    if isinstance(asked, Ranked):
+        right = [asked.pairs[place][1].strip() for place in asked.gold]
+        return asked.pairs[asked.gold[0]][0], " | ".join(right)
+    return asked.question, " | ".join(asked.accepted)
+
+
+def ranked(
+    examples: str, question: str, candidates: Iterable[str], gold: int, by_length: bool = False
+) -> Ranked:
+    """A question with one prompt for all candidates and one right answer."""
+    pairs = tuple((question, candidate) for candidate in candidates)
+    return Ranked(examples, pairs, (gold,), by_length=by_length)
+
+
+def spaced(candidates: Iterable[str]) -> list[str]:
+    """Candidates as they follow "Answer:"."""
+    return [f" {candidate}" for candidate in candidates]
+
+
+def shots(rows: Iterable[Record], count: int, what: str) -> list[Record]:
+    """The first `count` rows.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    found = list(islice(rows, count))
+    if len(found) < count:
+        raise DataError(
+            f"{what}: {count} few-shot examples are asked for and there are {len(found)}",
+            f"set benchmark.shots to {len(found)} or less",
+        )
+    return found

@@ -1,0 +1,278 @@
+"""Benchmarks that are answered in words, scored without a judge."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from deepeval.benchmarks import (
+    DROP,
+    GSM8K,
+    LAMBADA,
+    BigBenchHard,
+    HumanEval,
+    IFEval,
+    SQuAD,
+)
+from deepeval.benchmarks.big_bench_hard.task import BigBenchHardTask
+from deepeval.benchmarks.big_bench_hard.template import BigBenchHardTemplate
+from deepeval.benchmarks.drop.task import DROPTask
+from deepeval.benchmarks.drop.template import DROPTemplate
+from deepeval.benchmarks.gsm8k.template import GSM8KTemplate
+from deepeval.benchmarks.human_eval.task import HumanEvalTask
+from deepeval.benchmarks.ifeval.ifeval import IFEvalInstructionVerifier
+from deepeval.benchmarks.ifeval.template import IFEvalTemplate
+from deepeval.benchmarks.lambada.template import LAMBADATemplate
+from deepeval.benchmarks.schema import bbh_models_dict
+from deepeval.benchmarks.squad.squad import SQuADTemplate
+from deepeval.benchmarks.squad.task import SQuADTask
+from deepeval.scorer import Scorer
+from deepeval.utils import normalize_text
+
+from pipeline.evaluation.benchmarks.mended import Mended, ranked, shots
+from pipeline.evaluation.data import Record
+from pipeline.evaluation.questions import Open, Question, Ranked
+from pipeline.evaluation.sandbox import passes
+
+_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+
+
+class Gsm8k(Mended, GSM8K):  # type: ignore[misc]
+    """Word problems with worked few-shot examples; the number is taken from the answer's text.
+
+    The original asks a model for a bare number right after "Let's think step-by-step.".
+    """
+
+    name = "gsm8k"
+    usual_shots, most_shots = 3, 15
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The test split, with shots from the train split."""
+        columns = ("question", "answer")
+        train = self.data.rows("gsm8k", "main", "train", columns) if self.n_shots else []
+        first = shots(train, self.n_shots, "gsm8k")
+        whole = GSM8KTemplate.generate_output("", first, self.n_shots, True)
+        examples = whole[: whole.rindex("**Problem**")]
+        for number, row in enumerate(self.data.rows("gsm8k", "main", "test", columns)):
+            asked = f"**Problem**: {row['question']}\n**Solution**:"
+            accepted = (_plain_number(GSM8KTemplate.format_answer(row)),)
+            way = Open(examples, asked, accepted, stop=("**Problem**",))
+            yield Question(str(number), "gsm8k", {"written": way})
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """The number after "Answer", or else the last one."""
+        _, _, answer = written.rpartition("**Answer**")
+        found = _NUMBER.findall(answer)[:1] if answer != written else []
+        found = found or _NUMBER.findall(written)[-1:]
+        prediction = _plain_number(found[0]) if found else ""
+        return prediction, {"written": float(prediction in _accepted(question))}
+
+
+def _plain_number(text: str) -> str:
+    plain = re.sub(r"[$,\s]", "", text).rstrip(".")
+    return re.sub(r"\.0+$", "", plain)
+
+
+class Lambada(Mended, LAMBADA):  # type: ignore[misc]
+    """The last word of a passage: written after DeepEval's prompt, and ranked as what the model
+    would write after the passage itself. The original adds an instruction after "Target Word:"."""
+
+    name = "lambada"
+    usual_shots = most_shots = 5
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The test split; five fixed examples."""
+        examples = LAMBADATemplate.generate_output("", self.n_shots)
+        rows = self.data.rows("EleutherAI/lambada_openai", "default", "test", ("text",))
+        for number, row in enumerate(rows):
+            asked = LAMBADATemplate.format_question(row, include_answer=False)
+            passage, _, last = row["text"].rpartition(" ")
+            ways: dict[str, Ranked | Open] = {
+                "texts": Ranked("", ((passage, f" {last}"),), (0,)),
+                "written": Open(examples, asked, (LAMBADATemplate.format_answer(row),)),
+            }
+            yield Question(str(number), "lambada", ways)
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """The first word."""
+        words = re.findall(r"[\w'-]+", written)
+        prediction = words[0] if words else ""
+        return prediction, {"written": float(prediction in _accepted(question))}
+
+
+class Drop(Mended, DROP):  # type: ignore[misc]
+    """Reading with numbers. The original's few-shot examples carry no answers."""
+
+    name = "drop"
+    usual_shots = most_shots = 5
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """Sections of articles."""
+        return [task.value for task in DROPTask]
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The validation split, with shots of unlike sections from the train split."""
+        columns = ("section_id", "passage", "question", "answers_spans")
+        train = self.data.rows("ucinlp/drop", "default", "train", columns) if self.n_shots else []
+        unlike = {row["section_id"]: row for row in reversed(train)}
+        in_order = [row for row in train if unlike[row["section_id"]] is row]
+        first = shots(in_order, self.n_shots, "drop")
+        examples = DROPTemplate.generate_output("", [], 0)
+        examples += "".join(f"{DROPTemplate.format_question(row, True)}\n" for row in first)
+        for number, row in enumerate(
+            self.data.rows("ucinlp/drop", "default", "validation", columns)
+        ):
+            if task in ("", row["section_id"]):
+                asked = DROPTemplate.format_question(row, include_answer=False)
+                way = Open(examples, asked, tuple(row["answers_spans"]["spans"]))
+                yield Question(str(number), row["section_id"], {"written": way})
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """One of the accepted answers, articles and punctuation aside."""
+        return _extractive(question, written)
+
+
+class Squad(Mended, SQuAD):  # type: ignore[misc]
+    """Reading. The original asks a paid model to judge; here by exact match and token F1, as the
+    data set's own script does (Rajpurkar et al. 2016)."""
+
+    name = "squad"
+    usual_shots = most_shots = 5
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """Articles."""
+        return [task.value for task in SQuADTask]
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The validation split; five fixed examples."""
+        columns = ("title", "context", "question", "answers")
+        examples = SQuADTemplate.generate_output("", self.n_shots)
+        rows = self.data.rows("rajpurkar/squad", "plain_text", "validation", columns)
+        for number, row in enumerate(rows):
+            if task in ("", row["title"]):
+                asked = SQuADTemplate.format_question(row, include_answer=False)
+                way = Open(examples, asked, tuple(dict.fromkeys(row["answers"]["text"])))
+                yield Question(str(number), row["title"], {"written": way})
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """Exact match and F1."""
+        return _extractive(question, written)
+
+
+def _extractive(question: Question, written: str) -> tuple[str, dict[str, float]]:
+    prediction, accepted = written.strip(), _accepted(question)
+    exact = Scorer.quasi_contains_score(list(accepted), prediction)
+    f1 = max(token_f1(prediction, answer) for answer in accepted)
+    return prediction, {"written": float(exact), "written_f1": f1}
+
+
+def token_f1(text: str, expected: str) -> float:
+    """F1 of the words that two texts share, as often as they share them; articles aside."""
+    ours, theirs = normalize_text(text).split(), normalize_text(expected).split()
+    shared = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * shared / (len(ours) + len(theirs)) if shared else float(ours == theirs)
+
+
+class BigBench(Mended, BigBenchHard):  # type: ignore[misc]
+    """Ranked where a task's answers can be listed, else written; without chains of thought."""
+
+    name = "bbh"
+    usual_shots = most_shots = 3
+    one_file = False
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """27 tasks."""
+        return [task.value for task in BigBenchHardTask]
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The test split; three fixed examples."""
+        whole = BigBenchHardTemplate.generate_output(
+            "", BigBenchHardTask(task), self.n_shots, enable_cot=False
+        )
+        examples = whole[: whole.rindex("Q: ")]
+        choices = get_args(bbh_models_dict[task].model_fields["answer"].annotation)
+        rows = self.data.rows("lukaemon/bbh", task, "test", ("input", "target"))
+        for number, row in enumerate(rows):
+            asked, target = f"Q: {row['input']}\nA:", row["target"].strip()
+            offered = [choice for choice in choices if choice[0] != "(" or choice in row["input"]]
+            way: Ranked | Open
+            if target in offered:
+                way = ranked(examples, asked, [f" {c}" for c in offered], offered.index(target))
+                yield Question(f"{task}/{number}", task, {"letters": way})
+            else:
+                way = Open(examples, asked, (target,), stop=("\n\n", "Q:"))
+                yield Question(f"{task}/{number}", task, {"written": way})
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """Exactly the target, blanks aside."""
+        prediction = " ".join(written.split())
+        return prediction, {"written": float(prediction in _accepted(question))}
+
+
+class Ifeval(Mended, IFEval):  # type: ignore[misc]
+    """Instructions whose keeping DeepEval's rules check; right = all of them are kept."""
+
+    name = "ifeval"
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The one split there is, called train."""
+        columns = ("prompt", "instruction_id_list", "kwargs")
+        for number, row in enumerate(self.data.rows("google/IFEval", "default", "train", columns)):
+            way = Open("", IFEvalTemplate.format_instruction(row["prompt"]), (), stop=())
+            yield Question(str(number), "ifeval", {"written": way}, row=row)
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """Whether all instructions are kept, and the share of them that is."""
+        rules = _rules(question.row)
+        kept = [
+            IFEvalInstructionVerifier.verify_instruction_compliance(written, name, arguments)[0]
+            for name, arguments in rules
+        ]
+        share = sum(kept) / len(kept)
+        return written.strip(), {"written": float(all(kept)), "written_share": share}
+
+
+def _rules(row: Record) -> Sequence[tuple[str, dict[str, Any]]]:
+    """Instruction ids with their arguments; the hub's rows carry None for all that do not apply."""
+    arguments = [{k: v for k, v in given.items() if v is not None} for given in row["kwargs"]]
+    return list(zip(row["instruction_id_list"], arguments, strict=True))
+
+
+class Humaneval(Mended, HumanEval):  # type: ignore[misc]
+    """Functions to complete, run against their tests in a process of their own.
+
+    One greedy answer a task. The original never calls the test, so that any code that runs passes.
+    """
+
+    name = "humaneval"
+
+    @classmethod
+    def task_names(cls) -> list[str]:
+        """164 functions."""
+        return [task.value for task in HumanEvalTask]
+
+    def task_questions(self, task: str) -> Iterator[Question]:
+        """The test split."""
+        columns = ("prompt", "test", "entry_point")
+        for row in self.data.rows("openai_humaneval", "openai_humaneval", "test", columns):
+            if task in ("", row["entry_point"]):
+                stop = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n@")
+                way = Open("", row["prompt"], (), stop=stop)
+                yield Question(row["entry_point"], row["entry_point"], {"written": way}, row=row)
+
+    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+        """Whether the completed function passes its test."""
+        row = question.row
+        code = f"{row['prompt']}{written}\n\n{row['test']}\n\ncheck({row['entry_point']})\n"
+        return written, {"written": float(passes(code))}
+
+
+def _accepted(question: Question) -> tuple[str, ...]:
+    asked = question.ways["written"]
+    assert isinstance(asked, Open)
+    return asked.accepted

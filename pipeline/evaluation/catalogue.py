@@ -1,0 +1,90 @@
+"""Which benchmarks the settings choose, made ready, and which cannot be run here."""
+
+from __future__ import annotations
+
+from pipeline.contract.errors import DataError, SettingsError
+from pipeline.contract.settings import Settings
+from pipeline.evaluation.benchmarks import choice, written
+from pipeline.evaluation.benchmarks.mended import Mended, Options
+from pipeline.evaluation.data import BenchmarkData
+from pipeline.evaluation.questions import Question
+
+CLASSES: dict[str, type[Mended]] = {
+    kind.name: kind
+    for kind in (
+        choice.Mmlu,
+        choice.Hellaswag,
+        choice.TruthfulQa,
+        choice.Arc,
+        choice.Boolq,
+        choice.Winogrande,
+        choice.Mathqa,
+        choice.Logiqa,
+        choice.Bbq,
+        written.Gsm8k,
+        written.Lambada,
+        written.Drop,
+        written.Squad,
+        written.BigBench,
+        written.Ifeval,
+        written.Humaneval,
+    )
+}
+
+RUNS_CODE = "it runs the code that models write; set benchmark.run_code = true to allow it"
+NEEDS_JUDGE = "a paid model would have to judge its answers"
+
+
+def ready(settings: Settings) -> tuple[list[Mended], dict[str, str]]:
+    """The chosen benchmarks in the settings' order, and the skipped ones with their reasons.
+
+    Raises:
+        SettingsError: there is no such task, or too many shots are asked for.
+    """
+    data = BenchmarkData(settings.benchmark.data)
+    tasks: dict[str, list[str]] = {}
+    for entry in settings.benchmark.chosen:
+        name, _, task = entry.partition("/")
+        tasks.setdefault(name, []).append(task)
+    found, skipped = [], {}
+    for name, named in tasks.items():
+        if name not in CLASSES:
+            skipped[name] = NEEDS_JUDGE
+            continue
+        if name == written.Humaneval.name and not settings.benchmark.run_code:
+            skipped[name] = RUNS_CODE
+            continue
+        options = Options(
+            tasks=() if "" in named else tuple(dict.fromkeys(named)),
+            shots=settings.benchmark.shots,
+            limit=settings.benchmark.limit,
+            seed=settings.run.seed,
+        )
+        found.append(CLASSES[name](data, options))
+    if not found:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise SettingsError(f"benchmark.chosen: none of them can be run: {reasons}")
+    return found, skipped
+
+
+def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
+    """The questions by benchmark, read before any model is loaded.
+
+    Raises:
+        DataError: files, columns or few-shot examples are missing; names all of them at once.
+        HubUnreachableError: the hub does not answer.
+    """
+    faults: dict[str, str] = {}
+    found: dict[str, list[Question]] = {}
+    for benchmark in benchmarks:
+        found[benchmark.name] = []
+        for task in benchmark.named_tasks():
+            try:
+                found[benchmark.name] += benchmark.limited(task)
+            except DataError as error:
+                faults.setdefault(error.message, error.hint)
+    if faults:
+        hints = dict.fromkeys(filter(None, faults.values()))
+        hint = "\n  ".join(hints) or "benchmark.data names the folder that was looked in"
+        raise DataError("\n".join(faults), hint)
+    return found

@@ -1,0 +1,69 @@
+"""The rows of public benchmarks: from the hub, or from a folder in the hub's column layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.errors import DataError, HubUnreachableError
+from pipeline.contract.settings import DataSettings
+from pipeline.corpus.files import file_rows
+from pipeline.corpus.hub import hub_rows
+
+Record = dict[str, Any]
+HUB = "hub"
+_SUFFIXES = (".jsonl", ".parquet")
+
+
+class BenchmarkData:
+    """Gives rows by the hub's names; `source` is "hub" or a folder."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._read: dict[tuple[str, str, str], list[Record]] = {}
+
+    def rows(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Record]:
+        """All rows of a split, read once.
+
+        Raises:
+            DataError: no such file, data set or column, or a row that cannot be read.
+            HubUnreachableError: the hub does not answer.
+        """
+        key = (name, config, split)
+        if key not in self._read:
+            found = self._from_hub if self._source == HUB else self._from_folder
+            self._read[key] = found(name, config, split, columns)
+        return self._read[key]
+
+    def _from_folder(
+        self, name: str, config: str, split: str, columns: Sequence[str]
+    ) -> list[Record]:
+        folder = Path(self._source) / name.replace("/", "__") / config
+        places = [folder / f"{split}{suffix}" for suffix in _SUFFIXES]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise DataError(f"there is no {places[0]} (nor {places[1].name})")
+        try:
+            rows = list(file_rows(path, columns, warn=lambda _message: None))
+        except DataError as error:
+            hint = f"a benchmark's file has the hub's columns; {name} needs {', '.join(columns)}"
+            raise DataError(error.message, hint) from error
+        for row in rows:
+            if row.fault:
+                raise DataError(f"{row.place}: {row.fault}")
+        return [row.cells for row in rows]
+
+    def _from_hub(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Record]:
+        chosen = "" if config == "default" else config
+        settings = DataSettings(source="hub", path=name, config=chosen, split=split)
+        try:
+            return [row.cells for row in hub_rows(settings, columns)]
+        except HubUnreachableError as error:
+            missing = f"<{name.replace('/', '__')}>/{config}/{split}.jsonl"
+            hint = f"or set benchmark.data to a folder that holds {missing}"
+            raise HubUnreachableError(
+                f"benchmark {name}: the hub does not answer and it is not cached here", hint
+            ) from error
+        except DataError as error:
+            raise DataError(error.message, f"{name} needs {', '.join(columns)}") from error

@@ -1,0 +1,80 @@
+"""How near a text comes to the expected one, by the field's own libraries."""
+
+from __future__ import annotations
+
+import re
+import string
+import zlib
+from collections import Counter
+
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import BLEU, CHRF
+
+METRICS = {
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "exact": "exact match",
+    "f1": "token F1",
+}
+"""All shares of 1, 1 = equal to the expected text."""
+
+_REPETITIVE = 0.35
+"""A text that deflate shrinks to less than this share repeats itself."""
+_SHORTEST_REPETITION = 80
+
+
+class TextMetrics:
+    """Scores single texts; sentence-level BLEU is smoothed, as sacrebleu does it by default."""
+
+    def __init__(self) -> None:
+        self._bleu = {
+            f"bleu{order}" if order < 4 else "bleu": BLEU(
+                max_ngram_order=order, effective_order=True
+            )
+            for order in (1, 2, 4)
+        }
+        self._chrf = CHRF()
+        self._rouge = RougeScorer(["rouge1", "rouge2", "rougeL"])
+
+    def score(self, text: str, expected: str) -> dict[str, float]:
+        """Every metric of `METRICS`."""
+        text, expected = text.strip(), expected.strip()
+        found = {
+            name: bleu.sentence_score(text, [expected]).score / 100
+            for name, bleu in self._bleu.items()
+        }
+        found["chrf"] = self._chrf.sentence_score(text, [expected]).score / 100
+        rouge = self._rouge.score(expected, text)
+        found |= {name: float(one.fmeasure) for name, one in rouge.items()}
+        ours, theirs = _words(text), _words(expected)
+        return found | {"exact": float(ours == theirs), "f1": _f1(ours, theirs)}
+
+    def signatures(self) -> dict[str, str]:
+        """sacrebleu's account of each of its metrics; set once something was scored."""
+        kinds = {**self._bleu, "chrf": self._chrf}
+        return {name: str(metric.get_signature()) for name, metric in kinds.items()}
+
+
+def oddity(text: str) -> str:
+    """ "empty", "repetitive" or nothing."""
+    if not text.strip():
+        return "empty"
+    raw = text.encode()
+    shrunk = len(zlib.compress(raw)) / len(raw)
+    return "repetitive" if len(raw) >= _SHORTEST_REPETITION and shrunk < _REPETITIVE else ""
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words without punctuation and articles, as SQuAD's script compares them."""
+    plain = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+
+
+def _f1(ours: list[str], theirs: list[str]) -> float:
+    shared = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * shared / (len(ours) + len(theirs)) if shared else float(ours == theirs)

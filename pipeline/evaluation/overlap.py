@@ -1,0 +1,73 @@
+"""The longest run of words that a text has in common with a corpus, word for word.
+
+Places of the corpus where an answer's first n words begin are carried on to n + 1, all answers at
+once, so each pass looks only at the places that still match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+_STRANGE = 0
+"""Number of every word that no answer holds; answers hold none of it."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A run of words that stands in both."""
+
+    words: int
+    text: str
+    document: int | None
+    """The first document that holds it; None where nothing is shared."""
+
+
+def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[Overlap]:
+    """One for each answer; letter case and punctuation count, blanks do not."""
+    split = [answer.split() for answer in answers]
+    numbers = {word: n for n, word in enumerate(sorted({w for a in split for w in a}), start=1)}
+    corpus, owner = _numbered(documents, numbers)
+    tokens = [np.array([numbers[word] for word in words], dtype=np.uint64) for words in split]
+    found = [Overlap(0, "", None) for _ in answers]
+    places = np.flatnonzero(corpus != _STRANGE)
+    hashes = np.zeros(len(places), dtype=np.uint64)
+    own = [np.zeros(len(row), dtype=np.uint64) for row in tokens]
+    length = 0
+    while len(places):
+        inside = places + length < len(corpus)
+        places, hashes = places[inside], hashes[inside]
+        hashes = hashes * _BASE + corpus[places + length]
+        own = [
+            before[: max(0, len(row) - length)] * _BASE + row[length:]
+            for before, row in zip(own, tokens, strict=True)
+        ]
+        length += 1
+        wanted = np.concatenate([np.zeros(0, dtype=np.uint64), *own])
+        still = np.isin(hashes, wanted)
+        places, hashes = places[still], hashes[still]
+        for index, grams in enumerate(own):
+            shared = np.flatnonzero(np.isin(grams, hashes))
+            if len(shared):
+                start = int(shared[0])
+                place = places[np.flatnonzero(hashes == grams[start])[0]]
+                text = " ".join(split[index][start : start + length])
+                found[index] = Overlap(length, text, int(owner[place]))
+    return found
+
+
+def _numbered(
+    documents: Iterable[str], numbers: dict[str, int]
+) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """The corpus as word numbers, a strange word after each document, and each word's document."""
+    words: list[NDArray[np.uint64]] = [np.zeros(0, dtype=np.uint64)]
+    sizes: list[int] = []
+    for document in documents:
+        row = [numbers.get(word, _STRANGE) for word in document.split()]
+        words.append(np.array([*row, _STRANGE], dtype=np.uint64))
+        sizes.append(len(row) + 1)
+    return np.concatenate(words), np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)

@@ -1,0 +1,91 @@
+"""Benchmark questions as they are put to a model, and what it answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.evaluation.likelihood import Likelihood
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A question that is answered by ranking candidates by their log-likelihood."""
+
+    examples: str
+    """The few-shot part of the prompt."""
+    pairs: tuple[tuple[str, str], ...]
+    """(question, candidate), the candidate as it is appended."""
+    gold: tuple[int, ...]
+    """Which candidates are right."""
+    by_length: bool = False
+    """Whether log-likelihoods divided by the candidates' lengths in characters also count."""
+    mass: bool = False
+    """Scored by the right candidates' share of all candidates' probability."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A question that is answered by writing."""
+
+    examples: str
+    question: str
+    accepted: tuple[str, ...]
+    stop: tuple[str, ...] = ("\n",)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a benchmark, put in one or several ways."""
+
+    id: str
+    task: str
+    ways: dict[str, Ranked | Open]
+    """"letters": the letter, number or word that the prompt asks for; "texts": the options' own
+    texts; "written": an answer in words."""
+    row: dict[str, object] = field(default_factory=dict)
+    """What grading a written answer needs of the data set's row."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered to a question that was put in one way."""
+
+    question: str
+    way: str
+    prediction: str
+    scores: dict[str, float]
+    """By how it was scored; a share of 1. Empty = refused: the question does not fit the model."""
+    log_likelihoods: tuple[float, ...] = ()
+    cut: int = 0
+    """Tokens of the few-shot part that did not fit."""
+    text: str = ""
+    """All that was written; `prediction` is the answer in it."""
+
+
+def graded(
+    question: Question, way: str, asked: Ranked, found: list[Likelihood], cut: int
+) -> Answer:
+    """Scores a ranked question; the first of equally likely candidates is taken."""
+    totals = np.array([one.total for one in found])
+    labels = [candidate.strip() for _, candidate in asked.pairs]
+    chosen = int(totals.argmax())
+    if len(found) == 1:  # nothing to choose from: is it what the model would write?
+        scores = {way: float(found[0].greedy)}
+    elif asked.mass:
+        shares = np.exp(totals - totals.max())
+        scores = {f"{way}_mass": float(shares[list(asked.gold)].sum() / shares.sum())}
+    else:
+        scores = {way: float(chosen in asked.gold)}
+    if asked.by_length:
+        lengths = np.array([max(1, len(label)) for label in labels])
+        scores[f"{way}_by_length"] = float(int((totals / lengths).argmax()) in asked.gold)
+    return Answer(question.id, way, labels[chosen], scores, tuple(totals.tolist()), cut)
+
+
+def chance(asked: Ranked | Open) -> float:
+    """What guessing would score on average."""
+    if isinstance(asked, Open) or len(asked.pairs) == 1:
+        return 0.0
+    return len(asked.gold) / len(asked.pairs)

@@ -1,0 +1,90 @@
+"""Figures of the evaluation: scores beside chance, and differences of the two models.
+
+Base and trained are told apart by their fill, so that a grey print tells them apart too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.report.style import COLORS, PALE, framed
+from pipeline.report.text import UNDECIDED, scoring, verdict
+
+_ROW_INCHES = 0.3
+
+
+def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
+    """A line a benchmark, task and manner of scoring: both models' scores and chance, percent."""
+    names = list(dict.fromkeys(_name(row) for row in scores))
+    figure, axes = _lines(names)
+    for row in scores:
+        trained = row["model"] == "trained"
+        place = names.index(_name(row)) + (0.13 if trained else -0.13)
+        _interval(axes, row, place)
+        axes.plot(
+            100 * row["value"], place, "o", ms=4.5, mec=COLORS[0],
+            mfc=COLORS[0] if trained else "white", label=row["model"],
+        )  # fmt: skip
+        axes.plot(100 * row["chance"], names.index(_name(row)), "|", ms=13, mew=1.2, color=PALE,
+                  label="chance")  # fmt: skip
+    axes.set_xlabel("score, %")
+    axes.set_xlim(0, 100)
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(unique.values(), unique.keys(), frameon=False, loc="upper left",
+                bbox_to_anchor=(1.0, 1.0))  # fmt: skip
+    return figure
+
+
+def metric_changes(metrics: Sequence[dict[str, Any]]) -> Figure:
+    """Trained minus base of every metric that is a share, percentage points, with its interval."""
+    shares = [row for row in metrics if row["metric"] != "log_likelihood_per_token"]
+    return _changes([(row["title"], row) for row in shares])
+
+
+def all_changes(
+    metrics: Sequence[dict[str, Any]], comparisons: Sequence[dict[str, Any]]
+) -> Figure | None:
+    """As `metric_changes`, with the benchmarks; None where there is neither."""
+    rows = [(r["title"], r) for r in metrics if r["metric"] != "log_likelihood_per_token"]
+    rows += [(_name(row), row) for row in comparisons]
+    return _changes(rows) if rows else None
+
+
+def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
+    figure, axes = _lines([name for name, _ in rows])
+    axes.axvline(0, color=PALE, lw=1)
+    for place, (_, row) in enumerate(rows):
+        shown = verdict(row) != UNDECIDED
+        _interval(axes, row, place)
+        axes.plot(
+            100 * row["difference"], place, "s", ms=5, mec=COLORS[0],
+            mfc=COLORS[0] if shown else "white",
+        )  # fmt: skip
+    axes.set_xlabel("trained − base, percentage points (filled: a difference is shown)")
+    return figure
+
+
+def _interval(axes: Axes, row: dict[str, Any], place: float) -> None:
+    if row["low"] is not None:
+        axes.plot([100 * row["low"], 100 * row["high"]], [place, place], color=COLORS[0], lw=1.2)
+
+
+def _name(row: dict[str, Any]) -> str:
+    task = "" if row["task"] == row["benchmark"] else f" · {row['task'].replace('_', ' ')}"
+    return f"{row['benchmark']}{task} · {scoring(row['scored_by'])}"
+
+
+def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Axes with a line a name, the first one on top."""
+    figure = Figure(figsize=(7.2, 0.8 + _ROW_INCHES * len(names)), layout="tight")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    framed(axes)
+    axes.grid(False, axis="y")
+    return figure, axes

@@ -1,0 +1,116 @@
+"""benchmark: what the base and the trained model know, by public benchmarks through DeepEval.
+
+Writes deepeval_results/run_<time>/ (task_model_scores.json and questions.parquet, a row an answer,
+see `QUESTION_SCHEMA`) and summary.json, which names that folder. Answers are kept one by one, so a
+stopped benchmarking goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import transformers
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import replacing, write_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.evaluation.benchmarks.answering import AnsweringModel, AnswerStore, KeepingModel
+from pipeline.evaluation.benchmarks.mended import Mended
+from pipeline.evaluation.catalogue import all_questions, ready
+from pipeline.evaluation.questions import Answer
+from pipeline.evaluation.scores import QUESTION_SCHEMA, Sheet
+from pipeline.memory import exhaustion_explained
+from pipeline.model import load_model, load_tokenizer, select_device
+
+_MEMORY_ADVICE = "lower benchmark.batch_tokens"
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Puts every chosen question to every chosen model.
+
+    Raises:
+        SettingsError: there is no such task, or too many few-shot examples are asked for.
+        DataError: rows are missing or lack columns.
+        HubUnreachableError: the hub does not answer.
+        ResourceError: out of memory.
+    """
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    warnings: list[str] = []
+    benchmarks, skipped = ready(settings)
+    warnings += [f"{name} is skipped: {reason}" for name, reason in skipped.items()]
+    questions = all_questions(benchmarks)
+    answers: dict[str, dict[str, list[Answer]]] = {b.name: {} for b in benchmarks}
+    seconds: dict[str, float] = {}
+    for name in settings.benchmark.models:
+        begun = time.monotonic()
+        with exhaustion_explained(_MEMORY_ADVICE):
+            for benchmark, given in _answers(settings, run, events, name, benchmarks):
+                answers[benchmark.name][name] = given
+        seconds[name] = round(time.monotonic() - begun, 2)
+    sheets = [Sheet(b, questions[b.name], answers[b.name]) for b in benchmarks]
+    warnings += [message for sheet in sheets for message in _cautions(sheet)]
+    for message in warnings:
+        events.warning(message)
+    _write(settings, run, sheets, {"skipped": skipped, "warnings": warnings, "seconds": seconds})
+
+
+def _answers(
+    settings: Settings, run: RunDir, events: EventWriter, name: str, benchmarks: list[Mended]
+) -> Iterator[tuple[Mended, list[Answer]]]:
+    """Gives (benchmark, its answers by the model `name`) one after the other."""
+    folder = run.base if name == "base" else run.model
+    model = AnsweringModel(
+        name,
+        load_model(folder, select_device(settings)),
+        load_tokenizer(run.tokenizer),
+        settings.benchmark.batch_tokens,
+    )
+    for benchmark in benchmarks:
+        store = AnswerStore(run.benchmark_answers(benchmark.name, name))
+        keeping = KeepingModel(model, store, settings.benchmark, events)
+        benchmark.evaluate(keeping)
+        yield benchmark, keeping.given
+
+
+def _cautions(sheet: Sheet) -> list[str]:
+    """What a reader of the scores should know."""
+    name, found = sheet.benchmark.name, []
+    if cut := sheet.cut():
+        found.append(
+            f"{name}: {cut:,} of {len(sheet):,} prompts are longer than the model's context and "
+            "lost few-shot examples on their left; the questions are whole"
+        )
+    if refused := sheet.refused():
+        found.append(
+            f"{name}: {refused:,} of {len(sheet):,} questions do not fit into the model's context "
+            "even without examples; they are left out of the scores"
+        )
+    return found
+
+
+def _write(settings: Settings, run: RunDir, sheets: list[Sheet], notes: dict[str, Any]) -> None:
+    folder = run.benchmark_results(time.strftime("%Y-%m-%d_%H-%M-%S"))
+    seed = settings.run.seed
+    results = {
+        "deepeval": metadata.version("deepeval"),
+        "models": {name: str(run.base if name == "base" else run.model)
+                   for name in settings.benchmark.models},
+        "shots": {sheet.benchmark.name: sheet.benchmark.n_shots for sheet in sheets},
+        "limit": settings.benchmark.limit,
+        "scores": [row for sheet in sheets for row in sheet.scores(seed)],
+        "comparisons": [row for sheet in sheets for row in sheet.comparisons(seed)],
+        **notes,
+    }  # fmt: skip
+    rows = [row for sheet in sheets for row in sheet.rows()]
+    with replacing(folder / "questions.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, QUESTION_SCHEMA), temporary, compression="zstd")
+    write_json(folder / "task_model_scores.json", results)
+    where = os.path.relpath(folder, run.root)
+    write_json(run.summary("benchmark"), {"folder": where, **results})

@@ -1,0 +1,171 @@
+"""evaluate: the trained model's answers against the base's, with intervals, and what they copy.
+
+Writes comparison_results/ (model_comparison.csv, a row a prompt; model_comparison_summary.csv, a
+row a metric; model_comparison_chart.png; influential_examples.md and .txt where scores are up to
+date) and summary.json.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import read_json, replacing, write_json, write_text
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import read_examples
+from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
+from pipeline.evaluation.overlap import longest_overlaps
+from pipeline.evaluation.statistics import paired_difference
+from pipeline.report.influential import influential_markdown, influential_text
+from pipeline.report.score_figures import metric_changes
+from pipeline.report.spectrum_figures import save_png
+from pipeline.report.style import figure_style
+from pipeline.report.text import verdict
+
+FEW_PROMPTS = 30
+LIKELIHOOD = "log_likelihood_per_token"
+TITLES = {**METRICS, LIKELIHOOD: "ln p of the expected answer, a token"}
+_NAMES = {"base": "base", "trained": "finetuned"}
+"""Our names of the models, and those in the field's tables."""
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Scores, compares and writes; needs no model."""
+    rows = pq.read_table(run.generated_answers).to_pylist()
+    measure = TextMetrics()
+    prompts = [_prompt(row, measure) for row in rows]
+    _add_overlaps(run, prompts)
+    metrics = _summary(prompts, settings.run.seed)
+    warnings = _cautions(prompts)
+    for message in warnings:
+        events.warning(message)
+    _write_csv(run.comparison / "model_comparison.csv", [_flat(prompt) for prompt in prompts])
+    _write_csv(run.comparison / "model_comparison_summary.csv", [_line(row) for row in metrics])
+    if metrics:
+        with figure_style():
+            chart = metric_changes(metrics)
+            save_png(chart, run.comparison / "model_comparison_chart.png")
+    if stages.is_fresh("scores", settings, run):
+        write_text(run.comparison / "influential_examples.md", influential_markdown(settings, run))
+        write_text(run.comparison / "influential_examples.txt", influential_text(settings, run))
+    summary = {
+        "prompts": prompts,
+        "metrics": metrics,
+        "signatures": measure.signatures() if metrics else {},
+        "perplexities": (read_json(run.summary("generate")) or {}).get("perplexities"),
+        "sampling": settings.generate.model_dump(mode="json"),
+        "warnings": warnings,
+    }
+    write_json(run.summary("evaluate"), summary)
+
+
+def _prompt(row: dict[str, Any], measure: TextMetrics) -> dict[str, Any]:
+    """A prompt's answers with everything measured on them; by model."""
+    found: dict[str, Any] = {name: row[name] for name in ("prompt_id", "prompt", "expected")}
+    for model in _NAMES:
+        answer, tokens = row[f"{model}_answer"], row[f"{model}_tokens"]
+        scores: dict[str, float] = {}
+        if row["expected"].strip():
+            scores = measure.score(answer, row["expected"])
+            scores[LIKELIHOOD] = row[f"{model}_log_likelihood"] / tokens
+        found[model] = {
+            "answer": answer,
+            "ended": row[f"{model}_ended"],
+            "oddity": oddity(answer),
+            "scores": scores,
+        }
+    return found
+
+
+def _add_overlaps(run: RunDir, prompts: list[dict[str, Any]]) -> None:
+    """The longest run of words of each answer that stands in the training texts."""
+    table = read_examples(run.examples, ["example_id", "text"])
+    ids, texts = table["example_id"].to_pylist(), table["text"].to_pylist()
+    for model in _NAMES:
+        overlaps = longest_overlaps([prompt[model]["answer"] for prompt in prompts], texts)
+        for prompt, overlap in zip(prompts, overlaps, strict=True):
+            example = None if overlap.document is None else ids[overlap.document]
+            prompt[model]["overlap"] = {
+                "words": overlap.words, "of": len(prompt[model]["answer"].split()),
+                "text": overlap.text, "example_id": example,
+            }  # fmt: skip
+
+
+def _summary(prompts: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """A row a metric, over the prompts with an expected answer."""
+    scored = [prompt for prompt in prompts if prompt["base"]["scores"]]
+    rows = []
+    for name, title in TITLES.items() if scored else ():
+        base = [prompt["base"]["scores"][name] for prompt in scored]
+        trained = [prompt["trained"]["scores"][name] for prompt in scored]
+        gain = asdict(paired_difference(base, trained, seed))
+        means = {"base": sum(base) / len(base), "trained": sum(trained) / len(trained)}
+        row = {"metric": name, "title": title, **means, **gain}
+        rows.append({**row, "verdict": verdict(row)})
+    return rows
+
+
+def _cautions(prompts: Sequence[dict[str, Any]]) -> list[str]:
+    found = []
+    scored = sum(bool(prompt["base"]["scores"]) for prompt in prompts)
+    if scored < FEW_PROMPTS:
+        found.append(
+            f"only {scored} prompts have an expected answer: differences between the models that "
+            "are not large cannot be told from chance"
+        )
+    for model in _NAMES:
+        for kind in ("empty", "repetitive"):
+            if odd := [p["prompt_id"] for p in prompts if p[model]["oddity"] == kind]:
+                listed = ", ".join(odd[:5]) + (" …" if len(odd) > 5 else "")
+                found.append(f"{len(odd)} answers of the {model} model are {kind}: {listed}")
+    return found
+
+
+def _flat(prompt: dict[str, Any]) -> dict[str, Any]:
+    """A row of model_comparison.csv, under the names that such tables have."""
+    row = {"prompt_idx": prompt["prompt_id"], "prompt": prompt["prompt"]}
+    row["expected"] = prompt["expected"]
+    row |= {f"{name}_completion": prompt[model]["answer"] for model, name in _NAMES.items()}
+    for model, name in _NAMES.items():
+        scores = prompt[model]["scores"]
+        row |= {f"{name}_{metric.lower()}": scores.get(metric) for metric in METRICS}
+        loss = -scores[LIKELIHOOD] if scores else None
+        row[f"{name}_reference_perplexity"] = None if loss is None else math.exp(min(loss, 700))
+        row[f"{name}_ended"] = prompt[model]["ended"]
+        row[f"{name}_flag"] = prompt[model]["oddity"]
+        row[f"{name}_copied_words"] = prompt[model]["overlap"]["words"]
+        row[f"{name}_copied_from"] = prompt[model]["overlap"]["example_id"]
+    return row
+
+
+def _line(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of model_comparison_summary.csv."""
+    relative = row["difference"] / abs(row["base"]) * 100 if row["base"] else None
+    return {
+        "Metric": row["title"],
+        "Base Model": row["base"],
+        "Fine-tuned Model": row["trained"],
+        "Improvement": row["difference"],
+        "Relative Improvement (%)": relative,
+        "95% low": row["low"],
+        "95% high": row["high"],
+        "p": row["p_value"],
+        "Prompts": row["n"],
+        "Verdict": row["verdict"],
+    }
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

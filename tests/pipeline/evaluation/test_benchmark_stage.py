@@ -1,0 +1,209 @@
+"""The benchmark stage on a real small model: results, resuming, and nothing outside the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.contract.errors import DataError, SettingsError
+from pipeline.contract.events import EventReader, EventWriter
+from pipeline.contract.files import read_json, write_text
+from pipeline.contract.profiles import render_settings
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.stages import benchmark
+
+ROOT = Path(__file__).parents[3]
+NO_NETWORK = """
+import runpy, socket, sys
+def refuse(*_):
+    with open(sys.argv[-1] + "/network_tried", "w"):
+        raise OSError("no network here")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+sys.argv = ["pipeline", "benchmark", sys.argv[1]]
+runpy.run_module("pipeline", run_name="__main__")
+"""
+
+
+def chosen(run: RunDir, rows: Path, root: Path, *names: str, **more: Any) -> RunDir:
+    """A copy of the run that asks for these benchmarks."""
+    shutil.copytree(run.root, root)
+    values = load_settings(run.settings).model_dump()
+    values["benchmark"] |= {"chosen": list(names), "data": str(rows), **more}
+    copy = RunDir(root)
+    write_text(copy.settings, render_settings(Settings.model_validate(values)))
+    return copy
+
+
+def run_here(run: RunDir) -> dict[str, Any]:
+    benchmark.run(load_settings(run.settings), run, EventWriter(run.events, "benchmark"))
+    summary: dict[str, Any] = read_json(run.summary("benchmark"))
+    return summary
+
+
+EVERY = (
+    "mmlu/business_ethics", "hellaswag", "truthfulqa/mc1", "truthfulqa/mc2", "arc/challenge",
+    "boolq", "winogrande", "mathqa", "logiqa", "bbq/Age", "gsm8k", "lambada", "drop/nfl_649",
+    "squad", "bbh/navigate", "bbh/word_sorting", "ifeval", "humaneval", "equitymedqa",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def everything(
+    trained_run: RunDir, rows_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunDir:
+    """All benchmarks, answered by both models."""
+    root = tmp_path_factory.mktemp("every") / "run"
+    run = chosen(trained_run, rows_folder, root, *EVERY, max_new_tokens=8, run_code=True)
+    run_here(run)
+    return run
+
+
+def test_every_benchmark_is_scored_for_both_models(everything: RunDir) -> None:
+    summary = read_json(everything.summary("benchmark"))
+    names = {name.split("/")[0] for name in EVERY}
+    assert {row["benchmark"] for row in summary["scores"]} == names - {"equitymedqa"}
+    assert {row["model"] for row in summary["scores"]} == {"base", "trained"}
+    for row in summary["scores"]:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1 or row["n"] == 1
+        assert row["refused"] == 0 or row["benchmark"] in ("boolq", "squad", "logiqa")
+    assert list(summary["skipped"]) == ["equitymedqa"]
+    assert any("equitymedqa is skipped" in message for message in summary["warnings"])
+    written = everything.root / summary["folder"] / "task_model_scores.json"
+    assert json.loads(written.read_text())["scores"] == summary["scores"]
+
+
+def test_scores_stand_beside_chance_and_are_named_for_how_they_were_scored(
+    everything: RunDir,
+) -> None:
+    rows = read_json(everything.summary("benchmark"))["scores"]
+    chances = {(row["benchmark"], row["scored_by"]): row["chance"] for row in rows}
+    assert chances["mmlu", "letters"] == chances["mmlu", "texts_by_length"] == 0.25
+    assert chances["boolq", "texts"] == chances["truthfulqa", "texts_mass"] == 0.5
+    assert chances["gsm8k", "written"] == chances["lambada", "texts"] == 0.0
+
+
+def test_every_answer_is_a_row_from_which_its_score_can_be_found_again(
+    everything: RunDir,
+) -> None:
+    summary = read_json(everything.summary("benchmark"))
+    rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
+    ranked = [row for row in rows if row["scored_by"] == "letters" and row["score"] is not None]
+    assert len(ranked) > 20
+    for row in ranked:
+        likeliest = row["choices"][int(np.argmax(row["log_likelihoods"]))]
+        assert row["prediction"] == likeliest
+        assert row["score"] == float(likeliest in row["gold"])
+    ethics = [row for row in ranked if row["benchmark"] == "mmlu" and row["model"] == "base"]
+    score = next(row for row in summary["scores"] if (row["benchmark"], row["model"],
+                 row["scored_by"]) == ("mmlu", "base", "letters"))  # fmt: skip
+    assert np.mean([row["score"] for row in ethics]) == score["value"]
+
+
+def test_base_and_trained_are_compared_question_by_question(everything: RunDir) -> None:
+    summary = read_json(everything.summary("benchmark"))
+    rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
+    for row in summary["comparisons"]:
+        if row["p_value"] is None or row["benchmark"] not in ("mmlu", "arc", "hellaswag"):
+            continue
+        pairs: dict[str, dict[str, float]] = {}
+        for one in rows:
+            if (one["benchmark"], one["scored_by"]) == (row["benchmark"], row["scored_by"]):
+                pairs.setdefault(one["question_id"], {})[one["model"]] = one["score"]
+        assert row["only_second"] == sum(p["trained"] > p["base"] for p in pairs.values())
+        assert row["only_first"] == sum(p["base"] > p["trained"] for p in pairs.values())
+        assert 0 < row["p_value"] <= 1
+
+
+def test_long_prompts_lose_examples_never_the_question(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    run = chosen(trained_run, rows_folder, tmp_path / "run", "boolq", ask=["letters"])
+    summary = run_here(run)
+    assert any("lost few-shot examples on their left" in text for text in summary["warnings"])
+    rows = pq.read_table(run.root / summary["folder"] / "questions.parquet").to_pylist()
+    assert all(row["cut_tokens"] > 0 and row["score"] is not None for row in rows)
+
+
+def test_finished_questions_are_kept_when_the_stage_is_stopped(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    run = chosen(
+        trained_run, rows_folder, tmp_path / "run", "mmlu/professional_law", batch_tokens=1024,
+        ask=["texts"], limit=80,
+    )  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", "benchmark", run.root], cwd=ROOT)
+    store = run.benchmark_answers("mmlu", "base")
+    while not (store.exists() and store.read_bytes().count(b"\n") > 20):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    first = store.read_bytes()
+    assert EventReader(run.events).read()[-1].type == "cancelled"
+    store.write_bytes(first[:-10])  # and its last line torn
+    again = subprocess.run(
+        [sys.executable, "-m", "pipeline", "benchmark", run.root], cwd=ROOT, check=False
+    )
+    assert again.returncode == 0
+    assert store.read_bytes().startswith(first[:-10])
+    events = [e for e in EventReader(run.events).read() if e.type == "progress"]
+    resumed = [e.data["done"] for e in events if e.data["phase"] == "mmlu · base"]
+    assert sorted(resumed) == resumed  # it went on instead of starting anew
+    assert {row["n"] for row in read_json(run.summary("benchmark"))["scores"]} == {80}
+
+
+def test_no_connection_is_tried_and_nothing_is_written_outside_the_run(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    run = chosen(trained_run, rows_folder, tmp_path / "run", "mmlu/business_ethics")
+    outside = tmp_path / "outside"
+    (outside / "home").mkdir(parents=True)
+    (outside / ".env").write_text("SECRET_OF_DOTENV=read\nCONFIDENT_API_KEY=key\n")
+    before = {path for path in outside.rglob("*")}
+    finished = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, str(run.root), str(outside)],
+        cwd=outside,
+        env={"HOME": str(outside / "home"), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
+             "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0
+    assert {path for path in outside.rglob("*")} == before
+
+
+def test_what_is_missing_is_said_before_any_model_is_loaded(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    names = ("mmlu/anatomy", "mmlu/marketing", "boolq")
+    run = chosen(trained_run, rows_folder, tmp_path / "run", *names)
+    shutil.rmtree(run.base)
+    with pytest.raises(DataError) as caught:
+        run_here(run)
+    assert "anatomy" in caught.value.message
+    assert "marketing" in caught.value.message
+    assert "boolq" not in caught.value.message
+
+
+def test_an_unknown_benchmark_is_refused_with_the_valid_names() -> None:
+    with pytest.raises(ValueError, match=r"no benchmark 'mmlux'; valid: mmlu, hellaswag"):
+        Settings.model_validate({"data": {"source": "demo"}, "benchmark": {"chosen": ["mmlux"]}})
+
+
+def test_code_is_run_only_where_that_is_allowed(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    run = chosen(trained_run, rows_folder, tmp_path / "run", "humaneval")
+    with pytest.raises(SettingsError, match=r"benchmark\.run_code = true"):
+        run_here(run)

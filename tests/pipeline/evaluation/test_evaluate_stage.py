@@ -1,0 +1,95 @@
+"""Both models' answers and their comparison, on a real small model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import read_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
+from pipeline.stages import evaluate, generate
+
+
+@pytest.fixture(scope="module")
+def compared(trained_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    root = tmp_path_factory.mktemp("compared") / "run"
+    run = RunDir(shutil.copytree(trained_run.root, root))
+    settings = load_settings(run.settings)
+    for name, stage in (("generate", generate), ("evaluate", evaluate)):
+        fingerprint = stages.begin(name, settings, run)
+        stage.run(settings, run, EventWriter(run.events, name))
+        stages.finish(name, fingerprint, settings, run, seconds=1.0)
+    return run
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_answers_are_there_in_the_fields_own_forms(compared: RunDir) -> None:
+    both = json.loads((compared.generated / "generated_answers.json").read_text())
+    keys = ["prompt", "expected_completion", "base_completion", "finetuned_completion"]
+    assert [list(one) for one in both] == [keys] * 2
+    own = json.loads((compared.generated / "finetuned_generated_answers.json").read_text())
+    assert [one["completion"] for one in own] == [one["finetuned_completion"] for one in both]
+
+
+def test_every_metric_of_every_prompt_can_be_computed_again(compared: RunDir) -> None:
+    table = rows(compared.comparison / "model_comparison.csv")
+    measure = TextMetrics()
+    for row in table:
+        again = measure.score(row["finetuned_completion"], row["expected"])
+        assert {name: float(row[f"finetuned_{name.lower()}"]) for name in METRICS} == again
+        assert float(row["finetuned_reference_perplexity"]) < float(
+            row["base_reference_perplexity"]
+        )
+
+
+def test_the_summary_is_the_mean_of_the_rows_and_claims_nothing_of_two_prompts(
+    compared: RunDir,
+) -> None:
+    table = rows(compared.comparison / "model_comparison.csv")
+    for row in rows(compared.comparison / "model_comparison_summary.csv")[: len(METRICS)]:
+        name = next(key for key, title in METRICS.items() if title == row["Metric"])
+        values = [float(one[f"finetuned_{name.lower()}"]) for one in table]
+        assert float(row["Fine-tuned Model"]) == pytest.approx(sum(values) / len(values))
+        assert row["Verdict"] == "no difference shown"
+    assert "only 2 prompts" in read_json(compared.summary("evaluate"))["warnings"][0]
+    assert (compared.comparison / "model_comparison_chart.png").stat().st_size > 1000
+
+
+def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
+    found = read_json(compared.summary("generate"))["perplexities"]
+    told = read_json(compared.summary("train"))
+    assert found["trained"]["validation"] == pytest.approx(told["perplexity"], rel=0.02)
+    assert found["base"]["validation"] == pytest.approx(told["base_perplexity"], rel=0.02)
+
+
+def test_without_scores_no_influence_is_shown(compared: RunDir) -> None:
+    assert not (compared.comparison / "influential_examples.md").exists()
+
+
+def test_metrics_agree_on_equal_and_on_unlike_texts() -> None:
+    measure = TextMetrics()
+    same = measure.score("The baker sells bread and salt.", "The baker sells bread and salt.")
+    assert same == pytest.approx(dict.fromkeys(METRICS, 1.0))
+    assert measure.score("xyz", "The baker")["rouge1"] == 0.0
+    assert "version:" in measure.signatures()["bleu"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(" \n", "empty"), ("and so on " * 20, "repetitive"), ("A plain short answer.", "")],
+)
+def test_empty_and_repetitive_answers_are_flagged(text: str, kind: str) -> None:
+    assert oddity(text) == kind
