@@ -156,6 +156,20 @@ async def test_a_deleted_run_is_told(tmp_path: Path) -> None:
         await until_shown(pilot, "is not there any more")
 
 
+async def test_a_log_that_is_followed_is_followed_in_a_smaller_panel(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(120, 50)) as pilot:
+        await until_shown(pilot, "step  119")
+        await pilot.resize_terminal(120, 44)
+        await until_shown(pilot, "step  119")
+        panel = app.screen.query_one(LogPanel)
+        panel.action_jump(0)
+        await pilot.pause()
+        await pilot.resize_terminal(120, 42)
+        await pilot.pause()
+        assert panel.scroll_y == 0
+
+
 async def test_the_log_grows_over_the_screen_and_back(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
