@@ -138,7 +138,7 @@ async def test_a_failure_shows_what_and_what_to_do(tmp_path: Path) -> None:
 
 async def test_stale_stages_say_so(tmp_path: Path) -> None:
     run = sample_run.scored_run(tmp_path)
-    run.settings.write_text(run.settings.read_text().replace("epochs = 10.0", "epochs = 41.0"))
+    run.settings.write_text(run.settings.read_text().replace("\nepochs = ", "\nepochs = 1"))
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "≠ train     stale")

@@ -12,6 +12,7 @@ from textual.widgets import Input, TextArea
 from watching import screen_text, until, until_shown
 
 from pipeline.contract.processes import acquire_lock
+from pipeline.contract.profiles import profile
 from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
@@ -24,6 +25,8 @@ from tui.screens.run import RunScreen
 from tui.screens.settings import SettingsScreen
 from tui.widgets.draft_list import DraftList
 from tui.widgets.settings_list import SettingsList
+
+EPOCHS = profile("demo").train.epochs
 
 
 async def open_settings(pilot: Pilot[None], name: str = "") -> SettingsList:
@@ -48,9 +51,10 @@ async def test_a_setting_tells_type_default_meaning_and_what_it_makes_stale(
         assert "Peak of the cosine schedule." in text
         assert "type number > 0" in text
         assert "default 2e-05" in text
-        assert "now 0.001" in text
+        rate = profile("demo").train.learning_rate
+        assert f"now {rate}" in text
         assert "makes stale train, factors" in text
-        assert re.search(r"• train\.learning_rate +0\.001", screen_text(app))
+        assert re.search(rf"• train\.learning_rate +{rate}", screen_text(app))
 
 
 async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_pat
         await pilot.press("enter")
         entry = app.screen.query_one("#value", Input)
         await until(pilot, lambda: entry.region.y == line)
-        assert screen_text(app).splitlines()[line][entry.region.x :].startswith("10.0")
+        assert screen_text(app).splitlines()[line][entry.region.x :].startswith(f"{EPOCHS}")
         entry.value = "-1"
         await until_shown(pilot, "✗ valid: number > 0")
         await pilot.press("enter")
@@ -73,7 +77,7 @@ async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_pat
         await until_shown(pilot, "* train.epochs")
         assert rows.values["train.epochs"] == 4e0
         await pilot.press("u")
-        await until(pilot, lambda: rows.values["train.epochs"] == 10.0)
+        await until(pilot, lambda: rows.values["train.epochs"] == EPOCHS)
         await pilot.press("D")
         await until(pilot, lambda: rows.values["train.epochs"] == 1.0)
         await pilot.press("enter", "escape")

@@ -136,3 +136,19 @@ async def test_running_again_from_a_stage_asks_and_forgets_what_comes_after(
         assert not run.done("report").exists()
         await until_shown(pilot, "✗ inspect failed", seconds=120)
         await until(pilot, lambda: not is_locked(run))
+
+
+async def test_the_end_of_the_log_stays_in_view_when_a_notice_takes_a_line(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "step  119")
+        panel = app.screen.query_one(LogPanel)
+        for height in (30, 38, 34):
+            await pilot.resize_terminal(120, height)
+            await until(pilot, lambda: panel.is_vertical_scroll_end)
+            await until_shown(pilot, "step  119")
+        panel.focus()
+        await pilot.press("g")
+        await pilot.resize_terminal(120, 40)
+        await until_shown(pilot, "step    1")
+        assert not panel.is_vertical_scroll_end

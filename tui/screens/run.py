@@ -16,21 +16,17 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.widgets import Input
 
-from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, STAGES, downstream, forget
 from pipeline.contract.status import StageStatus
 from tui.keys import Scope, bindings
-from tui.launcher import start_stages
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
-from tui.screens.base import FIRST_LOOK_S, View
+from tui.screens.base import FIRST_LOOK_S
 from tui.screens.charting import ChartKeys
-from tui.screens.dialog import Question
+from tui.screens.stages import StageKeys, choices
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
@@ -53,20 +49,18 @@ _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
 """Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(ChartKeys, View[None]):
+class RunScreen(ChartKeys, StageKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
     ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
-    snapshot: reactive[RunSnapshot | None] = reactive(None, repaint=False)
     metric: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the run's charts is drawn."""
 
     def __init__(self, run: RunDir, machine: MachineReader) -> None:
-        super().__init__()
-        self._run = run
+        super().__init__(run)
         self._reader = RunReader(run)
         self._machine = machine
         self._log: tuple[str, LogTail] | None = None
@@ -94,10 +88,10 @@ class RunScreen(ChartKeys, View[None]):
     async def _follow(self) -> None:
         while True:
             if self.is_watched or self.snapshot is None:
-                await self._look()
+                await self.look()
             await asyncio.sleep(_INTERVAL_S)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
         snapshot = await asyncio.to_thread(self._reader.read)
         with self.unless_closed():
@@ -120,7 +114,7 @@ class RunScreen(ChartKeys, View[None]):
         self._draw()
         self.query_one(Banner).standing = _standing(new)
         self._explain()
-        if old is None or _choices(old) != _choices(new):
+        if old is None or choices(old) != choices(new):
             self.refresh_bindings()
 
     def watch_metric(self) -> None:
@@ -184,70 +178,6 @@ class RunScreen(ChartKeys, View[None]):
         warned = self.snapshot.warnings.get(stage.stage, "") if stage else ""
         notice = self.query_one(Notice)
         notice.trouble, notice.warning = self.snapshot.trouble or told, warned
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The footer offers what makes sense now."""
-        allowed = _choices(self.snapshot) if self.snapshot else {}
-        return allowed.get(action, True)
-
-    def action_run_all(self) -> None:
-        """Runs every stage; those that are up to date are passed over."""
-        self._start(GROUPS["all"])
-
-    def action_resume(self) -> None:
-        """Runs what has not finished."""
-        self._start(tuple(s.stage for s in self._stages if s.state != "done" and not s.unasked))
-
-    @work
-    async def action_run_stage(self) -> None:
-        """Runs the selected stage; one that is up to date only if a person insists."""
-        stage = self.query_one(StageList).selected
-        if stage is None:
-            return
-        if stage.state == "done":
-            text = "It is up to date. What it wrote is replaced, and later stages become stale."
-            question = Question(f"Run {stage.stage} again?", text, "run it again", "leave it")
-            if not await self.app.push_screen_wait(question):
-                return
-            forget(stage.stage, self._run)
-        unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = _upstream(stage.stage) & unfinished | {stage.stage}
-        self._start(tuple(name for name in STAGES if name in needed))
-
-    @work
-    async def action_from_here(self) -> None:
-        """Runs the selected stage and all after it from nothing, if a person insists."""
-        stage = self.query_one(StageList).selected
-        if stage is None:
-            return
-        unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
-        stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
-        text = (
-            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
-        )
-        question = Question(f"Run again from {stage.stage}?", text, "run them", "leave them")
-        if not await self.app.push_screen_wait(question):
-            return
-        if not is_locked(self._run):
-            for name in stages:
-                forget(name, self._run)
-        unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = _upstream(stage.stage) & unfinished | set(stages)
-        self._start(tuple(name for name in STAGES if name in needed))
-
-    @work
-    async def action_cancel(self) -> None:
-        """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
-        stage = self.snapshot.at_work if self.snapshot else None
-        name = stage.stage if stage else "the run"
-        if stage is None or stage.state != "stopping":
-            text = "What is finished stays, and Resume goes on from the last checkpoint."
-            question = Question(f"Stop {name}?", text, "stop it", "let it run")
-            if not await self.app.push_screen_wait(question):
-                return
-        if not await asyncio.to_thread(request_cancel, self._run):
-            self.notify("nothing is running", markup=False)
-        await self._look()
 
     def action_rankings(self) -> None:
         """Opens the rankings."""
@@ -325,31 +255,6 @@ class RunScreen(ChartKeys, View[None]):
         else:
             await self.run_action("app.out")
 
-    @property
-    def _stages(self) -> tuple[StageStatus, ...]:
-        return self.snapshot.stages if self.snapshot else ()
-
-    @work
-    async def _start(self, stages: tuple[str, ...]) -> None:
-        try:
-            await asyncio.to_thread(start_stages, self._run, stages)
-        except HeadwaterError as error:
-            self.complain(error)
-        await self._look()
-
-
-def _choices(snapshot: RunSnapshot) -> dict[str, bool]:
-    """Actions that make sense at some times only."""
-    states = {stage.state for stage in snapshot.stages if not stage.unasked}
-    at_rest = not snapshot.working and bool(states)
-    return {
-        "run_all": at_rest and states != {"done"},
-        "run_stage": at_rest,
-        "from_here": at_rest,
-        "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
-        "cancel": snapshot.working,
-    }
-
 
 def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     stage = snapshot.telling
@@ -366,8 +271,3 @@ def _doing(stage: StageStatus) -> str:
     """What the stage at work is doing."""
     phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
     return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"
-
-
-def _upstream(stage: str) -> set[str]:
-    needs = STAGES[stage].needs
-    return set(needs).union(*(_upstream(name) for name in needs))

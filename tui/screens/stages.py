@@ -1,0 +1,127 @@
+"""Starting and stopping the stages of a run. They live on without the screen."""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual import work
+from textual.reactive import reactive
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.processes import is_locked, request_cancel
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import GROUPS, STAGES, downstream, forget
+from pipeline.contract.status import StageStatus
+from tui.launcher import start_stages
+from tui.readers.run_reader import RunSnapshot
+from tui.screens.base import View
+from tui.screens.dialog import Question
+from tui.widgets.stage_list import StageList
+
+
+class StageKeys(View[None]):
+    """What the keys of a run do to its stages; a screen of one run is built on it."""
+
+    snapshot: reactive[RunSnapshot | None] = reactive(None, repaint=False)
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+
+    async def look(self) -> None:
+        """Reads how the run stands now."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer offers what makes sense now."""
+        allowed = choices(self.snapshot) if self.snapshot else {}
+        return allowed.get(action, True)
+
+    def action_run_all(self) -> None:
+        """Runs every stage; those that are up to date are passed over."""
+        self._start(GROUPS["all"])
+
+    def action_resume(self) -> None:
+        """Runs what has not finished."""
+        self._start(tuple(s.stage for s in self._stages if s.state != "done" and not s.unasked))
+
+    @work
+    async def action_run_stage(self) -> None:
+        """Runs the selected stage; one that is up to date only if a person insists."""
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        if stage.state == "done":
+            text = "It is up to date. What it wrote is replaced, and later stages become stale."
+            question = Question(f"Run {stage.stage} again?", text, "run it again", "leave it")
+            if not await self.app.push_screen_wait(question):
+                return
+            forget(stage.stage, self._run)
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = _upstream(stage.stage) & unfinished | {stage.stage}
+        self._start(tuple(name for name in STAGES if name in needed))
+
+    @work
+    async def action_from_here(self) -> None:
+        """Runs the selected stage and all after it from nothing, if a person insists."""
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
+        text = (
+            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
+        )
+        question = Question(f"Run again from {stage.stage}?", text, "run them", "leave them")
+        if not await self.app.push_screen_wait(question):
+            return
+        if not is_locked(self._run):
+            for name in stages:
+                forget(name, self._run)
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = _upstream(stage.stage) & unfinished | set(stages)
+        self._start(tuple(name for name in STAGES if name in needed))
+
+    @work
+    async def action_cancel(self) -> None:
+        """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
+        stage = self.snapshot.at_work if self.snapshot else None
+        name = stage.stage if stage else "the run"
+        if stage is None or stage.state != "stopping":
+            text = "What is finished stays, and Resume goes on from the last checkpoint."
+            question = Question(f"Stop {name}?", text, "stop it", "let it run")
+            if not await self.app.push_screen_wait(question):
+                return
+        if not await asyncio.to_thread(request_cancel, self._run):
+            self.notify("nothing is running", markup=False)
+        await self.look()
+
+    @property
+    def _stages(self) -> tuple[StageStatus, ...]:
+        return self.snapshot.stages if self.snapshot else ()
+
+    @work
+    async def _start(self, stages: tuple[str, ...]) -> None:
+        try:
+            await asyncio.to_thread(start_stages, self._run, stages)
+        except HeadwaterError as error:
+            self.complain(error)
+        await self.look()
+
+
+def choices(snapshot: RunSnapshot) -> dict[str, bool]:
+    """Actions that make sense at some times only."""
+    states = {stage.state for stage in snapshot.stages if not stage.unasked}
+    at_rest = not snapshot.working and bool(states)
+    return {
+        "run_all": at_rest and states != {"done"},
+        "run_stage": at_rest,
+        "from_here": at_rest,
+        "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
+        "cancel": snapshot.working,
+    }
+
+
+def _upstream(stage: str) -> set[str]:
+    needs = STAGES[stage].needs
+    return set(needs).union(*(_upstream(name) for name in needs))
