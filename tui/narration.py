@@ -21,6 +21,13 @@ _POLL_S = 0.25
 _PLAIN_INTERVAL_S = 10.0
 
 
+def from_now(run: RunDir) -> EventReader:
+    """A reader of what happens in the run from this moment on."""
+    events = EventReader(run.events)
+    events.read()
+    return events
+
+
 def follow(run: RunDir, events: EventReader) -> int:
     """Narrates until the supervisor is done; gives its exit code.
 

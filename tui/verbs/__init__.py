@@ -1,0 +1,1 @@
+"""The verbs of `headwater …`, by what they are for."""

@@ -1,0 +1,87 @@
+"""The verbs that open the dashboard or make ready for it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
+from pipeline.contract.prompts import save_prompts
+from tui.entry import existing, open_dashboard
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.pass_obj
+def tui(runs: Path, run: str | None) -> None:
+    """Open the dashboard, on RUN if one is named."""
+    open_dashboard(runs, existing(runs, run) if run else None)
+
+
+@click.command()
+@click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), required=False
+)
+@click.option(
+    "--profile",
+    "profile_name",
+    type=click.Choice(list(PROFILES)),
+    default="own-text",
+    show_default=True,
+    help="Settings to start from.",
+)
+def init(folder: Path, profile_name: str) -> None:
+    """Write a commented settings.toml and prompts/ into FOLDER."""
+    settings, prompts = folder / "settings.toml", folder / "prompts" / "example.jsonl"
+    for path in (settings, prompts):
+        if path.exists():
+            raise UsageError(f"{path} exists already", "move it away, or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.write_text(render_settings(profile(profile_name)), encoding="utf-8")
+    save_prompts(prompts, STARTER_PROMPTS)
+    click.echo(f"wrote {settings} and {prompts}", err=True)
+    click.echo(f"edit them, then: headwater run all --settings {settings}", err=True)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def doctor(runs: Path, as_json: bool) -> None:
+    """Check driver, CUDA, disk, hub, terminal and versions; say what to do."""
+    from tui.doctor import checks
+
+    found = checks(runs)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in found], indent=2))
+    else:
+        click.echo("\n".join(check.line() for check in found))
+    sys.exit(1 if any(check.level == "fail" for check in found) else 0)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--token",
+    envvar="HEADWATER_TOKEN",
+    help="What visitors must show.  [default: none on the loopback, else made up and printed]",
+)
+@click.pass_obj
+def serve(runs: Path, host: str, port: int, token: str | None) -> None:
+    """Serve the dashboard to browsers; stages outlive it as they outlive a terminal."""
+    from tui.serve import serve as serve_dashboard  # a web server is needed nowhere else
+
+    serve_dashboard(runs, host, port, token)
+
+
+@click.command(name="keys")
+def keys_() -> None:
+    """Print every key, to be changed in $XDG_CONFIG_HOME/headwater/config.toml."""
+    from tui.keys import keys_toml
+
+    click.echo(keys_toml())

@@ -1,0 +1,131 @@
+"""The verbs that print what a run holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pipeline.contract import stages as contract
+from pipeline.contract.errors import UsageError
+from pipeline.contract.processes import is_locked
+from pipeline.contract.run_dir import list_runs
+from pipeline.contract.settings import load_settings
+from pipeline.contract.status import run_status
+from tui import narration, tables
+from tui.comparison import result_rows, settings_rows
+from tui.entry import existing
+from tui.launcher import start_stages
+
+
+@click.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def status(runs: Path, run: str, as_json: bool) -> None:
+    """Show what has become of each stage of RUN."""
+    target = existing(runs, run)
+    found = run_status(target, load_settings(target.settings))
+    if as_json:
+        record = {"run": target.name, "working": is_locked(target)}
+        click.echo(json.dumps({**record, "stages": [asdict(stage) for stage in found]}, indent=2))
+    else:
+        click.echo(tables.status(found))
+
+
+@click.command(name="runs")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def runs_(runs: Path, as_json: bool) -> None:
+    """List the runs."""
+    rows = tables.run_rows(list_runs(runs))
+    click.echo(json.dumps(rows, indent=2) if as_json else tables.plain(rows))
+
+
+@click.command()
+@click.argument("run")
+@click.argument("stage", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until nothing runs.")
+@click.pass_obj
+def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
+    """Print what the stages of RUN wrote to their logs, or STAGE alone."""
+    target = existing(runs, run)
+    for text in tables.log_text(target, (stage,) if stage else tuple(contract.STAGES), follow):
+        click.echo(text, nl=False)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--layer", type=int, help="Decoder layer.  [default: the last one]")
+@click.pass_obj
+def inspect(runs: Path, run: str, layer: int | None) -> None:
+    """Print the spectra of one layer's factors, and where its pictures lie."""
+    click.echo(tables.layer_report(existing(runs, run), layer))
+
+
+@click.command()
+@click.argument("run")
+@click.option("--prompt", "prompt_id", help="Id of the prompt.  [default: all prompts]")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--bottom", is_flag=True, help="The least influential examples instead.")
+@click.option("--method", help="Ranking to show.  [default: the run's own]")
+@click.option("--json", "as_format", flag_value="json", help="JSON, one array.")
+@click.option("--csv", "as_format", flag_value="csv", help="CSV with a header.")
+@click.pass_obj
+def rank(
+    runs: Path,
+    run: str,
+    prompt_id: str | None,
+    top: int,
+    bottom: bool,
+    method: str | None,
+    as_format: str | None,
+) -> None:
+    """Print the training examples that RUN ranks highest for a prompt."""
+    target = existing(runs, run)
+    end = "bottom" if bottom else "top"
+    rows = tables.ranking(target, prompt_id, method, end, top)
+    click.echo(tables.render_ranking(rows, as_format), nl=False)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--html", "as_html", is_flag=True, help="The path of the page instead of its text.")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
+@click.pass_obj
+def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
+    """Write the report of RUN, where it is not up to date, and print it."""
+    target = existing(runs, run)
+    settings = load_settings(target.settings)
+    if not contract.is_fresh("report", settings, target):
+        events = narration.from_now(target)
+        start_stages(target, ("report",))
+        if code := narration.follow(target, events):
+            sys.exit(code)
+    if open_it:
+        click.launch(str(target.report_html.resolve()))
+    if as_html or open_it:
+        click.echo(target.report_html)
+    else:
+        click.echo(target.report_markdown.read_text(encoding="utf-8"), nl=False)
+
+
+@click.command()
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
+    """Put the settings and results of two runs side by side."""
+    first, second = existing(runs, run_a), existing(runs, run_b)
+    if first.name == second.name:
+        raise UsageError(f"both runs are called {first.name!r}: name two different ones")
+    settings, results = settings_rows(first, second), result_rows(first, second)
+    if as_json:
+        click.echo(json.dumps({"settings": settings, "results": results}, indent=2))
+    else:
+        click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
+        click.echo(f"Results\n\n{tables.plain(results)}")

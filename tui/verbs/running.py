@@ -1,0 +1,164 @@
+"""The verbs that start stages, stop them and wait for them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from pipeline.contract import stages as contract
+from pipeline.contract.errors import UsageError
+from pipeline.contract.events import EventReader
+from pipeline.contract.new_run import change_settings, tracing_answers, write_run
+from pipeline.contract.processes import is_locked, request_cancel
+from pipeline.contract.profiles import profile, render_settings
+from pipeline.contract.run_dir import RunDir, run_path
+from pipeline.contract.settings import load_settings
+from pipeline.contract.status import run_status
+from tui import narration, tables
+from tui.entry import existing, has_terminal, open_dashboard
+from tui.launcher import start_stages
+
+
+@click.command()
+@click.option("--run", "name", default="demo", show_default=True, help="Name of the run.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--no-tui", is_flag=True, help="Print instead of opening the dashboard.")
+@click.pass_obj
+def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
+    """Train a small model on planted facts and find where it learnt them."""
+    run = run_path(runs, name)
+    settings = profile("demo")
+    settings = settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
+    if not is_locked(run):
+        write_run(run, render_settings(settings), origin=run.settings)
+        start_stages(run, contract.GROUPS["all"])
+    if has_terminal() and not no_tui:
+        open_dashboard(runs, run)
+        return
+    code = narration.follow(run, EventReader(run.events))
+    if code == 0:
+        click.echo(tables.demo_summary(run))
+    sys.exit(code)
+
+
+@click.command()
+@click.argument("stages", nargs=-1, required=True)
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings to run with; without it the run's own are kept.",
+)
+@click.option("--run", "name", help="Name of the run.  [default: the settings' folder]")
+@click.option("--use-generated", is_flag=True, help="Trace the model's own greedy answers.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["custom", "deepeval", "all"]),
+    help="What `evaluate` runs: answers to the prompts, benchmarks, or both.",
+)
+@click.option("--force", is_flag=True, help="Run the named stages even where they are up to date.")
+@click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
+@click.pass_obj
+def run(
+    runs: Path,
+    stages: tuple[str, ...],
+    settings_file: Path | None,
+    name: str | None,
+    use_generated: bool,
+    kind: str | None,
+    force: bool,
+    detach: bool,
+) -> None:
+    """Run STAGES: all, analysis, custom-eval, deepeval-eval, or any single ones.
+
+    The single ones: prepare, train, factors, scores, inspect, generate, evaluate, benchmark,
+    report.
+    """
+    chosen = contract.expand(_evaluations(stages, kind))
+    name = name or (settings_file.resolve().parent.name if settings_file else None)
+    if name is None:
+        raise UsageError("name the run with --run, or give --settings")
+    target = run_path(runs, name)
+    if settings_file:
+        load_settings(settings_file)
+        text = settings_file.read_text(encoding="utf-8")
+        write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
+    else:
+        target = existing(runs, name)
+        if use_generated:
+            text = target.settings.read_text(encoding="utf-8")
+            change_settings(target, tracing_answers(text))
+    if force:
+        for stage in chosen:
+            contract.forget(stage, target)
+    _start_and_follow(target, chosen, detach)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
+@click.pass_obj
+def resume(runs: Path, run: str, detach: bool) -> None:
+    """Go on with what RUN has not finished, from the last checkpoint or partition."""
+    target = existing(runs, run)
+    settings = load_settings(target.settings)
+    left = [
+        status.stage
+        for status in run_status(target, settings)
+        if status.state != "done" and not status.unasked
+    ]
+    if not left:
+        click.echo(f"run {target.name} is finished", err=True)
+        return
+    _start_and_follow(target, tuple(left), detach)
+
+
+@click.command()
+@click.argument("run")
+@click.pass_obj
+def cancel(runs: Path, run: str) -> None:
+    """Stop what works in RUN; what is finished stays. A second time: kill it."""
+    target = existing(runs, run)
+    if not request_cancel(target):
+        click.echo(f"nothing is running in {target.name}", err=True)
+        return
+    while is_locked(target):
+        time.sleep(0.1)
+    click.echo(f"stopped; `headwater resume {target.name}` goes on", err=True)
+
+
+@click.command()
+@click.argument("run")
+@click.pass_obj
+def wait(runs: Path, run: str) -> None:
+    """Wait until nothing runs in RUN; exit as its stages did."""
+    target = existing(runs, run)
+    sys.exit(narration.follow(target, narration.from_now(target)))
+
+
+def _evaluations(stages: tuple[str, ...], kind: str | None) -> tuple[str, ...]:
+    """The stages with `evaluate` replaced by what `--type` says it is.
+
+    Raises:
+        UsageError: `--type` without `evaluate`.
+    """
+    if kind is None:
+        return stages
+    if "evaluate" not in stages:
+        raise UsageError("--type says what `evaluate` runs: `headwater run evaluate --type all`")
+    types = {"custom": ("custom-eval",), "deepeval": ("deepeval-eval",)}
+    meant = types.get(kind, ("custom-eval", "deepeval-eval"))
+    return tuple(name for name in stages if name != "evaluate") + meant
+
+
+def _start_and_follow(run: RunDir, stages: tuple[str, ...], detach: bool) -> None:
+    events = narration.from_now(run)
+    start_stages(run, stages)
+    if detach:
+        click.echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
+        return
+    sys.exit(narration.follow(run, events))
