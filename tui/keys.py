@@ -31,6 +31,7 @@ Scope = Literal[
     "form",
     "rankings",
     "example",
+    "factors",
     "dialog",
 ]
 
@@ -48,6 +49,7 @@ TITLES: dict[Scope, str] = {
     "form": "In forms",
     "rankings": "Rankings",
     "example": "Example",
+    "factors": "Factors",
     "dialog": "Questions",
 }
 
@@ -103,6 +105,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
     Key("run", "c", "cancel", "Cancel", "stop the stage at work; pressed again, kill it", True),
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
+    Key("run", "F", "factors", "Factors", "browse the spectra of the curvature", True),
     Key("run", "m", "metric", "Metric", "draw the next metric", True),
     Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
@@ -144,6 +147,27 @@ KEYS: tuple[Key, ...] = (
     Key("example", "n,right", "step(1)", "Next", "the next example of the ranking", True, "n →"),
     Key("example", "p,left", "step(-1)", "Previous", "the example before", True, "p ←"),
     Key("example", "t", "tokens", "Tokens", "show or hide what each token adds", True),
+    Key("factors", "v", "view", "View", "show the curve, the map or the figures alone", True),
+    Key(
+        "factors", "c", "cumulative", "Cumulative", "the eigenvalues, or shares of their sum", True
+    ),
+    Key("factors", "t", "kind", "Kind", "Λ, or the activations' or gradients' covariance", True),
+    Key("factors", "T", "kind(-1)", "Kind", "the kind before"),
+    Key("factors", "s", "strategy", "Strategy", "the next strategy that was fitted", True),
+    Key("factors", "S", "strategy(-1)", "Strategy", "the strategy before"),
+    Key("factors", "n", "layer(1)", "Next layer", "the same module one layer further", True),
+    Key("factors", "N", "layer(-1)", "Layer before", "the same module one layer back"),
+    Key(
+        "factors",
+        "space",
+        "compare",
+        "Compare",
+        "keep this layer or module beside every other",
+        True,
+        "Space",
+    ),
+    Key("factors", "p", "clip", "Clip", "the next percentile where the map's colours end"),
+    Key("factors", "escape", "leave", "Back", "go back out", True, "Esc"),
     Key("scroll", "j,down", "move(1)", "Down", "down one line", False, "j ↓"),
     Key("scroll", "k,up", "move(-1)", "Up", "up one line", False, "k ↑"),
     Key("scroll", "pagedown", "page(1)", "Page down", "down one page", False, "PgDn"),

@@ -185,6 +185,12 @@ class RunScreen(ChartKeys, StageKeys):
 
         self.app.push_screen(RankingsScreen(self._run))
 
+    def action_factors(self) -> None:
+        """Opens the factors."""
+        from tui.screens.factors import FactorsScreen
+
+        self.app.push_screen(FactorsScreen(self._run))
+
     @on(Lines.Chosen, "#stages")
     def action_log(self) -> None:
         """Gives the log the whole screen, or takes it back."""
