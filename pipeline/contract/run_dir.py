@@ -216,6 +216,10 @@ class RunDir:
         """The folder of one finished benchmarking; earlier ones stay beside it."""
         return self.root / "deepeval_results" / f"run_{time}"
 
+    def benchmark_questions(self, folder: str) -> Path:
+        """Every answer of one benchmarking, whose folder below the run its summary names."""
+        return self.root / folder / "questions.parquet"
+
     # report
 
     @property
