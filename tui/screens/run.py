@@ -191,6 +191,18 @@ class RunScreen(ChartKeys, StageKeys):
 
         self.app.push_screen(FactorsScreen(self._run))
 
+    def action_evaluation(self) -> None:
+        """Opens the evaluation."""
+        from tui.screens.evaluation import EvaluationScreen
+
+        self.app.push_screen(EvaluationScreen(self._run))
+
+    def action_report(self) -> None:
+        """Opens the report."""
+        from tui.screens.report import ReportScreen
+
+        self.app.push_screen(ReportScreen(self._run))
+
     @on(Lines.Chosen, "#stages")
     def action_log(self) -> None:
         """Gives the log the whole screen, or takes it back."""
