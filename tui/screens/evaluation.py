@@ -69,6 +69,7 @@ class EvaluationScreen(Filtering, View[None]):
 
     def on_mount(self) -> None:
         """Reads what there is."""
+        self.filtered.empty = "reading…"
         self.filtered.focus()
         self._load()
 

@@ -80,7 +80,7 @@ class FactorsScreen(ChartKeys, View[None]):
         """Reads what there is."""
         self.query_one(Banner).trail = (self._run.name, "factors")
         self.query_one("#numbers").border_title = "Figures"
-        self.chart.empty = "no values above 0"
+        self.chart.empty = self.query_one(HeatMap).empty = "reading…"
         self.chart.log_scale = True
         self._load()
 
@@ -154,17 +154,29 @@ class FactorsScreen(ChartKeys, View[None]):
             return
         with self.unless_closed():
             self._draw(place, series, tiles)
-            told = figures_text(overview, self.strategy, self.kind, place, self.compared)
-            self.query_one("#figures", Static).update(told)
+            self._tell()
 
     def _draw(self, place: Place, series: tuple[Series, ...], tiles: tuple[Tile, ...]) -> None:
         title = f"{clean(place.title)} · {clean(self.strategy)}"
         self.chart.title = f"{title} {SYMBOLS[self.kind]}" + " · % of the sum" * self.cumulative
         self.chart.series = series
+        self.chart.empty = "no values above 0"
         heat = self.query_one(HeatMap)
         heat.entitle(f"{title} Λ")
         heat.empty = _NO_MAP
         heat.tiles = tiles
+
+    def _tell(self) -> None:
+        """The figures, in as many cells as they have: none while they are hidden."""
+        place, width = self.list.selected, self.query_one("#figures").size.width
+        if self._overview and place and width:
+            chosen = (self.strategy, self.kind)
+            told = figures_text(self._overview, chosen, place, self.compared, width)
+            self.query_one("#figures", Static).update(told)
+
+    def on_resize(self) -> None:
+        """The figures have other room, once the screen is laid out again."""
+        self.call_after_refresh(self._tell)
 
     def _modules(self, place: Place) -> Iterator[tuple[str, Module, bool]]:
         """(title, module, whether it is only compared with) of what is drawn."""
@@ -206,6 +218,7 @@ class FactorsScreen(ChartKeys, View[None]):
         self.remove_class(*_VIEWS)
         if alone + 1 < len(_VIEWS):
             self.add_class(_VIEWS[alone + 1])
+        self.call_after_refresh(self._tell)
 
     def action_cumulative(self) -> None:
         """Draws the eigenvalues, or shares of their sum."""

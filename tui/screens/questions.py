@@ -81,6 +81,8 @@ class QuestionsScreen(Filtering, View[None]):
         self.query_one("#first").border_title = "Question"
         told = SCORINGS.get(score.scored_by, score.scored_by)
         self.query_one("#second").border_title = Content(f"Replies · scored by {told}")
+        self.filtered.entitle("Questions")
+        self.filtered.empty = "reading…"
         self.filtered.focus()
         self._load()
 
@@ -197,7 +199,7 @@ def _row(question: AskedQuestion) -> Row:
     said = question.pick(last) if last else ""
     cells = (
         *(_mark(question, model) for model in ("base", "trained")),
-        Cell(question.prompt.strip()),
+        Cell(question.prompt.strip().removeprefix("Question:").lstrip()),
         Cell(", ".join(question.gold), "accent"),
         Cell(said, "plain" if said in question.gold else "dim"),
     )

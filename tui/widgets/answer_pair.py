@@ -11,10 +11,12 @@ from textual.content import Content
 from tui.readers.clean import clean, clean_lines
 from tui.readers.evaluation import LIKELIHOOD, AnswerPair, ModelAnswer, ModelName
 from tui.readers.format import number
+from tui.widgets.ink import fit
 
 _CUT = 20_000
 _WORDS = 3000
 """Words that are compared; comparing takes their square."""
+_NAME = 20
 _ENDED = {"end": "ended by itself", "stop": "ended by a stop text", "length": "cut at the limit"}
 SIGNS: dict[ModelName, str] = {"base": "⁻", "trained": "⁺"}
 _COLOURS: dict[ModelName, str] = {"base": "$error", "trained": "$success"}
@@ -77,7 +79,7 @@ def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
         parts.append((f" · {clean(answer.oddity)}", "$warning"))
     for name, value in answer.scores.items():
         figure = number(value) if name == LIKELIHOOD else f"{100 * value:.1f}"
-        parts += ["\n", (f"{clean(titles.get(name, name)):<36} ", "$secondary"), f"{figure:>8}"]
+        parts += ["\n", (fit(clean(titles.get(name, name)), _NAME), "$secondary"), f"{figure:>8}"]
     if answer.copied:
         text = f"\n{answer.copied} of {answer.words} words stand together in the training text "
         parts += [(text, "$secondary"), clean(answer.copied_from or "", 200)]

@@ -17,7 +17,7 @@ from tui.readers.format import tick
 from tui.readers.spectra import LambdaMap
 from tui.terminal import speaks_utf8
 from tui.widgets.heat import SHADES, HeatScale, colour, reduced, shade
-from tui.widgets.ink import Inked, fit
+from tui.widgets.ink import Inked, Part, fit
 
 _GAP = 2
 _RAMP = 16
@@ -103,9 +103,7 @@ class HeatMap(Inked):
 
     def _tile(self, tile: Tile, grid: _Grid, scale: HeatScale) -> list[list[Segment]]:
         """The lines of one tile, its title first."""
-        size = f" {tile.heat.outputs:,} × {tile.heat.inputs:,}"
-        name = fit(clean(tile.title, 80), max(0, grid.width - len(size)))
-        title = list(self.ink_strip([(name, "strong"), (size, "dim")], grid.width))
+        title = list(self.ink_strip(_title(tile, grid.width), grid.width))
         cells = reduced(tile.heat, grid.width, 2 * grid.height)
         shares = [[scale.share(value) for value in row] for row in cells]
         pairs = zip(shares[::2], shares[1::2], strict=True)
@@ -123,7 +121,7 @@ class HeatMap(Inked):
         else:
             shares = [n / (_RAMP - 1) for n in range(_RAMP)]
             ramp = [Segment("▀", _style(share, share)) for share in shares]
-        ends = f"outputs down, inputs across · percentile {100 - self.clip:g} to {self.clip:g}"
+        ends = f"percentiles {100 - self.clip:g} to {self.clip:g} · outputs ↓ inputs →"
         dim = self.rich_style + self._ink_style("dim")
         parts = [
             Segment(f"{tick(scale.low)} ", self.rich_style),
@@ -132,6 +130,17 @@ class HeatMap(Inked):
             Segment(f"  {ends}", dim),
         ]
         return Strip(parts).adjust_cell_length(width, self.rich_style).simplify()
+
+
+def _title(tile: Tile, width: int) -> list[Part]:
+    """Name and size; where room is short the size is left out, then the name's beginning."""
+    size, name = f" {tile.heat.outputs:,} × {tile.heat.inputs:,}", clean(tile.title, 80)
+    if len(name) + len(size) <= width:
+        return [(fit(name, width - len(size)), "strong"), (size, "dim")]
+    mark = "◆ " if name.startswith("◆") else ""
+    if len(name) > width:
+        name = mark + name.rpartition(".")[2]
+    return [(fit(name, width), "strong")]
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from tui.widgets.ink import Ink, Part, fit
 from tui.widgets.lines import Lines
 
 _CUT = 400
-_NARROWEST = 16
+_NARROWEST = 26
 """Cells that the widest column keeps while spare ones are left out."""
 
 
