@@ -12,6 +12,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.files import replacing
@@ -80,14 +81,9 @@ class ReportScreen(Filtering, View[None]):
             if report:
                 stale = "≠ stale: results have changed since" if report.stale else ""
                 self.query_one(Banner).standing = (stale, "warn")
-                self.query_one("#page").border_subtitle = clean(str(self._shown_path))
                 self.filtered.focus()
                 self.watch_words()
             self.refresh_bindings()
-
-    @property
-    def _shown_path(self) -> Path:
-        return self._run.report_markdown
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -108,6 +104,8 @@ class ReportScreen(Filtering, View[None]):
         """Lays the section out; a newer choice replaces an older one."""
         section = self.filtered.selected
         page = self.query_one("#page", TextPane)
+        path, room = clean(str(self._run.report_markdown)), page.size.width - 2
+        page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
         text = fitted(section.markdown, page.size.width) if section else ""
         await self.query_one(HarmlessMarkdown).update(text)
         with self.unless_closed():

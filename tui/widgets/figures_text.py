@@ -13,20 +13,20 @@ from tui.widgets.ink import fit
 
 _NAMES = {
     "effective_rank": "effective rank",
-    "participation_ratio": "participation ratio",
+    "participation_ratio": "participation",
     "count": "eigenvalues",
     "rank": "above round-off",
-    "count_90": "hold 90 % of the sum",
-    "count_99": "hold 99 % of the sum",
+    "count_90": "90 % of the sum",
+    "count_99": "99 % of the sum",
     "largest": "largest",
     "mean": "mean",
     "smallest": "smallest",
-    "condition": "largest ÷ smallest",
+    "condition": "condition",
     "negative": "below 0",
     "non_finite": "not finite",
 }
 _OF_LAYERS = ("effective_rank", "mean", "largest")
-_LABEL, _NARROWEST, _WIDEST = 20, 7, 18
+_LABEL, _NARROWEST, _WIDEST = 16, 8, 18
 Row = tuple[str, Sequence[float | None]]
 
 
