@@ -205,6 +205,7 @@ async def test_without_spectra_it_says_what_to_do(tmp_path: Path) -> None:
         await until_shown(pilot, "Stages ·")
         await pilot.press("F")
         await until_shown(pilot, "no spectra yet: the inspect stage has not finished")
+        assert "prepare" not in screen_text(app)  # the screen below does not shine through
 
 
 async def test_a_run_of_an_older_version_has_curves_but_no_maps(run: RunDir) -> None:

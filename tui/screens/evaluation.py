@@ -36,7 +36,7 @@ from tui.widgets.table import Row, Table
 _PAGES = ("metrics", "answers", "benchmarks")
 
 
-class EvaluationScreen(Filtering, View[None]):
+class EvaluationScreen(View[None], Filtering):
     """A table for every page, and below it what the row under the cursor says."""
 
     SCOPE: ClassVar[Scope] = "evaluation"

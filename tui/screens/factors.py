@@ -39,7 +39,7 @@ _MARKS = "━■▲◆○□△◇"
 _NO_MAP = "no maps: the inspect stage of an older version wrote none; run it again"
 
 
-class FactorsScreen(ChartKeys, View[None]):
+class FactorsScreen(View[None], ChartKeys):
     """The list of modules on the left; the curve, the map and the figures on the right.
 
     A low screen has room for one of the three; `v` steps through them.

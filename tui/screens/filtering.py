@@ -13,7 +13,7 @@ from tui.widgets.entry import Entry
 
 class Filtering(DOMNode):
     """Keeps the words of `#filter`, which a screen makes by `filter_entry`; `watch_words` is the
-    screen's own."""
+    screen's own. A screen names `View` before it: Textual styles by the first base alone."""
 
     words: reactive[str] = reactive("", init=False)
     """Only what holds all of these words is shown."""

@@ -46,7 +46,7 @@ _COLUMNS = (
 )
 
 
-class QuestionsScreen(Filtering, View[None]):
+class QuestionsScreen(View[None], Filtering):
     """A table of questions; below it the one under the cursor, and both models' replies."""
 
     SCOPE: ClassVar[Scope] = "questions"

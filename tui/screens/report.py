@@ -34,7 +34,7 @@ from tui.widgets.scrolling import TextPane
 from tui.widgets.section_list import SectionList
 
 
-class ReportScreen(Filtering, View[None]):
+class ReportScreen(View[None], Filtering):
     """Contents on the left, the section under the cursor on the right."""
 
     SCOPE: ClassVar[Scope] = "report"

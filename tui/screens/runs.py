@@ -44,7 +44,7 @@ _NONE_AWAY = "no run was put away; A shows the others again"
 _NONE_FOUND = "no run holds these words"
 
 
-class RunsScreen(ChartKeys, Filtering, View[None]):
+class RunsScreen(View[None], ChartKeys, Filtering):
     """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"

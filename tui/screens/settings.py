@@ -36,7 +36,7 @@ _BEFORE_VALUE = NAME + 4
 """Cells of a line that lie before the value."""
 
 
-class SettingsScreen(Filtering, View[None]):
+class SettingsScreen(View[None], Filtering):
     """Edits the draft of a run's settings; nothing is written before `w` and a look at it."""
 
     SCOPE: ClassVar[Scope] = "settings"
