@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,3 +45,20 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
         return None
+
+
+def append_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Appends one line a value; a line torn by a killed process does not spoil the next one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write("".join(f"\n{json.dumps(value)}" for value in values).encode())
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The lines that were written whole; none where there is no file."""
+    if path.exists():
+        for line in path.read_bytes().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # the line at which a killed process stopped, or an empty one

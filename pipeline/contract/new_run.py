@@ -139,6 +139,12 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
         value = getattr(getattr(settings, section), key)
         if "/" in value and (folder / Path(value).expanduser()).is_dir():
             document[section][key] = str((folder / Path(value).expanduser()).resolve())
+    if settings.validation.outside:
+        whole = [
+            str((folder / Path(file).expanduser()).resolve())
+            for file in settings.validation.outside
+        ]
+        document["validation"]["outside"] = whole
 
 
 def _manifest(settings: Settings) -> dict[str, Any]:

@@ -16,6 +16,8 @@ runs/<name>/
   comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
+  validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
+  retrainings.jsonl                               what models trained again make of the prompts
   report/    summary.json
   combined_evaluation_results/  combined_evaluation_report.md  .html  figures/
 """
@@ -219,6 +221,17 @@ class RunDir:
     def benchmark_questions(self, folder: str) -> Path:
         """Every answer of one benchmarking, whose folder below the run its summary names."""
         return self.root / folder / "questions.parquet"
+
+    # validate
+
+    @property
+    def retrainings(self) -> Path:
+        """Outcomes of trainings on other examples, by what they were of; they outlive the stage."""
+        return self.root / "retrainings.jsonl"
+
+    def variant(self, name: str) -> RunDir:
+        """A folder like a run's own for factors and scores under another damping or seed."""
+        return RunDir(self.stage("validate") / name)
 
     # report
 

@@ -300,6 +300,30 @@ class BenchmarkSettings(Section):
         return chosen
 
 
+class ValidationSettings(Section):
+    """Whether rankings mean anything: models trained again; runs when asked for, by validate."""
+
+    seeds: Annotated[int, Field(ge=0)] = 3
+    """Trainings of each removal, each with the examples in another order; 0 = no removal."""
+    removed: Count = 5
+    """Examples that are left out for every prompt: the ranking's first, BM25's, random ones."""
+    removal_groups: Count = 1
+    """The prompts are parted into so many groups; a training leaves out one group's examples."""
+    subsets: Annotated[int, Field(ge=0)] = 16
+    """Random halves of the examples to train on, for the linear datamodeling score; 0 = none."""
+    subset_seeds: Count = 1
+    """Trainings on each half, averaged."""
+    dampings: list[Annotated[float, Field(ge=0)]] = [1e-8, 1e-4]
+    """Values to score with beside scores.damping."""
+    fisher_seeds: Annotated[int, Field(ge=0)] = 1
+    """How often the curvature is fitted again with other sampled labels, to see if ranks stay."""
+    tail_patch: Annotated[int, Field(ge=0)] = 5
+    """First examples of every prompt that one step is taken on; 0 = none."""
+    outside: list[str] = []
+    """Other tools' scores [prompts, examples] to judge beside ours, positive = proponent: .npy or
+    .safetensors files."""
+
+
 class Settings(Section):
     """All settings of one run."""
 
@@ -315,6 +339,7 @@ class Settings(Section):
     inspect: InspectSettings = InspectSettings()
     generate: GenerateSettings = GenerateSettings()
     benchmark: BenchmarkSettings = BenchmarkSettings()
+    validation: ValidationSettings = ValidationSettings()
 
     @field_validator("factors")
     @classmethod

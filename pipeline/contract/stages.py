@@ -91,11 +91,26 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "benchmark"),
         ),
         Stage(
+            "validate",
+            "prove the rankings by retraining",
+            needs=("prepare", "train", "factors", "scores"),
+            settings=("run.seed", "validation"),
+        ),
+        Stage(
             "report",
             "write the report",
             needs=(),
             settings=(),
-            uses=("prepare", "train", "factors", "scores", "inspect", "evaluate", "benchmark"),
+            uses=(
+                "prepare",
+                "train",
+                "factors",
+                "scores",
+                "inspect",
+                "evaluate",
+                "benchmark",
+                "validate",
+            ),
             outside=("combined_evaluation_results",),
         ),
     )
@@ -245,6 +260,8 @@ def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
         places.append(settings.model.name)
     if stage == "benchmark" and settings.benchmark.data != "hub":
         places.append(settings.benchmark.data)
+    if stage == "validate":
+        places += settings.validation.outside
     found: dict[str, tuple[int, int]] = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:

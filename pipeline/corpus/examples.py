@@ -92,6 +92,12 @@ class TokenDataset(Dataset[TokenRow]):
         ]
         return cls(tokens, labels)
 
+    def subset(self, indices: Sequence[int]) -> TokenDataset:
+        """Some of the sequences, in the order of their indices."""
+        return TokenDataset(
+            [self._tokens[index] for index in indices], [self._labels[index] for index in indices]
+        )
+
     def __len__(self) -> int:
         return len(self._tokens)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.files import read_json_lines
+from pipeline.contract.prompts import Prompt, load_prompts
+from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import encode_pair
 from pipeline.generation import write
 
@@ -39,6 +41,29 @@ def greedy_answers(
         text = written[index].text
         correct = begins_with(text, prompt.completion) if prompt.completion.strip() else None
         yield Answer(prompt.id, prompt.prompt, prompt.completion, text, correct)
+
+
+def with_answers(prompts: Sequence[Prompt], answers: Mapping[str, str]) -> list[Prompt]:
+    """The prompts with the model's own answers (by prompt id) in place of the given completions.
+
+    Those that it answers nothing to are left out.
+    """
+    return [
+        prompt.model_copy(
+            update={"prompt": prompt.prompt.rstrip(), "completion": answers[prompt.id]}
+        )
+        for prompt in prompts
+        if answers[prompt.id].strip()
+    ]
+
+
+def traced_prompts(run: RunDir, use_generated: bool) -> list[Prompt]:
+    """The prompts as the scores stage has traced them; row order of its scores."""
+    prompts = load_prompts(run.prepared_prompts, use_generated)
+    if not use_generated:
+        return prompts
+    answers = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
+    return with_answers(prompts, answers)
 
 
 def begins_with(text: str, expected: str) -> bool:

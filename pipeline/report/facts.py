@@ -74,6 +74,8 @@ class RunFacts:
     """Both models' answers and their comparison; see `pipeline/stages/evaluate.py`."""
     benchmark: dict[str, Any] | None
     """Scores and comparisons; see `pipeline/stages/benchmark.py`."""
+    validation: dict[str, Any] | None
+    """What retraining says of the rankings; see `pipeline/stages/validate.py`."""
 
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
@@ -102,6 +104,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         spectra=_rows(run.module_table) if "inspect" in done else None,
         evaluation=summaries.get("evaluate"),
         benchmark=summaries.get("benchmark"),
+        validation=summaries.get("validate"),
     )
 
 

@@ -5,7 +5,8 @@ Base and trained are told apart by their fill, so that a grey print tells them a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -53,6 +54,31 @@ def all_changes(
     rows = [(r["title"], r) for r in metrics if r["metric"] != "log_likelihood_per_token"]
     rows += [(_name(row), row) for row in comparisons]
     return _changes(rows) if rows else None
+
+
+def validation(facts: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Gives (name, what draws it) of each part of a validation that was asked for."""
+    for part, name, label in (
+        ("removal", "drop", "ln p with everything − ln p without the examples, nats"),
+        ("datamodeling", "", "linear datamodeling score"),
+        ("tail_patch", "gain", "ln p after a step on the example − ln p before, nats"),
+    ):
+        methods = (facts[part] or {}).get("methods") or {}
+        if methods:
+            rows = {method: row[name] if name else row for method, row in methods.items()}
+            yield part, partial(_estimates, rows, label)
+
+
+def _estimates(rows: Mapping[str, Any], label: str) -> Figure:
+    """A line a method: its value with the interval."""
+    figure, axes = _lines(list(rows))
+    axes.axvline(0, color=PALE, lw=1)
+    for place, row in enumerate(rows.values()):
+        if row["low"] is not None:
+            axes.plot([row["low"], row["high"]], [place, place], color=COLORS[0], lw=1.2)
+        axes.plot(row["value"], place, "s", ms=5, mec=COLORS[0], mfc=COLORS[0])
+    axes.set_xlabel(label)
+    return figure
 
 
 def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:

@@ -78,6 +78,8 @@ def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Fig
     metrics = (facts.evaluation or {}).get("metrics") or []
     if metrics:
         yield "answers", lambda: score_figures.metric_changes(metrics)
+    if facts.validation:
+        yield from score_figures.validation(facts.validation)
 
 
 def _last_layer(facts: RunFacts) -> str | None:

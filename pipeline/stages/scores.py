@@ -42,7 +42,7 @@ from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.answers import Answer, greedy_answers
+from pipeline.influence.answers import Answer, greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores, cosine, normalized
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
@@ -152,12 +152,10 @@ def _answer(
 
 def _with_generated(prompts: list[Prompt], answers: list[Answer], notes: _Notes) -> list[Prompt]:
     """The prompts with the model's own answers in place of the given completions."""
-    traced = []
-    for prompt, answer in zip(prompts, answers, strict=True):
-        if answer.generated.strip():
-            changes = {"prompt": prompt.prompt.rstrip(), "completion": answer.generated}
-            traced.append(prompt.model_copy(update=changes))
-        else:
+    traced = with_answers(prompts, {answer.id: answer.generated for answer in answers})
+    there = {prompt.id for prompt in traced}
+    for prompt in prompts:
+        if prompt.id not in there:
             notes.warn(f"prompt {prompt.id!r} is left out: the model answers nothing to it")
     if not traced:
         hint = "give completions and set prompts.use_generated = false, or train for longer"

@@ -25,7 +25,7 @@ from pipeline.memory import exhaustion_explained
 from pipeline.model import build_model, load_model, load_tokenizer, save_model
 from pipeline.training.arguments import require_trackers, training_arguments
 from pipeline.training.checkpoints import read_state, whole_checkpoints
-from pipeline.training.trainer import TokenTrainer, perplexity
+from pipeline.training.trainer import Narrator, TokenTrainer, perplexity
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
 _DIVERGENCE_ADVICE = "lower train.learning_rate, or raise train.warmup_fraction"
@@ -72,7 +72,7 @@ def _trainer(
         raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
-    return TokenTrainer(model, arguments, examples, validation, sampler, events)
+    return TokenTrainer(model, arguments, examples, validation, sampler, Narrator(events))
 
 
 def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> dict[str, Any]:

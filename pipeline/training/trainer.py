@@ -36,26 +36,26 @@ class TokenTrainer(Trainer):
         examples: TokenDataset,
         validation: TokenDataset,
         sampler: TokenBudgetSampler,
-        events: EventWriter,
+        watch: DivergenceWatch,
     ) -> None:
         self.network = model
         self._examples = examples
         self._sampler = sampler
         self._validation = validation
-        self._narrator = Narrator(events)
+        self._watch = watch
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=examples,
             eval_dataset=validation,
-            callbacks=[self._narrator],
+            callbacks=[watch],
         )
         self.remove_callback(PrinterCallback)
 
     @property
     def diverged(self) -> str | None:
         """Why training stopped early, if it did."""
-        return self._narrator.diverged
+        return self._watch.diverged
 
     def reading(self, name: str, newest: bool = True) -> float | None:
         """The newest or the oldest reading of "loss" or "eval_loss", interrupted attempts too."""
@@ -108,11 +108,39 @@ class TokenTrainer(Trainer):
         return total.item()
 
 
-class Narrator(TrainerCallback):
-    """Tells steps and readings as events; stops a training whose loss is no longer a number."""
+class DivergenceWatch(TrainerCallback):
+    """Stops a training whose loss is no longer a number."""
+
+    def __init__(self) -> None:
+        self.diverged: str | None = None
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Has the loss looked at before any checkpoint."""
+        control.should_log = control.should_log or control.should_save
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Looks at the readings of a step or of a validation."""
+        vital = [logs[name] for name in _VITAL if name in logs] if logs else []
+        if not math.isfinite(math.fsum(vital)):
+            self.diverged = f"the loss was no longer a number at step {state.global_step:,}"
+            control.should_training_stop = True
+            control.should_save = control.should_evaluate = False
+
+
+class Narrator(DivergenceWatch):
+    """Tells steps and readings as events."""
 
     def __init__(self, events: EventWriter) -> None:
-        self.diverged: str | None = None
+        super().__init__()
         self._events = events
         self._clock = (0.0, 0)  # monotonic seconds, tokens seen then
 
@@ -126,9 +154,9 @@ class Narrator(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Tells the step; has the loss looked at before any checkpoint."""
+        """Tells the step."""
+        super().on_step_end(args, state, control)
         self._events.progress(state.global_step, state.max_steps, "steps")
-        control.should_log = control.should_log or control.should_save
 
     def on_log(
         self,
@@ -152,13 +180,7 @@ class Narrator(TrainerCallback):
         for name, value in readings.items():
             if math.isfinite(value):
                 self._events.metric(name, value, step, _UNITS.get(name, ""))
-        if not math.isfinite(math.fsum(logs[name] for name in _VITAL if name in logs)):
-            self._stop(f"the loss was no longer a number at step {step:,}", control)
-
-    def _stop(self, reason: str, control: TrainerControl) -> None:
-        self.diverged = reason
-        control.should_training_stop = True
-        control.should_save = control.should_evaluate = False
+        super().on_log(args, state, control, logs)
 
     def _rate(self, tokens: int) -> float:
         """Tokens a second since the reading before."""

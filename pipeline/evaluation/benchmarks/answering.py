@@ -5,7 +5,6 @@ It is a `DeepEvalBaseLLM`, so DeepEval's own benchmarks can be run with it too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.events import EventWriter
+from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.settings import BenchmarkSettings
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.likelihood import (
@@ -39,26 +39,15 @@ class AnswerStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> dict[tuple[str, str], Answer]:
         """The answers that were written whole, by question and way."""
-        if not self._path.exists():
-            return {}
-        found = {}
-        for line in self._path.read_bytes().splitlines():
-            try:
-                answer = Answer(**json.loads(line))
-            except (ValueError, TypeError):
-                continue  # the line at which a killed process stopped
-            found[answer.question, answer.way] = answer
-        return found
+        answers = (Answer(**value) for value in read_json_lines(self._path))
+        return {(answer.question, answer.way): answer for answer in answers}
 
     def add(self, answers: Sequence[Answer]) -> None:
-        """Appends; a line torn by a killed process does not spoil the next one."""
-        lines = "".join(f"\n{json.dumps(asdict(answer))}" for answer in answers)
-        with self._path.open("ab") as file:
-            file.write(lines.encode())
+        """Appends."""
+        append_json_lines(self._path, map(asdict, answers))
 
 
 class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]

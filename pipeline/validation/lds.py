@@ -1,0 +1,149 @@
+"""The linear datamodeling score: do summed scores foretell what other training data would do?
+
+Shape legend: M subsets, Q prompts, N training examples, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
+from pipeline.influence.rankings import Scores
+from pipeline.validation.ledger import Outcome
+from pipeline.validation.retraining import Training
+from pipeline.validation.subject import BM25, Subject
+
+
+def datamodeling(subject: Subject, others: Mapping[str, Scores]) -> dict[str, Any] | None:
+    """The score of every ranking, and of `others` beside them; None if not asked for.
+
+    `advantage` is over BM25 on the same resamples.
+    """
+    wanted = subject.wanted
+    if not wanted.subsets:
+        return None
+    halves = random_halves(wanted.subsets, len(subject.examples), subject.seed)
+    seeds = range(subject.seed, subject.seed + wanted.subset_seeds)
+    trainings = [Training(half, seed) for half in halves for seed in seeds]
+    outcomes = np.array(subject.outcomes("random halves", trainings))
+    measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
+    judge = Datamodeling(halves, len(subject.examples), measured, subject.seed)
+    methods = {**subject.judged, **subject.methods, **others}
+    found = {name: judge.score(scores) for name, scores in methods.items()}
+    reference = found[BM25]
+    return {
+        "subsets": judge.subsets,
+        "seeds": list(seeds),
+        "methods": {
+            name: {**asdict(result[0]), "advantage": _advantage(result, reference)}
+            for name, result in found.items()
+            if result is not None
+        },
+    }
+
+
+def _advantage(result: Result, reference: Result | None) -> dict[str, float | None] | None:
+    if reference is None or result is reference:
+        return None
+    low, high = interval(result[1] - reference[1])
+    difference = result[0].value - reference[0].value
+    return {"difference": difference, "low": low, "high": high, "p_value": None}
+
+
+def random_halves(subsets: int, examples: int, seed: int) -> list[NDArray[np.intp]]:
+    """`subsets` random halves of the examples, ascending indices."""
+    rng = np.random.default_rng([seed, 0])
+    return [np.sort(rng.permutation(examples)[: (examples + 1) // 2]) for _ in range(subsets)]
+
+
+@dataclass(frozen=True)
+class LinearDatamodelingScore:
+    """Mean over the prompts of Spearman's rank correlation over the subsets."""
+
+    value: float
+    low: float
+    high: float
+    """95 % percentile interval over resampled subsets and prompts."""
+    prompts: int
+    """Those for which the method has scores."""
+
+
+Result = tuple[LinearDatamodelingScore, NDArray[np.float64]]
+"""A score, and every resample of it [R], paired between methods."""
+
+
+class Datamodeling:
+    """What trainings on subsets came to, and how well scores foretell it.
+
+    Source: Park et al. 2023 (TRAK), definition 2.3; the resampling of both subsets and prompts,
+    because all prompts share the subsets, is the crossed bootstrap of Owen 2007 ("The
+    pigeonhole bootstrap").
+    """
+
+    def __init__(
+        self, kept: list[NDArray[np.intp]], examples: int, outcomes: Outcome, seed: int
+    ) -> None:
+        """`outcomes` [M, Q] are ln p of the completions; subsets whose training failed are NaN."""
+        sound = np.isfinite(outcomes).all(axis=1)
+        self._outcomes = outcomes[sound]
+        self._members = np.zeros((len(kept), examples), dtype=np.float64)
+        for row, indices in enumerate(kept):
+            self._members[row, indices] = 1.0
+        self._members = self._members[sound]
+        self.subsets, prompts = self._outcomes.shape
+        rng = np.random.default_rng([seed, 1])
+        self._drawn_subsets = rng.integers(self.subsets, size=(RESAMPLES, self.subsets))
+        self._drawn_prompts = rng.integers(prompts, size=(RESAMPLES, prompts))
+
+    def score(self, scores: Scores) -> Result | None:
+        """How well `scores` [Q, N] foretell the outcomes.
+
+        A missing score counts as none; a prompt
+        without scores is left out. None where no prompt has any, or no subset was trained.
+        """
+        there = np.isfinite(scores).any(axis=1)
+        if self.subsets < 2 or not there.any():
+            return None
+        foretold = self._members @ np.nan_to_num(scores.astype(np.float64)).T
+        each = np.where(there, spearman(foretold, self._outcomes), np.nan)
+        resampled = np.array(
+            [
+                np.nanmean(spearman(foretold[rows][:, columns], self._outcomes[rows][:, columns]))
+                for rows, columns in zip(
+                    self._drawn_subsets,
+                    _only(self._drawn_prompts, np.flatnonzero(there)),
+                    strict=True,
+                )
+            ]
+        )
+        low, high = interval(resampled)
+        value = float(np.nanmean(each))
+        return LinearDatamodelingScore(value, low, high, int(there.sum())), resampled
+
+
+def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rank correlation of each column [Q] of two tables [M, Q]; 0 where one is constant."""
+    ranks = [rankdata(table, axis=0) for table in (first, second)]
+    a, b = (table - table.mean(axis=0) for table in ranks)
+    norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    both: NDArray[np.float64] = (a * b).sum(axis=0)
+    zero = norm == 0
+    return np.where(zero, 0.0, both / np.where(zero, 1.0, norm))
+
+
+def interval(resampled: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of resamples."""
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _only(drawn: NDArray[np.intp], there: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The draws turned into draws from `there`."""
+    return there[drawn % len(there)]

@@ -1,0 +1,86 @@
+"""What a model trained without a prompt's first examples makes of the prompt.
+
+Shape legend: Q prompts, N training examples.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.influence.rankings import Scores, ranked
+from pipeline.validation.chance import RANDOM, over_chance
+from pipeline.validation.ledger import Outcome
+from pipeline.validation.retraining import Training
+from pipeline.validation.subject import Subject
+
+
+def removal(subject: Subject) -> dict[str, Any] | None:
+    """How much less likely each prompt's completion is without the examples; None if not asked.
+
+    `drops` of a method are ln p with everything minus ln p without its first examples, a number
+    a prompt, averaged over the seeds; `advantage` is over leaving out as many random examples.
+    """
+    wanted = subject.wanted
+    if not wanted.seeds:
+        return None
+    seeds = range(subject.seed, subject.seed + wanted.seeds)
+    everything = np.arange(len(subject.examples))
+    prompts = np.arange(len(subject.prompts))
+    parts = [part for part in np.array_split(prompts, wanted.removal_groups) if len(part)]
+    full = [Training(everything, seed) for seed in seeds]
+    planned = [
+        (method, seed - subject.seed, part, Training(np.setdiff1d(everything, left_out), seed))
+        for seed in seeds
+        for part in parts
+        for method, left_out in _left_out(subject.judged, part, wanted.removed, seed)
+    ]
+    outcomes = subject.outcomes("removal", [*full, *(plan[-1] for plan in planned)])
+    before, after = np.array(outcomes[: len(full)]), outcomes[len(full) :]
+    drops: dict[str, Outcome] = defaultdict(lambda: np.full(before.shape, np.nan))
+    for (method, row, part, _), outcome in zip(planned, after, strict=True):
+        drops[method][row, part] = (before[row] - outcome)[part]
+    return {
+        "removed": wanted.removed,
+        "groups": len(parts),
+        "seeds": list(seeds),
+        "left_out": {plan[0]: len(everything) - len(plan[-1].kept) for plan in reversed(planned)},
+        "seed_noise": _seed_noise(before),
+        "methods": over_chance(
+            {name: _mean(values) for name, values in drops.items()}, "drop", subject
+        ),
+    }
+
+
+def _left_out(
+    methods: Mapping[str, Scores], prompts: NDArray[np.intp], count: int, seed: int
+) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """The methods' first examples for the prompts, and as many random ones as of the first."""
+    sizes = []
+    for method, scores in methods.items():
+        tops = [ranked(scores[prompt])[:count] for prompt in prompts]
+        left_out = np.unique(np.concatenate(tops))
+        sizes.append(len(left_out))
+        yield method, left_out
+    examples = next(iter(methods.values())).shape[1]
+    rng = np.random.default_rng([seed, 2, prompts[0]])
+    yield RANDOM, np.sort(rng.permutation(examples)[: sizes[0]])
+
+
+def _mean(values: Outcome) -> Outcome:
+    """Over the seeds [Q]; NaN where no training succeeded."""
+    there = np.isfinite(values)
+    total = np.where(there, values, 0.0).sum(axis=0)
+    counts = there.sum(axis=0)
+    mean: Outcome = np.divide(total, counts, out=np.full(len(total), np.nan), where=counts > 0)
+    return mean
+
+
+def _seed_noise(before: Outcome) -> float | None:
+    """Standard deviation of a prompt's ln p between seeds with everything, root mean square."""
+    sound = before[np.isfinite(before).all(axis=1)]
+    return float(np.sqrt(sound.var(axis=0, ddof=1).mean())) if len(sound) > 1 else None

@@ -1,0 +1,112 @@
+"""The run's scores computed again with another damping, or with other sampled labels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.influence import scoring
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.baselines import normalized
+from pipeline.influence.fitting import fit
+from pipeline.influence.rankings import Scores, ranked
+from pipeline.model import load_model, select_device
+from pipeline.validation.lds import spearman
+from pipeline.validation.subject import Subject
+
+STABILITY_TOP = 10
+"""First examples of two rankings that are compared."""
+
+
+def dampings(subject: Subject) -> dict[str, Scores]:
+    """Scores [Q, N] of the run's first strategy under each other damping, by name."""
+    rescoring = _Rescoring(subject)
+    return {
+        f"{subject.default}, damping {damping:g}": rescoring.damped(damping)
+        for damping in subject.wanted.dampings
+    }
+
+
+def refits(subject: Subject) -> list[Scores]:
+    """Scores [Q, N] with the curvature fitted on labels sampled from other seeds.
+
+    Empty where nothing is sampled.
+    """
+    if subject.settings.factors.fisher != "true":
+        return []
+    rescoring = _Rescoring(subject)
+    return [
+        rescoring.fitted_again(subject.seed + number)
+        for number in range(1, subject.wanted.fisher_seeds + 1)
+    ]
+
+
+class _Rescoring:
+    """Scores as the scores stage does, in folders beside the run's own."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._settings, self._run = subject.settings, subject.run
+        self._strategy = subject.settings.factors.strategies[0]
+
+    def damped(self, damping: float) -> Scores:
+        """From the run's own factors."""
+        scores = self._settings.scores.model_copy(update={"damping": damping})
+        variant = self._run.variant(f"damping_{damping:g}")
+        factors = variant.factors(self._strategy)
+        if not factors.exists():
+            factors.parent.mkdir(parents=True, exist_ok=True)
+            own = os.path.relpath(self._run.factors(self._strategy), factors.parent)
+            factors.symlink_to(own, target_is_directory=True)
+        settings = self._settings.model_copy(update={"scores": scores})
+        return self._score(self._analyzer(settings, variant))
+
+    def fitted_again(self, seed: int) -> Scores:
+        """From factors of its own."""
+        chosen = self._settings.run.model_copy(update={"seed": seed})
+        settings = self._settings.model_copy(update={"run": chosen})
+        analyzer = self._analyzer(settings, self._run.variant(f"fisher_{seed}"))
+        fit(analyzer, self._strategy, self._subject.examples)
+        return self._score(analyzer)
+
+    def _analyzer(self, settings: Settings, variant: RunDir) -> InfluenceAnalyzer:
+        model = load_model(self._run.model, select_device(settings))
+        return InfluenceAnalyzer(settings, variant, self._subject.events, model)
+
+    def _score(self, analyzer: InfluenceAnalyzer) -> Scores:
+        queries, examples = self._subject.queries, self._subject.examples
+        by_module = scoring.pairwise_scores(analyzer, self._strategy, queries, examples)
+        raw: Scores = scoring.sum_modules(by_module).numpy()
+        if not self._settings.scores.normalize:
+            return raw
+        own = scoring.self_influence(analyzer, self._strategy, queries, examples).numpy()
+        return normalized(raw, own)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two rankings of the same examples are, over the prompts."""
+
+    mean_correlation: float
+    """Of Spearman's rank correlations over all examples."""
+    least_correlation: float
+    top_overlap: float
+    """Mean share of the first examples of one that are among those of the other."""
+
+
+def agreement(first: Scores, second: Scores) -> Agreement:
+    """Of two tables [Q, N]; examples without a score rank last."""
+    ranks = [rankdata(np.where(np.isnan(s), -np.inf, s), axis=1) for s in (first, second)]
+    correlations = spearman(ranks[0].T, ranks[1].T)
+    top = min(STABILITY_TOP, first.shape[1])
+    shared = [
+        len(np.intersect1d(ranked(a)[:top], ranked(b)[:top])) / top
+        for a, b in zip(first, second, strict=True)
+    ]
+    mean, least = float(correlations.mean()), float(correlations.min())
+    return Agreement(mean, least, float(np.mean(shared)))

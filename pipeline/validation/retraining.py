@@ -1,0 +1,132 @@
+"""Trains the run's model again, from the very base it started from, on some of its examples.
+
+Shape legend: Q prompts, N training examples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from pipeline.batches import TokenBudgetSampler
+from pipeline.contract import stages
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, encode_pair
+from pipeline.evaluation.likelihood import Request, likelihoods
+from pipeline.model import load_model, select_device
+from pipeline.training.arguments import training_arguments
+from pipeline.training.trainer import DivergenceWatch, TokenTrainer
+from pipeline.validation.ledger import Ledger, Outcome
+
+
+class Completions:
+    """How likely a model finds the prompts' completions."""
+
+    def __init__(
+        self, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, budget: int
+    ) -> None:
+        """`budget`: most tokens of a batch."""
+        pairs = [encode_pair(tokenizer, p.prompt, p.completion) for p in prompts]
+        self._requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
+        self._budget = budget
+
+    def log_likelihoods(self, model: PreTrainedModel, chosen: Sequence[int] = ()) -> Outcome:
+        """ln p of each completion [Q] after its prompt, summed over its tokens; in nats.
+
+        Those of the `chosen` prompts only, where any are.
+        """
+        requests = [self._requests[index] for index in chosen] or self._requests
+        found = np.full(len(requests), np.nan)
+        for index, likelihood in likelihoods(model, requests, self._budget):
+            found[index] = likelihood[0].total
+        return found
+
+    def key(self) -> str:
+        """What says that other prompts are other outcomes."""
+        return hashlib.sha256(repr(self._requests).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training from the run's base with the run's settings."""
+
+    kept: NDArray[np.intp]
+    """The examples it sees, ascending indices."""
+    seed: int
+    """Of the order of its batches."""
+
+    def __str__(self) -> str:
+        return f"{len(self.kept):,} examples, seed {self.seed}"
+
+
+class Retrainer:
+    """Trainings on chosen examples with the run's own settings; none is done twice."""
+
+    def __init__(self, settings: Settings, run: RunDir, completions: Completions) -> None:
+        self._settings = settings
+        self._run = run
+        self._completions = completions
+        self._examples = TokenDataset.of_examples(run.examples)
+        self._ledger = Ledger(run.retrainings)
+        trained = stages.Done.read("train", run)
+        assert trained is not None  # the stage needs it
+        self._prefix = f"{trained.id[:16]} {completions.key()}"
+
+    def outcome(self, training: Training, on_step: Callable[[int, int], None]) -> Outcome:
+        """ln p of the completions [Q] after a training; NaN if it diverged.
+
+        `on_step` hears the steps done and their number.
+        """
+        key = self._key(training)
+        outcome = self._ledger.get(key)
+        if outcome is None:
+            outcome = self._train(training, on_step)
+            self._ledger.put(key, outcome)
+        return outcome
+
+    def _key(self, training: Training) -> str:
+        examples = hashlib.sha256(training.kept.tobytes()).hexdigest()[:16]
+        return f"{self._prefix} {examples} {training.seed}"
+
+    def _train(self, training: Training, on_step: Callable[[int, int], None]) -> Outcome:
+        chosen = self._settings.run.model_copy(update={"seed": training.seed})
+        settings = self._settings.model_copy(update={"run": chosen})
+        examples = self._examples.subset(training.kept.tolist())
+        budget = settings.train.batch_tokens
+        sampler = TokenBudgetSampler(examples.lengths, budget, training.seed)
+        arguments = training_arguments(
+            settings, self._run, len(sampler), validates=False, keeps=False
+        )
+        model = load_model(self._run.base, select_device(settings))
+        watch = _Steps(on_step)
+        trainer = TokenTrainer(model, arguments, examples, examples.subset([]), sampler, watch)
+        trainer.train()
+        model.train(False)
+        outcome = self._completions.log_likelihoods(model)
+        return np.full_like(outcome, np.nan) if trainer.diverged else outcome
+
+
+class _Steps(DivergenceWatch):
+    def __init__(self, on_step: Callable[[int, int], None]) -> None:
+        super().__init__()
+        self._on_step = on_step
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        super().on_step_end(args, state, control)
+        self._on_step(state.global_step, state.max_steps)

@@ -1,0 +1,114 @@
+"""What is validated: a run's prompts, examples and rankings, and the means to train again.
+
+Shape legend: Q prompts, N training examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, ValidationSettings
+from pipeline.corpus.examples import TokenDataset, read_examples
+from pipeline.influence.answers import traced_prompts
+from pipeline.influence.baselines import bm25_scores
+from pipeline.influence.rankings import Scores
+from pipeline.model import load_tokenizer
+from pipeline.validation.ledger import Outcome
+from pipeline.validation.methods import outside_methods, own_methods
+from pipeline.validation.retraining import Completions, Retrainer, Training
+
+BM25 = "bm25"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything that the parts of a validation share."""
+
+    settings: Settings
+    run: RunDir
+    events: EventWriter
+    prompts: list[Prompt]
+    examples: TokenDataset
+    queries: TokenDataset
+    documents: list[str]
+    """Document id of each example."""
+    methods: dict[str, Scores]
+    """All rankings, other tools' too."""
+    default: str
+    """Name of the run's own ranking."""
+    judged: dict[str, Scores]
+    """The run's own ranking, and BM25 beside it."""
+    completions: Completions
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, settings: Settings, run: RunDir, events: EventWriter) -> Subject:
+        """Reads the run.
+
+        Raises:
+            SettingsError: a file of validation.outside is of no use.
+        """
+        prompts = traced_prompts(run, settings.prompts.use_generated)
+        tokenizer = load_tokenizer(run.tokenizer)
+        table = read_examples(run.examples, ["document_id", "text"])
+        methods, default = own_methods(run)
+        if (bm25 := methods.get(BM25)) is None:
+            asked = [f"{prompt.prompt} {prompt.completion}" for prompt in prompts]
+            bm25 = bm25_scores(asked, table["text"].to_pylist())
+        outside = outside_methods(settings.validation.outside, methods[default].shape)
+        return cls(
+            settings=settings,
+            run=run,
+            events=events,
+            prompts=prompts,
+            examples=TokenDataset.of_examples(run.examples),
+            queries=TokenDataset.of_prompts(prompts, tokenizer),
+            documents=table["document_id"].to_pylist(),
+            methods=methods | outside,
+            default=default,
+            judged={default: methods[default], BM25: bm25},
+            completions=Completions(prompts, tokenizer, settings.train.batch_tokens),
+        )
+
+    @property
+    def wanted(self) -> ValidationSettings:
+        """The [validation] settings."""
+        return self.settings.validation
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.settings.run.seed
+
+    @cached_property
+    def retrainer(self) -> Retrainer:
+        """Trains again, or remembers."""
+        return Retrainer(self.settings, self.run, self.completions)
+
+    def warn(self, message: str) -> None:
+        """Tells it now and in the summary."""
+        self.events.warning(message)
+        self.warnings.append(message)
+
+    def outcomes(self, phase: str, trainings: list[Training]) -> list[Outcome]:
+        """ln p of the completions [Q] after each training, with progress events."""
+        found: list[Outcome] = []
+        for number, training in enumerate(trainings):
+
+            def tell(step: int, steps: int, number: int = number) -> None:
+                self.events.progress(number + step / steps, len(trainings), "trainings", phase)
+
+            outcome = self.retrainer.outcome(training, tell)
+            found.append(outcome)
+            self.events.progress(number + 1, len(trainings), "trainings", phase)
+            print(f"{phase}: training {number + 1} of {len(trainings)}, {training}", flush=True)
+        failed = sum(bool(np.isnan(outcome).any()) for outcome in found)
+        if failed:
+            self.warn(f"{phase}: {failed} of {len(found)} trainings diverged and are left out")
+        return found

@@ -1,0 +1,100 @@
+"""One step on one example: does it raise the completion's probability?
+
+For models too large to train again. The step's length is a fixed share of the weights' own, so
+that what is compared is where examples point, not how large their gradients are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.corpus.examples import TokenRow, pad_batch
+from pipeline.influence.rankings import ranked
+from pipeline.model import load_model, select_device
+from pipeline.validation.chance import RANDOM, over_chance
+from pipeline.validation.subject import Subject
+
+STEP = 1e-3
+"""Length of the step ÷ length of all weights as one vector."""
+
+
+def tail_patch(subject: Subject) -> dict[str, Any] | None:
+    """Mean gain of ln p of a prompt's completion over its first examples; None if not asked for.
+
+    `advantage` is over as many random examples.
+    """
+    count = subject.wanted.tail_patch
+    if not count:
+        return None
+    tops = {
+        name: [ranked(row)[:count].tolist() for row in scores]
+        for name, scores in subject.judged.items()
+    }
+    tops[RANDOM] = _drawn(subject, count)
+    pairs = sorted({(e, q) for rows in tops.values() for q, row in enumerate(rows) for e in row})
+    gains = dict(zip(pairs, _gains(subject, pairs), strict=True))
+    means = {
+        name: np.array(
+            [np.mean([gains[e, q] for e in row]) if row else np.nan for q, row in enumerate(rows)]
+        )
+        for name, rows in tops.items()
+    }
+    return {
+        "examples": count,
+        "step": STEP,
+        "methods": over_chance(means, "gain", subject),
+    }
+
+
+def _drawn(subject: Subject, count: int) -> list[list[int]]:
+    rng = np.random.default_rng([subject.seed, 3])
+    examples = len(subject.examples)
+    return [rng.permutation(examples)[:count].tolist() for _ in subject.prompts]
+
+
+def _gains(subject: Subject, pairs: Sequence[tuple[int, int]]) -> Iterator[float]:
+    """Of each (example, prompt); `pairs` are sorted, so that each example is stepped on once."""
+    model = load_model(subject.run.model, select_device(subject.settings))
+    before = subject.completions.log_likelihoods(model)
+    done = 0
+    for example, of_example in groupby(pairs, key=itemgetter(0)):
+        prompts = [prompt for _, prompt in of_example]
+        with stepped(model, subject.examples[example]):
+            after = subject.completions.log_likelihoods(model, prompts)
+        yield from (after - before[prompts]).tolist()
+        done += len(prompts)
+        subject.events.progress(done, len(pairs), "steps", "tail patch")
+
+
+@contextmanager
+def stepped(model: PreTrainedModel, example: TokenRow) -> Iterator[None]:
+    """While entered, the weights are one step of gradient descent on the example's loss away.
+
+    Source: the tail patch of Chang et al. 2024 (TrackStar), section 5, with a step of fixed
+    length in place of the training's own optimiser, whose state need not be there.
+    """
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    batch = pad_batch([example])
+    loss = model(
+        input_ids=batch["input_ids"].to(model.device), labels=batch["labels"].to(model.device)
+    ).loss
+    gradients = torch.autograd.grad(loss, weights)
+    length, steepness = (torch.nn.utils.get_total_norm(each) for each in (weights, gradients))
+    saved = [weight.detach().clone() for weight in weights]
+    try:
+        with torch.no_grad():
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.sub_(gradient, alpha=float(STEP * length / steepness))
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, saved, strict=True):
+                weight.copy_(old)

@@ -1,0 +1,148 @@
+"""The validate stage on a small run: what it trains again, what it keeps, what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.contract import stages
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.events import EventReader, EventWriter
+from pipeline.contract.files import read_json, read_json_lines
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.model import load_model
+from pipeline.stages import factors, scores, train, validate
+from pipeline.validation.retraining import Training
+from pipeline.validation.subject import Subject
+
+PrepareRun = Callable[..., RunDir]
+SMALL = {"seeds": 2, "removed": 3, "subsets": 3, "dampings": [1e-3], "tail_patch": 2}
+
+
+@pytest.fixture(scope="module")
+def scored(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run through the scores stage; tests validate it, and change nothing else."""
+    run = prepared_run(tmp_path_factory.mktemp("validated"), train={"epochs": 1.0})
+    settings = load_settings(run.settings)
+    for stage in (train, factors, scores):
+        name = stage.__name__.rpartition(".")[2]
+        fingerprint = stages.begin(name, settings, run)
+        stage.run(settings, run, EventWriter(run.events, name))
+        stages.finish(name, fingerprint, settings, run, 0.1)
+    return run
+
+
+def wanting(run: RunDir, **wanted: Any) -> Settings:
+    settings = load_settings(run.settings)
+    section = settings.validation.model_copy(update={**SMALL, **wanted})
+    return settings.model_copy(update={"validation": section})
+
+
+def validated(run: RunDir, **wanted: Any) -> dict[str, Any]:
+    settings = wanting(run, **wanted)
+    stages.begin("validate", settings, run)
+    validate.run(settings, run, EventWriter(run.events, "validate"))
+    summary: dict[str, Any] = read_json(run.summary("validate"))
+    return summary
+
+
+def trained_again(run: RunDir) -> list[str]:
+    return [line["key"] for line in read_json_lines(run.retrainings)]
+
+
+@pytest.fixture(scope="module")
+def summary(scored: RunDir) -> dict[str, Any]:
+    return validated(scored)
+
+
+def test_training_on_everything_again_gives_the_very_model_of_the_run(scored: RunDir) -> None:
+    settings = wanting(scored)
+    subject = Subject.of(settings, scored, EventWriter(scored.events, "validate"))
+    everything = np.arange(len(subject.examples))
+    again = subject.outcomes("again", [Training(everything, settings.run.seed)])[0]
+    model = load_model(scored.model, torch.device("cpu"))
+    assert again == pytest.approx(subject.completions.log_likelihoods(model), abs=1e-4)
+
+
+def test_removal_leaves_out_the_first_examples_of_each_method(
+    scored: RunDir, summary: dict[str, Any]
+) -> None:
+    removal = summary["removal"]
+    assert set(removal["methods"]) == {"ekfac_normalized", "bm25", "random"}
+    assert 3 <= removal["left_out"]["ekfac_normalized"] <= 2 * 3, "three of each of two prompts"
+    assert removal["left_out"]["random"] == removal["left_out"]["ekfac_normalized"]
+    assert removal["seed_noise"] > 0
+    for row in removal["methods"].values():
+        assert row["drop"]["n"] == 2
+        assert row["drop"]["low"] <= row["drop"]["value"] <= row["drop"]["high"]
+        assert row["drop"]["value"] == pytest.approx(np.mean(list(row["prompts"].values())))
+
+
+def test_every_ranking_has_a_datamodeling_score_within_its_interval(
+    summary: dict[str, Any],
+) -> None:
+    found = summary["datamodeling"]
+    assert {"ekfac", "ekfac_normalized", "bm25", "ekfac_normalized, damping 0.001"} <= set(
+        found["methods"]
+    )
+    for row in found["methods"].values():
+        assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1
+    assert found["methods"]["bm25"]["advantage"] is None
+
+
+def test_a_ranking_is_compared_with_its_refit_and_other_dampings(summary: dict[str, Any]) -> None:
+    (refit,) = summary["refits"]
+    assert refit["mean_correlation"] < 1, "other labels were sampled"
+    damped = summary["dampings"]["ekfac_normalized, damping 0.001"]
+    assert 0 <= damped["top_overlap"] <= 1
+    assert damped["known"]["k"] == 5, "one prompt names the document behind it"
+
+
+def test_what_was_trained_is_kept_and_a_wider_validation_adds_to_it(
+    scored: RunDir, summary: dict[str, Any]
+) -> None:
+    before = trained_again(scored)
+    wider = validated(scored, subsets=4)
+    after = trained_again(scored)
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1
+    assert wider["removal"] == summary["removal"]
+    phases = {e.data["phase"] for e in EventReader(scored.events).read() if e.type == "progress"}
+    assert {"removal", "random halves", "tail patch"} <= phases
+
+
+def test_parts_that_are_not_wanted_are_missing_not_invented(scored: RunDir) -> None:
+    nothing = validated(scored, seeds=0, subsets=0, tail_patch=0, dampings=[], fisher_seeds=0)
+    assert nothing["removal"] is nothing["datamodeling"] is nothing["tail_patch"] is None
+    assert nothing["dampings"] == {}
+    assert nothing["refits"] == []
+
+
+def test_other_tools_scores_are_judged_beside_ours(scored: RunDir, tmp_path: Path) -> None:
+    ours = Subject.of(wanting(scored), scored, EventWriter(scored.events, "x")).methods["ekfac"]
+    np.save(tmp_path / "theirs.npy", 5 * ours)
+    few = {"seeds": 0, "tail_patch": 0, "dampings": [], "fisher_seeds": 0}
+    methods = validated(scored, outside=[str(tmp_path / "theirs.npy")], **few)["datamodeling"][
+        "methods"
+    ]
+    assert methods["theirs"]["value"] == methods["ekfac"]["value"], "the scale does not matter"
+
+
+def test_scores_of_another_shape_are_refused_with_both_shapes(
+    scored: RunDir, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "theirs.npy", np.zeros((2, 3), dtype=np.float32))
+    with pytest.raises(SettingsError, match=r"shape \[2, 48\].*holds theirs \[2, 3\]"):
+        validated(scored, outside=[str(tmp_path / "theirs.npy")])
+
+
+def test_a_file_of_scores_that_is_none_is_refused(scored: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "theirs.safetensors").write_text("no")
+    with pytest.raises(SettingsError, match=r"theirs\.safetensors cannot be read"):
+        validated(scored, outside=[str(tmp_path / "theirs.safetensors")])
