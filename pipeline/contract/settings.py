@@ -300,6 +300,15 @@ class BenchmarkSettings(Section):
         return chosen
 
 
+class IndexSettings(Section):
+    """The index behind `headwater ask`; it is made when asked for, and by the first question."""
+
+    features: Annotated[int, Field(ge=16)] = 8192
+    """Numbers of 2 bytes that are kept of every example; more find the best examples surer."""
+    candidates: Annotated[int, Field(ge=1)] = 1000
+    """Examples that the index finds best are scored again by the exact method."""
+
+
 class ValidationSettings(Section):
     """Whether rankings mean anything: models trained again; runs when asked for, by validate."""
 
@@ -339,6 +348,7 @@ class Settings(Section):
     inspect: InspectSettings = InspectSettings()
     generate: GenerateSettings = GenerateSettings()
     benchmark: BenchmarkSettings = BenchmarkSettings()
+    index: IndexSettings = IndexSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @field_validator("factors")
