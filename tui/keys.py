@@ -252,6 +252,12 @@ HINTS: dict[Scope, str] = {
     "· {run.rankings} shows what taught an answer",
     "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
     "ones\nnothing is written before {settings.save} and a look at what changes",
+    "factors": "{factors.compare} keeps a layer or module beside every other · {factors.layer.1} "
+    "goes one layer on\n{factors.kind} and {factors.strategy} change what is drawn, "
+    "{factors.cumulative} sums it up",
+    "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} turn the pages · "
+    "{table.sort} sorts\n{list.choose} on a benchmark shows its questions, any of which can be "
+    "traced",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
 }
