@@ -48,7 +48,7 @@ PICTURES = (
         [("", "all stages done"), ("F", "effective rank"), ("space", "◆ "), ("n", "ratio")],
     ),
     Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "token F1")]),
-    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j", "Recall@5")]),
+    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j", "Recall@5")]),
 )
 
 
@@ -57,8 +57,8 @@ async def take(run: RunDir, picture: Picture) -> str:
     app = HeadwaterApp(run.root.parent, run, User())
     app.theme = HEADWATER.name
     async with app.run_test(size=_SIZE) as pilot:
-        for key, shown in picture.steps:
-            await pilot.press(*([key] if key else []))
+        for keys, shown in picture.steps:
+            await pilot.press(*filter(None, keys.split(",")))
             await _until(pilot, shown)
         return _LETTERS.sub("", app.export_screenshot(title=f"headwater tui {run.name}"))
 

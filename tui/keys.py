@@ -115,7 +115,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
     Key("run", "F", "factors", "Factors", "browse the spectra of the curvature", True),
     Key("run", "v", "evaluation", "Evaluation", "compare base and trained model", True),
-    Key("run", "R", "report", "Report", "read the report", True),
+    Key("run", "R", "report", "Report", "read the report"),
     Key("run", "m", "metric", "Metric", "draw the next metric", True),
     Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
