@@ -66,6 +66,7 @@ for verb in (
     reading.inspect,
     reading.rank,
     reading.report,
+    reading.validate,
     reading.compare,
     opening.doctor,
     opening.serve,

@@ -48,9 +48,10 @@ def test_a_finished_run_is_fresh(run: RunDir) -> None:
         ("data", {"path": "no-such-file", "limit": 5}, set()),
         ("train", {"epochs": 2.0}, {"prepare"}),
         ("factors", {"fisher": "empirical"}, EVALUATED - {"evaluate"}),
-        ("scores", {"damping": 0.1}, EVERY - {"scores", "evaluate", "report"}),
+        ("scores", {"damping": 0.1}, EVERY - {"scores", "evaluate", "validate", "report"}),
         ("inspect", {"colormap": "magma"}, EVERY - {"inspect", "report"}),
         ("benchmark", {"shots": 0}, EVERY - {"benchmark", "report"}),
+        ("validation", {"subsets": 4}, EVERY - {"validate", "report"}),
         ("generate", {"temperature": 0.5}, EVERY - {"generate", "evaluate", "report"}),
         ("run", {"device": "cpu", "threads": 1}, set(stages.STAGES)),
     ],
@@ -128,6 +129,7 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
         "generate",
         "evaluate",
         "benchmark",
+        "validate",
         "report",
     )
     assert stages.stages_reading("run", "seed")[0] == "prepare"
