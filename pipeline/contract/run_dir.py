@@ -12,7 +12,7 @@ runs/<name>/
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
              lookup.safetensors
   exports/   what a person took out of the rankings
-  inspect/   modules.csv  layer_<n>/
+  inspect/   modules.csv  eigenvalues.parquet  lambda_maps.parquet  layer_<n>/
   generate/  answers.parquet  summary.json
   generated/ generated_answers.json  finetuned_generated_answers.json
   comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
@@ -194,6 +194,16 @@ class RunDir:
         """One row a tracked module: its spectra in figures."""
         return self.stage("inspect") / "modules.csv"
 
+    @property
+    def eigenvalues(self) -> Path:
+        """The sorted spectra: see `pipeline/stages/inspect.py` for the columns."""
+        return self.stage("inspect") / "eigenvalues.parquet"
+
+    @property
+    def lambda_maps(self) -> Path:
+        """Λ of every module, reduced to what a terminal can show."""
+        return self.stage("inspect") / "lambda_maps.parquet"
+
     def layer(self, layer: int) -> Path:
         """Pictures and tables of one layer's factors."""
         return self.stage("inspect") / f"layer_{layer}"
@@ -224,6 +234,10 @@ class RunDir:
     def benchmark_results(self, time: str) -> Path:
         """The folder of one finished benchmarking; earlier ones stay beside it."""
         return self.root / "deepeval_results" / f"run_{time}"
+
+    def benchmark_questions(self, folder: str) -> Path:
+        """Every answer of one benchmarking, whose folder below the run its summary names."""
+        return self.root / folder / "questions.parquet"
 
     # validate
 

@@ -82,7 +82,8 @@ class Corpus:
         if self.groups[place] < 0:
             return np.empty(0, np.intp)
         same = np.flatnonzero(self.groups == self.groups[place])
-        return same[same != place]
+        others: Places = same[same != place]
+        return others
 
     def relevant(self, prompt: int) -> NDArray[np.int32]:
         """Examples that are known to state the answer to a prompt, by the prompt's number."""

@@ -24,15 +24,15 @@ from tui.screens.base import View
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
 from tui.widgets.example_text import document_text, example_text
-from tui.widgets.heat_map import heat_map
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
+from tui.widgets.module_map import module_map
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 from tui.widgets.standings import Standings
 from tui.widgets.tint import MANNERS, Manner
 
-_PARTS = ("methods", "modules", "prompts", "duplicates", "document")
+_PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
 _LEGENDS: dict[Manner, str] = {
     "colour": "blue adds to the score, orange takes from it",
     "signs": "⁺ adds to the score, ⁻ takes from it, doubled where strong",
@@ -55,6 +55,7 @@ class ExampleScreen(View[Browsed]):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
+    CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("example")
 
     place: reactive[int] = reactive(0, init=False)
@@ -91,7 +92,7 @@ class ExampleScreen(View[Browsed]):
                 yield Static(id="body")
             with Container(id="parts"):
                 yield Standings(id="methods", classes="part")
-                with TextPane(id="modules", classes="part"):
+                with TextPane(id="map-pane", classes="part"):
                     yield Static(id="map")
                 yield Standings(id="prompts", classes="part")
                 yield Standings(id="duplicates", classes="part")
@@ -191,7 +192,7 @@ class ExampleScreen(View[Browsed]):
         self.query_one("#body", Static).update(text)
 
     def _show_map(self) -> None:
-        pane = self.query_one("#modules", TextPane)
+        pane = self.query_one("#map-pane", TextPane)
         modules = self._detail.modules if self._detail else None
         if self._detail is None:
             return
@@ -201,7 +202,7 @@ class ExampleScreen(View[Browsed]):
             return
         pane.border_title = Content(f"Layers × modules · {clean(modules.strategy)}, %")
         width = pane.scrollable_content_region.width
-        shown = heat_map(modules, width, self.app.current_theme.ansi)
+        shown = module_map(modules, width, self.app.current_theme.ansi)
         self.query_one("#map", Static).update(shown)
 
     def _show_banner(self) -> None:

@@ -46,6 +46,7 @@ class RankingsScreen(View[None]):
 
     SCOPE: ClassVar[Scope] = "rankings"
     ALSO: ClassVar[tuple[Scope, ...]] = ("marks",)
+    CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("rankings")
 
     ranked_by: reactive[str] = reactive("", init=False)
