@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
@@ -21,6 +22,7 @@ from tui.readers.listing import Listing
 from tui.readers.rankings import Answer, RankingReader
 from tui.readers.scores import Scored
 from tui.screens.base import View
+from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
 from tui.widgets.example_text import document_text, example_text
@@ -47,16 +49,24 @@ class Browsed:
     """Where a person was when they left the examples."""
 
     prompt_id: str
+    ranked_by: str
     place: int
     marked: frozenset[int]
 
 
-class ExampleScreen(View[Browsed]):
+class Reading(TextPane, inherit_bindings=False):
+    """A text whose Space key is the screen's."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("scroll")
+
+
+class ExampleScreen(View[Browsed], Taking):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("taking",)
     CSS_PATH = "influence.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("example")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 
     place: reactive[int] = reactive(0, init=False)
     manner: reactive[Manner] = reactive("colour", init=False)
@@ -68,6 +78,7 @@ class ExampleScreen(View[Browsed]):
 
     def __init__(
         self,
+        run: RunDir,
         reader: RankingReader,
         scored: Scored,
         answers: tuple[Answer, ...],
@@ -76,7 +87,7 @@ class ExampleScreen(View[Browsed]):
         marked: frozenset[int],
     ) -> None:
         super().__init__()
-        self._reader, self._scored, self._listing = reader, scored, listing
+        self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
         self.set_reactive(ExampleScreen.place, place)
@@ -88,7 +99,7 @@ class ExampleScreen(View[Browsed]):
         yield Notice(id="notice")
         yield Static(id="answer")
         with Container(id="detail"):
-            with TextPane(id="text"):
+            with Reading(id="text"):
                 yield Static(id="body")
             with Container(id="parts"):
                 yield Standings(id="methods", classes="part")
@@ -112,7 +123,7 @@ class ExampleScreen(View[Browsed]):
 
     def watch_place(self) -> None:
         """Another example."""
-        self.query_one("#text", TextPane).scroll_home(animate=False)
+        self.query_one("#text", Reading).scroll_home(animate=False)
         self._read()
 
     def watch_manner(self) -> None:
@@ -182,7 +193,7 @@ class ExampleScreen(View[Browsed]):
         found = self._detail
         if found is None:
             return
-        pane = self.query_one("#text", TextPane)
+        pane = self.query_one("#text", Reading)
         pane.border_title = Content(_title(found))
         pane.border_subtitle = _LEGENDS[self.manner] if found.tokens else _NO_TOKENS
         few = self.app.current_theme.ansi
@@ -227,6 +238,12 @@ class ExampleScreen(View[Browsed]):
         """Shows what each token adds by colour, by signs, or not at all."""
         self.manner = MANNERS[(MANNERS.index(self.manner) + 1) % len(MANNERS)]
 
+    def action_method(self, step: int = 1) -> None:
+        """The same example by the next method or layer, or by the one before."""
+        names, ranking = self._scored.names, self._listing.ranking
+        following = names[(names.index(ranking.name) + step) % len(names)]
+        self._rank(ranking.prompt_id, following)
+
     def action_part(self, step: int = 1) -> None:
         """Goes to the next part beside the text."""
         self.part = (self.part + step) % len(_PARTS)
@@ -240,12 +257,19 @@ class ExampleScreen(View[Browsed]):
         """Marks the example, or takes its mark away."""
         self.marked ^= {self.place}
 
+    def chosen(self) -> Taken | None:
+        """What an export or a copy takes: the marked examples, or this one."""
+        answer = self._answers[self._listing.ranking.prompt_id]
+        marked = self.marked or frozenset({self.place})
+        return Taken(self._run, self._scored, answer, self._listing, self.place, marked)
+
     def action_leave(self) -> None:
         """Back to the text, or to the ranking."""
         if isinstance(self.focused, Standings):
             self.query_one("#text").focus()
         else:
-            self.dismiss(Browsed(self._listing.ranking.prompt_id, self.place, self.marked))
+            ranking = self._listing.ranking
+            self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.place, self.marked))
 
     @on(Lines.Chosen, "#duplicates")
     @on(Lines.Chosen, "#document")

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
@@ -19,9 +19,11 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.rankings import SORTS, Overview, RankingReader, Sort
 from tui.screens.base import View
+from tui.screens.dialog import Ask
+from tui.screens.filtering import Filtering
+from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
-from tui.widgets.entry import Entry
 from tui.widgets.example_text import plain_text
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
@@ -38,23 +40,21 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None]):
+class RankingsScreen(View[None], Filtering, Taking):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
     """
 
     SCOPE: ClassVar[Scope] = "rankings"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("marks",)
+    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "taking")
     CSS_PATH = "influence.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("rankings")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("rankings"), *bindings("taking")]
 
     ranked_by: reactive[str] = reactive("", init=False)
     """A method, or a layer."""
     sort: reactive[Sort] = reactive("score", init=False)
     reverse: reactive[bool] = reactive(False, init=False)
-    words: reactive[str] = reactive("", init=False)
-    """What the filter leaves: see `tui/readers/search.py`."""
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
@@ -62,6 +62,8 @@ class RankingsScreen(View[None]):
         self._reader = RankingReader(run)
         self._overview: Overview | None = None
         self._scored: Scored | None = None
+        self._landing: int | None = None
+        """Place of the example to go to once it is ranked."""
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -72,14 +74,13 @@ class RankingsScreen(View[None]):
             with Vertical(id="right"):
                 yield Static(id="answer")
                 yield RankingTable(id="ranking")
-                yield Entry(placeholder="words of the text · id:… · group:7", id="filter")
+                yield self.filter_entry("words of the text · id:… · group:7")
                 yield Static(id="preview")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Reads what there is."""
         self.query_one(Banner).trail = (self._run.name, "influence")
-        self.query_one("#filter").display = False
         self._load()
 
     @work
@@ -102,6 +103,18 @@ class RankingsScreen(View[None]):
         self.set_reactive(RankingsScreen.ranked_by, overview.default_method)
         self.query_one(PromptList).answers = overview.answers
         self._rank()
+
+    @property
+    def filtered(self) -> RankingTable:
+        """The ranking."""
+        return self.query_one(RankingTable)
+
+    def chosen(self) -> Taken | None:
+        """What an export or a copy takes from the table."""
+        table, answer = self.filtered, self.query_one(PromptList).selected
+        if answer is None or self._scored is None or table.listing is None or not table.count:
+            return None
+        return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
 
     @on(Lines.Moved, "#prompts")
     def _prompt_changed(self) -> None:
@@ -155,9 +168,12 @@ class RankingsScreen(View[None]):
         )
 
     def _show(self, listing: Listing | None) -> None:
-        table = self.query_one(RankingTable)
+        table = self.filtered
         table.listing = listing
+        landing, self._landing = self._landing, None
         table.cursor = 0
+        if landing is not None:
+            self._land(landing)
         table.entitle(*self._title(listing))
         table.empty = "no example holds this" if self.words else "no example has a score"
         self._preview()
@@ -172,7 +188,7 @@ class RankingsScreen(View[None]):
 
     @on(Lines.Moved, "#ranking")
     def _preview(self) -> None:
-        place = self.query_one(RankingTable).selected
+        place = self.filtered.selected
         text = Content()
         if place is not None and self._scored:
             text = plain_text(self._scored.corpus.text(place, _PREVIEW))
@@ -181,15 +197,16 @@ class RankingsScreen(View[None]):
     @on(Lines.Chosen, "#prompts")
     def _to_ranking(self) -> None:
         self.add_class("-in")
-        self.query_one(RankingTable).focus()
+        self.filtered.focus()
 
     @on(Lines.Chosen, "#ranking")
     def _open_example(self) -> None:
         from tui.screens.example import ExampleScreen
 
-        table = self.query_one(RankingTable)
+        table = self.filtered
         if self._scored and self._overview and table.listing and table.selected is not None:
             shown = ExampleScreen(
+                self._run,
                 self._reader,
                 self._scored,
                 self._overview.answers,
@@ -203,18 +220,28 @@ class RankingsScreen(View[None]):
         """Leaves the cursor on the example that was read last, for the prompt it was read for."""
         if left is None:
             return
-        table, prompts = self.query_one(RankingTable), self.query_one(PromptList)
+        table, prompts = self.filtered, self.query_one(PromptList)
         table.marked = left.marked
-        if table.listing and left.prompt_id == table.listing.ranking.prompt_id:
-            table.cursor = table.listing.line_of(left.place) or table.cursor
+        ids = [answer.id for answer in prompts.answers]
+        now = table.listing.ranking if table.listing else None
+        if now and (now.prompt_id, now.name) == (left.prompt_id, left.ranked_by):
+            self._land(left.place)
         else:
-            prompts.cursor = [answer.id for answer in prompts.answers].index(left.prompt_id)
+            self._landing = left.place
+            self.set_reactive(RankingsScreen.ranked_by, left.ranked_by)
+            prompts.cursor = ids.index(left.prompt_id)
+            self._rank()
+
+    def _land(self, place: int) -> None:
+        """Puts the cursor on an example, or on the first line where it is not shown."""
+        table = self.filtered
+        table.cursor = (table.listing.line_of(place) or 0) if table.listing else 0
 
     def action_leave(self) -> None:
         """One step out: from the filter, from the ranking, from the screen."""
-        if self.query_one("#filter").has_focus or self.words:
-            self._close_filter("")
-        elif self.query_one(RankingTable).has_focus:
+        if self.end_filter():
+            return
+        if self.filtered.has_focus:
             self.remove_class("-in")
             self.query_one(PromptList).focus()
         else:
@@ -236,26 +263,37 @@ class RankingsScreen(View[None]):
         self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
 
     def action_filter(self) -> None:
-        """Opens the filter."""
+        """Opens the filter; on a narrow screen, over the ranking."""
         self.add_class("-in")
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
+        super().action_filter()
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.words = event.value
+    @work
+    async def action_rank(self) -> None:
+        """Goes to the example of a rank, or to the nearest one that is shown."""
+        table = self.filtered
+        listing = table.listing
+        if listing is None or not len(listing):
+            return
+        total = len(listing.ranking.order)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self._close_filter(self.words)
+        def fault(text: str) -> str:
+            known = text.strip().isdecimal() and 1 <= int(text) <= total
+            return "" if known else f"a rank from 1 to {total:,}"
 
-    def _close_filter(self, words: str) -> None:
-        entry = self.query_one("#filter", Input)
-        entry.value = words
-        entry.display = False
-        self.words = words
-        self.query_one(RankingTable).focus()
+        given = await self.app.push_screen_wait(Ask("Go to rank", "", fault))
+        if given is not None and table.listing is listing:
+            self._go(listing.line_of_rank(int(given)))
+
+    def action_relevant(self, step: int = 1) -> None:
+        """Goes to the next example that states the answer, or to the one before."""
+        table = self.filtered
+        found = table.listing.next_relevant(table.cursor, step) if table.listing else None
+        if found is not None:
+            self._go(found)
+
+    def _go(self, line: int) -> None:
+        self._to_ranking()
+        self.filtered.cursor = line
 
 
 def _told(error: Exception) -> str:
