@@ -31,6 +31,7 @@ Scope = Literal[
     "form",
     "rankings",
     "example",
+    "taking",
     "factors",
     "evaluation",
     "questions",
@@ -53,6 +54,7 @@ TITLES: dict[Scope, str] = {
     "form": "In forms",
     "rankings": "Rankings",
     "example": "Example",
+    "taking": "Take out",
     "factors": "Factors",
     "evaluation": "Evaluation",
     "questions": "Questions",
@@ -149,14 +151,34 @@ KEYS: tuple[Key, ...] = (
     Key("prompts", "w", "save", "Save", "show what changes, then write it", True),
     Key("prompts", "escape", "leave", "Back", "back out", True, "Esc"),
     Key("rankings", "escape", "leave", "Back", "go back out", True, "Esc"),
-    Key("rankings", "m", "method", "Method", "rank by the next method", True),
-    Key("rankings", "M", "method(-1)", "Method", "rank by the method before"),
-    Key("rankings", "b", "end", "Top/bottom", "switch between proponents and opponents", True),
+    Key("rankings", "m", "method", "Method", "rank by the next method or layer", True),
+    Key("rankings", "M", "method(-1)", "Method", "rank by the method or layer before"),
+    Key("rankings", "b", "end", "Top/bottom", "turn the order around: opponents first", True),
+    Key("rankings", "s", "sort", "Sort", "sort by score, tokens, group or corpus", True),
     Key("rankings", "slash", "filter", "Filter", "show only examples with some words", True, "/"),
-    Key("example", "escape", "leave", "Back", "back to the ranking", True, "Esc"),
-    Key("example", "n,right", "step(1)", "Next", "the next example of the ranking", True, "n →"),
+    Key("rankings", "r", "rank", "Rank", "go to an example by its rank", True),
+    Key("rankings", "n", "relevant", "Next ★", "the next example that states the answer"),
+    Key("rankings", "N", "relevant(-1)", "★ before", "the one before that states the answer"),
+    Key("example", "escape", "leave", "Back", "back to the text, or to the ranking", True, "Esc"),
+    Key("example", "n,right", "step(1)", "Next", "the next example of the table", True, "n →"),
     Key("example", "p,left", "step(-1)", "Previous", "the example before", True, "p ←"),
-    Key("example", "t", "tokens", "Tokens", "show or hide what each token adds", True),
+    Key("example", "t", "tokens", "Tokens", "what each token adds: colours, signs, or off", True),
+    Key("example", "v", "part", "View", "the next of the panels beside the text", True),
+    Key("example", "V", "part(-1)", "View", "the panel before"),
+    Key("example", "d", "document", "Document", "show the whole document, or the example", True),
+    Key("example", "m", "method", "Method", "the example by the next method or layer", True),
+    Key("example", "M", "method(-1)", "Method", "the example by the method or layer before"),
+    Key("example", "space", "mark", "Mark", "mark it, or take its mark away", True, "Space"),
+    Key(
+        "taking",
+        "x",
+        "export(True)",
+        "Export",
+        "write the marked examples, or all, to a file",
+        True,
+    ),
+    Key("taking", "X", "export(False)", "Export all", "write all examples shown to a file"),
+    Key("taking", "y", "copy", "Copy", "the marked examples, or this one, to the clipboard", True),
     Key("factors", "v", "view", "View", "show the curve, the map or the figures alone", True),
     Key(
         "factors", "c", "cumulative", "Cumulative", "the eigenvalues, or shares of their sum", True
@@ -258,6 +280,9 @@ HINTS: dict[Scope, str] = {
     "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} turn the pages · "
     "{table.sort} sorts\n{list.choose} on a benchmark shows its questions, any of which can be "
     "traced",
+    "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} ranks otherwise"
+    "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
+    "{taking.export.true} exports",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
 }

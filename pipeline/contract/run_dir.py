@@ -10,6 +10,8 @@ runs/<name>/
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
+             lookup.safetensors
+  exports/   what a person took out of the rankings
   inspect/   modules.csv  eigenvalues.parquet  lambda_maps.parquet  layer_<n>/
   generate/  answers.parquet  summary.json
   generated/ generated_answers.json  finetuned_generated_answers.json
@@ -162,10 +164,25 @@ class RunDir:
         """Every example's score for every prompt: see `pipeline/stages/scores.py`."""
         return self.stage("scores") / "scores.safetensors"
 
+    def module_scores(self, strategy: str) -> Path:
+        """Every example's score for every prompt in Kronfluence's own file: a tensor [Q, N] a
+        module, or `all_modules` where there was no room to keep them apart."""
+        return self.kronfluence_scores(strategy) / "pairwise_scores.safetensors"
+
     @property
     def token_scores(self) -> Path:
         """Per-token scores of the top examples."""
         return self.stage("scores") / "tokens.parquet"
+
+    @property
+    def lookup(self) -> Path:
+        """Every example as a screen looks it up: see `pipeline/influence/lookup.py`."""
+        return self.stage("scores") / "lookup.safetensors"
+
+    @property
+    def exports(self) -> Path:
+        """The folder of what a person took out of the rankings."""
+        return self.root / "exports"
 
     @property
     def answers(self) -> Path:

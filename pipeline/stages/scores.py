@@ -7,6 +7,7 @@ Reads the examples, the prompts, the trained model and its factors; writes into 
                          `self_<strategy>` [N]
     rankings.parquet     top and bottom examples, see `influence/rankings.py`
     tokens.parquet       per-token scores of the top examples
+    lookup.safetensors   every example's text and words, see `influence/lookup.py`
     summary.json         figures, evaluation and warnings
 
 and Kronfluence's own score folders. Methods: each strategy, raw and (`_normalized`) divided by
@@ -46,6 +47,7 @@ from pipeline.influence.answers import Answer, greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores, cosine, normalized
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
+from pipeline.influence.lookup import write_lookup
 from pipeline.influence.rankings import Scores, ranked, ranking_table
 from pipeline.influence.tokens import token_table
 from pipeline.model import load_model, load_tokenizer, select_device
@@ -85,6 +87,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     with notes.timed("rankings"):
         rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
         _write_table(rankings, run.rankings)
+    with notes.timed("lookup"):
+        write_lookup(run.lookup, prompts, table)
     if settings.scores.token_top:
         with notes.timed("tokens"):
             _save_token_scores(settings, run, analyzer, queries, results, tokenizer)
