@@ -23,6 +23,7 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.accelerated.linear import AcceleratedLinear as _registered  # noqa: F401
 from pipeline.influence.arguments import examples_per_batch, prompts_per_batch
 from pipeline.influence.modules import resolve_modules
 from pipeline.influence.progress import PhaseProgress
