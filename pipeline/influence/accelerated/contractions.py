@@ -143,10 +143,10 @@ def pairwise_low_rank(
     if tokens * ranks * (outputs + inputs) <= outputs * inputs * (tokens + ranks):
         seen = gradients @ left.transpose(0, 1).reshape(outputs, ranks)
         seen = seen.mul_(activations @ rights).sum(dim=1, dtype=dtype)
-        return seen.unflatten(1, (prompts, rank)).sum(dim=2).t()
+        return seen.view(-1, prompts, rank).sum(dim=2).t()
     found = torch.zeros(prompts, len(gradients), dtype=dtype, device=gradients.device)
     for chosen, rows, piece in gradient_pieces(gradients, activations):
-        through = (piece @ rights).unflatten(2, (prompts, rank)).to(dtype)
+        through = (piece @ rights).view(*piece.shape[:2], prompts, rank).to(dtype)
         found[:, chosen] += torch.einsum("boqk,qok->qb", through, left[:, rows].to(dtype))
     return found
 

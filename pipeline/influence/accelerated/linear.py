@@ -42,7 +42,7 @@ _COVARIANCES = {
 }
 
 
-class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[misc]
+class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[misc, call-arg]
     """`TrackedLinear` with the same results from less arithmetic."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -103,21 +103,19 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         if not rotates:
             activations = shared.activations(self.has_bias, rounded).to(dtype)
             return gradient_pieces(gradients, activations)
-        left, right = self._bases(gradients.device)
+        outer: Tensor = self.storage[GRADIENT_EIGENVECTORS_NAME].to(gradients.device)
+        inner: Tensor = self.storage[ACTIVATION_EIGENVECTORS_NAME].to(gradients.device)
+        left: Tensor | None = outer
+        right: Tensor | None = inner
         tokens, (outputs, inputs) = gradients.shape[1], self.gradient_shape
         if rotate_first(tokens, inputs):
-            gradients, left = gradients @ left, None
+            gradients, left = gradients @ outer, None
         if rotate_first(tokens, outputs):
-            activations, basis = shared.rotated(right, self.has_bias, rounded)
+            activations, basis = shared.rotated(inner, self.has_bias, rounded)
             self.storage[ACTIVATION_EIGENVECTORS_NAME], right = basis, None
         else:
             activations = shared.activations(self.has_bias, rounded).to(dtype)
         return gradient_pieces(gradients, activations, left, right)
-
-    def _bases(self, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """Eigenvectors [O, O] of the gradients' covariance, [I, I] of the activations'."""
-        left = self.storage[GRADIENT_EIGENVECTORS_NAME].to(device)
-        return left, self.storage[ACTIVATION_EIGENVECTORS_NAME].to(device)
 
     def compute_pairwise_score(
         self,
@@ -134,7 +132,8 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         activations = as_tokens(self._flatten_input_activation(input_activation))
         gradients = as_tokens(output_gradient)
         if isinstance(preconditioned_gradient, list):
-            return pairwise_low_rank(*preconditioned_gradient, gradients, activations)
+            left, right = preconditioned_gradient
+            return pairwise_low_rank(left, right, gradients, activations)
         return pairwise(preconditioned_gradient, gradients, activations)
 
     def get_factor(self, factor_name: str) -> Tensor | None:

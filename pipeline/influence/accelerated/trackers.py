@@ -7,10 +7,12 @@ where a task shares parameters, changes per-example gradients, or keeps activati
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from kronfluence.factor.config import FactorConfig
+from kronfluence.module.tracker.base import BaseTracker
 from kronfluence.module.tracker.factor import CovarianceTracker, LambdaTracker
 from kronfluence.module.tracker.precondition import PreconditionTracker
 from kronfluence.module.tracker.self_score import SelfScoreTracker, move_storage_to_device
@@ -45,13 +47,13 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
     _inputs = 0
 
     def register_hooks(self) -> None:
-        """Adds to the activations' covariance on the way forward, the gradients' on the way back."""
+        """Adds activations on the way forward, output gradients on the way back."""
         if self.module.as_kronfluence_does(self.module.factor_args):
             super().register_hooks()
             return
 
         @torch.no_grad()
-        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> None:
+        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self._add_activations(inputs[0])
             self.cached_hooks.append(outputs.register_hook(backward_hook))
 
@@ -63,33 +65,25 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
     def _add_activations(self, tensor: Tensor) -> None:
-        seen_by = SharedInput.of(tensor).sums if not dist.is_initialized() else {}
-        key = (self.module.bias is not None, id(self.module.attention_mask))
-        shared = seen_by.get(key)
-        if shared is None or self._sum not in (None, shared):
-            rows, tokens = self.module.unpadded_activations(
-                tensor, self.module.factor_args.activation_covariance_dtype
-            )
-            if self._sum is None:
-                self._start(rows)
-            self._sum.add(rows, tokens)
-            seen_by.setdefault(key, self._sum)
-        elif self._sum is None:
-            self._sum = shared
-            self._store_sum()
         self._inputs += 1
+        # Processes are summed up module by module, so there every module has its own sum.
+        sums = {} if dist.is_initialized() else SharedInput.of(tensor).sums
+        key = (self.module.has_bias, id(self.module.attention_mask))
+        shared = sums.get(key)
+        if self._sum is None and shared is not None:
+            self._keep(shared)
+        if self._sum is None or self._sum is not shared:
+            dtype = self.module.factor_args.activation_covariance_dtype
+            rows, tokens = self.module.unpadded_activations(tensor, dtype)
+            own = self._sum or self._keep(ActivationSum.of_width(rows))
+            own.add(rows, tokens)
+            sums.setdefault(key, own)
 
-    def _start(self, rows: Tensor) -> None:
-        width = rows.shape[1]
-        self._sum = ActivationSum(
-            matrix=rows.new_zeros(width, width, dtype=accumulator(rows.dtype)),
-            tokens=torch.zeros(1, dtype=torch.int64, device=rows.device),
-        )
-        self._store_sum()
-
-    def _store_sum(self) -> None:
-        self.module.storage[ACTIVATION_COVARIANCE_MATRIX_NAME] = self._sum.matrix
-        self.module.storage[NUM_ACTIVATION_COVARIANCE_PROCESSED] = self._sum.tokens
+    def _keep(self, total: ActivationSum) -> ActivationSum:
+        self._sum = total
+        self.module.storage[ACTIVATION_COVARIANCE_MATRIX_NAME] = total.matrix
+        self.module.storage[NUM_ACTIVATION_COVARIANCE_PROCESSED] = total.tokens
+        return total
 
     def _add_gradients(self, output_gradient: Tensor) -> None:
         dtype = self.module.factor_args.gradient_covariance_dtype
@@ -124,28 +118,29 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         super().release_memory()
 
 
-class _GradientMixin:
+class _GradientTracker(BaseTracker):  # type: ignore[misc]
     """Keeps a pass's activations until their gradients come, then hands over both."""
 
     def _track(self, use: Callable[[SharedInput, Tensor], None]) -> None:
         @torch.no_grad()
-        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> None:
+        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self.cached_activations = SharedInput.of(inputs[0])
             self.cached_hooks.append(outputs.register_hook(backward_hook))
 
         @torch.no_grad()
         def backward_hook(output_gradient: Tensor) -> None:
-            if self.cached_activations is None:
-                self._raise_cache_not_found_exception()
             self.cached_hooks.pop().remove()
-            activations = self.cached_activations
-            self.clear_all_cache()
-            use(activations, as_tokens(output_gradient.detach()))
+            activations: SharedInput | None = self.cached_activations
+            if activations is None:
+                self._raise_cache_not_found_exception()
+            else:
+                self.clear_all_cache()
+                use(activations, as_tokens(output_gradient.detach()))
 
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
 
-class OrderedLambdaTracker(_GradientMixin, LambdaTracker):  # type: ignore[misc]
+class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
     """Sums squared gradients in the eigenbasis, rotated before or after they are formed."""
 
     def register_hooks(self) -> None:
@@ -183,7 +178,7 @@ class OrderedLambdaTracker(_GradientMixin, LambdaTracker):  # type: ignore[misc]
         storage[LAMBDA_MATRIX_NAME] = torch.zeros(shape, dtype=accumulator(dtype), device=device)
 
 
-class OrderedSelfScoreTracker(_GradientMixin, SelfScoreTracker):  # type: ignore[misc]
+class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
     """Self-influence without rotating back: Σ gradient² ÷ curvature in the eigenbasis."""
 
     def register_hooks(self) -> None:
@@ -197,7 +192,7 @@ class OrderedSelfScoreTracker(_GradientMixin, SelfScoreTracker):  # type: ignore
         module, args, storage = self.module, self.module.score_args, self.module.storage
         if not self.storage_at_device:
             move_storage_to_device(storage=storage, target_device=gradients.device)
-            self.storage_at_device = True
+            self.storage_at_device: bool = True
         strategy = module.factor_args.strategy
         if strategy == "identity":
             activations = shared.activations(module.has_bias, args.per_sample_gradient_dtype)
@@ -215,7 +210,7 @@ class OrderedSelfScoreTracker(_GradientMixin, SelfScoreTracker):  # type: ignore
         storage[SELF_SCORE_VECTOR_NAME] = weighted_squares(len(gradients), inverse, pieces)
 
 
-class OrderedPreconditionTracker(_GradientMixin, PreconditionTracker):  # type: ignore[misc]
+class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
     """Prompts' gradients, rotated before or after they are formed, divided by the curvature."""
 
     def register_hooks(self) -> None:
