@@ -20,6 +20,7 @@ from kronfluence.utils.constants import (
     LAMBDA_MATRIX_NAME,
 )
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pipeline.influence.accelerated.contractions import (
     fill_lower,
@@ -47,6 +48,8 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.positions: int | None = None
+        """What per-token scores are filled up to with zeros, at least; None = as they are."""
         self._trackers |= {
             ModuleMode.COVARIANCE: SharedCovarianceTracker(self),
             ModuleMode.LAMBDA: OrderedLambdaTracker(self),
@@ -128,7 +131,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             per_token: Tensor = super().compute_pairwise_score(
                 preconditioned_gradient, input_activation, output_gradient
             )
-            return per_token
+            return pad(per_token, (0, max(0, (self.positions or 0) - per_token.shape[-1])))
         activations = as_tokens(self._flatten_input_activation(input_activation))
         gradients = as_tokens(output_gradient)
         if isinstance(preconditioned_gradient, list):
