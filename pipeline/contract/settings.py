@@ -150,7 +150,7 @@ class FactorSettings(Section):
     fisher: Literal["true", "empirical"] = "true"
     """"true" samples labels from the model (seeded); "empirical" takes the data's own."""
     batch_size: Annotated[int, Field(ge=0)] = 0
-    """Examples a batch; 0 = found from `batch_tokens` of [train]."""
+    """Examples a batch if they are the longest, more if they are shorter; 0 = what fits."""
     covariance_max_examples: Annotated[int, Field(ge=0)] = 100_000
     """Examples to fit the covariances on; 0 = all."""
     covariance_data_partitions: Count = 1
@@ -196,7 +196,7 @@ class ScoreSettings(Section):
     token_top: Annotated[int, Field(ge=0)] = 10
     """Top examples a prompt that get per-token scores."""
     batch_size: Annotated[int, Field(ge=0)] = 0
-    """Training examples a batch; 0 = found from `batch_tokens` of [train]."""
+    """Training examples a batch if they are the longest, else more; 0 = what fits."""
     query_batch_size: Annotated[int, Field(ge=0)] = 0
     """Prompts whose gradients are held at once; 0 = all of them, up to 32."""
     query_gradient_low_rank: Annotated[int, Field(ge=0)] = 0
