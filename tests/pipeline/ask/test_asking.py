@@ -136,9 +136,7 @@ def test_a_run_without_an_index_is_refused_with_what_to_do(own_run: RunDir) -> N
         start_worker(own_run)
 
 
-def test_an_address_of_another_machine_is_nobodys(
-    address: WorkerAddress, own_run: RunDir
-) -> None:
+def test_an_address_of_another_machine_is_nobodys(address: WorkerAddress, own_run: RunDir) -> None:
     there = address.asdict()
     there["process"]["host"] = "elsewhere"
     own_run.ask_address.write_text(json.dumps(there))
