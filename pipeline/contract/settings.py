@@ -189,8 +189,13 @@ class ScoreSettings(Section):
     "heuristic" = 0.1 × their mean in each module."""
     normalize: bool = True
     """Rank by score / √self-influence, so that long or odd examples do not crowd the top."""
-    second_opinions: list[Literal["bm25", "gradient_cosine"]] = ["bm25", "gradient_cosine"]
-    """Rankings without curvature to stand beside: "bm25" (word overlap), "gradient_cosine"."""
+    second_opinions: list[Literal["bm25", "gradient_cosine", "hidden_cosine"]] = [
+        "bm25",
+        "gradient_cosine",
+        "hidden_cosine",
+    ]
+    """Rankings without curvature to stand beside: "bm25" (word overlap), "gradient_cosine",
+    "hidden_cosine" (likeness of what the model's last layer makes of the texts)."""
     top: Annotated[int, Field(ge=1)] = 50
     """Examples kept with their text at each end of every ranking."""
     token_top: Annotated[int, Field(ge=0)] = 10
