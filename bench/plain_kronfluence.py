@@ -120,7 +120,7 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
                 scores = _score(analyzer, name, settings, queries, train, batch_size)
                 took = before + time.monotonic() - begun
                 kind = "opened" if before == 0.0 else "own"
-                spearman, difference = _likeness(scores, tensors[strategy])
+                spearman, difference = likeness(scores, tensors[strategy])
                 found.append(
                     Comparison(strategy, kind, spearman, difference, run_before + seconds, took)
                 )
@@ -191,7 +191,7 @@ def _arguments(kind: type, section: BaseModel) -> dict[str, Any]:
 
 def _examples(run: RunDir) -> Rows:
     tokens = pq.read_table(run.examples, columns=["tokens"])["tokens"].to_pylist()
-    return _padded([(row, row) for row in tokens])
+    return padded_rows([(row, row) for row in tokens])
 
 
 def _queries(run: RunDir, settings: Settings) -> Rows:
@@ -200,10 +200,10 @@ def _queries(run: RunDir, settings: Settings) -> Rows:
         encode_pair(tokenizer, prompt.prompt, prompt.completion)
         for prompt in load_prompts(run.prepared_prompts)
     ]
-    return _padded([(head + tail, [-100] * len(head) + tail) for head, tail in pairs])
+    return padded_rows([(head + tail, [-100] * len(head) + tail) for head, tail in pairs])
 
 
-def _padded(rows: list[tuple[list[int], list[int]]]) -> Rows:
+def padded_rows(rows: list[tuple[list[int], list[int]]]) -> Rows:
     """Every row as long as the longest."""
     longest = max(len(tokens) for tokens, _ in rows)
     return [
@@ -216,7 +216,7 @@ def _padded(rows: list[tuple[list[int], list[int]]]) -> Rows:
     ]
 
 
-def _likeness(
+def likeness(
     plain: NDArray[np.float32], run: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
     """Spearman correlations by prompt, and the largest relative difference."""

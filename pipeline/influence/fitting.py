@@ -32,9 +32,9 @@ def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> N
     """
     remove_unfinished(analyzer.run.factors(strategy))
     if needs_covariances(strategy):
-        _fit_covariances(analyzer, strategy, examples)
-        _decompose(analyzer, strategy)
-    _fit_lambda(analyzer, strategy, examples)
+        fit_covariances(analyzer, strategy, examples)
+        decompose(analyzer, strategy)
+    fit_lambda(analyzer, strategy, examples)
 
 
 def needs_covariances(strategy: str) -> bool:
@@ -52,7 +52,8 @@ def copy_covariances(run: RunDir, source: str, target: str) -> None:
                 shutil.copyfile(run.factors(source) / copied.name, temporary)
 
 
-def _fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    """Sums the covariances of activations and of output gradients; raises what `fit` raises."""
     args = factor_arguments(analyzer.settings.factors, strategy)
     first = min(args.covariance_max_examples or len(examples), len(examples))
     analyzer.go_through(
@@ -76,7 +77,8 @@ def _fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: Token
     )
 
 
-def _decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
+def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
+    """Finds the covariances' eigenvectors; raises what `fit` raises."""
     if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
         return
     args = factor_arguments(analyzer.settings.factors, strategy)
@@ -92,17 +94,18 @@ def _decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
         raise ModelError(f"a covariance cannot be decomposed: {error}", hint) from error
 
 
-def _fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    """Sums the squared gradients, where the strategy has any; raises what `fit` raises."""
     args = factor_arguments(analyzer.settings.factors, strategy)
     first = min(args.lambda_max_examples or len(examples), len(examples))
-    fit_lambda = partial(
+    work = partial(
         analyzer.kronfluence.fit_lambda_matrices,
         strategy,
         _sorted(examples, args.lambda_data_partitions, first),
         factor_args=args,
     )
     if not FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
-        fit_lambda()  # writes the arguments, which scoring reads
+        work()  # writes the arguments, which scoring reads
         return
     analyzer.go_through(
         Pass(
@@ -116,7 +119,7 @@ def _fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatas
             args.lambda_module_partitions,
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
-        lambda tokens: fit_lambda(per_device_batch_size=tokens),
+        lambda tokens: work(per_device_batch_size=tokens),
     )
 
 
