@@ -38,7 +38,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         model = load_model(run.model, select_device(settings))
         projection = run_projection(settings, run, model)
         store = open_store(settings, run, projection)
-        _fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
+        fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
     summary = {
         "features": projection.size,
         "examples": store.rows,
@@ -64,7 +64,7 @@ def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> P
     )
 
 
-def _fill(
+def fill(
     store: FeatureStore,
     projection: Projection,
     settings: Settings,
