@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ class Scored:
         self.strategy = told["strategy"]
         if int(told["examples"]) != len(self.corpus):
             raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
-        self.ranking = lru_cache(maxsize=_RANKINGS_HELD)(self._ranking)
+        self._held: dict[tuple[str, str], Ranking] = {}
 
     @property
     def names(self) -> list[str]:
@@ -96,6 +96,20 @@ class Scored:
             layer = self.layers.index(int(name.removeprefix(_LAYER)))
             return self._file.floats("layers", prompt, layer)
         return self._file.floats(name, prompt)
+
+    def ranking(self, prompt_id: str, name: str) -> Ranking:
+        """All examples for a prompt, by a method or a layer; the last few are kept.
+
+        Raises:
+            KeyError: there is no such prompt or ranking.
+        """
+        key = (prompt_id, name)
+        if key not in self._held:
+            scores = self.scores(prompt_id, name)
+            self._held[key] = Ranking(prompt_id, name, scores, highest_first(scores))
+            for oldest in list(self._held)[:-_RANKINGS_HELD]:
+                del self._held[oldest]
+        return self._held[key]
 
     def standings(self, prompt_id: str, place: int) -> Iterator[Standing]:
         """Where an example stands for a prompt, by every method and layer."""
@@ -133,16 +147,13 @@ class Scored:
         return ModuleScores(strategy, layers, kinds, table)
 
     def forget_pages(self) -> None:
-        """Lets go of the memory that looking at many scores took."""
+        """Lets go of the memory that looking at many scores and examples took."""
         self._file.forget_pages()
+        self.corpus.forget_pages()
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {prompt_id: number for number, prompt_id in enumerate(self.prompts)}
-
-    def _ranking(self, prompt_id: str, name: str) -> Ranking:
-        scores = self.scores(prompt_id, name)
-        return Ranking(prompt_id, name, scores, highest_first(scores))
 
     def _module_file(self, strategy: str) -> TensorFile | None:
         path = self._run.module_scores(strategy)

@@ -7,9 +7,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.corpus import Corpus
+from tui.readers.corpus import Corpus, Mask
 
-Mask = NDArray[np.bool_]
 _WORD = re.compile(r"\w+")
 
 
@@ -20,7 +19,6 @@ def matching(corpus: Corpus, query: str) -> Mask | None:
     within longer ones, in any case.
     """
     masks = [mask for term in query.split() for mask in _masks(corpus, term)]
-    corpus.forget_pages()
     return np.logical_and.reduce(masks) if masks else None
 
 
@@ -30,7 +28,7 @@ def _masks(corpus: Corpus, term: str) -> list[Mask]:
         return [_mask(corpus, corpus.named(value))] if value else []
     if colon and kind == "group":
         return [corpus.groups == int(value)] if value.isdecimal() else []
-    return [_mask(corpus, corpus.holding(word)) for word in _WORD.findall(term.casefold())]
+    return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
 
 
 def _mask(corpus: Corpus, places: NDArray[np.integer]) -> Mask:

@@ -156,16 +156,22 @@ class RankingsScreen(View[None], Filtering, Taking):
         from tui.readers.listing import Listing
         from tui.readers.search import matching
 
-        assert self._scored
-        corpus = self._scored.corpus
-        return Listing(
-            corpus,
-            self._scored.ranking(prompt_id, self.ranked_by),
-            self._scored.relevant(prompt_id),
-            matching(corpus, self.words),
+        scored = self._scored
+        assert scored
+        listing = Listing(
+            scored.corpus,
+            scored.ranking(prompt_id, self.ranked_by),
+            scored.relevant(prompt_id),
+            matching(scored.corpus, self.words),
             self.sort,
             self.reverse,
         )
+        scored.forget_pages()
+        return listing
+
+    def on_unmount(self) -> None:
+        """Lets go of the scores at once, not when Python next looks for cycles."""
+        self._scored = None
 
     def _show(self, listing: Listing | None) -> None:
         table = self.filtered
@@ -192,7 +198,7 @@ class RankingsScreen(View[None], Filtering, Taking):
         text = Content()
         if place is not None and self._scored:
             text = plain_text(self._scored.corpus.text(place, _PREVIEW))
-        self.query_one("#preview", Static).update(text)
+        self.query_one("#preview", Static).update(text, layout=False)
 
     @on(Lines.Chosen, "#prompts")
     def _to_ranking(self) -> None:
