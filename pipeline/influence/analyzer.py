@@ -26,6 +26,7 @@ from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import prompts_per_batch, tokens_per_batch
 from pipeline.influence.batches import BudgetedAnalyzer
+from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules
 from pipeline.influence.progress import PhaseProgress
@@ -85,7 +86,8 @@ class InfluenceAnalyzer:
         self.modules = resolve_modules(model, settings.modules)
         self._events = events
         self._weights = [model.get_parameter(f"{name}.weight").numel() for name in self.modules]
-        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add)
+        head = vocabulary_projection(model)
+        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
         with _kronfluence_manner():
             self.kronfluence = BudgetedAnalyzer(
