@@ -76,6 +76,7 @@ class Scored:
         self.methods: list[str] = json.loads(told["methods"])
         self.layers: list[int] = json.loads(told["layers"])
         self.strategy = told["strategy"]
+        self._modules: list[str] = json.loads(told["modules"])
         if int(told["examples"]) != len(self.corpus):
             raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
         self._held: dict[tuple[str, str], Ranking] = {}
@@ -134,7 +135,7 @@ class Scored:
         """The parts of a raw score; None where the stage had no room to keep them apart."""
         strategy = self.strategy_of(name)
         file = self._module_file(strategy)
-        names = [name for name in file.names if name != "all_modules"] if file else []
+        names = [name for name in self._modules if name in file] if file else []
         if file is None or not names:
             return None
         kinds = list(dict.fromkeys(_kind(name) for name in names))

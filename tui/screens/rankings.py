@@ -17,7 +17,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import SORTS, Overview, RankingReader, Sort
+from tui.readers.rankings import SORTS, Answer, Overview, RankingReader, Sort
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
@@ -62,6 +62,8 @@ class RankingsScreen(View[None], Filtering, Taking):
         self._reader = RankingReader(run)
         self._overview: Overview | None = None
         self._scored: Scored | None = None
+        self._asked: Answer | None = None
+        """Whose text stands above the table."""
         self._landing: int | None = None
         """Place of the example to go to once it is ranked."""
 
@@ -142,7 +144,9 @@ class RankingsScreen(View[None], Filtering, Taking):
         answer = self.query_one(PromptList).selected
         if answer is None or self._scored is None:
             return
-        self.query_one("#answer", Static).update(answer_text(answer))
+        if answer != self._asked:
+            self._asked = answer
+            self.query_one("#answer", Static).update(answer_text(answer))
         listing, trouble = None, ""
         try:
             listing = await asyncio.to_thread(self._listing, answer.id)
