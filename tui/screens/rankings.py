@@ -83,6 +83,7 @@ class RankingsScreen(View[None], Filtering, Taking):
     def on_mount(self) -> None:
         """Reads what there is."""
         self.query_one(Banner).trail = (self._run.name, "influence")
+        self.query_one("#panes").display = False  # drawn once, when there is something in them
         self._load()
 
     @work
@@ -95,7 +96,6 @@ class RankingsScreen(View[None], Filtering, Taking):
             trouble = _told(error)
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
-            self.query_one("#panes").display = not trouble
             if self._overview and self._scored:
                 self._browse(self._overview)
 
@@ -155,6 +155,10 @@ class RankingsScreen(View[None], Filtering, Taking):
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
             self._show(listing)
+            panes = self.query_one("#panes")
+            if not panes.display:
+                panes.display = True
+                self.query_one(PromptList).focus()
 
     def _listing(self, prompt_id: str) -> Listing:
         from tui.readers.listing import Listing
