@@ -28,6 +28,8 @@ import pyarrow.parquet as pq
 import torch
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
+from kronfluence.module.linear import TrackedLinear
+from kronfluence.module.tracked_module import TrackedModule
 from kronfluence.task import Task
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -120,14 +122,26 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
                 scores = _score(analyzer, name, settings, queries, train, batch_size)
                 took = before + time.monotonic() - begun
                 kind = "opened" if before == 0.0 else "own"
-                spearman, difference = _likeness(scores, tensors[strategy])
+                spearman, difference = likeness(scores, tensors[strategy])
                 found.append(
                     Comparison(strategy, kind, spearman, difference, run_before + seconds, took)
                 )
     return found
 
 
+def plain_scores(run: RunDir, strategy: str, batch_size: int) -> NDArray[np.float32]:
+    """Scores [prompts, examples] of one strategy with factors that are fitted here."""
+    settings = load_settings(run.settings)
+    modules = read_json(run.summary("scores"))["modules"]
+    train, queries = _examples(run), _queries(run, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        analyzer = _analyzer(run, modules, folder)
+        _fit(analyzer, strategy, settings, train, batch_size)
+        return _score(analyzer, strategy, settings, queries, train, batch_size)
+
+
 def _analyzer(run: RunDir, modules: list[str], folder: str) -> Analyzer:
+    assert TrackedModule.SUPPORTED_MODULES[nn.Linear] is TrackedLinear, "not plain any more"
     task = PlainTask(modules)
     model = AutoModelForCausalLM.from_pretrained(run.model, dtype=torch.float32)
     return Analyzer(
@@ -191,7 +205,7 @@ def _arguments(kind: type, section: BaseModel) -> dict[str, Any]:
 
 def _examples(run: RunDir) -> Rows:
     tokens = pq.read_table(run.examples, columns=["tokens"])["tokens"].to_pylist()
-    return _padded([(row, row) for row in tokens])
+    return padded_rows([(row, row) for row in tokens])
 
 
 def _queries(run: RunDir, settings: Settings) -> Rows:
@@ -200,10 +214,10 @@ def _queries(run: RunDir, settings: Settings) -> Rows:
         encode_pair(tokenizer, prompt.prompt, prompt.completion)
         for prompt in load_prompts(run.prepared_prompts)
     ]
-    return _padded([(head + tail, [-100] * len(head) + tail) for head, tail in pairs])
+    return padded_rows([(head + tail, [-100] * len(head) + tail) for head, tail in pairs])
 
 
-def _padded(rows: list[tuple[list[int], list[int]]]) -> Rows:
+def padded_rows(rows: list[tuple[list[int], list[int]]]) -> Rows:
     """Every row as long as the longest."""
     longest = max(len(tokens) for tokens, _ in rows)
     return [
@@ -216,7 +230,7 @@ def _padded(rows: list[tuple[list[int], list[int]]]) -> Rows:
     ]
 
 
-def _likeness(
+def likeness(
     plain: NDArray[np.float32], run: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
     """Spearman correlations by prompt, and the largest relative difference."""

@@ -21,17 +21,28 @@ def token_budget_batches(
     if seed is not None:
         rng.shuffle(order)
     order.sort(key=lambda index: lengths[index])
+    batches = neighbour_batches(order, lengths, budget)
+    if seed is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+def neighbour_batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cuts an order into batches of at most `budget` tokens, padding to the longest counted.
+
+    An example longer than the budget is a batch of its own.
+    """
     batches: list[list[int]] = []
     batch: list[int] = []
+    longest = 0
     for index in order:
-        if batch and (len(batch) + 1) * lengths[index] > budget:
+        longest = max(longest, lengths[index])
+        if batch and (len(batch) + 1) * longest > budget:
             batches.append(batch)
-            batch = []
+            batch, longest = [], lengths[index]
         batch.append(index)
     if batch:
         batches.append(batch)
-    if seed is not None:
-        rng.shuffle(batches)
     return batches
 
 

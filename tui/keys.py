@@ -117,7 +117,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
     Key("run", "F", "factors", "Factors", "browse the spectra of the curvature", True),
     Key("run", "v", "evaluation", "Evaluation", "compare base and trained model", True),
-    Key("run", "R", "report", "Report", "read the report", True),
+    Key("run", "R", "report", "Report", "read the report"),
     Key("run", "m", "metric", "Metric", "draw the next metric", True),
     Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
@@ -274,6 +274,12 @@ HINTS: dict[Scope, str] = {
     "· {run.rankings} shows what taught an answer",
     "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
     "ones\nnothing is written before {settings.save} and a look at what changes",
+    "factors": "{factors.compare} keeps a layer or module beside every other · {factors.layer.1} "
+    "goes one layer on\n{factors.kind} and {factors.strategy} change what is drawn, "
+    "{factors.cumulative} sums it up",
+    "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} turn the pages · "
+    "{table.sort} sorts\n{list.choose} on a benchmark shows its questions, any of which can be "
+    "traced",
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} ranks otherwise"
     "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",

@@ -18,6 +18,8 @@ runs/<name>/
   comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
+  index/     features/  summary.json
+  ask.json  ask.lock                              the process that answers new prompts
   validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
   retrainings.jsonl                               what models trained again make of the prompts
   report/    summary.json
@@ -238,6 +240,23 @@ class RunDir:
     def benchmark_questions(self, folder: str) -> Path:
         """Every answer of one benchmarking, whose folder below the run its summary names."""
         return self.root / folder / "questions.parquet"
+
+    # index
+
+    @property
+    def features(self) -> Path:
+        """Every example's gradient as a short vector: see `pipeline/ask/store.py`."""
+        return self.stage("index") / "features"
+
+    @property
+    def ask_address(self) -> Path:
+        """Who answers questions, and where: see `asking.py`."""
+        return self.root / "ask.json"
+
+    @property
+    def ask_lock(self) -> Path:
+        """Held by the process that answers questions."""
+        return self.root / "ask.lock"
 
     # validate
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils.memory import should_reduce_batch_size  # type: ignore[import-untyped]
-from kronfluence.analyzer import Analyzer, prepare_model
+from kronfluence.analyzer import prepare_model
 from kronfluence.utils.dataset import DataLoaderKwargs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
@@ -23,7 +23,11 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.arguments import examples_per_batch, prompts_per_batch
+from pipeline.influence.accelerated.linear import AcceleratedLinear
+from pipeline.influence.arguments import prompts_per_batch, tokens_per_batch
+from pipeline.influence.batches import BudgetedAnalyzer
+from pipeline.influence.loss import vocabulary_projection
+from pipeline.influence.memory import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules
 from pipeline.influence.progress import PhaseProgress
 from pipeline.influence.task import LanguageModelingTask
@@ -41,6 +45,8 @@ class Pass:
     setting: str
     """The partition settings without "data_partitions" and "module_partitions"."""
     examples: int
+    longest: int = 1
+    """Tokens of its longest example: no batch is smaller."""
     data_partitions: int = 1
     module_partitions: int = 1
     repeats: int = 1
@@ -80,10 +86,11 @@ class InfluenceAnalyzer:
         self.modules = resolve_modules(model, settings.modules)
         self._events = events
         self._weights = [model.get_parameter(f"{name}.weight").numel() for name in self.modules]
-        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add)
+        head = vocabulary_projection(model)
+        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
         with _kronfluence_manner():
-            self.kronfluence = Analyzer(
+            self.kronfluence = BudgetedAnalyzer(
                 analysis_name=run.analysis_name,
                 model=prepare_model(model, task),
                 task=task,
@@ -93,8 +100,8 @@ class InfluenceAnalyzer:
             )
         self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
 
-    def go_through(self, pass_: Pass, batch_size: int, work: Callable[[int], Any]) -> None:
-        """Calls `work(batch_size)` with progress events, again with half of it when memory is out.
+    def go_through(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
+        """Calls `work(tokens a batch)` with progress events, again with half when memory is out.
 
         Raises:
             SettingsError: more partitions than there is to part.
@@ -107,23 +114,32 @@ class InfluenceAnalyzer:
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
                     _kronfluence_manner(),
                 ):
-                    work(batch_size)
+                    work(tokens)
                     return
             except RuntimeError as error:
                 if not should_reduce_batch_size(error):
                     raise
-                if batch_size == 1:
+                if tokens <= pass_.longest:
                     hint = "more *_module_partitions, fewer modules or shorter chunks take less"
                     raise ResourceError(f"out of memory: {pass_.phase}", hint) from error
-            batch_size //= 2
+            tokens = max(pass_.longest, tokens // 2)
             self._events.warning(
-                f"{pass_.phase}: out of memory, going on with {batch_size} a batch"
+                f"{pass_.phase}: out of memory, going on with {tokens} tokens a batch"
             )
 
-    def examples_per_batch(self, wanted: int, examples: TokenDataset) -> int:
-        """Batch size for training examples; 0 = found from the budgets."""
-        budget = self.settings.train.batch_tokens
-        return examples_per_batch(wanted, examples.lengths, budget, max(self._weights))
+    def tokens_per_batch(self, wanted: int, examples: TokenDataset) -> int:
+        """Token budget of a batch for `wanted` of the longest examples; 0 = what fits."""
+        longest = max(examples.lengths)
+        if wanted:
+            return wanted * longest
+        model = self.kronfluence.model
+        return tokens_per_batch(free_bytes(model.device), bytes_per_token(model, longest), longest)
+
+    def pad_token_scores(self, positions: int) -> None:
+        """Per-token scores of every batch get so many positions: Kronfluence joins them."""
+        for module in self.kronfluence.model.modules():
+            if isinstance(module, AcceleratedLinear):
+                module.positions = positions
 
     def prompts_per_batch(self, prompts: TokenDataset) -> int:
         """How many prompts' gradients are held at once."""

@@ -1,8 +1,7 @@
-"""Settings in Kronfluence's words, and how many sequences fit a batch."""
+"""Settings in Kronfluence's words, and how much fits a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,9 +9,10 @@ from kronfluence.arguments import FactorArguments, ScoreArguments
 
 from pipeline.contract.settings import FactorSettings, ScoreSettings
 
-_GRADIENT_BYTES = 2**30
-"""Memory that per-example gradients of one module may take, and half of what the prompts' may."""
-_MOST_EXAMPLES = 64
+_PROMPT_BYTES = 2**31
+"""Memory that the prompts' gradients may take."""
+_MOST_TOKENS = 8192
+"""More of them make a batch no faster."""
 _MOST_PROMPTS = 32
 _FLOAT_BYTES = 4
 
@@ -80,23 +80,14 @@ def _dtype(name: str) -> torch.dtype | None:
     return dtype
 
 
-def examples_per_batch(
-    wanted: int, lengths: Sequence[int], token_budget: int, largest_module: int
-) -> int:
-    """Training examples a batch: `wanted`, or (0) what the budgets of tokens and memory allow.
-
-    `largest_module` is the number of weights of the largest tracked module.
-    """
-    if wanted:
-        return min(wanted, len(lengths))
-    by_tokens = token_budget // max(lengths)
-    by_memory = _GRADIENT_BYTES // (_FLOAT_BYTES * largest_module)
-    return max(1, min(by_tokens, by_memory, _MOST_EXAMPLES, len(lengths)))
+def tokens_per_batch(free: int, per_token: int, longest: int) -> int:
+    """Tokens a batch, padding counted: what half of the free bytes holds, one example at least."""
+    return max(longest, min(free // 2 // per_token, _MOST_TOKENS))
 
 
 def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
     """Prompts whose gradients, each as large as all tracked modules, are held at once."""
     if wanted:
         return min(wanted, prompts)
-    by_memory = 2 * _GRADIENT_BYTES // (_FLOAT_BYTES * tracked_weights)
+    by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * tracked_weights)
     return max(1, min(by_memory, _MOST_PROMPTS, prompts))

@@ -17,6 +17,7 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import factor_arguments
+from pipeline.influence.batches import by_length
 from pipeline.influence.progress import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -31,9 +32,9 @@ def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> N
     """
     remove_unfinished(analyzer.run.factors(strategy))
     if needs_covariances(strategy):
-        _fit_covariances(analyzer, strategy, examples)
-        _decompose(analyzer, strategy)
-    _fit_lambda(analyzer, strategy, examples)
+        fit_covariances(analyzer, strategy, examples)
+        decompose(analyzer, strategy)
+    fit_lambda(analyzer, strategy, examples)
 
 
 def needs_covariances(strategy: str) -> bool:
@@ -51,26 +52,33 @@ def copy_covariances(run: RunDir, source: str, target: str) -> None:
                 shutil.copyfile(run.factors(source) / copied.name, temporary)
 
 
-def _fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    """Sums the covariances of activations and of output gradients; raises what `fit` raises."""
     args = factor_arguments(analyzer.settings.factors, strategy)
+    first = min(args.covariance_max_examples or len(examples), len(examples))
     analyzer.go_through(
         Pass(
             f"{strategy} covariance",
             analyzer.run.factors(strategy),
             covariance_matrices_exist,
             "factors.covariance_",
-            min(args.covariance_max_examples or len(examples), len(examples)),
+            first,
+            max(examples.lengths),
             args.covariance_data_partitions,
             args.covariance_module_partitions,
         ),
-        analyzer.examples_per_batch(analyzer.settings.factors.batch_size, examples),
-        lambda size: analyzer.kronfluence.fit_covariance_matrices(
-            strategy, examples, per_device_batch_size=size, factor_args=args
+        analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
+        lambda tokens: analyzer.kronfluence.fit_covariance_matrices(
+            strategy,
+            _sorted(examples, args.covariance_data_partitions, first),
+            per_device_batch_size=tokens,
+            factor_args=args,
         ),
     )
 
 
-def _decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
+def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
+    """Finds the covariances' eigenvectors; raises what `fit` raises."""
     if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
         return
     args = factor_arguments(analyzer.settings.factors, strategy)
@@ -86,13 +94,18 @@ def _decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
         raise ModelError(f"a covariance cannot be decomposed: {error}", hint) from error
 
 
-def _fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
+    """Sums the squared gradients, where the strategy has any; raises what `fit` raises."""
     args = factor_arguments(analyzer.settings.factors, strategy)
-    fit_lambda = partial(
-        analyzer.kronfluence.fit_lambda_matrices, strategy, examples, factor_args=args
+    first = min(args.lambda_max_examples or len(examples), len(examples))
+    work = partial(
+        analyzer.kronfluence.fit_lambda_matrices,
+        strategy,
+        _sorted(examples, args.lambda_data_partitions, first),
+        factor_args=args,
     )
     if not FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
-        fit_lambda()  # writes the arguments, which scoring reads
+        work()  # writes the arguments, which scoring reads
         return
     analyzer.go_through(
         Pass(
@@ -100,10 +113,17 @@ def _fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatas
             analyzer.run.factors(strategy),
             lambda_matrices_exist,
             "factors.lambda_",
-            min(args.lambda_max_examples or len(examples), len(examples)),
+            first,
+            max(examples.lengths),
             args.lambda_data_partitions,
             args.lambda_module_partitions,
         ),
-        analyzer.examples_per_batch(analyzer.settings.factors.batch_size, examples),
-        lambda size: fit_lambda(per_device_batch_size=size),
+        analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
+        lambda tokens: work(per_device_batch_size=tokens),
     )
+
+
+def _sorted(examples: TokenDataset, partitions: int, first: int) -> TokenDataset:
+    """The same examples in each partition, longest first. More partitions than examples are
+    refused before they matter."""
+    return examples.subset(by_length(examples.lengths, min(partitions, first), first))

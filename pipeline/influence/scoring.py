@@ -9,18 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from kronfluence.arguments import ScoreArguments
 from kronfluence.score.pairwise import pairwise_scores_exist
 from kronfluence.score.self import self_scores_exist
-from kronfluence.utils.dataset import DataLoaderKwargs
 from torch import Tensor
-from torch.nn.functional import pad
 
-from pipeline.corpus.examples import IGNORED, TokenBatch, TokenDataset, TokenRow, pad_batch
+from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import score_arguments
+from pipeline.influence.batches import by_length, columns_of
 from pipeline.influence.modules import layer_of
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -53,40 +51,57 @@ def pairwise_scores(
             pairwise_scores_exist,
             "scores.",
             len(examples),
+            max(examples.lengths),
             args.data_partitions,
             args.module_partitions,
             math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
         ),
-        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
-        lambda size: analyzer.kronfluence.compute_pairwise_scores(
-            strategy, strategy, prompts, examples, at_once, size, score_args=args
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
+            strategy,
+            strategy,
+            prompts,
+            examples,
+            at_once,
+            tokens,
+            train_indices=_order(examples, args),
+            score_args=args,
         ),
     )
-    scores: ModuleScores = analyzer.kronfluence.load_pairwise_scores(strategy)
-    return scores
+    columns = columns_of(folder, range(len(examples)))
+    found: ModuleScores = analyzer.kronfluence.load_pairwise_scores(strategy)
+    return {name: scores[:, columns] for name, scores in found.items()}
 
 
 def self_influence(
     analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
 ) -> Tensor:
     """Influence [N] of every example on its own loss; the same arguments as `pairwise_scores`."""
+    folder = analyzer.run.kronfluence_scores(strategy)
     args = _arguments(analyzer, prompts, examples)
     analyzer.go_through(
         Pass(
             f"{strategy} self-influence",
-            analyzer.run.kronfluence_scores(strategy),
+            folder,
             self_scores_exist,
             "scores.",
             len(examples),
+            max(examples.lengths),
             args.data_partitions,
             args.module_partitions,
         ),
-        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
-        lambda size: analyzer.kronfluence.compute_self_scores(
-            strategy, strategy, examples, size, score_args=args
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda tokens: analyzer.kronfluence.compute_self_scores(
+            strategy,
+            strategy,
+            examples,
+            tokens,
+            train_indices=_order(examples, args),
+            score_args=args,
         ),
     )
-    return sum_modules(analyzer.kronfluence.load_self_scores(strategy))
+    scores = sum_modules(analyzer.kronfluence.load_self_scores(strategy))
+    return scores[columns_of(folder, range(len(examples)))]
 
 
 def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> Tensor:
@@ -96,13 +111,26 @@ def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -
     remove_unfinished(folder)
     args = replace(_summed(analyzer), data_partitions=1, module_partitions=1)
     analyzer.go_through(
-        Pass("prompt norms", folder, self_scores_exist, "scores.", len(prompts)),
-        analyzer.prompts_per_batch(prompts),
-        lambda size: analyzer.kronfluence.compute_self_scores(
-            name, "identity", prompts, size, score_args=args
+        Pass(
+            "prompt norms",
+            folder,
+            self_scores_exist,
+            "scores.",
+            len(prompts),
+            max(prompts.lengths),
+        ),
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, prompts),
+        lambda tokens: analyzer.kronfluence.compute_self_scores(
+            name,
+            "identity",
+            prompts,
+            tokens,
+            train_indices=_order(prompts, args),
+            score_args=args,
         ),
     )
-    return sum_modules(analyzer.kronfluence.load_self_scores(name))
+    scores = sum_modules(analyzer.kronfluence.load_self_scores(name))
+    return scores[columns_of(folder, range(len(prompts)))]
 
 
 def token_scores(
@@ -123,6 +151,7 @@ def token_scores(
     args = replace(_summed(analyzer), compute_per_token_scores=True, data_partitions=1)
     longest = max(examples.lengths[index] for index in chosen)
     at_once = analyzer.prompts_per_batch(prompts)
+    analyzer.pad_token_scores(longest)
     analyzer.go_through(
         Pass(
             f"{strategy} token scores",
@@ -130,23 +159,24 @@ def token_scores(
             pairwise_scores_exist,
             "scores.",
             len(chosen),
+            longest,
             module_partitions=args.module_partitions,
             repeats=math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
         ),
-        analyzer.examples_per_batch(analyzer.settings.scores.batch_size, examples),
-        lambda size: analyzer.kronfluence.compute_pairwise_scores(
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
             name,
             strategy,
             prompts,
             examples,
             at_once,
-            size,
-            train_indices=list(chosen),
-            dataloader_kwargs=DataLoaderKwargs(collate_fn=partial(_pad_to, longest)),
+            tokens,
+            train_indices=sorted(chosen, key=lambda index: -examples.lengths[index]),
             score_args=args,
         ),
     )
-    return sum_modules(analyzer.kronfluence.load_pairwise_scores(name))
+    scores = sum_modules(analyzer.kronfluence.load_pairwise_scores(name))
+    return scores[:, columns_of(folder, chosen)]
 
 
 def sum_modules(scores: ModuleScores) -> Tensor:
@@ -178,12 +208,5 @@ def _summed(analyzer: InfluenceAnalyzer) -> ScoreArguments:
     return score_arguments(analyzer.settings.scores, per_module=False)
 
 
-def _pad_to(length: int, rows: Sequence[TokenRow]) -> TokenBatch:
-    """Pads every batch alike: Kronfluence joins the batches' positions."""
-    batch = pad_batch(rows)
-    more = (0, max(0, length - batch["input_ids"].shape[1]))
-    return {
-        "input_ids": pad(batch["input_ids"], more),
-        "attention_mask": pad(batch["attention_mask"], more),
-        "labels": pad(batch["labels"], more, value=IGNORED),
-    }
+def _order(examples: TokenDataset, args: ScoreArguments) -> list[int]:
+    return by_length(examples.lengths, args.data_partitions)

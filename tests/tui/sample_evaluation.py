@@ -139,6 +139,8 @@ Written in a test.{hostile}
 ### home\\-0{hostile}
 
 {wide}
+![Share of each layer](figures/layers_1.svg)
+
 &#x1b;]52;c;aGk= &#x202e; [a link](http://example.org) <b>bold</b>
 """
     write_text(run.report_markdown, text)

@@ -296,6 +296,7 @@ async def test_the_report_is_read_section_by_section(run: RunDir) -> None:
         shown = screen_text(app)
         assert "\x1b]52" not in shown
         assert "⟨U+202E⟩" in shown
+        assert "picture: Share of each layer (figures/layers_1.svg)" in shown
         await pilot.press("enter", "pagedown", "escape")
         assert isinstance(app.screen, ReportScreen)
         await pilot.press("slash", *"mrr", "enter")

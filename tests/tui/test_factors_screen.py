@@ -169,7 +169,7 @@ async def test_the_map_has_its_largest_values_top_left_and_clips_at_percentiles(
         await open_factors(pilot)
         app.theme = "headwater"
         heat = app.screen.query_one(HeatMap)
-        await until_shown(pilot, "percentiles 1 to 99")
+        await until_shown(pilot, "percentiles 1–99")
         shades = [
             segment.style.color.triplet  # type: ignore[union-attr]
             for y in range(1, heat.size.height - 1)
@@ -178,7 +178,7 @@ async def test_the_map_has_its_largest_values_top_left_and_clips_at_percentiles(
         ]
         assert shades[0] == (0xFD, 0xE7, 0x25)
         assert shades[-1] == (0x44, 0x01, 0x54)
-        for told in ("5 to 95", "10 to 90", "0 to 100"):
+        for told in ("5–95", "10–90", "0–100"):
             await pilot.press("p")
             await until_shown(pilot, f"percentiles {told}")
 

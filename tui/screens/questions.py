@@ -60,7 +60,7 @@ class QuestionsScreen(View[None], Filtering):
     def __init__(self, run: RunDir, folder: str, score: Score) -> None:
         super().__init__()
         self._run, self._folder, self._score = run, folder, score
-        self._questions: list[AskedQuestion] = []
+        self._rows: list[Row] = []
 
     def compose(self) -> ComposeResult:
         """The table, the question, the replies."""
@@ -93,16 +93,18 @@ class QuestionsScreen(View[None], Filtering):
 
     @work
     async def _load(self) -> None:
-        found, trouble = list[AskedQuestion](), ""
+        found, trouble = list[Row](), ""
         try:
-            read = asyncio.to_thread(read_questions, self._run, self._folder, self._score)
-            found = await read
+            found = await asyncio.to_thread(self._read_rows)
         except (OSError, ValueError, KeyError, TypeError) as error:
             trouble = f"the questions cannot be read: {error}"
         with self.unless_closed():
-            self._questions = found
+            self._rows = found
             self.query_one(Notice).trouble = trouble
             self._show()
+
+    def _read_rows(self) -> list[Row]:
+        return [_row(found) for found in read_questions(self._run, self._folder, self._score)]
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -113,13 +115,11 @@ class QuestionsScreen(View[None], Filtering):
         self._show()
 
     def _show(self) -> None:
-        kept = [question for question in self._questions if self._is_wanted(question)]
+        kept = [row for row in self._rows if self._is_wanted(row.item)]
         table = self.filtered
         table.empty = "no such question"
-        table.show(_COLUMNS, [_row(question) for question in kept])
-        count = f"{len(kept):,}" if len(kept) == len(self._questions) else (
-            f"{len(kept):,} of {len(self._questions):,}"
-        )  # fmt: skip
+        table.show(_COLUMNS, kept)
+        count = f"{len(kept):,}" + f" of {len(self._rows):,}" * (len(kept) < len(self._rows))
         table.entitle(f"Questions · {count}", _WHICH[self.which])
         self._explain()
 

@@ -26,7 +26,7 @@ _NAMES = {
     "non_finite": "not finite",
 }
 _OF_LAYERS = ("effective_rank", "mean", "largest")
-_LABEL, _NARROWEST, _WIDEST = 16, 8, 18
+_LABEL, _NARROWEST, _WIDEST = 16, 8, 21
 Row = tuple[str, Sequence[float | None]]
 
 

@@ -30,4 +30,7 @@ def _clean(state: StateCore) -> None:
     for token in state.tokens:
         token.content = clean_lines(token.content)
         for child in token.children or ():
+            if child.type == "image":  # of two cells in some terminals, of one in others
+                child.content = f"picture: {child.content} ({child.attrGet('src')})"
+                child.type, child.children = "text", None
             child.content = clean(child.content.replace(_BREAK, ""))

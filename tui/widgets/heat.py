@@ -16,6 +16,8 @@ _VIRIDIS = ("440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779"
             "b5de2b", "fde725")  # fmt: skip
 """Lighter with every step, for an eye without colours too: Smith and van der Walt (2015)."""
 _STEPS = 48
+_COUNTED = 1 << 16
+"""Values that percentiles are taken of, at the most."""
 _NOTHING = Color.from_rgb(128, 128, 128)
 SHADES = " ░▒▓█"
 """The same where there are no colours enough."""
@@ -32,9 +34,13 @@ class HeatScale:
     def of(cls, maps: Iterable[LambdaMap], clip: float) -> HeatScale | None:
         """From a percentile of all values above 0 to its mirror image; None where there are none.
 
-        A few extreme values would take all the colours otherwise.
+        A few extreme values would take all the colours otherwise. Of many maps, evenly spaced
+        values stand for all.
         """
-        values = sorted(v for one in maps for v in one.values if v > 0 and math.isfinite(v))
+        shown = list(maps)
+        step = 1 + sum(len(one.values) for one in shown) // _COUNTED
+        every = (one.values[::step] for one in shown)
+        values = sorted(v for some in every for v in some if v > 0 and math.isfinite(v))
         if not values:
             return None
         low, high = _percentile(values, 100 - clip), _percentile(values, clip)

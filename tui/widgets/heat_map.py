@@ -20,7 +20,7 @@ from tui.widgets.heat import SHADES, HeatScale, colour, reduced, shade
 from tui.widgets.ink import Inked, Part, fit
 
 _GAP = 2
-_RAMP = 16
+_RAMP = 10
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class HeatMap(Inked):
         else:
             shares = [n / (_RAMP - 1) for n in range(_RAMP)]
             ramp = [Segment("▀", _style(share, share)) for share in shares]
-        ends = f"percentiles {100 - self.clip:g} to {self.clip:g} · outputs ↓ inputs →"
+        ends = f"percentiles {100 - self.clip:g}–{self.clip:g} · outputs ↓ inputs →"
         dim = self.rich_style + self._ink_style("dim")
         parts = [
             Segment(f"{tick(scale.low)} ", self.rich_style),

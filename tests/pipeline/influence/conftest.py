@@ -38,11 +38,13 @@ def new_model() -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def random_tokens(count: int, seed: int) -> list[np.ndarray]:
-    """Token sequences of 3 to 12 tokens."""
+def random_tokens(count: int, seed: int, longest: int = 12) -> list[np.ndarray]:
+    """Token sequences of 3 tokens or more."""
     rng = random.Random(seed)
     return [
-        np.array([rng.randrange(VOCABULARY) for _ in range(rng.randint(3, 12))], dtype=np.int32)
+        np.array(
+            [rng.randrange(VOCABULARY) for _ in range(rng.randint(3, longest))], dtype=np.int32
+        )
         for _ in range(count)
     ]
 

@@ -1,0 +1,1 @@
+"""Kronfluence's passes on linear modules with less arithmetic, through its own extension point."""
