@@ -9,6 +9,7 @@ import sample_run
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
@@ -154,6 +155,22 @@ async def test_a_run_scored_before_texts_were_kept_says_what_to_run(tmp_path: Pa
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("i")
         await until_shown(pilot, "headwater run scores --run demo --force")
+
+
+async def test_a_prompt_that_was_left_out_says_so_and_the_others_are_ranked(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    prompts = load_prompts(run.prepared_prompts, use_generated=True)
+    silent = Prompt(id="silent", prompt="Nobody says", completion="")
+    save_prompts(run.prepared_prompts, [silent, *prompts])
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "this prompt was not scored")
+        await pilot.press("x", "y", "r", "n", "j")
+        await until_shown(pilot, "★ doc-0001")
+        assert "was not scored" not in screen_text(app)
 
 
 async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:

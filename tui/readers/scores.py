@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.run_dir import RunDir
 from tui.readers.corpus import Corpus
 from tui.readers.ordering import highest_first
@@ -102,9 +103,13 @@ class Scored:
         """All examples for a prompt, by a method or a layer; the last few are kept.
 
         Raises:
-            KeyError: there is no such prompt or ranking.
+            KeyError: there is no such ranking.
+            MissingResultError: the prompt was not scored.
         """
         key = (prompt_id, name)
+        if prompt_id not in self._numbers:
+            hint = "the model answered nothing to it, so that there is nothing to trace"
+            raise MissingResultError("this prompt was not scored", hint)
         if key not in self._held:
             scores = self.scores(prompt_id, name)
             self._held[key] = Ranking(prompt_id, name, scores, highest_first(scores))

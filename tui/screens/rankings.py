@@ -150,7 +150,7 @@ class RankingsScreen(View[None], Filtering, Taking):
         listing, trouble = None, ""
         try:
             listing = await asyncio.to_thread(self._listing, answer.id)
-        except (OSError, ValueError, KeyError) as error:
+        except (HeadwaterError, OSError, ValueError, KeyError) as error:
             trouble = _told(error)
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
