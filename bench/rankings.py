@@ -122,6 +122,7 @@ def make_run(run: RunDir, rows: int) -> None:
         "methods": json.dumps(METHODS),
         "layers": json.dumps(list(range(LAYERS))),
         "strategy": "ekfac",
+        "modules": "[]",
         "examples": str(rows),
     }
     save_file(tensors, run.scores, metadata)

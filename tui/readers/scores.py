@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.run_dir import RunDir
 from tui.readers.corpus import Corpus
 from tui.readers.ordering import highest_first
@@ -76,6 +77,7 @@ class Scored:
         self.methods: list[str] = json.loads(told["methods"])
         self.layers: list[int] = json.loads(told["layers"])
         self.strategy = told["strategy"]
+        self._modules: list[str] = json.loads(told["modules"])
         if int(told["examples"]) != len(self.corpus):
             raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
         self._held: dict[tuple[str, str], Ranking] = {}
@@ -101,9 +103,13 @@ class Scored:
         """All examples for a prompt, by a method or a layer; the last few are kept.
 
         Raises:
-            KeyError: there is no such prompt or ranking.
+            KeyError: there is no such ranking.
+            MissingResultError: the prompt was not scored.
         """
         key = (prompt_id, name)
+        if prompt_id not in self._numbers:
+            hint = "the model answered nothing to it, so that there is nothing to trace"
+            raise MissingResultError("this prompt was not scored", hint)
         if key not in self._held:
             scores = self.scores(prompt_id, name)
             self._held[key] = Ranking(prompt_id, name, scores, highest_first(scores))
@@ -134,7 +140,7 @@ class Scored:
         """The parts of a raw score; None where the stage had no room to keep them apart."""
         strategy = self.strategy_of(name)
         file = self._module_file(strategy)
-        names = [name for name in file.names if name != "all_modules"] if file else []
+        names = [name for name in self._modules if name in file] if file else []
         if file is None or not names:
             return None
         kinds = list(dict.fromkeys(_kind(name) for name in names))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tui.readers.corpus import Corpus, Mask
 
+_NO_GROUP = -2
 _WORD = re.compile(r"\w+")
 
 
@@ -27,7 +28,8 @@ def _masks(corpus: Corpus, term: str) -> list[Mask]:
     if colon and kind == "id":
         return [_mask(corpus, corpus.named(value))] if value else []
     if colon and kind == "group":
-        return [corpus.groups == int(value)] if value.isdecimal() else []
+        number = int(value) if value.isdecimal() else _NO_GROUP
+        return [corpus.groups == number] if value else []
     return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
 
 

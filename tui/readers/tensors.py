@@ -56,11 +56,6 @@ class TensorFile:
     def __contains__(self, name: str) -> bool:
         return name in self._header
 
-    @property
-    def names(self) -> list[str]:
-        """The tensors, in the order of the file."""
-        return list(self._header)
-
     def array(self, name: str) -> NDArray[Any]:
         """A tensor. bfloat16 comes as the upper halves of float32: see `floats`.
 
