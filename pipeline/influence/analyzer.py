@@ -133,7 +133,8 @@ class InfluenceAnalyzer:
         if wanted:
             return wanted * longest
         model = self.kronfluence.model
-        return tokens_per_batch(free_bytes(model.device), bytes_per_token(model, longest), longest)
+        free, each = free_bytes(model.device), bytes_per_token(model, longest)
+        return tokens_per_batch(model.device.type, free, each, longest)
 
     def pad_token_scores(self, positions: int) -> None:
         """Per-token scores of every batch get so many positions: Kronfluence joins them."""
