@@ -13,7 +13,7 @@ import click
 
 from pipeline.contract.errors import HeadwaterError
 from tui.entry import RUNS, RUNS_VARIABLE, open_dashboard
-from tui.verbs import opening, reading, running
+from tui.verbs import asking, opening, reading, running
 
 
 class Verbs(click.Group):
@@ -67,6 +67,7 @@ for verb in (
     reading.rank,
     reading.report,
     reading.validate,
+    asking.ask,
     reading.compare,
     opening.doctor,
     opening.serve,

@@ -13,7 +13,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from pipeline.contract.events import Event, EventReader
 from pipeline.contract.processes import SupervisorState, is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import STAGES
+from pipeline.contract.settings import load_settings
+from pipeline.contract.stages import STAGES, is_fresh
+from tui.launcher import start_stages
 from tui.readers.clean import clean
 from tui.readers.format import duration
 
@@ -108,6 +110,15 @@ class _BarNarrator(_PlainNarrator):
         if self._bar is not None:
             self._progress.remove_task(self._bar)
         self._bar = self._shown = None
+
+
+def bring_up_to_date(stage: str, run: RunDir) -> None:
+    """Runs the stage, narrating, unless it is fresh; ends the program where it fails."""
+    if not is_fresh(stage, load_settings(run.settings), run):
+        events = from_now(run)
+        start_stages(run, (stage,))
+        if code := follow(run, events):
+            sys.exit(code)
 
 
 @contextmanager

@@ -16,7 +16,12 @@ def _series(colours: Iterable[str]) -> dict[str, str]:
     return {f"series-{number}": colour for number, colour in enumerate(colours)}
 
 
-DEFAULTS = {"cursor-line-style": "none", **_series(_SERIES)}
+DEFAULTS = {
+    "cursor-line-style": "none",
+    "pro": "#56b4e9",  # what adds to a score; blue and orange are told apart by everybody
+    "con": "#e69f00",
+    **_series(_SERIES),
+}
 """Variables of ours, for themes that do not know them."""
 
 HEADWATER = Theme(
@@ -59,6 +64,8 @@ SIXTEEN = Theme(
     variables={
         **BUILTIN_THEMES["ansi-dark"].variables,
         **_series(f"ansi_{name}" for name in _SERIES_16),
+        "pro": "ansi_bright_blue",
+        "con": "ansi_yellow",
         "border": "ansi_bright_black",
         "cursor-line-style": "reverse",
         "footer-background": "ansi_default",

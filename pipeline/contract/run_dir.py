@@ -10,12 +10,16 @@ runs/<name>/
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
-  inspect/   modules.csv  layer_<n>/
+             lookup.safetensors
+  exports/   what a person took out of the rankings
+  inspect/   modules.csv  eigenvalues.parquet  lambda_maps.parquet  layer_<n>/
   generate/  answers.parquet  summary.json
   generated/ generated_answers.json  finetuned_generated_answers.json
   comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
+  index/     features/  summary.json
+  ask.json  ask.lock                              the process that answers new prompts
   validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
   retrainings.jsonl                               what models trained again make of the prompts
   report/    summary.json
@@ -160,10 +164,25 @@ class RunDir:
         """Every example's score for every prompt: see `pipeline/stages/scores.py`."""
         return self.stage("scores") / "scores.safetensors"
 
+    def module_scores(self, strategy: str) -> Path:
+        """Every example's score for every prompt in Kronfluence's own file: a tensor [Q, N] a
+        module, or `all_modules` where there was no room to keep them apart."""
+        return self.kronfluence_scores(strategy) / "pairwise_scores.safetensors"
+
     @property
     def token_scores(self) -> Path:
         """Per-token scores of the top examples."""
         return self.stage("scores") / "tokens.parquet"
+
+    @property
+    def lookup(self) -> Path:
+        """Every example as a screen looks it up: see `pipeline/influence/lookup.py`."""
+        return self.stage("scores") / "lookup.safetensors"
+
+    @property
+    def exports(self) -> Path:
+        """The folder of what a person took out of the rankings."""
+        return self.root / "exports"
 
     @property
     def answers(self) -> Path:
@@ -176,6 +195,16 @@ class RunDir:
     def module_table(self) -> Path:
         """One row a tracked module: its spectra in figures."""
         return self.stage("inspect") / "modules.csv"
+
+    @property
+    def eigenvalues(self) -> Path:
+        """The sorted spectra: see `pipeline/stages/inspect.py` for the columns."""
+        return self.stage("inspect") / "eigenvalues.parquet"
+
+    @property
+    def lambda_maps(self) -> Path:
+        """Λ of every module, reduced to what a terminal can show."""
+        return self.stage("inspect") / "lambda_maps.parquet"
 
     def layer(self, layer: int) -> Path:
         """Pictures and tables of one layer's factors."""
@@ -207,6 +236,27 @@ class RunDir:
     def benchmark_results(self, time: str) -> Path:
         """The folder of one finished benchmarking; earlier ones stay beside it."""
         return self.root / "deepeval_results" / f"run_{time}"
+
+    def benchmark_questions(self, folder: str) -> Path:
+        """Every answer of one benchmarking, whose folder below the run its summary names."""
+        return self.root / folder / "questions.parquet"
+
+    # index
+
+    @property
+    def features(self) -> Path:
+        """Every example's gradient as a short vector: see `pipeline/ask/store.py`."""
+        return self.stage("index") / "features"
+
+    @property
+    def ask_address(self) -> Path:
+        """Who answers questions, and where: see `asking.py`."""
+        return self.root / "ask.json"
+
+    @property
+    def ask_lock(self) -> Path:
+        """Held by the process that answers questions."""
+        return self.root / "ask.lock"
 
     # validate
 

@@ -189,8 +189,13 @@ class ScoreSettings(Section):
     "heuristic" = 0.1 × their mean in each module."""
     normalize: bool = True
     """Rank by score / √self-influence, so that long or odd examples do not crowd the top."""
-    second_opinions: list[Literal["bm25", "gradient_cosine"]] = ["bm25", "gradient_cosine"]
-    """Rankings without curvature to stand beside: "bm25" (word overlap), "gradient_cosine"."""
+    second_opinions: list[Literal["bm25", "gradient_cosine", "hidden_cosine"]] = [
+        "bm25",
+        "gradient_cosine",
+        "hidden_cosine",
+    ]
+    """Rankings without curvature to stand beside: "bm25" (word overlap), "gradient_cosine",
+    "hidden_cosine" (likeness of what the model's last layer makes of the texts)."""
     top: Annotated[int, Field(ge=1)] = 50
     """Examples kept with their text at each end of every ranking."""
     token_top: Annotated[int, Field(ge=0)] = 10
@@ -300,6 +305,15 @@ class BenchmarkSettings(Section):
         return chosen
 
 
+class IndexSettings(Section):
+    """The index behind `headwater ask`; it is made when asked for, and by the first question."""
+
+    features: Annotated[int, Field(ge=16)] = 8192
+    """Numbers of 2 bytes that are kept of every example; more find the best examples surer."""
+    candidates: Annotated[int, Field(ge=1)] = 1000
+    """Examples that the index finds best are scored again by the exact method."""
+
+
 class ValidationSettings(Section):
     """Whether rankings mean anything: models trained again; runs when asked for, by validate."""
 
@@ -339,6 +353,7 @@ class Settings(Section):
     inspect: InspectSettings = InspectSettings()
     generate: GenerateSettings = GenerateSettings()
     benchmark: BenchmarkSettings = BenchmarkSettings()
+    index: IndexSettings = IndexSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @field_validator("factors")

@@ -91,6 +91,12 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "benchmark"),
         ),
         Stage(
+            "index",
+            "make new prompts quick to trace",
+            needs=("prepare", "train", "factors", "scores"),
+            settings=("modules", "factors", "scores.damping", "index.features"),
+        ),
+        Stage(
             "validate",
             "prove the rankings by retraining",
             needs=("prepare", "train", "factors", "scores"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 
@@ -23,6 +24,18 @@ class Ranked:
     """Whether log-likelihoods divided by the candidates' lengths in characters also count."""
     mass: bool = False
     """Scored by the right candidates' share of all candidates' probability."""
+
+    @property
+    def shown(self) -> tuple[str, list[str]]:
+        """The question and its choices as a person reads them: where every candidate has a
+        question of its own, what differs in these belongs to the choices."""
+        questions = [question for question, _ in self.pairs]
+        common = questions[0]
+        if len(set(questions)) > 1:
+            words = zip(*(question.split(" ") for question in questions), strict=False)
+            same = takewhile(lambda found: len(set(found)) == 1, words)
+            common = "".join(f"{word} " for word, *_ in same)
+        return common, [(q[len(common) :] + candidate).strip() for q, candidate in self.pairs]
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ def graded(
 ) -> Answer:
     """Scores a ranked question; the first of equally likely candidates is taken."""
     totals = np.array([one.total for one in found])
-    labels = [candidate.strip() for _, candidate in asked.pairs]
+    labels = asked.shown[1]
     chosen = int(totals.argmax())
     if len(found) == 1:  # nothing to choose from: is it what the model would write?
         scores = {way: float(found[0].greedy)}

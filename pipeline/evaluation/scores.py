@@ -113,10 +113,10 @@ class Sheet:
         question = self._questions[answer.question]
         asked = question.ways[answer.way]
         if isinstance(asked, Open):
-            choices, gold, prompt = [], list(asked.accepted), asked.question
+            prompt, choices, gold = asked.question, list[str](), list(asked.accepted)
         else:
-            choices = [candidate.strip() for _, candidate in asked.pairs]
-            gold, prompt = [choices[place] for place in asked.gold], asked.pairs[0][0]
+            prompt, choices = asked.shown
+            gold = [choices[place] for place in asked.gold]
         return {
             "benchmark": self.benchmark.name,
             "task": question.task,

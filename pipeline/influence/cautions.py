@@ -12,13 +12,14 @@ from pipeline.contract.prompts import Prompt
 from pipeline.influence.rankings import Scores, ranked
 
 _FEW_EXAMPLES = 50
+_FEW_PROMPTS = 4
 _OUTLIER = 10.0
 _LIST = 10
 """Examples of a top list that are looked at."""
 _EXTREME_LENGTHS = (5.0, 95.0)
 """Percentiles of the corpus beyond which a length is extreme."""
 _NAMED = 3
-"""How many prompts a warning names."""
+"""How many prompts or examples a warning names."""
 
 
 def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> Iterator[str]:
@@ -49,6 +50,20 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
         ]
         if struck:
             yield f"{_spell(struck, len(prompts))}: {message}"
+    yield from _everywhere(tops, examples["example_id"].to_pylist())
+
+
+def _everywhere(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterator[str]:
+    """Boilerplate, or an example whose gradient drowns all others, tops every list."""
+    if len(tops) < _FEW_PROMPTS:
+        return
+    found, counts = np.unique(np.concatenate(tops), return_counts=True)
+    loud = [ids[index] for index in found[counts > len(tops) / 2]]
+    if loud:
+        yield (
+            f"{len(loud)} examples ({_listed(loud)}) are in the top {_LIST} of most prompts: "
+            "boilerplate, or gradients larger than all others"
+        )
 
 
 def _outlier(best: Scores, _top: NDArray[np.intp]) -> bool:
@@ -71,6 +86,8 @@ def _ties(best: Scores, _top: NDArray[np.intp]) -> bool:
 
 
 def _spell(prompt_ids: Sequence[str], of: int) -> str:
-    named = ", ".join(prompt_ids[:_NAMED])
-    more = ", …" if len(prompt_ids) > _NAMED else ""
-    return f"{len(prompt_ids)} of {of} prompts ({named}{more})"
+    return f"{len(prompt_ids)} of {of} prompts ({_listed(prompt_ids)})"
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")

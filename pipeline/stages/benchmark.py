@@ -28,6 +28,7 @@ from pipeline.evaluation.questions import Answer
 from pipeline.evaluation.scores import QUESTION_SCHEMA, Sheet
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.report.text import verdict
 
 _MEMORY_ADVICE = "lower benchmark.batch_tokens"
 
@@ -105,12 +106,14 @@ def _write(settings: Settings, run: RunDir, sheets: list[Sheet], notes: dict[str
         "shots": {sheet.benchmark.name: sheet.benchmark.n_shots for sheet in sheets},
         "limit": settings.benchmark.limit,
         "scores": [row for sheet in sheets for row in sheet.scores(seed)],
-        "comparisons": [row for sheet in sheets for row in sheet.comparisons(seed)],
+        "comparisons": [
+            {**row, "verdict": verdict(row)} for sheet in sheets for row in sheet.comparisons(seed)
+        ],
         **notes,
     }  # fmt: skip
     rows = [row for sheet in sheets for row in sheet.rows()]
-    with replacing(folder / "questions.parquet") as temporary:
+    where = os.path.relpath(folder, run.root)
+    with replacing(run.benchmark_questions(where)) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, QUESTION_SCHEMA), temporary, compression="zstd")
     write_json(folder / "task_model_scores.json", results)
-    where = os.path.relpath(folder, run.root)
     write_json(run.summary("benchmark"), {"folder": where, **results})

@@ -1,8 +1,9 @@
 """inspect: the spectra of the fitted factors, as tables and pictures.
 
 Writes modules.csv (one row a strategy, module and kind), eigenvalues.parquet (the same rows with
-the sorted values, see `SPECTRUM_SCHEMA`), summary.json, and for every layer layer_<n>/ with
-lambda_matrix.png, eigenvalue_distribution.png, cumulative_variance.png, eigenvalue_analysis.txt.
+the sorted values, see `SPECTRUM_SCHEMA`), lambda_maps.parquet (see `MAP_SCHEMA`), summary.json, and
+for every layer layer_<n>/ with lambda_matrix.png, eigenvalue_distribution.png,
+cumulative_variance.png, eigenvalue_analysis.txt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +27,7 @@ from pipeline.contract.settings import InspectSettings, Settings
 from pipeline.influence.spectra import (
     FIGURE_NAMES,
     Spectrum,
+    block_means,
     layer_of,
     module_spectra,
     tracked_modules,
@@ -48,6 +51,22 @@ SPECTRUM_SCHEMA = pa.schema(
     ]
 )
 
+_ROW_GROUP = 64  # spectra: a reader of one module passes over most of a long file
+
+MAP_SCHEMA = pa.schema(
+    [
+        ("strategy", pa.string()),
+        ("module", pa.string()),
+        ("outputs", pa.int64()),  # of the whole Λ
+        ("inputs", pa.int64()),
+        ("rows", pa.int32()),  # of the values: block means, at most 128 a side
+        ("columns", pa.int32()),
+        ("values", pa.list_(pa.float32())),  # row by row, largest first; NaN = none is finite
+    ]
+)
+_MAP_CELLS = 128
+_PACKED: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """Reads every strategy's factors, layer by layer, and draws each layer.
@@ -64,16 +83,21 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     modules = {name: tracked_modules(run.factors(name), name) for name in strategies}
     layers = _by_layer(modules)
     kept: list[Spectrum] = []
-    for number, (layer, names) in enumerate(layers.items()):
-        spectra = list(_layer_spectra(run, names))
-        warnings += _oddities(spectra)
-        if layer is None:
-            listed = ", ".join(dict.fromkeys(module for _, module in names))
-            warnings.append(f"in modules.csv only, since they belong to no layer: {listed}")
-        else:
-            _draw_layer(run.layer(layer), layer, spectra, settings.inspect)
-        kept += [_without_map(spectrum) for spectrum in spectra]
-        events.progress(number + 1, len(layers), "layers")
+    with (
+        replacing(run.lambda_maps) as temporary,
+        pq.ParquetWriter(temporary, MAP_SCHEMA, **_PACKED) as maps,
+    ):
+        for number, (layer, names) in enumerate(layers.items()):
+            spectra = list(_layer_spectra(run, names))
+            warnings += _oddities(spectra)
+            if layer is None:
+                listed = ", ".join(dict.fromkeys(module for _, module in names))
+                warnings.append(f"drawn in no picture, since they belong to no layer: {listed}")
+            else:
+                _draw_layer(run.layer(layer), layer, spectra, settings.inspect)
+            maps.write_table(_map_table(spectra))
+            kept += [_without_map(spectrum) for spectrum in spectra]
+            events.progress(number + 1, len(layers), "layers")
     for message in warnings:
         events.warning(message)
     _write_tables(run, kept)
@@ -123,6 +147,23 @@ def _without_map(spectrum: Spectrum) -> Spectrum:
     return Spectrum(**{**vars(spectrum), "heat": None})
 
 
+def _map_table(spectra: Iterable[Spectrum]) -> pa.Table:
+    rows = []
+    for spectrum in spectra:
+        if spectrum.heat is not None:
+            heat = block_means(spectrum.heat, _MAP_CELLS)
+            rows.append(
+                {
+                    "strategy": spectrum.strategy,
+                    "module": spectrum.module,
+                    **dict(zip(("outputs", "inputs"), spectrum.shape, strict=True)),
+                    **dict(zip(("rows", "columns"), heat.shape, strict=True)),
+                    "values": heat.ravel(),
+                }
+            )
+    return pa.Table.from_pylist(rows, MAP_SCHEMA)
+
+
 def _draw_layer(
     folder: Path, layer: int, spectra: list[Spectrum], settings: InspectSettings
 ) -> None:
@@ -161,5 +202,6 @@ def _write_tables(run: RunDir, spectra: list[Spectrum]) -> None:
         }
         for spectrum in spectra
     ]
-    with replacing(run.stage("inspect") / "eigenvalues.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, SPECTRUM_SCHEMA), temporary)
+    with replacing(run.eigenvalues) as temporary:
+        table = pa.Table.from_pylist(rows, SPECTRUM_SCHEMA)
+        pq.write_table(table, temporary, row_group_size=_ROW_GROUP)

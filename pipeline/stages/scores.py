@@ -7,10 +7,11 @@ Reads the examples, the prompts, the trained model and its factors; writes into 
                          `self_<strategy>` [N]
     rankings.parquet     top and bottom examples, see `influence/rankings.py`
     tokens.parquet       per-token scores of the top examples
+    lookup.safetensors   every example's text and words, see `influence/lookup.py`
     summary.json         figures, evaluation and warnings
 
 and Kronfluence's own score folders. Methods: each strategy, raw and (`_normalized`) divided by
-√self-influence, which for identity is called gradient_cosine; BM25.
+√self-influence, which for identity is called gradient_cosine; cosine of hidden states; BM25.
 
 Shape legend: Q prompts, N training examples, L layers.
 """
@@ -46,6 +47,8 @@ from pipeline.influence.answers import Answer, greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores, cosine, normalized
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
+from pipeline.influence.hidden import hidden_cosine
+from pipeline.influence.lookup import write_lookup
 from pipeline.influence.rankings import Scores, ranked, ranking_table
 from pipeline.influence.tokens import token_table
 from pipeline.model import load_model, load_tokenizer, select_device
@@ -81,10 +84,13 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     )
     queries = TokenDataset.of_prompts(prompts, tokenizer)
     _score(settings, analyzer, queries, results, notes)
+    _add_opinions(settings, model, queries, results, notes)
     _save_scores(settings, run, analyzer.modules, results)
     with notes.timed("rankings"):
         rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
         _write_table(rankings, run.rankings)
+    with notes.timed("lookup"):
+        write_lookup(run.lookup, prompts, table)
     if settings.scores.token_top:
         with notes.timed("tokens"):
             _save_token_scores(settings, run, analyzer, queries, results, tokenizer)
@@ -197,6 +203,23 @@ def _score(
             if strategy == "identity"
             else normalized(raw, results.self_influence[strategy])
         )
+
+
+def _add_opinions(
+    settings: Settings,
+    model: PreTrainedModel,
+    queries: TokenDataset,
+    results: _Results,
+    notes: _Notes,
+) -> None:
+    """What needs neither curvature nor gradients."""
+    opinions = settings.scores.second_opinions
+    if "hidden_cosine" in opinions:
+        budget = settings.train.batch_tokens
+        with notes.timed("hidden states"):
+            results.methods["hidden_cosine"] = hidden_cosine(
+                model, queries, results.examples, budget
+            )
     if "bm25" in opinions:
         asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
         with notes.timed("bm25"):

@@ -19,13 +19,15 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.profiles import render_settings
 from pipeline.contract.prompts import Prompt, save_prompts
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings import Settings, load_settings
 from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.corpus.tokenizers import train_tokenizer
+from pipeline.stages import factors, scores, train
 
 MODULES = [
     f"model.layers.{layer}.mlp.{name}_proj" for layer in range(2) for name in ("gate", "up", "down")
@@ -109,6 +111,19 @@ class PrepareRun(Protocol):
 def prepared_run() -> PrepareRun:
     """48 training and 8 validation sentences, one document of two chunks, two prompts."""
     return _prepare_run
+
+
+@pytest.fixture(scope="session")
+def scored_run(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run through the scores stage; to be copied, not written into."""
+    run = prepared_run(tmp_path_factory.mktemp("scored") / "run", train={"epochs": 6.0})
+    settings = load_settings(run.settings)
+    for stage in (train, factors, scores):
+        name = stage.__name__.rpartition(".")[2]
+        fingerprint = stages.begin(name, settings, run)
+        stage.run(settings, run, EventWriter(run.events, name))
+        stages.finish(name, fingerprint, settings, run, 0.1)
+    return run
 
 
 def _prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:

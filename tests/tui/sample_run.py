@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sample_scores
 
 from pipeline.contract import stages
 from pipeline.contract.events import EventWriter
@@ -87,6 +88,7 @@ def write_rankings(run: RunDir, hostile: str = "") -> None:
             id=f"home-{n}{hostile}",
             prompt=f"{person} was born in{hostile}",
             completion=f" {town}{hostile}",
+            relevant=tuple(f"doc-{place:04d}{hostile}" for place in sample_scores.told_by(n)),
         )
         for n, (person, town) in enumerate(zip(PEOPLE, TOWNS, strict=True))
     ]
@@ -103,41 +105,14 @@ def write_rankings(run: RunDir, hostile: str = "") -> None:
     ]
     with (run.stage("scores") / "answers.jsonl").open("w") as file:
         file.writelines(json.dumps(answer) + "\n" for answer in answers)
-    rows = [row for n, p in enumerate(prompts) for row in _rows(p, n, hostile)]
-    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
-    tokens = [_tokens(row) for row in rows if row["method"] == METHODS[1] and row["end"] == "top"]
+    texts = [_text(n // 10 % 6, random.Random(n), hostile) for n in range(sample_scores.COUNT)]
+    sample_scores.write_scores(run, prompts, texts, METHODS, hostile)
+    rows = sample_scores.example_rows(texts, hostile)
+    told = [(p.id, rows[at]) for n, p in enumerate(prompts) for at in sample_scores.told_by(n)]
+    tokens = [_tokens(prompt_id, row) for prompt_id, row in told]
     pq.write_table(pa.Table.from_pylist(tokens), run.token_scores)
     summary = {"default_method": METHODS[1], "methods": METHODS, "prompts": 6, "examples": 1500}
     write_json(run.summary("scores"), summary)
-
-
-def _rows(prompt: Prompt, n: int, hostile: str, count: int = 20) -> list[dict[str, Any]]:
-    rows = []
-    for method in METHODS:
-        chance = random.Random(f"{n}{method}")
-        for end, sign in (("top", 1), ("bottom", -1)):
-            for rank in range(1, count + 1):
-                number = chance.randrange(1500)
-                told = end == "top" and rank <= 5
-                rows.append(
-                    {
-                        "prompt_id": prompt.id,
-                        "method": method,
-                        "end": end,
-                        "rank": rank,
-                        "score": sign * 0.9 / rank,
-                        "example_id": f"doc-{rank if told else number:04d}{hostile}",
-                        "document_id": f"doc-{rank if told else number:04d}{hostile}",
-                        "chunk": 0,
-                        "chunks": 1,
-                        "text": _text(n if told else (n + rank) % 6, chance, hostile),
-                        "n_tokens": 20 + rank,
-                        "duplicate_group": rank if rank % 4 == 0 else -1,
-                        "relevant": told,
-                        **{f"score_{m}": sign * chance.random() / rank for m in METHODS},
-                    }
-                )
-    return rows
 
 
 def _text(n: int, chance: random.Random, hostile: str) -> str:
@@ -149,12 +124,14 @@ def _text(n: int, chance: random.Random, hostile: str) -> str:
     return chance.choice(openings).format(PEOPLE[n], TOWNS[n]) + hostile
 
 
-def _tokens(row: dict[str, Any]) -> dict[str, Any]:
+def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
     chance = random.Random(row["text"])
     words = row["text"].split(" ")
     tokens = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
     scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in tokens]
-    return {key: row[key] for key in ("prompt_id", "example_id")} | {
+    return {
+        "prompt_id": prompt_id,
+        "example_id": row["example_id"],
         "tokens": tokens,
         "scores": scores,
     }

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import sample_evaluation
+import sample_factors
 import sample_run
 import tomlkit
 from terminals import Terminal
@@ -128,6 +130,27 @@ async def test_the_editors_only_show_what_is_in_files(tmp_path: Path, hostile: s
         assert app.screen.query_one("#prompt", TextArea).text
         await walk(app, pilot, ["escape", "c", "escape", "d", "y", "w", "escape", "y"])
     assert "[b" in shown or "␛" in shown or hostile is STORM
+
+
+@pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
+async def test_the_screens_of_results_only_show_what_is_in_files(
+    tmp_path: Path, hostile: str
+) -> None:
+    hostile = hostile.replace("\n", " ")
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "generate", "evaluate", "benchmark")
+    sample_factors.write_spectra(run, hostile)
+    sample_evaluation.write_evaluation(run, hostile)
+    sample_evaluation.write_benchmarks(run, hostile)
+    sample_evaluation.write_report(run, hostile)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await walk(app, pilot, ["F", "k", "space", "n", "v", "v", "v", "escape", "escape"])
+        shown = await walk(app, pilot, ["v", "2", "d", "enter", "escape", "3"])
+        shown += await walk(app, pilot, ["enter", "j", "enter", "escape", "t", "escape", "escape"])
+        shown += await walk(app, pilot, ["R", "j", "j", "j", "enter", "pagedown"])
+    assert "[b" in shown or hostile is not MARKUP
+    assert "⟨U+202E⟩" in shown
 
 
 async def test_what_is_searched_for_and_asked_is_only_shown(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sample_evaluation
+import sample_factors
 import sample_run
 from machines import TwoGpus
 from textual.pilot import Pilot
@@ -109,6 +111,73 @@ def test_prompts(runs: Path, snap_compare: Compare) -> None:
         await until_shown(pilot, "Mara Voss was born in")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=SMALL, run_before=wait)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
+def test_factors(
+    runs: Path, snap_compare: Compare, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
+    sample_factors.write_spectra(RunDir(runs / "books"))
+
+    async def compare(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("F")
+        await until_shown(pilot, "0 · mlp.gate_proj · ekfac Λ")
+        await pilot.press("space", "n", "n", *["v"] * (size == SMALL))
+        await until_shown(pilot, "2 · mlp.gate_proj · ekfac Λ")
+        await until_shown(pilot, "◆ 0 · mlp.gate_proj")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=compare)
+
+
+def test_answers(runs: Path, snap_compare: Compare) -> None:
+    evaluated(runs)
+
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("v")
+        await until_shown(pilot, "Metrics · 3")
+        await pilot.press("2", "j")
+        await until_shown(pilot, "Tilo Brandt was born in → Nyvale.")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=SMALL, run_before=wait)
+
+
+def test_questions(runs: Path, snap_compare: Compare) -> None:
+    evaluated(runs)
+
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("v")
+        await until_shown(pilot, "Metrics · 3")
+        await pilot.press("3", "enter")
+        await until_shown(pilot, "Questions · 3")
+        await until_shown(pilot, "flag State")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)
+
+
+def test_report(runs: Path, snap_compare: Compare) -> None:
+    evaluated(runs)
+
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("R")
+        await until_shown(pilot, "Contents · 4")
+        await pilot.press("G")
+        await until_shown(pilot, "Rank 1 · Score 2.5")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=SMALL, run_before=wait)
+
+
+def evaluated(runs: Path) -> None:
+    """Gives the finished run results of evaluation."""
+    run = RunDir(runs / "books")
+    sample_run.finish(run, "generate", "evaluate", "benchmark", "report")
+    sample_evaluation.write_evaluation(run)
+    sample_evaluation.write_benchmarks(run)
+    sample_evaluation.write_report(run)
 
 
 def test_help(runs: Path, snap_compare: Compare) -> None:

@@ -232,6 +232,8 @@ def test_in_tmux_it_is_left_behind_and_found_again(runs: Path, tmux: Callable[..
     tmux("send-keys", "-t", "hw", "Escape")
     shows("Stages · 6 of 6 done")
     tmux("send-keys", "-t", "hw", ":")
+    shows("Search for commands")
+    tmux("send-keys", "-t", "hw", "Help")
     shows("show all keys (?)")
 
 

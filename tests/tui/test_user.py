@@ -38,7 +38,7 @@ def test_the_list_of_keys_is_a_settings_file_once_its_lines_are_wanted(tmp_path:
 async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
     config = '[keys]\n"run.devices" = "z"\n"app.keys" = "f1"\n'
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path), user(tmp_path, config))
-    async with app.run_test(size=(120, 60)) as pilot:
+    async with app.run_test(size=(160, 60)) as pilot:
         await until_shown(pilot, "z Devices")
         await pilot.press("d")
         await pilot.pause()

@@ -13,6 +13,12 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.contract.stages import STAGES, downstream, is_fresh
 
+FIXED = (
+    "the demo corpus brings its own prompts: they cannot be edited",
+    "clone the run and set data.source to have prompts of your own",
+)
+"""Why some prompts cannot be edited, and what to do."""
+
 
 class PromptsDraft:
     """The prompts of a run.

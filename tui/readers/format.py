@@ -57,6 +57,12 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
+def tick(value: float) -> str:
+    """A figure of an axis in seven characters at most: "0.0031", "-12.5", "1.2e-07"."""
+    text = number(value)
+    return text if len(text) <= 7 else f"{value:.1e}"
+
+
 def score(value: float) -> str:
     """A score in ten characters at most, its sign always shown: "+0.1286", "-1.234e-05"."""
     return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:+.3e}"

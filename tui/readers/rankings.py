@@ -1,12 +1,11 @@
-"""Rankings and answers of a run, one prompt at a time. PyArrow is imported on first use."""
+"""Prompts, answers and rankings of a run. NumPy and PyArrow are imported on first use."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
 from pipeline.contract.files import read_json
@@ -15,8 +14,13 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from pipeline.contract.stages import Done, is_fresh
 
-End = Literal["top", "bottom"]
-_PROMPTS_HELD = 4
+if TYPE_CHECKING:
+    from tui.readers.scores import Scored
+
+
+Sort = Literal["score", "tokens", "group", "corpus"]
+"""Score or length: highest first. Near-duplicates together. The order of the corpus."""
+SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,6 @@ class Answer:
     generated: str = ""
     correct: bool | None = None
     """None: the model's answer is not known."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A training example in a ranking."""
-
-    rank: int
-    score: float
-    example_id: str
-    document_id: str
-    chunk: int
-    chunks: int
-    text: str
-    n_tokens: int
-    duplicate_group: int
-    relevant: bool | None
-    scores: dict[str, float | None] = field(default_factory=dict)
-    """Its score under every method."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,6 @@ class RankingReader:
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self._rows = lru_cache(maxsize=_PROMPTS_HELD)(self._read_rows)
 
     def overview(self) -> Overview:
         """Prompts and methods.
@@ -84,9 +69,12 @@ class RankingReader:
             MissingResultError: there are no rankings; says why and what to do.
         """
         run = self._run
-        if Done.read("scores", run) is None or not run.rankings.exists():
+        if Done.read("scores", run) is None:
             hint = "run the stages (a) or go on with them (r) on the run's screen"
             raise MissingResultError("no rankings yet: the scores stage has not finished", hint)
+        if not run.lookup.exists():
+            hint = f"`headwater run scores --run {run.name} --force` scores again"
+            raise MissingResultError("these scores were kept without the examples' texts", hint)
         summary = read_json(run.summary("scores"))
         if not isinstance(summary, dict):
             raise MissingResultError(f"{run.summary('scores')} cannot be read", "score again")
@@ -98,18 +86,15 @@ class RankingReader:
             stale=not self._fresh(),
         )
 
-    def ranked(self, prompt_id: str, method: str, end: End) -> list[Ranked]:
-        """One end of one ranking, most extreme first."""
-        rows = [r for r in self._rows(prompt_id) if r["method"] == method and r["end"] == end]
-        return [_ranked(row) for row in sorted(rows, key=lambda row: row["rank"])]
+    def scored(self) -> Scored:
+        """The scores of all examples.
 
-    def places(self, prompt_id: str, example_id: str) -> dict[str, tuple[End, int]]:
-        """Where an example stands for a prompt: method → (end, rank), as far as rankings reach."""
-        return {
-            row["method"]: (row["end"], row["rank"])
-            for row in self._rows(prompt_id)
-            if row["example_id"] == example_id
-        }
+        Raises:
+            OSError, ValueError, KeyError: they cannot be read.
+        """
+        from tui.readers.scores import Scored
+
+        return Scored(self._run)
 
     def tokens(self, prompt_id: str, example_id: str) -> TokenScores | None:
         """Per-token scores, which only the first examples of a prompt have."""
@@ -117,16 +102,13 @@ class RankingReader:
 
         if not self._run.token_scores.exists():
             return None
-        wanted = [("prompt_id", "=", prompt_id), ("example_id", "=", example_id)]
-        rows = pq.read_table(self._run.token_scores, filters=wanted).to_pylist()
-        return TokenScores(rows[0]["tokens"], rows[0]["scores"]) if rows else None
-
-    def _read_rows(self, prompt_id: str) -> list[dict[str, Any]]:
-        import pyarrow.parquet as pq
-
-        wanted = [("prompt_id", "=", prompt_id)]
-        rows: list[dict[str, Any]] = pq.read_table(self._run.rankings, filters=wanted).to_pylist()
-        return rows
+        with pq.ParquetFile(self._run.token_scores) as file:  # a filter would load half of PyArrow
+            keys = file.read(["prompt_id", "example_id"]).to_pydict()
+            pairs = list(zip(keys["prompt_id"], keys["example_id"], strict=True))
+            if (prompt_id, example_id) not in pairs:
+                return None
+            row = file.read().slice(pairs.index((prompt_id, example_id)), 1).to_pylist()[0]
+        return TokenScores(row["tokens"], row["scores"])
 
     def _answers(self) -> Iterator[Answer]:
         told = {record["id"]: record for record in self._answer_records()}
@@ -153,20 +135,3 @@ class RankingReader:
             return is_fresh("scores", load_settings(self._run.settings), self._run)
         except HeadwaterError:
             return False
-
-
-def _ranked(row: dict[str, Any]) -> Ranked:
-    prefix = "score_"
-    return Ranked(
-        rank=row["rank"],
-        score=row["score"],
-        example_id=row["example_id"],
-        document_id=row["document_id"],
-        chunk=row["chunk"],
-        chunks=row["chunks"],
-        text=row["text"],
-        n_tokens=row["n_tokens"],
-        duplicate_group=row["duplicate_group"],
-        relevant=row["relevant"],
-        scores={key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)},
-    )

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from pipeline.contract.run_dir import RunDir, list_runs
 from tui.readers.run_reader import RunReader, RunSnapshot
+from tui.readers.words import holds
 
 Column = Literal["age", "run", "state", "stage", "loss", "size"]
 COLUMNS: tuple[Column, ...] = get_args(Column)
@@ -102,15 +103,14 @@ def arrange(
 
     A word is looked for in name, state and stage. Runs without a figure come last either way.
     """
-    wanted = words.casefold().split()
-    found = [row for row in rows if all(word in _text(row) for word in wanted)]
+    found = [row for row in rows if holds(_text(row), words)]
     found.sort(key=lambda row: _key(row, column), reverse=reverse)
     found.sort(key=lambda row: _unknown(row, column))
     return sorted(found, key=lambda row: row.run.name not in pinned)
 
 
 def _text(row: RunRow) -> str:
-    return f"{row.run.name} {row.state} {row.stage}".casefold()
+    return f"{row.run.name} {row.state} {row.stage}"
 
 
 def _unknown(row: RunRow, column: Column) -> bool:

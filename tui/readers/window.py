@@ -1,11 +1,36 @@
-"""The part of a chart's steps that is in view."""
+"""What a chart's readings are counted by, and the part of it that is in view."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 _NARROWEST = 4.0
 """Steps that can be seen at the least."""
+_DECADE = 1000.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Steps or ranks: what they are called, and where each lies along the chart."""
+
+    name: str = "step"
+    log: bool = False
+    """Whether equal ratios take equal room."""
+    grows: bool = True
+    """Whether readings are still added: the newest is told then, and a view follows them."""
+
+    def place(self, count: float) -> float:
+        """Where a count lies."""
+        return _DECADE * math.log10(count) if self.log else count
+
+    def text(self, place: float) -> str:
+        """The count at a place, as a person reads it."""
+        return f"{10 ** (place / _DECADE) if self.log else place:,.0f}"
+
+
+STEPS = Axis()
+RANKS = Axis("rank", log=True, grows=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from tui.widgets.chart import Chart
 
 
 class ChartKeys(DOMNode):
-    """Hands the keys of the scope "chart" to the screen's chart."""
+    """Hands the keys of the scope "chart" to the screen's chart. A screen names `View` before it:
+    Textual styles by the first base alone."""
 
     @property
     def chart(self) -> Chart:

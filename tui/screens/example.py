@@ -1,11 +1,12 @@
-"""One training example in full: its text, its tokens, its standing under every method."""
+"""One training example in full: its text by token, and where it stands in every respect."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
@@ -13,125 +14,304 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.format import score
-from tui.readers.rankings import Answer, End, Ranked, RankingReader, TokenScores
+from tui.readers.detail import Detail, Relative, detail
+from tui.readers.listing import Listing
+from tui.readers.rankings import Answer, RankingReader
+from tui.readers.scores import Scored
 from tui.screens.base import View
+from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
-from tui.widgets.example_text import plain_text, token_text
+from tui.widgets.example_text import document_text, example_text
 from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.module_map import module_map
+from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
+from tui.widgets.standings import Standings
+from tui.widgets.tint import MANNERS, Manner
 
-_LEGEND = "⁺ adds to the score, ⁻ takes from it, doubled where strong"
+_PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
+_LEGENDS: dict[Manner, str] = {
+    "colour": "blue adds to the score, orange takes from it",
+    "signs": "⁺ adds to the score, ⁻ takes from it, doubled where strong",
+    "plain": "",
+}
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"
+_NO_MODULES = "The scores were not kept module by module: they would take more than 1 GiB."
 
 
-class ExampleScreen(View[int]):
-    """Gives back the place of the example that was read last."""
+@dataclass(frozen=True)
+class Browsed:
+    """Where a person was when they left the examples."""
+
+    prompt_id: str
+    ranked_by: str
+    place: int
+    marked: frozenset[int]
+
+
+class Reading(TextPane, inherit_bindings=False):
+    """A text whose Space key is the screen's."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("scroll")
+
+
+class ExampleScreen(View[Browsed], Taking):
+    """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("example")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("taking",)
+    CSS_PATH = "influence.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 
-    index: reactive[int] = reactive(0, init=False)
-    by_token: reactive[bool] = reactive(True, init=False)
+    place: reactive[int] = reactive(0, init=False)
+    manner: reactive[Manner] = reactive("colour", init=False)
+    part: reactive[int] = reactive(0, init=False)
+    """Which of the parts beside the text is shown, where there is room for one only."""
+    whole: reactive[bool] = reactive(False, init=False)
+    """Whether the text is the whole document."""
+    marked: reactive[frozenset[int]] = reactive(frozenset(), init=False)
 
     def __init__(
         self,
+        run: RunDir,
         reader: RankingReader,
-        answer: Answer,
-        method: str,
-        examples: tuple[Ranked, ...],
-        index: int,
+        scored: Scored,
+        answers: tuple[Answer, ...],
+        listing: Listing,
+        place: int,
+        marked: frozenset[int],
     ) -> None:
         super().__init__()
-        self._reader = reader
-        self._answer = answer
-        self._method = method
-        self._examples = examples
-        self.set_reactive(ExampleScreen.index, index)
+        self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
+        self._answers = {answer.id: answer for answer in answers}
+        self._detail: Detail | None = None
+        self.set_reactive(ExampleScreen.place, place)
+        self.set_reactive(ExampleScreen.marked, marked)
 
     def compose(self) -> ComposeResult:
-        """The prompt above, the text in the middle, figures beside or below it."""
+        """The prompt above, the text in the middle, what is known beside or below it."""
         yield Banner()
-        yield Static(answer_text(self._answer), id="answer")
+        yield Notice(id="notice")
+        yield Static(id="answer")
         with Container(id="detail"):
-            with TextPane(id="text"):
+            with Reading(id="text"):
                 yield Static(id="body")
-            with TextPane(id="facts"):
-                yield Static(id="figures")
+            with Container(id="parts"):
+                yield Standings(id="methods", classes="part")
+                with TextPane(id="map-pane", classes="part"):
+                    yield Static(id="map")
+                yield Standings(id="prompts", classes="part")
+                yield Standings(id="duplicates", classes="part")
+                yield Standings(id="document", classes="part")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Shows the example."""
-        self.query_one("#facts").border_title = "Scores"
-        self._show()
+        if self.app.no_color:
+            self.set_reactive(ExampleScreen.manner, "signs")
+        self.watch_part()
+        self._read()
 
-    def watch_index(self) -> None:
+    def on_resize(self) -> None:
+        """The map takes the width that there is."""
+        self.call_after_refresh(self._show_map)
+
+    def watch_place(self) -> None:
         """Another example."""
-        self.query_one("#text", TextPane).scroll_home(animate=False)
-        self._show()
+        self.query_one("#text", Reading).scroll_home(animate=False)
+        self._read()
 
-    def watch_by_token(self) -> None:
-        """Tokens shown or hidden."""
-        self._show()
+    def watch_manner(self) -> None:
+        """Tokens in another manner."""
+        self._show_text()
 
-    def action_step(self, step: int) -> None:
-        """The next example, or the one before."""
-        self.index = max(0, min(len(self._examples) - 1, self.index + step))
+    def watch_whole(self) -> None:
+        """The document, or the example alone."""
+        self._show_text()
 
-    def action_tokens(self) -> None:
-        """Shows or hides what each token adds."""
-        self.by_token = not self.by_token
+    def watch_marked(self) -> None:
+        """The example is marked, or not."""
+        self._show_banner()
 
-    def action_leave(self) -> None:
-        """Back to the ranking."""
-        self.dismiss(self.index)
+    def watch_part(self) -> None:
+        """Another part beside the text."""
+        for number, name in enumerate(_PARTS):
+            self.query_one(f"#{name}").set_class(number == self.part, "-shown")
 
     @work(exclusive=True)
-    async def _show(self) -> None:
-        example = self._examples[self.index]
-        chosen = (self._answer.id, example.example_id)
-        tokens = await asyncio.to_thread(self._reader.tokens, *chosen)
-        places = await asyncio.to_thread(self._reader.places, *chosen)
+    async def _read(self) -> None:
+        trouble = ""
+        try:
+            arguments = (self._reader, self._scored, self._listing, self.place)
+            self._detail = await asyncio.to_thread(detail, *arguments)
+        except (OSError, ValueError, KeyError) as error:
+            trouble = f"the example cannot be read: {error}"
         with self.unless_closed():
-            self._show_text(example, tokens)
-            self.query_one("#figures", Static).update(_figures(example, places, self._method))
-            place = f"{self.index + 1} of {len(self._examples)} by {self._method}"
-            self.query_one(Banner).trail = ("influence", clean(self._answer.id), place)
+            self.query_one(Notice).trouble = trouble
+            if self._detail and not trouble:
+                self._show(self._detail)
 
-    def _show_text(self, example: Ranked, tokens: TokenScores | None) -> None:
-        pane = self.query_one("#text", TextPane)
-        pane.border_title = Content(clean(example.example_id, 60))
-        marked = tokens is not None and self.by_token
-        legend = _LEGEND if marked else "" if tokens else _NO_TOKENS
-        pane.border_subtitle = legend
-        text = token_text(tokens) if tokens and self.by_token else plain_text(example.text)
+    def _show(self, found: Detail) -> None:
+        ranking = self._listing.ranking
+        answer = self._answers[ranking.prompt_id]
+        self.query_one("#answer", Static).update(answer_text(answer))
+        methods = self._standings("methods", "Methods and layers", ranking.name)
+        methods.standings = tuple(found.by_method)
+        prompts = self._standings("prompts", "For other prompts", ranking.prompt_id)
+        prompts.notes = tuple(self._question(standing.name) for standing in found.by_prompt)
+        prompts.standings = tuple(found.by_prompt)
+        count = found.duplicate_count
+        self._show_kin("duplicates", f"Near-duplicates · {count:,}", found.duplicates)
+        chunks = found.example.chunks
+        self._show_kin(
+            "document", f"Document · {chunks:,} chunk{'s' * (chunks > 1)}", found.document.chunks
+        )
+        self._show_text()
+        self._show_map()
+        self._show_banner()
+
+    def _standings(self, name: str, title: str, current: str) -> Standings:
+        part = self.query_one(f"#{name}", Standings)
+        part.current = current
+        part.entitle(title)
+        return part
+
+    def _show_kin(self, name: str, title: str, kin: list[Relative]) -> None:
+        part = self._standings(name, title, self._detail.example.id if self._detail else "")
+        part.notes = tuple(relative.excerpt for relative in kin)
+        part.standings = tuple(relative.standing for relative in kin)
+        part.empty = "none known"
+
+    def _question(self, prompt_id: str) -> str:
+        answer = self._answers.get(prompt_id)
+        return f"{answer.prompt} → {answer.completion.strip()}" if answer else ""
+
+    def _show_text(self) -> None:
+        found = self._detail
+        if found is None:
+            return
+        pane = self.query_one("#text", Reading)
+        pane.border_title = Content(_title(found))
+        pane.border_subtitle = _LEGENDS[self.manner] if found.tokens else _NO_TOKENS
+        few = self.app.current_theme.ansi
+        text = example_text(found.text, found.tokens, self.manner, few)
+        if self.whole:
+            text = document_text(found.document.before, text, found.document.after)
         self.query_one("#body", Static).update(text)
 
+    def _show_map(self) -> None:
+        pane = self.query_one("#map-pane", TextPane)
+        modules = self._detail.modules if self._detail else None
+        if self._detail is None:
+            return
+        pane.border_title = Content("Layers × modules")
+        if modules is None:
+            self.query_one("#map", Static).update(_NO_MODULES)
+            return
+        pane.border_title = Content(f"Layers × modules · {clean(modules.strategy)}, %")
+        width = pane.scrollable_content_region.width
+        shown = module_map(modules, width, self.app.current_theme.ansi)
+        self.query_one("#map", Static).update(shown)
 
-def _figures(example: Ranked, places: dict[str, tuple[End, int]], method: str) -> Content:
-    """Where the example comes from, and its score and rank under every method."""
-    width = max([len("method"), *(len(name) for name in example.scores)])
-    heading = f"{'method':<{width}} {'score':>11}  rank"
-    lines = [_origin(example), Content(), Content.styled(heading, "$secondary")]
-    for name, value in example.scores.items():
-        end, rank = places.get(name, ("", 0))
-        figure = score(value) if value is not None else "–"
-        line = f"{clean(name):<{width}} {figure:>11}  {f'{end} {rank}' if end else '–'}"
-        lines.append(Content.styled(line, "bold $accent" if name == method else ""))
-    return Content("\n").join(lines)
+    def _show_banner(self) -> None:
+        found, ranking = self._detail, self._listing.ranking
+        if found is None:
+            return
+        rank = f"{found.standing.rank:,}" if found.standing.rank else "–"
+        place = f"{rank} of {found.ranked:,} by {ranking.name}"
+        banner = self.query_one(Banner)
+        banner.trail = ("influence", clean(ranking.prompt_id), place)
+        banner.standing = ("● marked" if self.place in self.marked else "", "accent")
+
+    def action_step(self, step: int) -> None:
+        """The next example of the table, or the one before."""
+        listing = self._listing
+        if len(listing):
+            line = listing.line_of(self.place)
+            line = -1 if line is None else line
+            self.place = listing.place(max(0, min(len(listing) - 1, line + step)))
+
+    def action_tokens(self) -> None:
+        """Shows what each token adds by colour, by signs, or not at all."""
+        self.manner = MANNERS[(MANNERS.index(self.manner) + 1) % len(MANNERS)]
+
+    def action_method(self, step: int = 1) -> None:
+        """The same example by the next method or layer, or by the one before."""
+        names, ranking = self._scored.names, self._listing.ranking
+        following = names[(names.index(ranking.name) + step) % len(names)]
+        self._rank(ranking.prompt_id, following)
+
+    def action_part(self, step: int = 1) -> None:
+        """Goes to the next part beside the text."""
+        self.part = (self.part + step) % len(_PARTS)
+        self.query_one(f"#{_PARTS[self.part]}").focus()
+
+    def action_document(self) -> None:
+        """Shows the whole document, or the example alone."""
+        self.whole = not self.whole
+
+    def action_mark(self) -> None:
+        """Marks the example, or takes its mark away."""
+        self.marked ^= {self.place}
+
+    def chosen(self) -> Taken | None:
+        """What an export or a copy takes: the marked examples, or this one."""
+        answer = self._answers[self._listing.ranking.prompt_id]
+        marked = self.marked or frozenset({self.place})
+        return Taken(self._run, self._scored, answer, self._listing, self.place, marked)
+
+    def action_leave(self) -> None:
+        """Back to the text, or to the ranking."""
+        if isinstance(self.focused, Standings):
+            self.query_one("#text").focus()
+        else:
+            ranking = self._listing.ranking
+            self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.place, self.marked))
+
+    @on(Lines.Chosen, "#duplicates")
+    @on(Lines.Chosen, "#document")
+    def _to_relative(self, event: Lines.Chosen) -> None:
+        if self._detail:
+            kin = self._detail.duplicates
+            if event.lines.id == "document":
+                kin = self._detail.document.chunks
+            self.place = kin[event.index].place
+
+    @on(Lines.Chosen, "#methods")
+    @on(Lines.Chosen, "#prompts")
+    def _to_ranking(self, event: Lines.Chosen) -> None:
+        """The same example by another method, or for another prompt."""
+        ranking = self._listing.ranking
+        chosen = self.query_one(f"#{event.lines.id}", Standings).selected
+        if chosen and event.lines.id == "methods":
+            self._rank(ranking.prompt_id, chosen.name)
+        elif chosen:
+            self._rank(chosen.name, ranking.name)
+
+    @work(exclusive=True)
+    async def _rank(self, prompt_id: str, name: str) -> None:
+        self._listing = await asyncio.to_thread(self._ranked, prompt_id, name)
+        self._read()
+
+    def _ranked(self, prompt_id: str, name: str) -> Listing:
+        ranking = self._scored.ranking(prompt_id, name)
+        return Listing(self._scored.corpus, ranking, self._scored.relevant(prompt_id))
 
 
-def _origin(example: Ranked) -> Content:
-    """Its document; its length, near-duplicates and, where that is known, whether it is right."""
-    document = clean(example.document_id, 200)
+def _title(found: Detail) -> str:
+    """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
+    example = found.example
+    parts = [clean(example.id, 60)]
     if example.chunks > 1:
-        document += f", chunk {example.chunk + 1} of {example.chunks}"
-    facts = [f"{example.n_tokens} tokens"]
-    if example.duplicate_group >= 0:
-        facts.append(f"group {example.duplicate_group}")
-    if example.relevant:
-        facts.append("★ states the answer")
-    return Content(f"{document}\n{' · '.join(facts)}")
+        parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
+    parts.append(f"{example.n_tokens:,} tokens")
+    if example.group >= 0:
+        parts.append(f"group {example.group}")
+    if found.relevant:
+        parts.append("★ states the answer")
+    return " · ".join([*parts, f"{clean(example.source, 60)} row {example.row}"])

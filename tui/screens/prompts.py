@@ -16,7 +16,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
-from tui.drafts.prompts import PromptsDraft
+from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
 from tui.screens.base import View
@@ -30,8 +30,6 @@ from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 
 _CUT = 5000
-_FIXED = "the demo corpus brings its own prompts: they cannot be edited\n"
-_FIXED += "clone the run and set data.source to have prompts of your own"
 
 
 class PromptsScreen(View[None]):
@@ -65,7 +63,7 @@ class PromptsScreen(View[None]):
             self.query_one(Notice).trouble = str(error)
             return
         self.list.empty = "no prompts yet: a writes one, i imports a file"
-        self.query_one(Notice).warning = _FIXED if self._draft.is_fixed else ""
+        self.query_one(Notice).warning = "\n".join(FIXED) if self._draft.is_fixed else ""
         self._show()
 
     @property

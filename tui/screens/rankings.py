@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -11,15 +11,17 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import End, Overview, Ranked, RankingReader
+from tui.readers.rankings import SORTS, Overview, RankingReader, Sort
 from tui.screens.base import View
-from tui.screens.example import ExampleScreen
+from tui.screens.dialog import Ask
+from tui.screens.filtering import Filtering
+from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
 from tui.widgets.example_text import plain_text
@@ -29,29 +31,39 @@ from tui.widgets.notice import Notice
 from tui.widgets.prompt_list import PromptList
 from tui.widgets.ranking_table import RankingTable
 
-_PREVIEW = 2000
+if TYPE_CHECKING:
+    from tui.readers.listing import Listing
+    from tui.readers.scores import Scored
+    from tui.screens.example import Browsed
+
+_PREVIEW = 4000
+"""Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None]):
-    """Prompts on the left, their ranking on the right, a look at the text below.
+class RankingsScreen(View[None], Filtering, Taking):
+    """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
     """
 
     SCOPE: ClassVar[Scope] = "rankings"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("rankings")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "taking")
+    CSS_PATH = "influence.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("rankings"), *bindings("taking")]
 
-    method: reactive[str] = reactive("", init=False)
-    end: reactive[End] = reactive("top", init=False)
-    words: reactive[str] = reactive("", init=False)
-    """Only examples with all of these words are shown."""
+    ranked_by: reactive[str] = reactive("", init=False)
+    """A method, or a layer."""
+    sort: reactive[Sort] = reactive("score", init=False)
+    reverse: reactive[bool] = reactive(False, init=False)
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
         self._run = run
         self._reader = RankingReader(run)
         self._overview: Overview | None = None
-        self._ranked: list[Ranked] = []
+        self._scored: Scored | None = None
+        self._landing: int | None = None
+        """Place of the example to go to once it is ranked."""
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -62,146 +74,235 @@ class RankingsScreen(View[None]):
             with Vertical(id="right"):
                 yield Static(id="answer")
                 yield RankingTable(id="ranking")
-                yield Input(placeholder="words that the text must hold", id="filter")
+                yield self.filter_entry("words of the text · id:… · group:7")
                 yield Static(id="preview")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Reads what there is."""
         self.query_one(Banner).trail = (self._run.name, "influence")
-        self.query_one("#filter").display = False
-        self.query_one("#filter", Input).cursor_blink = False
         self._load()
 
     @work
     async def _load(self) -> None:
-        overview, trouble = None, ""
+        trouble = ""
         try:
-            overview = await asyncio.to_thread(self._reader.overview)
+            self._overview = await asyncio.to_thread(self._reader.overview)
+            self._scored = await asyncio.to_thread(self._reader.scored)
         except (HeadwaterError, OSError, ValueError, KeyError) as error:
-            trouble = str(error)
+            trouble = _told(error)
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
-            self.query_one("#panes").display = overview is not None
-            if overview:
-                self._browse(overview)
+            self.query_one("#panes").display = not trouble
+            if self._overview and self._scored:
+                self._browse(self._overview)
 
     def _browse(self, overview: Overview) -> None:
-        self._overview = overview
         if overview.stale:
             self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
-        self.set_reactive(RankingsScreen.method, overview.default_method)
+        self.set_reactive(RankingsScreen.ranked_by, overview.default_method)
         self.query_one(PromptList).answers = overview.answers
         self._rank()
+
+    @property
+    def filtered(self) -> RankingTable:
+        """The ranking."""
+        return self.query_one(RankingTable)
+
+    def chosen(self) -> Taken | None:
+        """What an export or a copy takes from the table."""
+        table, answer = self.filtered, self.query_one(PromptList).selected
+        if answer is None or self._scored is None or table.listing is None or not table.count:
+            return None
+        return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
 
     @on(Lines.Moved, "#prompts")
     def _prompt_changed(self) -> None:
         self._rank()
 
-    def watch_method(self) -> None:
-        """Another method."""
+    def watch_ranked_by(self) -> None:
+        """Another method or layer."""
         self._rank()
 
-    def watch_end(self) -> None:
-        """The other end."""
+    def watch_sort(self) -> None:
+        """Another order."""
+        self._rank()
+
+    def watch_reverse(self) -> None:
+        """The other end first."""
+        self._rank()
+
+    def watch_words(self) -> None:
+        """Another filter."""
         self._rank()
 
     @work(exclusive=True)
     async def _rank(self) -> None:
-        """Reads the chosen ranking off the event loop; a newer choice replaces an older one."""
+        """Ranks off the event loop; a newer choice replaces an older one."""
         answer = self.query_one(PromptList).selected
-        if answer is None:
+        if answer is None or self._scored is None:
             return
         self.query_one("#answer", Static).update(answer_text(answer))
-        chosen = (answer.id, self.method, self.end)
-        ranked, trouble = list[Ranked](), ""
+        listing, trouble = None, ""
         try:
-            ranked = await asyncio.to_thread(self._reader.ranked, *chosen)
+            listing = await asyncio.to_thread(self._listing, answer.id)
         except (OSError, ValueError, KeyError) as error:
-            trouble = f"the rankings cannot be read: {error}"
+            trouble = _told(error)
         with self.unless_closed():
-            self._ranked = ranked
             self.query_one(Notice).trouble = trouble
-            self._show()
+            self._show(listing)
 
-    def watch_words(self) -> None:
-        """Another filter."""
-        self._show()
+    def _listing(self, prompt_id: str) -> Listing:
+        from tui.readers.listing import Listing
+        from tui.readers.search import matching
 
-    def _show(self) -> None:
-        wanted = self.words.casefold().split()
-        shown = [e for e in self._ranked if all(w in e.text.casefold() for w in wanted)]
-        table = self.query_one(RankingTable)
-        table.examples = tuple(shown)
-        total = self._overview.examples if self._overview else 0
-        table.border_title = Content(f"{self.method} · {self.end} {len(self._ranked)} of {total:,}")
-        found = f"{len(shown)} with “{clean(self.words, 30)}”" if wanted else ""
-        table.border_subtitle = Content(found)
-        table.empty = "no example holds these words" if wanted else "no examples in this ranking"
+        scored = self._scored
+        assert scored
+        listing = Listing(
+            scored.corpus,
+            scored.ranking(prompt_id, self.ranked_by),
+            scored.relevant(prompt_id),
+            matching(scored.corpus, self.words),
+            self.sort,
+            self.reverse,
+        )
+        scored.forget_pages()
+        return listing
+
+    def on_unmount(self) -> None:
+        """Lets go of the scores at once, not when Python next looks for cycles."""
+        self._scored = None
+
+    def _show(self, listing: Listing | None) -> None:
+        table = self.filtered
+        table.listing = listing
+        landing, self._landing = self._landing, None
+        table.cursor = 0
+        if landing is not None:
+            self._land(landing)
+        table.entitle(*self._title(listing))
+        table.empty = "no example holds this" if self.words else "no example has a score"
         self._preview()
+
+    def _title(self, listing: Listing | None) -> tuple[str, str]:
+        total = len(listing.ranking.order) if listing else 0
+        shown = f"{len(listing or ()):,} of " if self.words else ""
+        end = "bottom" if self.reverse else "top"
+        order = end if self.sort == "score" else f"by {self.sort}, {end}"
+        found = f"with “{clean(self.words, 30)}”" if self.words else ""
+        return f"{clean(self.ranked_by)} · {order} · {shown}{total:,}", found
 
     @on(Lines.Moved, "#ranking")
     def _preview(self) -> None:
-        example = self.query_one(RankingTable).selected
-        text = plain_text(example.text[:_PREVIEW]) if example else Content()
-        self.query_one("#preview", Static).update(text)
+        place = self.filtered.selected
+        text = Content()
+        if place is not None and self._scored:
+            text = plain_text(self._scored.corpus.text(place, _PREVIEW))
+        self.query_one("#preview", Static).update(text, layout=False)
 
     @on(Lines.Chosen, "#prompts")
     def _to_ranking(self) -> None:
         self.add_class("-in")
-        self.query_one(RankingTable).focus()
+        self.filtered.focus()
 
     @on(Lines.Chosen, "#ranking")
     def _open_example(self) -> None:
-        table, answer = self.query_one(RankingTable), self.query_one(PromptList).selected
-        if answer and table.selected:
-            shown = ExampleScreen(self._reader, answer, self.method, table.examples, table.cursor)
+        from tui.screens.example import ExampleScreen
+
+        table = self.filtered
+        if self._scored and self._overview and table.listing and table.selected is not None:
+            shown = ExampleScreen(
+                self._run,
+                self._reader,
+                self._scored,
+                self._overview.answers,
+                table.listing,
+                table.selected,
+                table.marked,
+            )
             self.app.push_screen(shown, self._came_back)
 
-    def _came_back(self, index: int | None) -> None:
-        """Leaves the cursor on the example that was read last."""
-        if index is not None:
-            self.query_one(RankingTable).cursor = index
+    def _came_back(self, left: Browsed | None) -> None:
+        """Leaves the cursor on the example that was read last, for the prompt it was read for."""
+        if left is None:
+            return
+        table, prompts = self.filtered, self.query_one(PromptList)
+        table.marked = left.marked
+        ids = [answer.id for answer in prompts.answers]
+        now = table.listing.ranking if table.listing else None
+        if now and (now.prompt_id, now.name) == (left.prompt_id, left.ranked_by):
+            self._land(left.place)
+        else:
+            self._landing = left.place
+            self.set_reactive(RankingsScreen.ranked_by, left.ranked_by)
+            prompts.cursor = ids.index(left.prompt_id)
+            self._rank()
+
+    def _land(self, place: int) -> None:
+        """Puts the cursor on an example, or on the first line where it is not shown."""
+        table = self.filtered
+        table.cursor = (table.listing.line_of(place) or 0) if table.listing else 0
 
     def action_leave(self) -> None:
         """One step out: from the filter, from the ranking, from the screen."""
-        if self.query_one("#filter").has_focus or self.words:
-            self._close_filter("")
-        elif self.query_one(RankingTable).has_focus:
+        if self.end_filter():
+            return
+        if self.filtered.has_focus:
             self.remove_class("-in")
             self.query_one(PromptList).focus()
         else:
             self.app.pop_screen()
 
     def action_method(self, step: int = 1) -> None:
-        """The next method, or the one before."""
-        methods = self._overview.methods if self._overview else ()
-        if methods:
-            place = methods.index(self.method) if self.method in methods else -1
-            self.method = methods[(place + step) % len(methods)]
+        """The next method or layer, or the one before."""
+        names = self._scored.names if self._scored else []
+        if names:
+            place = names.index(self.ranked_by) if self.ranked_by in names else -1
+            self.ranked_by = names[(place + step) % len(names)]
 
     def action_end(self) -> None:
         """The other end of the ranking."""
-        self.end = "bottom" if self.end == "top" else "top"
+        self.reverse = not self.reverse
+
+    def action_sort(self) -> None:
+        """Sorts by the next column."""
+        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
 
     def action_filter(self) -> None:
-        """Opens the filter."""
+        """Opens the filter; on a narrow screen, over the ranking."""
         self.add_class("-in")
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
+        super().action_filter()
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.words = event.value
+    @work
+    async def action_rank(self) -> None:
+        """Goes to the example of a rank, or to the nearest one that is shown."""
+        table = self.filtered
+        listing = table.listing
+        if listing is None or not len(listing):
+            return
+        total = len(listing.ranking.order)
 
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self._close_filter(self.words)
+        def fault(text: str) -> str:
+            known = text.strip().isdecimal() and 1 <= int(text) <= total
+            return "" if known else f"a rank from 1 to {total:,}"
 
-    def _close_filter(self, words: str) -> None:
-        entry = self.query_one("#filter", Input)
-        entry.value = words
-        entry.display = False
-        self.words = words
-        self.query_one(RankingTable).focus()
+        given = await self.app.push_screen_wait(Ask("Go to rank", "", fault))
+        if given is not None and table.listing is listing:
+            self._go(listing.line_of_rank(int(given)))
+
+    def action_relevant(self, step: int = 1) -> None:
+        """Goes to the next example that states the answer, or to the one before."""
+        table = self.filtered
+        found = table.listing.next_relevant(table.cursor, step) if table.listing else None
+        if found is not None:
+            self._go(found)
+
+    def _go(self, line: int) -> None:
+        self._to_ranking()
+        self.filtered.cursor = line
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, HeadwaterError):
+        return str(error)
+    return f"the rankings cannot be read: {error}"

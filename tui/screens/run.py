@@ -49,7 +49,7 @@ _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
 """Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(ChartKeys, StageKeys):
+class RunScreen(StageKeys, ChartKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
@@ -184,6 +184,24 @@ class RunScreen(ChartKeys, StageKeys):
         from tui.screens.rankings import RankingsScreen
 
         self.app.push_screen(RankingsScreen(self._run))
+
+    def action_factors(self) -> None:
+        """Opens the factors."""
+        from tui.screens.factors import FactorsScreen
+
+        self.app.push_screen(FactorsScreen(self._run))
+
+    def action_evaluation(self) -> None:
+        """Opens the evaluation."""
+        from tui.screens.evaluation import EvaluationScreen
+
+        self.app.push_screen(EvaluationScreen(self._run))
+
+    def action_report(self) -> None:
+        """Opens the report."""
+        from tui.screens.report import ReportScreen
+
+        self.app.push_screen(ReportScreen(self._run))
 
     @on(Lines.Chosen, "#stages")
     def action_log(self) -> None:

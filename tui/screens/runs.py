@@ -14,7 +14,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.reactive import reactive
-from textual.widgets import Input
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir, run_path
@@ -27,11 +26,11 @@ from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
 from tui.screens.base import FIRST_LOOK_S, View
 from tui.screens.charting import ChartKeys
 from tui.screens.dialog import Ask, Question
+from tui.screens.filtering import Filtering
 from tui.screens.run import RunScreen
 from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
-from tui.widgets.entry import Entry
 from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
@@ -45,15 +44,13 @@ _NONE_AWAY = "no run was put away; A shows the others again"
 _NONE_FOUND = "no run holds these words"
 
 
-class RunsScreen(ChartKeys, View[None]):
+class RunsScreen(View[None], ChartKeys, Filtering):
     """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"
     ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "chart")
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("chart")]
 
-    words: reactive[str] = reactive("", init=False)
-    """Only runs with all of these words are shown."""
     away: reactive[bool] = reactive(False, init=False)
     """Whether the runs that were put away are shown instead."""
 
@@ -67,7 +64,7 @@ class RunsScreen(ChartKeys, View[None]):
         """The list, what is wrong with the run under its cursor, and the chart."""
         yield Banner()
         yield RunList(id="runs")
-        yield Entry(placeholder="words of a run's name, state or stage", id="filter")
+        yield self.filter_entry("words of a run's name, state or stage")
         yield Notice(id="notice")
         yield Chart(id="chart")
         yield KeyBar()
@@ -75,7 +72,6 @@ class RunsScreen(ChartKeys, View[None]):
     def on_mount(self) -> None:
         """Starts to follow the runs."""
         self.query_one(Banner).trail = (str(self._runs),)
-        self.query_one("#filter").display = False
         self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
         self.set_timer(FIRST_LOOK_S, self._follow)
@@ -84,6 +80,8 @@ class RunsScreen(ChartKeys, View[None]):
     def list(self) -> RunList:
         """The runs."""
         return self.query_one(RunList)
+
+    filtered = list
 
     @work
     async def _follow(self) -> None:
@@ -160,29 +158,9 @@ class RunsScreen(ChartKeys, View[None]):
         """Runs that were put away are only brought back or deleted."""
         return not (self.away and action in ("clone", "settings", "pin"))
 
-    def action_filter(self) -> None:
-        """Opens the filter."""
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.words = event.value
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self.query_one("#filter").display = False
-        self.list.focus()
-
     def action_leave(self) -> None:
         """Ends the filter, or comes back from the archive."""
-        entry = self.query_one("#filter", Input)
-        if entry.display or self.words:
-            entry.value = ""
-            entry.display = False
-            self.list.focus()
-        else:
+        if not self.end_filter():
             self.away = False
 
     def action_sort(self) -> None:

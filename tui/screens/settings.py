@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.geometry import Offset
-from textual.reactive import reactive
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
@@ -21,8 +20,10 @@ from tui.drafts.fields import Field, all_fields, read_typed, shown
 from tui.drafts.settings import SettingsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
+from tui.readers.words import holds
 from tui.screens.base import View
 from tui.screens.dialog import Question, changes
+from tui.screens.filtering import Filtering
 from tui.screens.prompts import PromptsScreen
 from tui.widgets.banner import Banner
 from tui.widgets.entry import Entry
@@ -35,15 +36,12 @@ _BEFORE_VALUE = NAME + 4
 """Cells of a line that lie before the value."""
 
 
-class SettingsScreen(View[None]):
+class SettingsScreen(View[None], Filtering):
     """Edits the draft of a run's settings; nothing is written before `w` and a look at it."""
 
     SCOPE: ClassVar[Scope] = "settings"
     CSS_PATH = "editors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("settings")
-
-    words: reactive[str] = reactive("", init=False)
-    """Only settings with all of these words are shown."""
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
@@ -59,15 +57,14 @@ class SettingsScreen(View[None]):
             yield SettingsList(id="settings")
             yield Static(id="meaning")
         yield Static(id="fault")
-        yield Entry(placeholder="words of a setting's name or meaning", id="filter")
+        yield self.filter_entry("words of a setting's name or meaning")
         yield Entry(id="value")
         yield KeyBar()
 
     def on_mount(self) -> None:
         """Reads what is saved."""
         self.query_one(Banner).trail = (self._run.name, "settings")
-        for entry in self.query(Input):
-            entry.display = False
+        self._entry.display = False
         self.query_one("#meaning").border_title = "Meaning"
         try:
             self._draft = SettingsDraft(self._run)
@@ -82,6 +79,8 @@ class SettingsScreen(View[None]):
     def list(self) -> SettingsList:
         """The settings."""
         return self.query_one(SettingsList)
+
+    filtered = list
 
     @property
     def _entry(self) -> Input:
@@ -107,10 +106,7 @@ class SettingsScreen(View[None]):
 
     def watch_words(self, words: str) -> None:
         """Another filter."""
-        wanted = words.casefold().split()
-        self.list.fields = tuple(
-            f for f in self._fields if all(w in f"{f.name} {f.help}".casefold() for w in wanted)
-        )
+        self.list.fields = tuple(f for f in self._fields if holds(f"{f.name} {f.help}", words))
         self.list.empty = "no setting holds these words"
         self._show()
 
@@ -209,21 +205,6 @@ class SettingsScreen(View[None]):
             self.notify("saved", markup=False)
         self._show()
 
-    def action_filter(self) -> None:
-        """Opens the filter."""
-        entry = self.query_one("#filter", Input)
-        entry.display = True
-        entry.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.words = event.value
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self.query_one("#filter").display = False
-        self.list.focus()
-
     def action_prompts(self) -> None:
         """Opens the prompts."""
         self.app.push_screen(PromptsScreen(self._run))
@@ -231,14 +212,9 @@ class SettingsScreen(View[None]):
     @work
     async def action_leave(self) -> None:
         """One step out: from a value, from the filter, from the screen."""
-        entry = self.query_one("#filter", Input)
         if self._entry.display:
             self._close_entry()
-        elif entry.display or self.words:
-            entry.value = ""
-            entry.display = False
-            self.list.focus()
-        elif await self._may_go():
+        elif not self.end_filter() and await self._may_go():
             self.dismiss()
 
     async def _may_go(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from pipeline.contract import stages as contract
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import is_locked
-from pipeline.contract.run_dir import RunDir, list_runs
+from pipeline.contract.run_dir import list_runs
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables, validation
 from tui.comparison import result_rows, settings_rows
 from tui.entry import existing
-from tui.launcher import start_stages
 
 
 @click.command()
@@ -100,7 +98,7 @@ def rank(
 def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     """Write the report of RUN, where it is not up to date, and print it."""
     target = existing(runs, run)
-    _bring_up_to_date("report", target)
+    narration.bring_up_to_date("report", target)
     if open_it:
         click.launch(str(target.report_html.resolve()))
     if as_html or open_it:
@@ -116,7 +114,7 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
 def validate(runs: Path, run: str, as_json: bool) -> None:
     """Train RUN's model again to prove its rankings, where that is not up to date; print it."""
     target = existing(runs, run)
-    _bring_up_to_date("validate", target)
+    narration.bring_up_to_date("validate", target)
     summary = read_json(target.summary("validate"))
     if as_json:
         click.echo(json.dumps(summary, indent=2))
@@ -140,12 +138,3 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     else:
         click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
         click.echo(f"Results\n\n{tables.plain(results)}")
-
-
-def _bring_up_to_date(stage: str, run: RunDir) -> None:
-    """Runs the stage unless it is fresh; ends the program where it fails."""
-    if not contract.is_fresh(stage, load_settings(run.settings), run):
-        events = narration.from_now(run)
-        start_stages(run, (stage,))
-        if code := narration.follow(run, events):
-            sys.exit(code)

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from tui.readers.clean import clean
 from tui.readers.format import number
-from tui.readers.window import Window
+from tui.readers.window import STEPS, Axis, Window
 from tui.widgets.ink import Inked, Part, fit
 from tui.widgets.plot import GAP, LABEL, Plot, Series
 
@@ -37,8 +37,9 @@ class Chart(Inked):
     empty: reactive[str] = reactive("")
     """What is said where there is nothing to draw."""
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, id: str | None = None, axis: Axis = STEPS) -> None:
         super().__init__(id=id)
+        self.axis = axis
         self._drawn: object = ()
         self._lines: list[list[Part]] = []
         self._room: tuple[object, float, float] = ((), 0.0, 0.0)
@@ -62,8 +63,13 @@ class Chart(Inked):
     def _name_panel(self) -> None:
         told = ["log scale"] * self.log_scale
         if self.window:
-            told.append("zoomed" + " · follows" * self.window.follows + " · 0 shows all")
+            told.append("zoomed" + " · follows" * self._follows + " · 0 shows all")
         self.entitle(clean(self.title), " · ".join(told))
+
+    @property
+    def _follows(self) -> bool:
+        """Whether the view moves on with new readings."""
+        return bool(self.window and self.window.follows) and self.axis.grows
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -177,7 +183,7 @@ class Chart(Inked):
         if self._columns < 4 or rows < _FEWEST_ROWS:
             return nothing
         drawn = [one for one in self.series if one.curve.span]
-        plot = Plot(drawn, view, self._columns, rows, self.log_scale)
+        plot = Plot(drawn, view, self._columns, rows, self.log_scale, self.axis)
         if self.inspected is not None:
             plot.inspect(self.inspected)
         return [*legend, *plot.lines()]
@@ -186,7 +192,8 @@ class Chart(Inked):
         """What each line is, and its newest or its inspected reading."""
         entries = [self._entry(one, width) for one in self.series if one.curve.span]
         if self.inspected is not None:
-            entries.insert(0, [(f" step {self.inspected:,.0f} ", "strong")])
+            at = f" {self.axis.name} {self.axis.text(self.inspected)} "
+            entries.insert(0, [(at, "strong")])
         gaps = sum(len(one.curve.gaps) for one in self.series)
         if gaps:
             entries.append([(f" {GAP} {gaps} not a number", "bad")])
@@ -197,13 +204,15 @@ class Chart(Inked):
         return [(f" {one.mark} ", one.ink), (f"{name} ", "dim"), (self._reading(one), "strong")]
 
     def _reading(self, one: Series) -> str:
+        if self.inspected is None and not self.axis.grows:
+            return ""
         if self.inspected is None:
             return number(one.curve.last) if one.curve.last is not None else "–"
         near = one.curve.nearest(self.inspected)
         if near is None:
             return "–"
         value = "not a number" if math.isnan(near[1]) else number(near[1])
-        return value if near[0] == self.inspected else f"{value} at {near[0]:,.0f}"
+        return value if near[0] == self.inspected else f"{value} at {self.axis.text(near[0])}"
 
 
 def _flow(entries: Iterable[Sequence[Part]], width: int) -> Iterable[list[Part]]:

@@ -17,16 +17,19 @@ from textual.widget import Widget
 from tui.themes import DEFAULTS
 
 Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
-Ink = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "key"] | Series
+Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pro", "con", "key"]
+Ink = Meaning | Series
 SERIES: tuple[Series, ...] = get_args(Series)
 """Inks that are told apart in one chart."""
-INKS: tuple[Ink, ...] = (*get_args(get_args(Ink)[0]), *SERIES)
+INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
 _COLOURS: dict[Ink, str] = {
     "dim": "secondary",
     "accent": "accent",
     "good": "success",
     "warn": "warning",
     "bad": "error",
+    "pro": "pro",
+    "con": "con",
     "key": "accent",
     **{series: f"series-{number}" for number, series in enumerate(SERIES)},
 }

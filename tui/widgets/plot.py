@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tui.readers.curve import Bucket, Curve
-from tui.readers.format import number
-from tui.readers.window import Window
+from tui.readers.format import tick
+from tui.readers.window import STEPS, Axis, Window
 from tui.widgets.canvas import Canvas
 from tui.widgets.ink import Ink, Part, fit
 
@@ -69,9 +69,15 @@ class Plot:
     """Some series between two steps, drawn into `columns` × `rows` cells."""
 
     def __init__(
-        self, series: Sequence[Series], window: Window, columns: int, rows: int, log: bool
+        self,
+        series: Sequence[Series],
+        window: Window,
+        columns: int,
+        rows: int,
+        log: bool,
+        axis: Axis = STEPS,
     ) -> None:
-        self._window, self._columns, self._rows = window, columns, rows
+        self._window, self._columns, self._rows, self._axis = window, columns, rows, axis
         self._canvas = Canvas(columns, rows)
         self._signed = sum(not one.dots for one in series) > 1
         drawn = [(one, self._buckets(one)) for one in series]
@@ -98,7 +104,8 @@ class Plot:
 
     def lines(self) -> list[list[Part]]:
         """The cells between their axes."""
-        first, last = f"{self._window.first:,.0f}", f"step {self._window.last:,.0f}"
+        axis, window = self._axis, self._window
+        first, last = axis.text(window.first), f"{axis.name} {axis.text(window.last)}"
         below = first + fit(last, max(0, self._columns - len(first)), right=True)
         rows = zip(self._labels(), range(self._rows), strict=True)
         return [
@@ -134,5 +141,5 @@ class Plot:
         """The vertical axis: its ends and its middle named."""
         scale, rows, middle = self._scale, self._rows, self._rows // 2
         values = {0: scale.high, middle: scale.at(1 - middle / (rows - 1)), rows - 1: scale.low}
-        texts = [number(values[row]) if row in values else "" for row in range(rows)]
+        texts = [tick(values[row]) if row in values else "" for row in range(rows)]
         return [fit(text, LABEL - 2, right=True) + " │" for text in texts]

@@ -1,63 +1,97 @@
-"""The ranked examples of one prompt."""
+"""The ranked examples of one prompt, however many: only the lines in view are read."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import BindingType
 from textual.reactive import reactive
 
+from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import score
-from tui.readers.rankings import Ranked
 from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
+if TYPE_CHECKING:
+    from tui.readers.listing import Listing
+
 _CUT = 400
-_FIXED = 4 + 11 + 2 + 2 + 7 + 6
-_ID_WIDTH = (10, 20)
+"""Letters of a text that a line may show."""
+_ID = (10, 24)
 """Least and most cells of an example's id."""
+_SCORE, _TOKENS, _GROUP = 12, 8, 7
+_LEAST_TEXT = 24
+"""Below this many cells for the text, length and group are left out."""
 
 
 class RankingTable(Lines):
-    """One line an example: rank, score, ★ where it states the answer, id, tokens, group, text."""
+    """One line an example: mark, rank, score, ★ where it states the answer, id, tokens, group,
+    text."""
 
-    examples: reactive[tuple[Ranked, ...]] = reactive(())
-    _id_width = _ID_WIDTH[0]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
+
+    listing: reactive[Listing | None] = reactive(None)
+    marked: reactive[frozenset[int]] = reactive(frozenset())
+    """Places of the examples that are marked."""
 
     @property
-    def selected(self) -> Ranked | None:
-        """The example under the cursor."""
-        return self.examples[self.cursor] if self.cursor < len(self.examples) else None
+    def selected(self) -> int | None:
+        """The place of the example under the cursor."""
+        return self.listing.place(self.cursor) if self.listing and self.count else None
 
-    def watch_examples(self, examples: tuple[Ranked, ...]) -> None:
-        """Another ranking, or another part of one."""
-        self._id_width = min(
-            _ID_WIDTH[1], max([_ID_WIDTH[0], *(len(e.example_id) + 1 for e in examples)])
-        )
-        self.count = len(examples)
-        self.cursor = 0
+    def watch_listing(self, listing: Listing | None) -> None:
+        """Another ranking, or another part or order of one."""
+        self.count = len(listing) if listing else 0
         self.refresh()
+
+    def on_unmount(self) -> None:
+        """Lets go of the scores at once, not when Python next looks for cycles."""
+        self.set_reactive(RankingTable.listing, None)
+
+    def action_mark(self) -> None:
+        """Marks the example under the cursor, or takes its mark away; goes on to the next."""
+        if (place := self.selected) is not None:
+            self.marked ^= {place}
+            self.cursor += 1
 
     def header(self, width: int) -> list[Part]:
         """Names of the columns."""
-        names = fit("rank", 4, right=True) + fit("score", 11, right=True) + "    "
-        names += (
-            fit("example", self._id_width)
-            + fit("tokens", 7, right=True)
-            + fit("group", 6, right=True)
-        )
+        rank, name, facts = self._widths(width)
+        names = "  " + fit("rank", rank, right=True) + fit("score", _SCORE, right=True) + "    "
+        names += fit("example", name)
+        if facts:
+            names += fit("tokens", _TOKENS, right=True) + fit("group", _GROUP, right=True)
         return [(fit(names + "  text", width), "dim")]
 
     def line(self, index: int, width: int) -> list[Part]:
-        """`  1   0.4213  ★ doc-0123   31   –  Mara Voss was born …`."""
-        example = self.examples[index]
-        group = str(example.duplicate_group) if example.duplicate_group >= 0 else "–"
-        text = max(0, width - _FIXED - self._id_width - 2)
-        return [
-            (fit(str(example.rank), 4, right=True), "dim"),
-            (fit(score(example.score), 11, right=True), "good" if example.score > 0 else "bad"),
-            ("  ", "plain"),
-            ("★ " if example.relevant else "  ", "warn"),
-            (fit(clean(example.example_id, _CUT), self._id_width), "plain"),
-            (fit(str(example.n_tokens), 7, right=True), "dim"),
-            (fit(group, 6, right=True), "dim"),
-            ("  " + fit(clean(example.text, _CUT), text), "plain"),
+        """`● 1   +0.4213  ★ doc-0123   31   –  Mara Voss was born …`."""
+        listing = self.listing
+        if listing is None:
+            return []
+        place = listing.place(index)
+        example, value = listing.corpus.example(place), float(listing.ranking.scores[place])
+        rank, name, facts = self._widths(width)
+        group = str(example.group) if example.group >= 0 else "–"
+        parts: list[Part] = [
+            ("● " if place in self.marked else "  ", "accent"),
+            (fit(f"{listing.rank(index):,}", rank, right=True), "dim"),
+            (fit(score(value), _SCORE, right=True), "pro" if value > 0 else "con"),
+            ("  ★ " if place in listing.relevant else "    ", "warn"),
+            (fit(clean(example.id, _CUT), name), "plain"),
         ]
+        if facts:
+            parts.append((fit(f"{example.n_tokens:,}", _TOKENS, right=True), "dim"))
+            parts.append((fit(group, _GROUP, right=True), "dim"))
+        room = max(0, width - sum(len(text) for text, _ in parts[:3]) - 4 - name - 2)
+        room -= _TOKENS + _GROUP if facts else 0
+        return [*parts, ("  " + fit(clean(listing.corpus.text(place, _CUT)), room), "plain")]
+
+    def _widths(self, width: int) -> tuple[int, int, bool]:
+        """Cells of the rank and of the id, and whether there is room for length and group."""
+        total = len(self.listing.ranking.order) if self.listing else 1
+        rank = max(4, len(f"{total:,}"))
+        left = width - 2 - rank - _SCORE - 4 - 2
+        facts = left - _TOKENS - _GROUP - _ID[0] >= _LEAST_TEXT
+        left -= _TOKENS + _GROUP if facts else 0
+        return rank, max(_ID[0], min(_ID[1], left // 4)), facts

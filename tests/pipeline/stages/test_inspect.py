@@ -69,7 +69,7 @@ def test_every_strategy_module_and_kind_has_a_row_and_a_curve(root: Path) -> Non
     run = inspected(root, settings("ekfac", "kfac", "diagonal", "identity"))
     table = rows(run)
     assert len(table) == 6 * (3 + 3 + 1)
-    curves = pq.read_table(run.stage("inspect") / "eigenvalues.parquet").to_pylist()
+    curves = pq.read_table(run.eigenvalues).to_pylist()
     for row, curve in zip(table, curves, strict=True):
         assert [row[k] for k in ("strategy", "module", "kind")] == [
             curve[k] for k in ("strategy", "module", "kind")
@@ -93,6 +93,23 @@ def test_every_layer_gets_its_pictures_and_its_table(root: Path) -> None:
         assert f"model.layers.{layer}.mlp.down_proj" in text
         assert f"model.layers.{1 - layer}" not in text
     assert read_json(run.summary("inspect"))["layers"] == [0, 1]
+
+
+def test_every_lambda_has_a_map_small_enough_for_a_terminal(root: Path) -> None:
+    run = inspected(root, settings("ekfac", "kfac", "diagonal"))
+    maps = pq.read_table(run.lambda_maps).to_pylist()
+    whole = {(r["strategy"], r["module"]): r for r in rows(run) if r["kind"] == "lambda"}
+    assert [(m["strategy"], m["module"]) for m in maps] == list(whole)
+    for found, row in zip(maps, whole.values(), strict=True):
+        assert found["outputs"] * found["inputs"] == int(row["count"])
+        heat = np.reshape(found["values"], (found["rows"], found["columns"]))
+        assert max(heat.shape) <= 128
+        if heat.size == int(row["count"]):
+            assert heat.max() == pytest.approx(float(row["largest"]))
+            assert heat.mean() == pytest.approx(float(row["mean"]), rel=1e-5)
+        if found["strategy"] == "kfac":
+            assert heat[0, 0] == heat.max()
+            assert heat[-1, -1] == heat.min()
 
 
 def test_the_colour_map_is_the_chosen_one(root: Path) -> None:
@@ -120,7 +137,7 @@ def test_odd_values_and_modules_are_warned_of(spoilt: Path) -> None:
     warnings = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
     assert warnings == [
         "diagonal, model.layers.0.mlp.up_proj, lambda: 1 of 384 values are not finite; left out",
-        "in modules.csv only, since they belong to no layer: lm_head",
+        "drawn in no picture, since they belong to no layer: lm_head",
     ]
     (head,) = (row for row in rows(run) if row["module"] == "lm_head")
     assert head["layer"] == ""

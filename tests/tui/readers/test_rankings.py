@@ -1,4 +1,4 @@
-"""Rankings are read one prompt at a time; what is missing is told."""
+"""Rankings of all examples; what is missing is told."""
 
 from __future__ import annotations
 
@@ -18,18 +18,6 @@ def test_the_overview_names_prompts_answers_and_methods(tmp_path: Path) -> None:
     assert overview.methods == sample_run.METHODS
     assert overview.default_method == "ekfac_normalized"
     assert not overview.stale
-
-
-def test_a_ranking_is_in_order_and_knows_every_score(tmp_path: Path) -> None:
-    ranked = RankingReader(sample_run.scored_run(tmp_path)).ranked("home-2", "bm25", "bottom")
-    assert [example.rank for example in ranked] == list(range(1, 21))
-    assert all(example.score < 0 for example in ranked)
-    assert set(ranked[0].scores) == set(sample_run.METHODS)
-
-
-def test_an_example_is_found_under_the_other_methods(tmp_path: Path) -> None:
-    places = RankingReader(sample_run.scored_run(tmp_path)).places("home-1", "doc-0003")
-    assert places["ekfac"] == ("top", 3)
 
 
 def test_token_scores_are_there_or_none(tmp_path: Path) -> None:

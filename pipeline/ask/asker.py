@@ -1,0 +1,172 @@
+"""Answers a question: the model's words, the index's list, then the exact method's.
+
+Shape legend: N training examples, C candidates.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from transformers import PreTrainedTokenizerBase, TextStreamer
+
+from pipeline.contract.asking import Question, Reply
+from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.events import EventWriter
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch, read_examples
+from pipeline.influence import scoring
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.baselines import normalized
+from pipeline.influence.rankings import ranked
+from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.stages.index import open_store, run_projection
+
+Scores = NDArray[np.float32]
+
+
+class Asker:
+    """One model, kept warm with everything that questions need."""
+
+    def __init__(self, settings: Settings, run: RunDir) -> None:
+        """Loads.
+
+        Raises:
+            MissingResultError: the index is damaged.
+        """
+        self._settings, self._run = settings, run
+        self._strategy = settings.factors.strategies[0]
+        self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(run.tokenizer)
+        self._model = load_model(run.model, select_device(settings))
+        self._projection = run_projection(settings, run, self._model)
+        self._store = open_store(settings, run, self._projection)
+        self._store.verify()
+        self._table = read_examples(run.examples, ["example_id", "document_id", "text"])
+        self._examples = TokenDataset.of_examples(run.examples)
+        self._asked = RunDir(run.stage("index") / "asked")
+        self._analyzer = self._make_analyzer()
+        with safe_open(run.scores, framework="numpy") as file:
+            self._self_influence: Scores = file.get_tensor(f"self_{self._strategy}")
+
+    def replies(self, question: Question, say: Callable[[str], None]) -> Iterator[Reply]:
+        """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
+
+        Raises:
+            UsageError: prompt and completion do not fit into the model's context.
+            HeadwaterError: the model answers nothing.
+        """
+        prompt = self._prompt(question.checked(), say)
+        query = TokenDataset.of_prompts([prompt], self._tokenizer)
+        features = self._projection.features(pad_batch([query[0]]))[0]
+        cosines, lengths = self._store.scan(features)
+        raw = cosines * lengths * float(features.norm())
+        best = ranked(self._ranking(raw))[: self._settings.index.candidates]
+        yield self._list(best, raw, question.top, exact=False)
+        exact = np.full_like(raw, np.nan)
+        exact[best] = self._exact(query, best.tolist())
+        yield self._list(ranked(self._ranking(exact)), exact, question.top, exact=True)
+
+    def _make_analyzer(self) -> InfluenceAnalyzer:
+        """Scores into a folder of its own, with the run's own factors."""
+        factors = self._asked.factors(self._strategy)
+        if not factors.exists():
+            factors.parent.mkdir(parents=True, exist_ok=True)
+            own = os.path.relpath(self._run.factors(self._strategy), factors.parent)
+            factors.symlink_to(own, target_is_directory=True)
+        events = EventWriter(self._asked.root / "events.jsonl", "ask")
+        return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
+
+    def _prompt(self, question: Question, say: Callable[[str], None]) -> Prompt:
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        completion = question.completion
+        if completion is None:
+            tokens, _ = encode_pair(self._tokenizer, question.prompt, " ")
+            self._require_room(len(tokens) + 1, context)
+            completion = self._answer(tokens, context, say)
+            if not completion.strip():
+                hint = "give a completion to trace, or train for longer"
+                raise HeadwaterError("the model answers nothing to this prompt", hint)
+            question = Question(question.prompt.rstrip(), completion)
+        pair = encode_pair(self._tokenizer, question.prompt, completion)
+        self._require_room(sum(map(len, pair)), context)
+        return Prompt(id="asked", prompt=question.prompt, completion=completion)
+
+    def _require_room(self, tokens: int, context: int | None) -> None:
+        if context is not None and tokens > context:
+            raise UsageError(
+                f"prompt and completion have {tokens:,} tokens, the model reads {context:,}",
+                "shorten them",
+            )
+
+    @torch.inference_mode()
+    def _answer(
+        self, tokens: Sequence[int], context: int | None, say: Callable[[str], None]
+    ) -> str:
+        """The model's greedy answer, told piece by piece."""
+        streamer = _Pieces(self._tokenizer, say)
+        limit = self._settings.prompts.max_new_tokens
+        end = self._tokenizer.eos_token_id
+        ids = torch.tensor([tokens], device=self._model.device)
+        self._model.generate(  # type: ignore[operator]
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=limit if context is None else min(limit, context - len(tokens)),
+            do_sample=False,
+            eos_token_id=end,
+            pad_token_id=end if end is not None else 0,
+            streamer=streamer,
+        )
+        return "".join(streamer.pieces)
+
+    def _exact(self, query: TokenDataset, chosen: list[int]) -> Scores:
+        """Raw influence [C] of the chosen examples, by Kronfluence."""
+        shutil.rmtree(self._asked.kronfluence_scores(self._strategy), ignore_errors=True)
+        candidates = self._examples.subset(chosen)
+        by_module = scoring.pairwise_scores(self._analyzer, self._strategy, query, candidates)
+        scores: Scores = scoring.sum_modules(by_module).numpy()[0]
+        return scores
+
+    def _ranking(self, raw: Scores) -> Scores:
+        """The scores [N] that the run ranks by."""
+        if not self._settings.scores.normalize:
+            return raw
+        ranking: Scores = normalized(raw[None], self._self_influence)[0]
+        return ranking
+
+    def _list(self, order: NDArray[np.intp], raw: Scores, top: int, exact: bool) -> Reply:
+        scores = self._ranking(raw)
+        rows: list[dict[str, Any]] = [
+            {
+                "rank": rank,
+                **{
+                    name: self._table[name][int(index)].as_py() for name in self._table.column_names
+                },
+                "score": float(scores[index]),
+                "raw": float(raw[index]),
+            }
+            for rank, index in enumerate(order[:top], start=1)
+        ]
+        return {"type": "list", "exact": exact, "rows": rows}
+
+
+class _Pieces(TextStreamer):
+    """Keeps and tells an answer as it is decoded."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self.pieces: list[str] = []
+        self._say = say
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        """A piece is decoded."""
+        if text:
+            self.pieces.append(text)
+            self._say(text)

@@ -1,0 +1,105 @@
+"""Features of every example on disk: chunks that are mapped into memory, not read.
+
+    store.json          tag, features, and rows and checksum of each chunk
+    chunk_<n>.npy       float16 [rows, F], every row of length 1
+    lengths_<n>.npy     float32 [rows], what the rows were divided by
+
+Rows of length 1 neither overflow nor underflow in float16, and their product with a query of length
+1 is a cosine. Appending writes new chunks and touches no old one.
+
+Shape legend: N examples, F features.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.contract.errors import MissingResultError
+from pipeline.contract.files import read_json, replacing, write_json
+
+Lengths = NDArray[np.float32]
+
+
+class FeatureStore:
+    """An index of features; several readers, one writer."""
+
+    def __init__(self, folder: Path, tag: str, features: int) -> None:
+        """Opens what is there under the same tag, else begins anew.
+
+        `tag` says what the features are of; it changes with whatever they come from.
+        """
+        self._folder = folder
+        self._head: dict[str, Any] = {"tag": tag, "features": features, "chunks": []}
+        found = read_json(folder / "store.json")
+        if isinstance(found, dict) and (found["tag"], found["features"]) == (tag, features):
+            self._head = found
+
+    @property
+    def rows(self) -> int:
+        """How many examples it holds."""
+        return sum(chunk["rows"] for chunk in self._head["chunks"])
+
+    @property
+    def bytes(self) -> int:
+        """Size of the features."""
+        return 2 * self.rows * int(self._head["features"])
+
+    def append(self, features: Tensor) -> None:
+        """Adds examples, float32 [rows, F]; they are there when this returns, or not at all."""
+        lengths = torch.linalg.vector_norm(features, dim=1).cpu()
+        unit = features.cpu() / lengths.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
+        number = len(self._head["chunks"])
+        rows = unit.half().numpy()
+        for name, values in (("chunk", rows), ("lengths", lengths.numpy())):
+            with replacing(self._path(name, number)) as temporary, temporary.open("wb") as file:
+                np.save(file, values)
+        chunk = {"rows": len(rows), "crc32": zlib.crc32(rows.data)}
+        head = {**self._head, "chunks": [*self._head["chunks"], chunk]}
+        write_json(self._folder / "store.json", head)
+        self._head = head
+
+    def scan(self, query: Tensor) -> tuple[Lengths, Lengths]:
+        """Cosine of every example's features with the query's [F], and their lengths; [N] each.
+
+        float16 products summed as torch does on the device at hand; rounded to float16.
+        """
+        unit = (query / query.norm().clamp_min(torch.finfo(torch.float32).tiny)).half().cpu()
+        cosines = [(torch.from_numpy(chunk) @ unit).float().numpy() for chunk in self._chunks()]
+        lengths = [np.load(self._path("lengths", n)) for n in range(len(self._head["chunks"]))]
+        return np.concatenate(cosines), np.concatenate(lengths)
+
+    def verify(self) -> None:
+        """Reads everything once.
+
+        Raises:
+            MissingResultError: a chunk is missing or is not what was written.
+        """
+        for number, chunk in enumerate(self._chunks()):
+            if zlib.crc32(chunk.data) != self._head["chunks"][number]["crc32"]:
+                raise self._damaged(number)
+
+    def _chunks(self) -> Iterator[NDArray[np.float16]]:
+        for number, chunk in enumerate(self._head["chunks"]):
+            try:
+                # copy on write: torch wants memory that it could write to
+                rows = np.load(self._path("chunk", number), mmap_mode="c")
+            except (OSError, ValueError) as error:
+                raise self._damaged(number) from error
+            if rows.shape != (chunk["rows"], self._head["features"]):
+                raise self._damaged(number)
+            yield rows
+
+    def _damaged(self, number: int) -> MissingResultError:
+        path = self._path("chunk", number)
+        return MissingResultError(f"{path} is damaged", "`headwater run index --force` mends it")
+
+    def _path(self, name: str, number: int) -> Path:
+        return self._folder / f"{name}_{number:05}.npy"

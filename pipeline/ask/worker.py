@@ -1,0 +1,133 @@
+"""The process that keeps a run's model warm: `python -m pipeline.ask.worker RUN_DIR`.
+
+Answers one question after the other until it is asked to stop or its run is no longer the one that
+it loaded: deleted, moved, or indexed anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract import stages
+from pipeline.contract.asking import Question, WorkerAddress, socket_path
+from pipeline.contract.errors import CancelledError, HeadwaterError
+from pipeline.contract.files import write_json
+from pipeline.contract.processes import ProcessIdentity
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+
+_LOOK_S = 0.25
+"""How often it looks whether its run is still there, and whether it has to stop."""
+
+
+def main(run: RunDir) -> int:
+    """Serves until it has to end; gives the exit code."""
+    stop = _Stop()
+    try:
+        with _only_worker(run), tempfile.TemporaryDirectory(prefix="headwater-") as folder:
+            _serve(run, Path(folder), stop)
+    except CancelledError:
+        pass
+    except HeadwaterError as error:
+        print("; ".join(filter(None, (error.message, error.hint))), flush=True)
+        return error.exit_code
+    return 0
+
+
+def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
+    settings = load_settings(run.settings)
+    if not stages.is_fresh("index", settings, run):
+        raise HeadwaterError(
+            f"there is no index of {run.name} that is up to date",
+            f"`headwater run index --run {run.name}` makes one",
+        )
+    index = _index(run)
+    from pipeline.ask.asker import Asker  # torch is loaded only where there is something to do
+
+    asker = Asker(settings, run)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(socket_path(folder)))
+        listening.listen()
+        listening.settimeout(_LOOK_S)
+        address = WorkerAddress(
+            ProcessIdentity.of(os.getpid()), str(socket_path(folder)), index or ""
+        )
+        write_json(run.ask_address, address.asdict())
+        try:
+            while _index(run) == index and not stop.wanted:
+                with suppress(TimeoutError):
+                    connection, _ = listening.accept()
+                    with connection, suppress(ConnectionError):  # who asked may be gone
+                        _answer(asker, connection)
+        finally:
+            run.ask_address.unlink(missing_ok=True)
+
+
+def _answer(asker: Any, connection: socket.socket) -> None:
+    """Reads a question and sends what it brings."""
+
+    def send(reply: dict[str, Any]) -> None:
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+    connection.settimeout(None)
+    with connection.makefile(encoding="utf-8") as lines:
+        line = lines.readline()
+    if not line:
+        return
+    try:
+        question = Question(**json.loads(line))
+        for reply in asker.replies(question, lambda text: send({"type": "text", "text": text})):
+            send(reply)
+        send({"type": "done"})
+    except HeadwaterError as error:
+        send({"type": "error", "message": error.message, "hint": error.hint})
+
+
+def _index(run: RunDir) -> str | None:
+    """Which index the run has now."""
+    done = stages.Done.read("index", run)
+    return done.id if done else None
+
+
+@contextmanager
+def _only_worker(run: RunDir) -> Iterator[None]:
+    """Holds the run's worker lock.
+
+    Raises:
+        HeadwaterError: another worker has it.
+    """
+    with run.ask_lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HeadwaterError("another process is answering already") from error
+        yield
+
+
+class _Stop:
+    """Whether somebody asked the process to end."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _signal: int, _frame: object) -> None:
+        """Asked once, it ends between two questions; asked twice, in the midst of one."""
+        if self.wanted:
+            raise CancelledError("stopped on request")
+        self.wanted = True
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunDir(Path(sys.argv[1]))))

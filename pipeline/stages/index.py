@@ -1,0 +1,85 @@
+"""index: every example's gradient as a short vector, so that new prompts are answered in seconds.
+
+Writes index/: the features (see `pipeline/ask/store.py`) and summary.json. A stopped indexing goes
+on from its last whole chunk.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.ask.projection import Projection
+from pipeline.ask.store import FeatureStore
+from pipeline.batches import token_budget_batches
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.arguments import score_arguments
+from pipeline.influence.modules import resolve_modules
+from pipeline.memory import exhaustion_explained
+from pipeline.model import load_model, select_device
+
+CHUNK = 4096
+"""Examples of a chunk."""
+
+
+def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
+    """Indexes the run's examples.
+
+    Raises:
+        HeadwaterError: the first strategy has no eigenvectors.
+        ResourceError: out of memory.
+    """
+    with exhaustion_explained("lower train.batch_tokens"):
+        model = load_model(run.model, select_device(settings))
+        projection = run_projection(settings, run, model)
+        store = open_store(settings, run, projection)
+        fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
+    summary = {
+        "features": projection.size,
+        "examples": store.rows,
+        "bytes": store.bytes,
+    }
+    write_json(run.summary("index"), summary)
+
+
+def open_store(settings: Settings, run: RunDir, projection: Projection) -> FeatureStore:
+    """The run's features, or an empty store where there are none of these factors."""
+    factors = stages.Done.read("factors", run)
+    tag = f"{factors.id if factors else ''} damping {settings.scores.damping}"
+    return FeatureStore(run.features, tag, projection.size)
+
+
+def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
+    """The projection by the run's own ranking: its first strategy, its damping."""
+    strategy = settings.factors.strategies[0]
+    arguments = score_arguments(settings.scores, per_module=False)
+    modules = resolve_modules(model, settings.modules)
+    return Projection.of_factors(
+        model, run.factors(strategy), arguments, modules, strategy, settings.index.features
+    )
+
+
+def fill(
+    store: FeatureStore,
+    projection: Projection,
+    settings: Settings,
+    examples: TokenDataset,
+    events: EventWriter,
+) -> None:
+    """Adds the examples that are not in the store, in their order."""
+    for start in range(store.rows, len(examples), CHUNK):
+        rows = range(start, min(start + CHUNK, len(examples)))
+        features = torch.empty(len(rows), projection.size)
+        done = start
+        lengths = [examples.lengths[index] for index in rows]
+        for batch in token_budget_batches(lengths, settings.train.batch_tokens):
+            padded = pad_batch([examples[start + place] for place in batch])
+            features[batch] = projection.features(padded).cpu()
+            done += len(batch)
+            events.progress(done, len(examples), "examples", "features")
+        store.append(features)

@@ -1,0 +1,91 @@
+"""Takes the README's pictures: opens the dashboard on a finished run and saves its screens as SVG.
+
+    uv run python scripts/pictures.py runs/demo
+
+The run needs all stages, and `custom-eval` for the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"  # read when textual is imported
+
+from textual.pilot import Pilot
+
+from pipeline.contract.files import write_text
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.themes import HEADWATER
+from tui.user import User
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+_SIZE = (110, 32)
+_PATIENCE_S = 30.0
+_LETTERS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A screen: the keys that lead to it from a run, each with what is shown before the next."""
+
+    name: str
+    steps: Sequence[tuple[str, str]]
+
+
+PICTURES = (
+    Picture("run", [("", "all stages done"), ("j", "Log · train")]),
+    Picture("influence", [("", "all stages done"), ("i", "Prompts · "), ("enter", "top ")]),
+    Picture(
+        "factors",
+        [("", "all stages done"), ("F", "effective rank"), ("space", "◆ "), ("n", "ratio")],
+    ),
+    Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "token F1")]),
+    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j", "Recall@5")]),
+)
+
+
+async def take(run: RunDir, picture: Picture) -> str:
+    """The screen as SVG, its letters left to whoever shows it: nothing is fetched from outside."""
+    app = HeadwaterApp(run.root.parent, run, User())
+    app.theme = HEADWATER.name
+    async with app.run_test(size=_SIZE) as pilot:
+        for keys, shown in picture.steps:
+            await pilot.press(*filter(None, keys.split(",")))
+            await _until(pilot, shown)
+        return _LETTERS.sub("", app.export_screenshot(title=f"headwater tui {run.name}"))
+
+
+async def _until(pilot: Pilot[None], shown: str) -> None:
+    """Waits for a text on the screen.
+
+    Raises:
+        SystemExit: it does not come.
+    """
+    for _ in range(round(_PATIENCE_S / 0.1)):
+        await pilot.pause(0.1)
+        text = html.unescape(pilot.app.export_screenshot(simplify=True))
+        if shown in text.replace("\N{NO-BREAK SPACE}", " "):
+            return
+    raise SystemExit(f"waited in vain for {shown!r}: has the run everything that it needs?")
+
+
+def main() -> None:
+    """Writes every picture."""
+    if len(sys.argv) != 2 or not RunDir(Path(sys.argv[1])).settings.exists():
+        raise SystemExit(__doc__)
+    for picture in PICTURES:
+        svg = asyncio.run(take(RunDir(Path(sys.argv[1])), picture))
+        write_text(FOLDER / f"{picture.name}.svg", svg)
+        print(FOLDER / f"{picture.name}.svg", f"{len(svg) / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()

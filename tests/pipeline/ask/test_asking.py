@@ -1,0 +1,149 @@
+"""Questions to a worker process: the exact list, and everything that may go wrong between."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from pipeline.contract import stages
+from pipeline.contract.asking import Question, WorkerAddress, ask, start_worker, stop_worker, worker
+from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.files import read_json_lines
+from pipeline.contract.run_dir import RunDir
+from pipeline.corpus.examples import read_examples
+
+PROMPT, COMPLETION = "The river runs", " past the mill"
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.fixture(scope="module")
+def run(indexed_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return RunDir(shutil.copytree(indexed_run.root, tmp_path_factory.mktemp("asked") / "run"))
+
+
+@pytest.fixture(scope="module")
+def address(run: RunDir) -> Iterator[WorkerAddress]:
+    """A worker that serves the tests of this module."""
+    yield start_worker(run)
+    stop_worker(run)
+
+
+def lists(address: WorkerAddress, question: Question) -> list[dict[str, Any]]:
+    return [reply for reply in ask(address, question) if reply["type"] == "list"]
+
+
+def test_the_exact_list_is_the_ranking_of_the_scores_stage(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    first, exact = lists(address, Question(PROMPT, COMPLETION, top=48))
+    scores = load_file(run.scores)["ekfac_normalized"][0]
+    ids = read_examples(run.examples, ["example_id"])["example_id"].to_pylist()
+    assert (first["exact"], exact["exact"]) == (False, True)
+    found = {row["example_id"]: row["score"] for row in exact["rows"]}
+    assert [found[name] for name in ids] == pytest.approx(scores.tolist(), rel=1e-3, abs=1e-4)
+    best = [ids[index] for index in np.argsort(-scores)[:5]]
+    assert [row["example_id"] for row in exact["rows"][:5]] == best
+    assert best[0] in [row["example_id"] for row in first["rows"][:3]]
+
+
+def test_without_a_completion_the_models_own_answer_is_told_and_traced(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    replies = list(ask(address, Question(PROMPT)))
+    told = "".join(reply["text"] for reply in replies if reply["type"] == "text")
+    greedy = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
+    assert told.strip() == greedy["river"].strip() != ""
+    assert [reply["exact"] for reply in replies if reply["type"] == "list"] == [False, True]
+
+
+def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
+    found: list[list[dict[str, Any]]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(lists(address, Question(PROMPT, COMPLETION))))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (Question(" "), "the prompt is empty"),
+        (Question(PROMPT, "  "), "the completion is empty"),
+        (Question("mill " * 600, " past"), r"tokens, the model reads 512"),
+        (Question("mill " * 600), r"tokens, the model reads 512"),
+    ],
+)
+def test_a_question_that_has_no_answer_says_why(
+    address: WorkerAddress, question: Question, message: str
+) -> None:
+    with pytest.raises(HeadwaterError, match=message):
+        list(ask(address, question))
+    assert lists(address, Question(PROMPT, COMPLETION)), "and the worker goes on"
+
+
+def test_a_client_that_leaves_does_not_end_the_worker(address: WorkerAddress) -> None:
+    next(iter(ask(address, Question(PROMPT))))
+    assert lists(address, Question(PROMPT, COMPLETION))
+    assert address.process.is_alive()
+
+
+@pytest.fixture
+def own_run(indexed_run: RunDir, tmp_path: Path) -> RunDir:
+    return RunDir(shutil.copytree(indexed_run.root, tmp_path / "run"))
+
+
+def test_a_killed_worker_leaves_nothing_in_the_next_ones_way(own_run: RunDir) -> None:
+    killed = start_worker(own_run)
+    os.kill(killed.process.pid, signal.SIGKILL)
+    assert until(lambda: WorkerAddress.read(own_run) is None)
+    with worker(own_run) as address:
+        assert address.process != killed.process
+        assert lists(address, Question(PROMPT, COMPLETION))
+    assert WorkerAddress.read(own_run) is None, "it was not there before"
+
+
+def test_a_worker_ends_with_its_run(own_run: RunDir) -> None:
+    address = start_worker(own_run)
+    shutil.rmtree(own_run.root)
+    assert until(lambda: not address.process.is_alive())
+
+
+def test_a_run_without_an_index_is_refused_with_what_to_do(own_run: RunDir) -> None:
+    stages.forget("index", own_run)
+    with pytest.raises(HeadwaterError, match="no index of run that is up to date"):
+        start_worker(own_run)
+
+
+def test_an_address_of_another_machine_is_nobodys(address: WorkerAddress, own_run: RunDir) -> None:
+    there = address.asdict()
+    there["process"]["host"] = "elsewhere"
+    own_run.ask_address.write_text(json.dumps(there))
+    assert WorkerAddress.read(own_run) is None
+    assert not stop_worker(own_run)
+
+
+def test_an_empty_prompt_is_refused_before_any_worker_hears_it() -> None:
+    with pytest.raises(UsageError, match="the prompt is empty"):
+        Question("").checked()

@@ -1,0 +1,75 @@
+"""Features: their products are the influence that Kronfluence computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.answers import traced_prompts
+from pipeline.model import load_model, load_tokenizer
+from pipeline.stages.index import run_projection
+
+
+def with_features(run: RunDir, features: int, **factors: Any) -> Settings:
+    settings = load_settings(run.settings)
+    return settings.model_copy(
+        update={
+            "index": settings.index.model_copy(update={"features": features}),
+            "factors": settings.factors.model_copy(update=factors),
+        }
+    )
+
+
+def both_features(run: RunDir, features: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the prompts [Q, F] and of the examples [N, F]."""
+    model = load_model(run.model, torch.device("cpu"))
+    projection = run_projection(with_features(run, features), run, model)
+    prompts = TokenDataset.of_prompts(traced_prompts(run, False), load_tokenizer(run.tokenizer))
+    examples = TokenDataset.of_examples(run.examples)
+    return tuple(  # type: ignore[return-value]
+        projection.features(pad_batch([rows[index] for index in range(len(rows))]))
+        for rows in (prompts, examples)
+    )
+
+
+def test_products_and_lengths_come_near_kronfluences_scores(scored_run: RunDir) -> None:
+    prompts, examples = both_features(scored_run, 2**17)
+    scores = load_file(scored_run.scores)
+    found = (prompts @ examples.T).numpy()
+    for mine, theirs in zip(found, scores["ekfac"], strict=True):
+        assert np.corrcoef(mine, theirs)[0, 1] > 0.97
+        assert np.polyfit(theirs, mine, 1)[0] == pytest.approx(1, abs=0.1)
+    squares = examples.square().sum(dim=1).numpy()
+    assert squares == pytest.approx(scores["self_ekfac"], rel=0.05)
+
+
+def test_more_features_come_nearer(scored_run: RunDir) -> None:
+    scores = load_file(scored_run.scores)["ekfac"]
+    errors = [
+        np.abs((prompts @ examples.T).numpy() - scores).mean()
+        for prompts, examples in (both_features(scored_run, size) for size in (256, 16384))
+    ]
+    assert errors[1] < errors[0] / 4, "64 times as many should err an eighth as much"
+
+
+def test_a_sequences_features_do_not_depend_on_its_batch_mates(scored_run: RunDir) -> None:
+    model = load_model(scored_run.model, torch.device("cpu"))
+    projection = run_projection(with_features(scored_run, 512), scored_run, model)
+    examples = TokenDataset.of_examples(scored_run.examples)
+    alone = projection.features(pad_batch([examples[0]]))[0]
+    together = projection.features(pad_batch([examples[index] for index in (3, 0, 5)]))[1]
+    assert torch.allclose(alone, together, rtol=1e-4, atol=1e-4 * float(alone.abs().max()))
+
+
+def test_a_strategy_without_eigenvectors_is_refused(scored_run: RunDir) -> None:
+    settings = with_features(scored_run, 512, strategies=["diagonal"])
+    with pytest.raises(HeadwaterError, match="begins with diagonal, which has no eigenvectors"):
+        run_projection(settings, scored_run, load_model(scored_run.model, torch.device("cpu")))

@@ -1,0 +1,91 @@
+"""The scores of a sample run: 1,500 examples, six prompts, five methods, two layers."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.influence.lookup import write_lookup
+
+COUNT = 1500
+LAYERS = (0, 1)
+KINDS = ("self_attn.q_proj", "mlp.up_proj", "mlp.down_proj")
+TOLD = 5
+"""A prompt's first so many documents state its answer, and come first in every ranking."""
+
+
+def write_scores(
+    run: RunDir, prompts: list[Prompt], texts: list[str], methods: tuple[str, ...], hostile: str
+) -> None:
+    """Scores of every example, what a screen looks up about them, and the modules' parts."""
+    write_lookup(run.lookup, prompts, pa.Table.from_pylist(example_rows(texts, hostile)))
+    tensors = {name: _scores(prompts, name) for name in methods}
+    parts = {module: _scores(prompts, module) for module in modules()}
+    tensors["layers"] = np.stack([_layer(parts, layer) for layer in LAYERS], axis=1)
+    metadata = {
+        "prompts": json.dumps([prompt.id for prompt in prompts]),
+        "methods": json.dumps(methods),
+        "layers": json.dumps(LAYERS),
+        "strategy": "ekfac",
+        "modules": json.dumps(modules()),
+        "examples": str(len(texts)),
+    }
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, run.scores, metadata)
+    path = run.module_scores("ekfac")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(parts, path)
+
+
+def modules() -> list[str]:
+    """Names in the model's own order."""
+    return [f"model.layers.{layer}.{kind}" for layer in LAYERS for kind in KINDS]
+
+
+def example_rows(texts: list[str], hostile: str) -> list[dict[str, Any]]:
+    """Every tenth is the second chunk of the document before; every seventh has near-duplicates."""
+    rows = []
+    for n, text in enumerate(texts):
+        document = n - 1 if n % 10 == 9 else n
+        chunks = 2 if n % 10 in (8, 9) else 1
+        name = f"doc-{document:04d}{hostile}"
+        rows.append(
+            {
+                "example_id": f"{name}#{int(n % 10 == 9)}" if chunks > 1 else name,
+                "document_id": name,
+                "chunk": int(n % 10 == 9),
+                "chunks": chunks,
+                "text": text,
+                "n_tokens": 20 + n % 40,
+                "duplicate_group": n // 70 if n % 7 == 0 else -1,
+                "source": f"parish.jsonl{hostile}",
+                "row": n,
+            }
+        )
+    return rows
+
+
+def told_by(prompt: int) -> range:
+    """Places of the documents that state a prompt's answer."""
+    return range(10 * prompt + 1, 10 * prompt + 1 + TOLD)
+
+
+def _scores(prompts: list[Prompt], name: str) -> NDArray[np.float32]:
+    table = np.zeros((len(prompts), COUNT), np.float32)
+    for n in range(len(prompts)):
+        chance = random.Random(f"{n}{name}")
+        table[n] = [chance.uniform(-0.1, 0.1) for _ in range(COUNT)]
+        for rank, place in enumerate(told_by(n), start=1):
+            table[n, place] = 0.9 / rank
+    return table
+
+
+def _layer(parts: dict[str, NDArray[np.float32]], layer: int) -> NDArray[np.float32]:
+    return sum(parts[name] for name in parts if f".{layer}." in name)  # type: ignore[return-value]

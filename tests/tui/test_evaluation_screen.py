@@ -1,0 +1,333 @@
+"""Evaluation, benchmark questions and the report: every key of theirs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import sample_evaluation
+import sample_run
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+from watching import screen_text, until, until_shown
+
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.screens.dialog import Ask, Question
+from tui.screens.evaluation import EvaluationScreen
+from tui.screens.prompt_form import PromptForm
+from tui.screens.questions import QuestionsScreen
+from tui.screens.report import ReportScreen
+from tui.screens.run import RunScreen
+from tui.widgets.table import Table
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run that was evaluated, with prompts of its own."""
+    monkeypatch.chdir(tmp_path)
+    run = sample_run.new_run(tmp_path / "runs", "books")
+    text = run.settings.read_text().replace('source = "demo"', 'source = "local"')
+    run.settings.write_text(text.replace('path = ""', f'path = "{run.settings}"', 1))
+    save_prompts(run.prompts, [Prompt(id="home", prompt="Born in", completion=" Tellin")])
+    sample_run.finish(run, "prepare", "train", "generate", "evaluate", "benchmark", "report")
+    sample_evaluation.write_evaluation(run)
+    sample_evaluation.write_benchmarks(run)
+    sample_evaluation.write_report(run)
+    return run
+
+
+def app_of(run: RunDir) -> HeadwaterApp:
+    return HeadwaterApp(run.root.parent, run)
+
+
+async def open_evaluation(pilot: Pilot[None], *keys: str) -> Table:
+    await until_shown(pilot, "Stages ·")
+    await pilot.press("v")
+    await until_shown(pilot, "Metrics · 3")
+    table = pilot.app.screen.query_one(Table)
+    await pilot.press(*keys)
+    await pilot.pause()
+    return table
+
+
+# Metrics and answers
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_metrics_stand_beside_the_interval_of_their_difference(
+    run: RunDir, size: tuple[int, int]
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=size) as pilot:
+        await open_evaluation(pilot)
+        text = " ".join(screen_text(app).split())
+        assert "BLEU 2.0 31.0 +29.0 +10.0 to +45.0" in text
+        assert "ln p -6 -2.5 +3.5 +3.1 to +3.9" in text
+        assert "BLEU: better" in text
+        assert "model_comparison_summary.csv" in text
+        if size[1] > 24:
+            assert "trained 12.5 –" in text  # a perplexity that was not taken
+            assert "! only 2 prompts have an expected answer" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+
+async def test_tables_are_sorted_by_any_column_and_the_cursor_stays_on_its_row(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = await open_evaluation(pilot)
+        names = lambda: [row.item.name for row in table.rows]  # noqa: E731
+        in_file = names()
+        await pilot.press("j", "s", "s")
+        await until_shown(pilot, "base▲")
+        assert names() == ["log_likelihood_per_token", "bleu", "f1"]
+        assert table.selected.item.name == "f1"  # type: ignore[union-attr]
+        await pilot.press("S")
+        await until_shown(pilot, "base▼")
+        assert names() == ["f1", "bleu", "log_likelihood_per_token"]
+        await pilot.press("S", *"sssssss")
+        assert names() == in_file
+
+
+async def test_answers_stand_side_by_side_with_their_differences_marked(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot, "2", "j")
+        await until_shown(pilot, "Tilo Brandt was born in → Nyvale.")
+        text = screen_text(app)
+        assert "a town by the ⁻sea" in text
+        assert "a town by the ⁺lake" in text
+        assert "cut at the limit · repetitive" in text
+        assert "2 of 4 words stand together in the training text doc-7" in " ".join(text.split())
+        await pilot.press("k", "d")
+        await until_shown(pilot, "trained · ⁺ not expected")
+        assert "⁺Tellin, by the quay." in screen_text(app)
+        await pilot.press("enter", "escape")
+        assert app.screen.query_one(Table).has_focus
+
+
+async def test_rows_are_filtered_by_words_of_prompt_and_answers(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_evaluation(pilot, "2", "slash", *"lake", "enter")
+        await until_shown(pilot, "Answers · 1 of 2")
+        assert table.has_focus
+        await pilot.press("escape")
+        await until_shown(pilot, "Answers · 2 ")
+        await pilot.press("1")
+        await until_shown(pilot, "Metrics · 3")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+async def test_the_shown_rows_are_exported_with_numbers_in_full(run: RunDir, ending: str) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await open_evaluation(pilot, "x")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        entry = app.screen.query_one(Input)
+        assert entry.value == "books-metrics.csv"
+        entry.value = "nowhere/x.csv"
+        await until_shown(pilot, "there is no folder nowhere")
+        entry.value = f"out.{ending}"
+        await pilot.press("enter")
+        await until_shown(pilot, "3 rows are in")
+    with Path(f"out.{ending}").open(newline="") as file:
+        rows = list(csv.DictReader(file)) if ending == "csv" else list(map(json.loads, file))
+    assert rows[0]["metric"] == "BLEU"
+    assert float(rows[0]["change"]) == pytest.approx(0.29)
+
+
+async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
+    app = app_of(sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("v")
+        await until_shown(pilot, "no answers yet: the evaluate stage has not finished")
+        await pilot.press("3")
+        await until_shown(pilot, "no scores yet: the benchmark stage has not finished")
+        await pilot.press("R")
+        await until_shown(pilot, "no report yet: the report stage has not finished")
+
+
+async def test_results_of_another_shape_are_told(run: RunDir) -> None:
+    run.summary("evaluate").write_text('{"prompts": 3}')
+    app = app_of(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("v")
+        await until_shown(pilot, "Benchmarks · 2")
+        await pilot.press("1")
+        await until_shown(pilot, "the results cannot be read")
+
+
+# Benchmarks and their questions
+
+
+async def open_questions(pilot: Pilot[None]) -> Table:
+    await open_evaluation(pilot, "3")
+    await until_shown(pilot, "Benchmarks · 2")
+    await pilot.press("enter")
+    await until_shown(pilot, "Questions · 3")
+    return pilot.app.screen.query_one(Table)
+
+
+async def test_scores_stand_beside_chance_and_their_uncertainty(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_evaluation(pilot, "3")
+        await until_shown(pilot, "Benchmarks · 2")
+        text = " ".join(screen_text(app).split())
+        assert "mmlu international_law texts by length 33.3 20.0 66.7 20.0 50.0" in text
+        assert "trained 66.7 20.0 56.7 to 76.7 3 0" in text
+        assert "trained − base: +33.3 (-20.0 to 60.0), p 0.6: no difference shown" in text
+        assert "only base right 1, only trained right 2 (McNemar)" in text
+        assert "5 few-shot examples; only the first 3 questions of each task" in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_choice_shows_how_likely_each_model_finds_it(
+    run: RunDir, size: tuple[int, int]
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=size) as pilot:
+        table = await open_questions(pilot)
+        assert [cell.text for cell in table.rows[0].cells[:2]] == ["✗", "✓"]
+        lines = screen_text(app).splitlines()
+        right = next(n for n, line in enumerate(lines) if "★" in line and "%" in line)
+        assert "100% ▸" in lines[right]
+        assert "flag State" in lines[right + 1]
+        assert "-1.00" in lines[right]  # 10 nats over ten characters
+        await pilot.press("enter", "pagedown", "escape")
+        assert table.has_focus
+
+
+async def test_questions_are_narrowed_to_those_missed_or_differing(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = await open_questions(pilot)
+        ids = lambda: [row.item.id for row in table.rows]  # noqa: E731
+        await pilot.press("w")
+        await until_shown(pilot, "missed by the trained model")
+        assert ids() == ["law/1", "law/2"]
+        await pilot.press("w")
+        await until_shown(pilot, "where the models differ")
+        assert ids() == ["law/0", "law/1"]
+        await pilot.press("w", "slash", *"courts", "enter")
+        await until_shown(pilot, "Questions · 1 of 3")
+        assert ids() == ["law/1"]
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+
+
+async def test_a_written_answer_is_shown_with_what_was_accepted(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot, "3", "j", "enter")
+        await until_shown(pilot, "Questions · 1")
+        text = screen_text(app)
+        assert "right: 4" in text
+        assert "trained: 5" in text
+        assert "It is 5." in text
+
+
+@pytest.mark.parametrize(
+    ("key", "completion"), [("t", " the just nature of it"), ("T", " a right enforced by courts")]
+)
+async def test_a_question_becomes_a_prompt_once_it_is_told_what_becomes_stale(
+    run: RunDir, key: str, completion: str
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await open_questions(pilot)
+        await pilot.press("j", key)
+        await until(pilot, lambda: isinstance(app.screen, PromptForm))
+        assert app.screen.query_one("#completion", TextArea).text == completion
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await until_shown(pilot, "becomes stale: prepare, train")
+        assert len(load_prompts(run.prompts)) == 1
+        await pilot.press("y")
+        await until_shown(pilot, "added; a on the run's screen runs what is stale")
+        assert isinstance(app.screen, QuestionsScreen)
+    added = load_prompts(run.prompts)[-1]
+    assert added.id == "mmlu-law-1"
+    assert added.prompt == "Question: What is justiciability?\nAnswer:"
+    assert added.completion == completion
+
+
+async def test_the_demo_takes_no_prompts_and_says_so(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "generate", "evaluate", "benchmark")
+    sample_evaluation.write_evaluation(run)
+    sample_evaluation.write_benchmarks(run)
+    app = app_of(run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await open_questions(pilot)
+        await pilot.press("t")
+        await until_shown(pilot, "the demo corpus brings its own prompts")
+
+
+# Report
+
+
+async def open_report(pilot: Pilot[None]) -> None:
+    await until_shown(pilot, "Stages ·")
+    await pilot.press("R")
+    await until_shown(pilot, "Contents · 4")
+
+
+async def test_the_report_is_read_section_by_section(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await open_report(pilot)
+        await until_shown(pilot, "Written in a test.")
+        assert "combined_evaluation_report.md" in screen_text(app)
+        await pilot.press("j")
+        await until_shown(pilot, "│ ekfac")
+        await pilot.press("j", "j")
+        await until_shown(pilot, "Rank 1 · Score 2.5 · Other methods ekfac 886 (2)")
+        await until_shown(pilot, "Rank 2 · Text short")
+        shown = screen_text(app)
+        assert "\x1b]52" not in shown
+        assert "⟨U+202E⟩" in shown
+        assert "picture: Share of each layer (figures/layers_1.svg)" in shown
+        await pilot.press("enter", "pagedown", "escape")
+        assert isinstance(app.screen, ReportScreen)
+        await pilot.press("slash", *"mrr", "enter")
+        await until_shown(pilot, "Contents · 1")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+
+async def test_a_wide_screen_has_room_for_the_table(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_report(pilot)
+        await pilot.press("G")
+        await until_shown(pilot, "│ Rank")
+        await pilot.resize_terminal(60, 24)
+        await until_shown(pilot, "Rank 1 · Score 2.5")
+
+
+@pytest.mark.parametrize("ending", ["html", "md"])
+async def test_the_report_is_copied_in_the_form_that_the_ending_asks_for(
+    run: RunDir, ending: str
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await open_report(pilot)
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, Ask))
+        app.screen.query_one(Input).value = "copy.txt"
+        await until_shown(pilot, "ends in .html or .md")
+        app.screen.query_one(Input).value = f"copy.{ending}"
+        await pilot.press("enter")
+        await until_shown(pilot, "written: ")
+    source = run.report_html if ending == "html" else run.report_markdown
+    assert Path(f"copy.{ending}").read_text() == source.read_text()

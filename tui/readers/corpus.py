@@ -1,0 +1,142 @@
+"""The training examples of a run by their place in it, 0-based; a million open at once.
+
+The file is described in `pipeline/influence/lookup.py`. NumPy is imported with this module: the
+screen imports it when a ranking is opened.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui.readers.tensors import TensorFile
+
+Places = NDArray[np.intp]
+"""Places of examples."""
+Mask = NDArray[np.bool_]
+_OFTEN = 128
+"""Examples from which on a word counts as a frequent one."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training example without its text."""
+
+    place: int
+    id: str
+    document_id: str
+    chunk: int
+    """0-based place in its document."""
+    chunks: int
+    n_tokens: int
+    group: int
+    """Its near-duplicates have the same; -1: none known."""
+    source: str
+    """File or dataset that it comes from, and the 0-based row there."""
+    row: int
+
+
+class Corpus:
+    """Examples, their texts and what they share."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file; the errors are those of `TensorFile`."""
+        self._file = TensorFile(path)
+        self._sources: list[str] = json.loads(self._file.metadata["sources"])
+        self.n_tokens: NDArray[np.int32] = self._file.array("n_tokens")
+        self.groups: NDArray[np.int32] = self._file.array("duplicate_group")
+        self._documents = self._file.array("document")
+
+    def __len__(self) -> int:
+        return len(self.n_tokens)
+
+    def example(self, place: int) -> Example:
+        """One example."""
+        name = self._file.text("id", place)
+        chunks = self._number("chunks", place)
+        return Example(
+            place=place,
+            id=name,
+            document_id=name.rpartition("#")[0] if chunks > 1 else name,
+            chunk=self._number("chunk", place),
+            chunks=chunks,
+            n_tokens=self._number("n_tokens", place),
+            group=self._number("duplicate_group", place),
+            source=self._sources[self._number("source", place)],
+            row=self._number("row", place),
+        )
+
+    def text(self, place: int, limit: int | None = None) -> str:
+        """Its text, or the first `limit` bytes of that."""
+        return self._file.text("text", place, limit)
+
+    def document(self, place: int) -> Places:
+        """The examples that its document was cut into, itself among them, in their order."""
+        same = np.flatnonzero(self._documents == self._documents[place])
+        order: Places = np.argsort(self._file.array("chunk")[same], kind="stable")
+        return same[order]
+
+    def duplicates(self, place: int) -> Places:
+        """Its near-duplicates, in the order of the corpus."""
+        if self.groups[place] < 0:
+            return np.empty(0, np.intp)
+        same = np.flatnonzero(self.groups == self.groups[place])
+        others: Places = same[same != place]
+        return others
+
+    def relevant(self, prompt: int) -> NDArray[np.int32]:
+        """Examples that are known to state the answer to a prompt, by the prompt's number."""
+        begin, end = self._file.array("relevant_at")[prompt : prompt + 2]
+        found: NDArray[np.int32] = self._file.array("relevant")[begin:end]
+        return found
+
+    def holding(self, word: str) -> Mask:
+        """Which examples [N] hold a word, or one that it is a part of."""
+        numbers = self._texts_with("word", word.casefold())
+        at, posting = self._file.array("posting_at"), self._file.array("posting")
+        begins, ends = at[numbers], at[numbers + 1]
+        mask = np.zeros(len(self), bool)
+        often = ends - begins > _OFTEN  # each of these at a time, the many rare words together
+        for begin, end in zip(begins[often].tolist(), ends[often].tolist(), strict=True):
+            mask[self._file.part("posting", begin, end)] = True
+        counts = (ends - begins)[~often]
+        skipped = np.repeat(begins[~often] - np.cumsum(counts) + counts, counts)
+        mask[posting[skipped + np.arange(counts.sum())]] = True
+        return mask
+
+    def named(self, part: str) -> Places:
+        """Examples whose id holds a text."""
+        return self._texts_with("id", part)
+
+    def forget_pages(self) -> None:
+        """Lets go of the memory that a search took."""
+        self._file.forget_pages()
+
+    def _texts_with(self, column: str, part: str) -> Places:
+        """Which texts of a column hold a text; each once, in their order.
+
+        Letter by letter over all bytes at once: as fast for what stands everywhere as for what
+        stands nowhere, which a search from find to find is not.
+        """
+        letters = np.frombuffer(part.encode("utf-8", "replace"), np.uint8)
+        joined, at = self._file.array(column), self._file.array(f"{column}_at")
+        last = len(joined) - len(letters) + 1
+        if not len(letters) or last <= 0:
+            return np.arange(len(at) - 1 if not len(letters) else 0)
+        found = np.flatnonzero(joined[:last] == letters[0])
+        for offset, letter in enumerate(letters[1:], start=1):
+            found = found[joined[found + offset] == letter]
+        texts = np.searchsorted(at, found, side="right") - 1
+        whole = found + len(letters) <= at[texts + 1]
+        return _distinct(texts[whole])
+
+    def _number(self, name: str, place: int) -> int:
+        return int(self._file.part(name, place, place + 1)[0])
+
+
+def _distinct(ascending: Places) -> Places:
+    return ascending[np.diff(ascending, prepend=-1) > 0]

@@ -1,0 +1,109 @@
+"""Everything about one training example as a screen shows it, read in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui.readers.corpus import Example
+from tui.readers.listing import Listing
+from tui.readers.rankings import RankingReader, TokenScores
+from tui.readers.scores import ModuleScores, Scored, Standing
+
+_SHOWN = 200
+"""Near-duplicates, or chunks of a document, that are listed."""
+_EXCERPT = 400
+
+
+@dataclass(frozen=True)
+class Relative:
+    """Another example of the same document or near-duplicate group."""
+
+    place: int
+    standing: Standing
+    """By the ranking that one came from, under the example's id."""
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """What an example was cut from."""
+
+    before: str
+    after: str
+    chunks: list[Relative]
+    """At most 200 of them, around the example."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One example, as it stands for one prompt."""
+
+    example: Example
+    text: str
+    standing: Standing
+    """By the ranking that one came from."""
+    ranked: int
+    """Examples that have a rank there."""
+    relevant: bool
+    tokens: TokenScores | None
+    by_method: list[Standing]
+    by_prompt: list[Standing]
+    modules: ModuleScores | None
+    duplicates: list[Relative]
+    """At most 200 of them."""
+    duplicate_count: int
+    document: Document
+
+
+def detail(reader: RankingReader, scored: Scored, listing: Listing, place: int) -> Detail:
+    """All of it.
+
+    Raises:
+        OSError, ValueError, KeyError: a file of the run cannot be read.
+    """
+    ranking, corpus = listing.ranking, scored.corpus
+    example, duplicates = corpus.example(place), corpus.duplicates(place)
+    found = Detail(
+        example=example,
+        text=corpus.text(place),
+        standing=_standing(listing, place),
+        ranked=len(ranking.order),
+        relevant=place in listing.relevant,
+        tokens=reader.tokens(ranking.prompt_id, example.id),
+        by_method=list(scored.standings(ranking.prompt_id, place)),
+        by_prompt=list(scored.across(ranking.name, place)),
+        modules=scored.modules(ranking.prompt_id, ranking.name, place),
+        duplicates=_relatives(listing, duplicates[:_SHOWN].tolist()),
+        duplicate_count=len(duplicates),
+        document=_document(listing, place),
+    )
+    scored.forget_pages()
+    return found
+
+
+def _document(listing: Listing, place: int) -> Document:
+    chunks = listing.corpus.document(place)
+    own = int(np.flatnonzero(chunks == place)[0])
+    first = max(0, min(own - _SHOWN // 2, len(chunks) - _SHOWN))
+    text = listing.corpus.text
+    return Document(
+        before="".join(text(int(chunk)) for chunk in chunks[:own]),
+        after="".join(text(int(chunk)) for chunk in chunks[own + 1 :]),
+        chunks=_relatives(listing, chunks[first : first + _SHOWN].tolist()),
+    )
+
+
+def _relatives(listing: Listing, places: Iterable[int]) -> list[Relative]:
+    return [
+        Relative(place, _standing(listing, place), listing.corpus.text(place, _EXCERPT))
+        for place in places
+    ]
+
+
+def _standing(listing: Listing, place: int) -> Standing:
+    ranking = listing.ranking
+    name = listing.corpus.example(place).id
+    return Standing(name, float(ranking.scores[place]), ranking.rank(place))

@@ -1,0 +1,37 @@
+"""Finds examples by words of their text, by a part of their id, by their near-duplicate group."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui.readers.corpus import Corpus, Mask
+
+_WORD = re.compile(r"\w+")
+
+
+def matching(corpus: Corpus, query: str) -> Mask | None:
+    """Which examples [N] a filter leaves: those that hold all of its words. None: it says nothing.
+
+    `id:doc-12` looks for a part of the id, `group:7` for a near-duplicate group. A word is found
+    within longer ones, in any case.
+    """
+    masks = [mask for term in query.split() for mask in _masks(corpus, term)]
+    return np.logical_and.reduce(masks) if masks else None
+
+
+def _masks(corpus: Corpus, term: str) -> list[Mask]:
+    kind, colon, value = term.partition(":")
+    if colon and kind == "id":
+        return [_mask(corpus, corpus.named(value))] if value else []
+    if colon and kind == "group":
+        return [corpus.groups == int(value)] if value.isdecimal() else []
+    return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
+
+
+def _mask(corpus: Corpus, places: NDArray[np.integer]) -> Mask:
+    mask = np.zeros(len(corpus), bool)
+    mask[places] = True
+    return mask

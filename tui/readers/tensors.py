@@ -1,0 +1,101 @@
+"""A safetensors file on disk: what is not looked at is never read.
+
+Whole tensors come as memory maps. Single values and texts are read one by one: a map would make
+much of the file around each of them resident.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LENGTH_BYTES = 8
+_TYPES: Mapping[str, str] = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "U8": "u1",
+}
+
+
+class TensorFile:
+    """The tensors of a file by name, as read-only arrays that lie on disk.
+
+    The library's own reader copies what it reads, and its NumPy side knows no bfloat16.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file.
+
+        Raises:
+            OSError: there is none, or it cannot be read.
+            ValueError: it is not a safetensors file.
+        """
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            if not 0 < length <= path.stat().st_size:
+                raise ValueError(f"{path.name} is not a safetensors file")
+            self._header: dict[str, Any] = json.loads(file.read(length))
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self._begin = _LENGTH_BYTES + length
+        self.metadata: dict[str, str] = self._header.pop("__metadata__", {})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._header
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors, in the order of the file."""
+        return list(self._header)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A tensor. bfloat16 comes as the upper halves of float32: see `floats`.
+
+        Raises:
+            KeyError: the file has no such tensor.
+        """
+        told = self._header[name]
+        kind = np.dtype(_TYPES[told["dtype"]])
+        begin, end = told["data_offsets"]
+        flat = np.frombuffer(self._map, kind, (end - begin) // kind.itemsize, self._begin + begin)
+        return flat.reshape(told["shape"])
+
+    def floats(self, name: str, *place: int) -> NDArray[np.float32]:
+        """A part of a tensor of floats: `place` are the first indices."""
+        part = np.asarray(self.array(name)[place])
+        if self._header[name]["dtype"] == "BF16":
+            return (part.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return part.astype(np.float32, copy=False)
+
+    def part(self, name: str, begin: int, end: int) -> NDArray[Any]:
+        """Values of a tensor [N], from one to before another."""
+        kind = np.dtype(_TYPES[self._header[name]["dtype"]])
+        return np.frombuffer(self._bytes(name, begin * kind.itemsize, end * kind.itemsize), kind)
+
+    def text(self, name: str, index: int, limit: int | None = None) -> str:
+        """A text of a column of texts, or its first `limit` bytes."""
+        begin, end = self.part(f"{name}_at", index, index + 2).tolist()
+        if limit is not None:
+            end = min(end, begin + limit)
+        return self._bytes(name, begin, end).decode("utf-8", "replace")
+
+    def _bytes(self, name: str, begin: int, end: int) -> bytes:
+        first = self._begin + self._header[name]["data_offsets"][0] + begin
+        return os.pread(self._descriptor, end - begin, first)
+
+    def forget_pages(self) -> None:
+        """Lets go of the memory that looking took; the system keeps what it has room for."""
+        self._map.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,225 @@
+"""Base against trained: metrics, answers side by side, benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run_dir import RunDir
+from tui.export import export_table, table_fault
+from tui.keys import Scope, bindings
+from tui.readers.clean import clean
+from tui.readers.evaluation import read_answers, read_benchmarks
+from tui.readers.words import holds
+from tui.screens.base import View
+from tui.screens.dialog import Ask
+from tui.screens.filtering import Filtering
+from tui.screens.pages import AnswersPage, BenchmarksPage, MetricsPage, Page
+from tui.widgets.banner import Banner
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.scrolling import TextPane
+from tui.widgets.table import Row, Table
+
+_PAGES = ("metrics", "answers", "benchmarks")
+
+
+class EvaluationScreen(View[None], Filtering):
+    """A table for every page, and below it what the row under the cursor says."""
+
+    SCOPE: ClassVar[Scope] = "evaluation"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
+    CSS_PATH = "tables.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("evaluation")
+
+    page: reactive[int] = reactive(0, init=False)
+    against_expected: reactive[bool] = reactive(False, init=False)
+    """Whether answers are compared with the expected one instead of with each other."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._pages: dict[int, Page] = {}
+        self._troubles: dict[int, str] = {}
+
+    def compose(self) -> ComposeResult:
+        """The table, the heading of a row and its one or two texts."""
+        yield Banner()
+        yield Notice(id="notice")
+        yield Table(id="table")
+        yield self.filter_entry("words of a row")
+        yield Static(id="heading")
+        with Horizontal(id="texts"):
+            for name in ("first", "second"):
+                with TextPane(id=name):
+                    yield Static(id=f"{name}-text")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads what there is."""
+        self.filtered.empty = "reading…"
+        self.filtered.focus()
+        self._load()
+
+    @property
+    def filtered(self) -> Table:
+        """The table."""
+        return self.query_one(Table)
+
+    @work
+    async def _load(self) -> None:
+        await asyncio.to_thread(self._read)
+        with self.unless_closed():
+            first = next((n for n in range(len(_PAGES)) if n in self._pages), 0)
+            self.set_reactive(EvaluationScreen.page, first)
+            self._show()
+
+    def _read(self) -> None:
+        """Every page that the run has results for; why not, for the others."""
+        run = self._run
+
+        def answers() -> dict[int, Page]:
+            found = read_answers(run)
+            table = run.comparison.relative_to(run.root)
+            return {
+                0: MetricsPage(str(table / "model_comparison_summary.csv"), found.stale, found),
+                1: AnswersPage(str(table / "model_comparison.csv"), found.stale, found),
+            }
+
+        def benchmarks() -> dict[int, Page]:
+            found = read_benchmarks(run)
+            return {2: BenchmarksPage(f"{found.folder}/task_model_scores.json", found.stale, found)}
+
+        self._try(answers, (0, 1))
+        self._try(benchmarks, (2,))
+
+    def _try(self, read: Callable[[], dict[int, Page]], places: tuple[int, ...]) -> None:
+        try:
+            self._pages |= read()
+        except HeadwaterError as error:
+            self._troubles |= dict.fromkeys(places, str(error))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            told = f"the results cannot be read: {error!r}"
+            self._troubles |= dict.fromkeys(places, told)
+
+    @property
+    def _shown(self) -> Page | None:
+        return self._pages.get(self.page)
+
+    def watch_page(self) -> None:
+        """Another page."""
+        self.end_filter()
+        self._show()
+
+    def watch_words(self) -> None:
+        """Another filter."""
+        self._show()
+
+    def watch_against_expected(self) -> None:
+        """Other differences."""
+        self._explain()
+
+    def _show(self) -> None:
+        page, table = self._shown, self.filtered
+        banner = self.query_one(Banner)
+        banner.trail = (self._run.name, "evaluation", _PAGES[self.page])
+        stale = "≠ stale: the settings have changed since" if page and page.stale else ""
+        banner.standing = (stale, "warn")
+        self.query_one(Notice).trouble = self._troubles.get(self.page, "")
+        rows = list(page.rows()) if page else []
+        kept = [row for row in rows if holds(row.text, self.words)]
+        table.empty = "no row holds these words" if self.words else "nothing to show yet"
+        table.show(page.columns if page else (), kept)
+        count = f"{len(kept)} of {len(rows)}" if self.words else f"{len(rows)}"
+        name = page.title if page else _PAGES[self.page].capitalize()
+        table.entitle(f"{name} · {count}", clean(page.file, 100) if page else "")
+        self.refresh_bindings()
+        self._explain()
+
+    @on(Lines.Moved, "#table")
+    def _explain(self) -> None:
+        """Tells of the row under the cursor."""
+        page, row = self._shown, self.filtered.selected
+        panes = page.panes(row, self.against_expected) if page and row else ()
+        told = page.heading(row) if page and row else Content()
+        heading = self.query_one("#heading", Static)
+        heading.display = bool(told.plain)
+        heading.update(told)
+        for place, name in enumerate(("first", "second")):
+            box = self.query_one(f"#{name}", TextPane)
+            box.display = place < len(panes)
+            if place < len(panes):
+                box.border_title = Content(panes[place].title)
+                box.scroll_home(animate=False)
+                self.query_one(f"#{name}-text", Static).update(panes[place].text)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Answers have differences, benchmarks have questions."""
+        if action == "differences":
+            return self.page == 1
+        return not (action == "export" and self._shown is None)
+
+    # Keys
+
+    @on(Lines.Chosen, "#table")
+    def _open(self) -> None:
+        page, row = self._shown, self.filtered.selected
+        if isinstance(page, BenchmarksPage) and row:
+            from tui.screens.questions import QuestionsScreen
+
+            self.app.push_screen(QuestionsScreen(self._run, page.benchmarks.folder, row.item))
+        elif row:
+            self.query_one("#first").focus()
+
+    def action_part(self, page: int) -> None:
+        """Another page."""
+        self.page = page
+
+    def action_differences(self) -> None:
+        """Compares the answers with the expected one, or with each other."""
+        self.against_expected = not self.against_expected
+
+    def action_report(self) -> None:
+        """Opens the report."""
+        from tui.screens.report import ReportScreen
+
+        self.app.push_screen(ReportScreen(self._run))
+
+    @work
+    async def action_export(self) -> None:
+        """Writes the rows as they are shown into a file."""
+        table, page = self.filtered, self._shown
+        if page is None:
+            return
+        rows: tuple[Row, ...] = table.rows
+        hint = "The rows as they are shown: a .csv or a .jsonl file."
+        proposed = f"{self._run.name}-{page.title.lower()}.csv"
+        path = await self.app.push_screen_wait(Ask("Export", proposed, table_fault, hint))
+        if path is None:
+            return
+        try:
+            await asyncio.to_thread(export_table, Path(path).expanduser(), page.columns, rows)
+        except OSError as error:
+            self.notify(clean(str(error)), title="not written", severity="error", markup=False)
+        else:
+            told = f"{len(rows)} rows are in {Path(path).expanduser().resolve()}"
+            self.notify(clean(told), markup=False)
+
+    def action_leave(self) -> None:
+        """Back to the table, to all rows, to the screen before."""
+        if any(pane.has_focus for pane in self.query(TextPane)):
+            self.filtered.focus()
+        elif not self.end_filter():
+            self.app.pop_screen()

@@ -1,0 +1,258 @@
+"""Layers and modules, their spectra and Λ maps, and two of them side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run_dir import RunDir
+from tui.keys import Scope, bindings
+from tui.readers.clean import clean
+from tui.readers.spectra import SYMBOLS, Kind, Module, Overview, Place, SpectraReader
+from tui.readers.window import RANKS
+from tui.screens.base import View
+from tui.screens.charting import ChartKeys
+from tui.widgets.banner import Banner
+from tui.widgets.chart import Chart
+from tui.widgets.figures_text import figures_text
+from tui.widgets.heat_map import HeatMap, Tile
+from tui.widgets.ink import SERIES
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.module_list import ModuleList
+from tui.widgets.notice import Notice
+from tui.widgets.plot import Series
+from tui.widgets.scrolling import TextPane
+
+_VIEWS = ("-curve", "-map", "-figures")
+_CLIPS = (100.0, 99.9, 99.0, 95.0, 90.0)
+_MARKS = "━■▲◆○□△◇"
+_NO_MAP = "no maps: the inspect stage of an older version wrote none; run it again"
+
+
+class FactorsScreen(View[None], ChartKeys):
+    """The list of modules on the left; the curve, the map and the figures on the right.
+
+    A low screen has room for one of the three; `v` steps through them.
+    """
+
+    SCOPE: ClassVar[Scope] = "factors"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
+    CSS_PATH = "factors.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("factors"), *bindings("chart")]
+
+    strategy: reactive[str] = reactive("", init=False)
+    kind: reactive[Kind] = reactive("lambda", init=False)
+    cumulative: reactive[bool] = reactive(False, init=False)
+    """Whether shares of the sum are drawn instead of the eigenvalues."""
+    compared: reactive[Place | None] = reactive(None, init=False)
+    """What every other layer or module is compared with."""
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._reader = SpectraReader(run)
+        self._overview: Overview | None = None
+
+    def compose(self) -> ComposeResult:
+        """The panes."""
+        yield Banner()
+        yield Notice(id="notice")
+        with Horizontal(id="factors"):
+            yield ModuleList(id="modules")
+            with Vertical(id="spectra"):
+                yield Chart(id="curve", axis=RANKS)
+                yield HeatMap(id="map")
+                with TextPane(id="numbers"):
+                    yield Static(id="figures")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads what there is."""
+        self.query_one(Banner).trail = (self._run.name, "factors")
+        self.query_one("#numbers").border_title = "Figures"
+        self.chart.empty = self.query_one(HeatMap).empty = "reading…"
+        self.chart.log_scale = True
+        self._load()
+
+    @work
+    async def _load(self) -> None:
+        overview, trouble = None, ""
+        try:
+            overview = await asyncio.to_thread(self._reader.overview)
+        except (HeadwaterError, OSError, ValueError, KeyError) as error:
+            trouble = str(error)
+        with self.unless_closed():
+            self.query_one(Notice).trouble = trouble
+            self.query_one("#factors").display = overview is not None
+            if overview:
+                self._browse(overview)
+
+    def _browse(self, overview: Overview) -> None:
+        self._overview = overview
+        if overview.stale:
+            self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
+        self.set_reactive(FactorsScreen.strategy, overview.strategies[0])
+        self.query_one(HeatMap).clip = overview.clip
+        self.list.overview = overview
+        self.list.cursor = 1  # the first module
+        self.list.focus()
+        self._show()
+
+    @property
+    def list(self) -> ModuleList:
+        """Layers and modules."""
+        return self.query_one(ModuleList)
+
+    def watch_strategy(self) -> None:
+        """Another strategy; it may have no spectra of the kind that was shown."""
+        kinds = self._overview.kinds(self.strategy) if self._overview else ()
+        if kinds and self.kind not in kinds:
+            self.set_reactive(FactorsScreen.kind, kinds[-1])
+        self._show()
+
+    def watch_kind(self) -> None:
+        """Another kind."""
+        self._show()
+
+    def watch_compared(self, place: Place | None) -> None:
+        """Something to compare with, or nothing any more."""
+        self.list.compared = place
+        self._show()
+
+    def watch_cumulative(self, cumulative: bool) -> None:
+        """Shares of the sum stand on a plain scale, eigenvalues on a logarithmic one."""
+        self.chart.log_scale = not cumulative
+        self.chart.whole()
+        self._show()
+
+    @on(Lines.Moved, "#modules")
+    def _moved(self) -> None:
+        self._show()
+
+    @work(exclusive=True)
+    async def _show(self) -> None:
+        """Reads what is chosen off the event loop; a newer choice replaces an older one."""
+        overview, place = self._overview, self.list.selected
+        if overview is None or place is None:
+            return
+        self.list.chosen = (self.strategy, self.kind)
+        try:
+            series = await asyncio.to_thread(lambda: tuple(self._series(place)))
+            tiles = await asyncio.to_thread(lambda: tuple(self._tiles(place)))
+        except (OSError, ValueError, KeyError) as error:
+            self.query_one(Notice).trouble = f"the spectra cannot be read: {error}"
+            return
+        with self.unless_closed():
+            self._draw(place, series, tiles)
+            self._tell()
+
+    def _draw(self, place: Place, series: tuple[Series, ...], tiles: tuple[Tile, ...]) -> None:
+        title = f"{clean(place.title)} · {clean(self.strategy)}"
+        self.chart.title = f"{title} {SYMBOLS[self.kind]}" + " · % of the sum" * self.cumulative
+        self.chart.series = series
+        self.chart.empty = "no values above 0"
+        heat = self.query_one(HeatMap)
+        heat.entitle(f"{title} Λ")
+        heat.empty = _NO_MAP
+        heat.tiles = tiles
+
+    def _tell(self) -> None:
+        """The figures, in as many cells as they have: none while they are hidden."""
+        place, width = self.list.selected, self.query_one("#figures").size.width
+        if self._overview and place and width:
+            chosen = (self.strategy, self.kind)
+            told = figures_text(self._overview, chosen, place, self.compared, width)
+            self.query_one("#figures", Static).update(told)
+
+    def on_resize(self) -> None:
+        """The figures have other room, once the screen is laid out again."""
+        self.call_after_refresh(self._tell)
+
+    def _modules(self, place: Place) -> Iterator[tuple[str, Module, bool]]:
+        """(title, module, whether it is only compared with) of what is drawn."""
+        for module in place.modules:
+            yield module.short if place.is_layer else place.title, module, False
+        other = self.compared
+        if other is None or other == place:
+            return
+        for module in place.modules:
+            if (twin := other.beside(module)) and twin != module:
+                name = twin.short if twin.layer is None else f"{twin.layer} · {twin.short}"
+                yield f"◆ {name}", twin, True
+
+    def _series(self, place: Place) -> Iterator[Series]:
+        """Lines; the modules of a layer that is compared with as dots, in their namesakes' inks."""
+        count = len(place.modules)
+        for number, (title, module, is_twin) in enumerate(self._modules(place)):
+            spectrum = self._reader.spectrum(self.strategy, module.name, self.kind)
+            if spectrum is None:
+                continue
+            dotted = is_twin and count > 1
+            look = (number % count if dotted else number) % len(SERIES)
+            curve = spectrum.cumulative if self.cumulative else spectrum.eigenvalues
+            yield Series(title, curve, SERIES[look], "·" if dotted else _MARKS[look], dotted)
+
+    def _tiles(self, place: Place) -> Iterator[Tile]:
+        for title, module, _ in self._modules(place):
+            if heat := self._reader.lambda_map(self.strategy, module.name):
+                yield Tile(title, heat)
+
+    # Keys
+
+    @on(Lines.Chosen, "#modules")
+    def action_view(self) -> None:
+        """Shows the curve, the map or the figures alone; all again where there is room."""
+        alone = next((n for n, view in enumerate(_VIEWS) if self.has_class(view)), -1)
+        if alone == -1 and self.has_class("-short"):
+            alone = 0  # a low screen shows the curve without being told
+        self.remove_class(*_VIEWS)
+        if alone + 1 < len(_VIEWS):
+            self.add_class(_VIEWS[alone + 1])
+        self.call_after_refresh(self._tell)
+
+    def action_cumulative(self) -> None:
+        """Draws the eigenvalues, or shares of their sum."""
+        self.cumulative = not self.cumulative
+
+    def action_kind(self, step: int = 1) -> None:
+        """The next kind, or the one before."""
+        if self._overview:
+            kinds = self._overview.kinds(self.strategy)
+            self.kind = kinds[(kinds.index(self.kind) + step) % len(kinds)]
+
+    def action_strategy(self, step: int = 1) -> None:
+        """The next strategy, or the one before."""
+        if self._overview:
+            names = self._overview.strategies
+            self.strategy = names[(names.index(self.strategy) + step) % len(names)]
+
+    def action_layer(self, step: int) -> None:
+        """The same module of another layer."""
+        self.list.step_layer(step)
+
+    def action_compare(self) -> None:
+        """Keeps what is selected to compare with, or stops."""
+        self.compared = None if self.compared == self.list.selected else self.list.selected
+
+    def action_clip(self) -> None:
+        """The next percentile where the colours end."""
+        heat = self.query_one(HeatMap)
+        lower = [clip for clip in _CLIPS if clip < heat.clip]
+        heat.clip = lower[0] if lower else _CLIPS[0]
+
+    def action_leave(self) -> None:
+        """Stops the comparison, or goes back out."""
+        if self.compared:
+            self.compared = None
+        else:
+            self.app.pop_screen()

@@ -1,0 +1,56 @@
+"""The `/` filter, for every screen that has a list to look through."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.dom import DOMNode
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tui.widgets.entry import Entry
+
+
+class Filtering(DOMNode):
+    """Keeps the words of `#filter`, which a screen makes by `filter_entry`; `watch_words` is the
+    screen's own. A screen names `View` before it: Textual styles by the first base alone."""
+
+    words: reactive[str] = reactive("", init=False)
+    """Only what holds all of these words is shown."""
+
+    @property
+    def filtered(self) -> Widget:
+        """The list, which has the focus again when the filter is closed."""
+        raise NotImplementedError
+
+    @staticmethod
+    def filter_entry(placeholder: str) -> Entry:
+        """The line to write the words in; it takes no room before it is opened."""
+        entry = Entry(placeholder=placeholder, id="filter")
+        entry.display = False
+        return entry
+
+    def action_filter(self) -> None:
+        """Opens the filter."""
+        entry = self.query_one("#filter", Input)
+        entry.display = True
+        entry.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.words = event.value
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").display = False
+        self.filtered.focus()
+
+    def end_filter(self) -> bool:
+        """Shows everything again; False where everything was shown already."""
+        entry = self.query_one("#filter", Input)
+        if not (entry.display or self.words):
+            return False
+        entry.value = self.words = ""
+        entry.display = False
+        self.filtered.focus()
+        return True

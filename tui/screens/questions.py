@@ -1,0 +1,216 @@
+"""The questions of a benchmark: what each model chose, and how likely it found every choice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
+from tui.drafts.prompts import FIXED, PromptsDraft
+from tui.keys import Scope, bindings
+from tui.readers.evaluation import MODELS, Score
+from tui.readers.questions import AskedQuestion, read_questions
+from tui.readers.words import holds
+from tui.screens.base import View
+from tui.screens.dialog import Question, changes
+from tui.screens.filtering import Filtering
+from tui.screens.pages import SCORINGS
+from tui.screens.prompt_form import PromptForm
+from tui.widgets.banner import Banner
+from tui.widgets.ink import Ink
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.question_text import question_text, replies_text
+from tui.widgets.scrolling import TextPane
+from tui.widgets.table import Cell, Column, Row, Table
+
+_WHICH = ("all", "missed by the trained model", "where the models differ")
+_COLUMNS = (
+    Column("base", 7, right=True),
+    Column("trained", 7, right=True),
+    Column("question"),
+    Column("right", 20, spare=True),
+    Column("trained says", 20, spare=True),
+)
+
+
+class QuestionsScreen(View[None], Filtering):
+    """A table of questions; below it the one under the cursor, and both models' replies."""
+
+    SCOPE: ClassVar[Scope] = "questions"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
+    CSS_PATH = ["tables.tcss", "editors.tcss"]  # noqa: RUF012 (the form is an editor)
+    BINDINGS: ClassVar[list[BindingType]] = bindings("questions")
+
+    which: reactive[int] = reactive(0, init=False)
+    """Which questions are shown."""
+
+    def __init__(self, run: RunDir, folder: str, score: Score) -> None:
+        super().__init__()
+        self._run, self._folder, self._score = run, folder, score
+        self._rows: list[Row] = []
+
+    def compose(self) -> ComposeResult:
+        """The table, the question, the replies."""
+        yield Banner()
+        yield Notice(id="notice")
+        yield Table(id="table")
+        yield self.filter_entry("words of a question or its choices")
+        with Horizontal(id="texts"):
+            for name in ("first", "second"):
+                with TextPane(id=name):
+                    yield Static(id=f"{name}-text")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads the questions."""
+        score = self._score
+        self.query_one(Banner).trail = (self._run.name, score.benchmark, score.task)
+        self.query_one("#first").border_title = "Question"
+        told = SCORINGS.get(score.scored_by, score.scored_by)
+        self.query_one("#second").border_title = Content(f"Replies · scored by {told}")
+        self.filtered.entitle("Questions")
+        self.filtered.empty = "reading…"
+        self.filtered.focus()
+        self._load()
+
+    @property
+    def filtered(self) -> Table:
+        """The table."""
+        return self.query_one(Table)
+
+    @work
+    async def _load(self) -> None:
+        found, trouble = list[Row](), ""
+        try:
+            found = await asyncio.to_thread(self._read_rows)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            trouble = f"the questions cannot be read: {error}"
+        with self.unless_closed():
+            self._rows = found
+            self.query_one(Notice).trouble = trouble
+            self._show()
+
+    def _read_rows(self) -> list[Row]:
+        return [_row(found) for found in read_questions(self._run, self._folder, self._score)]
+
+    def watch_words(self) -> None:
+        """Another filter."""
+        self._show()
+
+    def watch_which(self) -> None:
+        """Other questions."""
+        self._show()
+
+    def _show(self) -> None:
+        kept = [row for row in self._rows if self._is_wanted(row.item)]
+        table = self.filtered
+        table.empty = "no such question"
+        table.show(_COLUMNS, kept)
+        count = f"{len(kept):,}" + f" of {len(self._rows):,}" * (len(kept) < len(self._rows))
+        table.entitle(f"Questions · {count}", _WHICH[self.which])
+        self._explain()
+
+    def _is_wanted(self, question: AskedQuestion) -> bool:
+        scores = [r.score for model in MODELS if (r := question.replies.get(model))]
+        if self.which == 1 and (not scores or scores[-1] is None or scores[-1] >= 1):
+            return False
+        if self.which == 2 and len(set(scores)) < 2:
+            return False
+        return holds(" ".join([question.id, question.prompt, *question.choices]), self.words)
+
+    @on(Lines.Moved, "#table")
+    def _explain(self) -> None:
+        row = self.filtered.selected
+        question = row.item if row else None
+        asked = question_text(question) if question else Content()
+        told = replies_text(question) if question else Content()
+        self.query_one("#first-text", Static).update(asked)
+        self.query_one("#second-text", Static).update(told)
+        for name in ("first", "second"):
+            self.query_one(f"#{name}", TextPane).scroll_home(animate=False)
+
+    @on(Lines.Chosen, "#table")
+    def _read(self) -> None:
+        """Into the replies, to scroll them."""
+        self.query_one("#second").focus()
+
+    def action_which(self) -> None:
+        """Other questions."""
+        self.which = (self.which + 1) % len(_WHICH)
+
+    @work
+    async def action_trace(self, right: bool) -> None:
+        """Makes a prompt of the question and an answer; scoring traces it then."""
+        row = self.filtered.selected
+        if row is None:
+            return
+        prompt = self._prompt(row.item, right)
+        try:
+            draft = PromptsDraft(self._run, load_settings(self._run.settings))
+            if draft.is_fixed:
+                raise UsageError(*FIXED)
+            form = PromptForm(prompt, lambda written: draft.fault(written, None))
+            if written := await self.app.push_screen_wait(form):
+                draft.put(written, None)
+                await self._save(draft, written)
+        except HeadwaterError as error:
+            self.complain(error)
+
+    def _prompt(self, question: AskedQuestion, right: bool) -> Prompt:
+        """With the right answer, or with the one that the trained model gave."""
+        replies = [question.replies[model] for model in MODELS if model in question.replies]
+        given = question.pick(replies[-1]) if replies else ""
+        gold = question.gold[0] if question.gold else ""
+        return question.as_prompt(self._score.benchmark, gold if right else given)
+
+    async def _save(self, draft: PromptsDraft, written: Prompt) -> None:
+        """Writes the prompt, if a person wants what becomes stale by it."""
+        text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
+        question = Question(f"Add {written.id} to the prompts?", text, "add it", "leave them")
+        if await self.app.push_screen_wait(question):
+            draft.save()
+            told = "added; a on the run's screen runs what is stale, scoring among it"
+            self.notify(told, markup=False)
+
+    def action_leave(self) -> None:
+        """Back to the table, to all questions, to the screen before."""
+        if any(pane.has_focus for pane in self.query(TextPane)):
+            self.filtered.focus()
+        elif not self.end_filter():
+            self.app.pop_screen()
+
+
+def _row(question: AskedQuestion) -> Row:
+    replies = question.replies
+    last = replies.get("trained") or replies.get("base")
+    said = question.pick(last) if last else ""
+    cells = (
+        *(_mark(question, model) for model in ("base", "trained")),
+        Cell(question.prompt.strip().removeprefix("Question:").lstrip()),
+        Cell(", ".join(question.gold), "accent"),
+        Cell(said, "plain" if said in question.gold else "dim"),
+    )
+    return Row(cells, question)
+
+
+def _mark(question: AskedQuestion, model: str) -> Cell:
+    """✓ or ✗; the score where it is neither right nor wrong."""
+    reply = {str(name): one for name, one in question.replies.items()}.get(model)
+    if reply is None or reply.score is None:
+        return Cell("–", "dim")
+    looks: dict[float, tuple[str, Ink]] = {0.0: ("✗", "bad"), 1.0: ("✓", "good")}
+    text, ink = looks.get(reply.score, (f"{reply.score:.2f}", "plain"))
+    return Cell(text, ink, reply.score)

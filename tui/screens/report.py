@@ -1,0 +1,169 @@
+"""The report of a run, section by section: to lay out a long one whole would take a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import click
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.files import replacing
+from pipeline.contract.run_dir import RunDir
+from tui.export import path_fault
+from tui.keys import Scope, bindings
+from tui.readers.clean import clean
+from tui.readers.report import Report, fitted, read_report
+from tui.readers.words import holds
+from tui.screens.base import View
+from tui.screens.dialog import Ask
+from tui.screens.filtering import Filtering
+from tui.widgets.banner import Banner
+from tui.widgets.harmless_markdown import HarmlessMarkdown
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.scrolling import TextPane
+from tui.widgets.section_list import SectionList
+
+
+class ReportScreen(View[None], Filtering):
+    """Contents on the left, the section under the cursor on the right."""
+
+    SCOPE: ClassVar[Scope] = "report"
+    CSS_PATH = "tables.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("report")
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+        self._report: Report | None = None
+
+    def compose(self) -> ComposeResult:
+        """The panes."""
+        yield Banner()
+        yield Notice(id="notice")
+        with Horizontal(id="report"):
+            yield SectionList(id="sections")
+            with TextPane(id="page"):
+                yield HarmlessMarkdown(id="markdown")
+        yield self.filter_entry("words that a section holds")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Reads the report."""
+        self.query_one(Banner).trail = (self._run.name, "report")
+        self._load()
+
+    @property
+    def filtered(self) -> SectionList:
+        """The contents."""
+        return self.query_one(SectionList)
+
+    @work
+    async def _load(self) -> None:
+        report, trouble = None, ""
+        try:
+            report = await asyncio.to_thread(read_report, self._run)
+        except (HeadwaterError, OSError) as error:
+            trouble = str(error)
+        with self.unless_closed():
+            self.query_one(Notice).trouble = trouble
+            self.query_one("#report").display = report is not None
+            self._report = report
+            if report:
+                stale = "≠ stale: results have changed since" if report.stale else ""
+                self.query_one(Banner).standing = (stale, "warn")
+                self.filtered.focus()
+                self.watch_words()
+            self.refresh_bindings()
+
+    def watch_words(self) -> None:
+        """Another filter."""
+        if self._report is None:
+            return
+        rows = self.filtered
+        rows.empty = "no section holds these words"
+        rows.sections = tuple(s for s in self._report.sections if holds(s.markdown, self.words))
+        rows.entitle(f"Contents · {len(rows.sections)}")
+        self._show()
+
+    @on(Lines.Moved, "#sections")
+    def _moved(self) -> None:
+        self._show()
+
+    @work(exclusive=True)
+    async def _show(self) -> None:
+        """Lays the section out; a newer choice replaces an older one."""
+        section = self.filtered.selected
+        page = self.query_one("#page", TextPane)
+        path, room = clean(str(self._run.report_markdown)), page.size.width - 2
+        page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
+        text = fitted(section.markdown, page.size.width) if section else ""
+        await self.query_one(HarmlessMarkdown).update(text)
+        with self.unless_closed():
+            page.scroll_home(animate=False)
+
+    def on_resize(self) -> None:
+        """Other tables have room now."""
+        if self._report:
+            self._show()
+
+    @on(Lines.Chosen, "#sections")
+    def _read(self) -> None:
+        """Into the text, to scroll it."""
+        self.query_one("#page").focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a report there is nothing to open."""
+        return self._report is not None or action not in ("open", "export", "filter")
+
+    def action_open(self) -> None:
+        """Opens the page in a browser of this machine, where there is one."""
+        path = self._run.report_html.resolve()
+        code = click.launch(str(path))
+        told = "opened" if code == 0 else "no browser here"
+        self.notify(f"{told}: {clean(str(path))}", markup=False)
+
+    @work
+    async def action_export(self) -> None:
+        """Copies the report: the ending says in which form."""
+        hint = "A name ending in .html copies the page with its pictures in it; .md the Markdown."
+        proposed = f"{self._run.name}-report.html"
+        path = await self.app.push_screen_wait(Ask("Export the report", proposed, _fault, hint))
+        if path is None:
+            return
+        target = Path(path.strip()).expanduser()
+        run = self._run
+        source = run.report_html if target.suffix == ".html" else run.report_markdown
+        try:
+            await asyncio.to_thread(_copy, source, target)
+        except OSError as error:
+            self.notify(clean(str(error)), title="not written", severity="error", markup=False)
+        else:
+            self.notify(f"written: {clean(str(target.resolve()))}", markup=False)
+
+    def action_leave(self) -> None:
+        """Back to the contents, to all of them, to the screen before."""
+        if self.query_one("#page").has_focus:
+            self.filtered.focus()
+        elif not self.end_filter():
+            self.app.pop_screen()
+
+
+def _fault(text: str) -> str:
+    return "" if text.strip().endswith((".html", ".md")) and not path_fault(text) else (
+        path_fault(text) or "ends in .html or .md"
+    )  # fmt: skip
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

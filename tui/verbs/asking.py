@@ -1,0 +1,105 @@
+"""The verb that traces a new prompt."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.contract.asking import (
+    Question,
+    Reply,
+    WorkerAddress,
+    start_worker,
+    stop_worker,
+    worker,
+)
+from pipeline.contract.asking import ask as put
+from pipeline.contract.errors import UsageError
+from pipeline.contract.run_dir import RunDir
+from tui import narration, tables
+from tui.entry import existing
+from tui.readers.clean import clean
+
+_LOOK_S = 0.5
+_EXCERPT = 100
+
+
+@click.command()
+@click.argument("run")
+@click.argument("prompt", required=False)
+@click.option("--completion", help="What to trace.  [default: the model's own greedy answer]")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--serve", is_flag=True, help="Keep the model warm for many questions, until Ctrl-C.")
+@click.pass_obj
+def ask(
+    runs: Path,
+    run: str,
+    prompt: str | None,
+    completion: str | None,
+    top: int,
+    as_json: bool,
+    serve: bool,
+) -> None:
+    """Put PROMPT to RUN's model and find the training examples behind the answer.
+
+    The first question makes an index of the examples.
+    """
+    target = existing(runs, run)
+    if serve and prompt is None:
+        narration.bring_up_to_date("index", target)
+        _serve(target)
+        return
+    if serve or prompt is None:
+        raise UsageError(
+            f'write a prompt: `headwater ask {target.name} "Once upon"`, or --serve alone'
+        )
+    question = Question(prompt, completion, top).checked()
+    narration.bring_up_to_date("index", target)
+    with worker(target) as address:
+        answer, replies = _listen(address, question)
+    if as_json:
+        found = {"prompt": prompt, "completion": completion or answer, **replies[-1]}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        click.echo(tables.plain([_row(row) for row in replies[-1]["rows"]]))
+
+
+def _listen(address: WorkerAddress, question: Question) -> tuple[str, list[Reply]]:
+    """The model's answer, told on stderr as it comes, and the lists."""
+    answer, begun = "", time.monotonic()
+    lists: list[Reply] = []
+    for reply in put(address, question):
+        if reply["type"] == "text":
+            answer += reply["text"]
+            click.echo(clean(reply["text"]), nl=False, err=True)
+            continue
+        if not lists and answer:
+            click.echo(err=True)
+        lists.append(reply)
+        kind = "exact" if reply["exact"] else "first"
+        click.echo(f"{kind} list after {time.monotonic() - begun:.1f} s", err=True)
+    return answer, lists
+
+
+def _row(row: dict[str, Any]) -> tables.Row:
+    return {
+        "rank": row["rank"],
+        "score": row["score"],
+        "example": clean(row["example_id"]),
+        "text": clean(row["text"], _EXCERPT),
+    }
+
+
+def _serve(run: RunDir) -> None:
+    address = start_worker(run)
+    click.echo(f'ready: `headwater ask {run.name} "…"`; Ctrl-C ends it', err=True)
+    try:
+        while address.process.is_alive():
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        stop_worker(run)

@@ -1,0 +1,86 @@
+"""Two answers to one prompt, with the words marked in which they differ."""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+from textual.content import Content
+
+from tui.readers.clean import clean, clean_lines
+from tui.readers.evaluation import LIKELIHOOD, AnswerPair, ModelAnswer, ModelName
+from tui.readers.format import number
+from tui.widgets.ink import fit
+
+_CUT = 20_000
+_WORDS = 3000
+"""Words that are compared; comparing takes their square."""
+_NAME = 20
+_ENDED = {"end": "ended by itself", "stop": "ended by a stop text", "length": "cut at the limit"}
+SIGNS: dict[ModelName, str] = {"base": "⁻", "trained": "⁺"}
+_COLOURS: dict[ModelName, str] = {"base": "$error", "trained": "$success"}
+
+
+def heading(pair: AnswerPair) -> Content:
+    """The prompt and the answer that was expected."""
+    expected = clean(pair.expected.strip(), _CUT)
+    return Content.assemble(
+        clean(pair.prompt, _CUT),
+        (" → ", "$secondary"),
+        (expected, "bold $accent") if expected else ("no answer is expected", "$secondary"),
+    )
+
+
+def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> Content:
+    """One model's answer; `⁻` stands before words that only the base has, `⁺` before those of the
+    trained model; or before the words that the expected answer has not."""
+    answer = pair.answers[model]
+    other = pair.answers["trained" if model == "base" else "base"]
+    reference = pair.expected if against_expected else other.text
+    parts: list[Content | tuple[str, str]] = []
+    for words, is_common in differing(answer.text[:_CUT], reference[:_CUT]):
+        text = clean_lines(words)
+        if is_common:
+            parts.append(Content(text))
+        else:
+            bare = text.lstrip()
+            parts += [
+                Content(text[: len(text) - len(bare)]),
+                (SIGNS[model] + bare, _COLOURS[model]),
+            ]
+    return (
+        Content.assemble(*parts) if answer.text.strip() else Content.styled("nothing", "$warning")
+    )
+
+
+@lru_cache(maxsize=64)
+def differing(text: str, reference: str) -> tuple[tuple[str, bool], ...]:
+    """The text in pieces, each with whether the reference has it at that place."""
+    words, others = _words(text), _words(reference)
+    matcher = SequenceMatcher(None, [w.strip() for w in words], [w.strip() for w in others], False)
+    found = list[tuple[str, bool]]()
+    for tag, begin, end, _, _ in matcher.get_opcodes():
+        if end > begin:
+            found.append(("".join(words[begin:end]), tag == "equal"))
+    return tuple(found)
+
+
+def _words(text: str) -> list[str]:
+    """Words with the blanks before them."""
+    return re.findall(r"\s*\S+", text)[:_WORDS]
+
+
+def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
+    """How the answer ended, its scores, and what it copies."""
+    ended = _ENDED.get(answer.ended, answer.ended)
+    parts: list[str | tuple[str, str]] = [(clean(ended), "$secondary")]
+    if answer.oddity:
+        parts.append((f" · {clean(answer.oddity)}", "$warning"))
+    for name, value in answer.scores.items():
+        figure = number(value) if name == LIKELIHOOD else f"{100 * value:.1f}"
+        parts += ["\n", (fit(clean(titles.get(name, name)), _NAME), "$secondary"), f"{figure:>8}"]
+    if answer.copied:
+        text = f"\n{answer.copied} of {answer.words} words stand together in the training text "
+        parts += [(text, "$secondary"), clean(answer.copied_from or "", 200)]
+    return Content.assemble(*parts)

@@ -1,0 +1,33 @@
+"""Intervals drawn along a common axis, as in a forest plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tui.readers.evaluation import Interval
+
+
+def span_of(intervals: Iterable[Interval], *more: float) -> tuple[float, float]:
+    """From the lowest to the highest end of all, and of some other values."""
+    ends = [
+        end for one in intervals for end in (one.low, one.value, one.high) if end is not None
+    ] + list(more)
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def forest(one: Interval, span: tuple[float, float], width: int, line: float) -> str:
+    """`  ┊ ├──●──┤ `: the value in its interval, and an upright line to compare it with."""
+    letters = [" "] * width
+
+    def column(value: float) -> int:
+        share = (value - span[0]) / (span[1] - span[0])
+        return max(0, min(width - 1, round(share * (width - 1))))
+
+    letters[column(line)] = "┊"
+    if one.low is not None and one.high is not None:
+        first, last = column(one.low), column(one.high)
+        letters[first : last + 1] = "─" * (last - first + 1)
+        letters[first], letters[last] = "├", "┤"
+    letters[column(one.value)] = "●"
+    return "".join(letters)

@@ -1,0 +1,36 @@
+"""Markdown whose text a terminal shows and never obeys."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from textual.widgets import Markdown
+
+from tui.readers.clean import clean, clean_lines
+
+_BREAK = "\u200b"
+"""The report puts it into addresses, so that no page makes links of them."""
+
+
+class HarmlessMarkdown(Markdown):
+    """Cleans text after it was parsed, since character references may stand for anything; opens no
+    links."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id, parser_factory=_parser, open_links=False)
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("gfm-like", {"linkify": False, "html": False})
+    parser.core.ruler.push("clean", _clean)
+    return parser
+
+
+def _clean(state: StateCore) -> None:
+    for token in state.tokens:
+        token.content = clean_lines(token.content)
+        for child in token.children or ():
+            if child.type == "image":  # of two cells in some terminals, of one in others
+                child.content = f"picture: {child.content} ({child.attrGet('src')})"
+                child.type, child.children = "text", None
+            child.content = clean(child.content.replace(_BREAK, ""))

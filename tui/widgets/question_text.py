@@ -1,0 +1,90 @@
+"""A benchmark question, its choices, and how likely each model finds them."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from tui.readers.clean import clean, clean_lines
+from tui.readers.evaluation import MODELS, ModelName
+from tui.readers.questions import AskedQuestion, Reply
+from tui.widgets.ink import fit
+
+_CUT = 8000
+_CHOICE = 600
+_BAR = 12
+
+Styled = Content | str | tuple[str, str]
+
+
+def question_text(question: AskedQuestion) -> Content:
+    """The question as it was put, without its few-shot examples."""
+    return Content(clean_lines(question.prompt, _CUT))
+
+
+def replies_text(question: AskedQuestion) -> Content:
+    """★ before the right choices; ▸ after the share of the one that a model takes."""
+    told = _choices(question) if question.choices else _written(question)
+    notes = [_cut_note(question)] if any(r.cut for r in question.replies.values()) else []
+    return Content("\n").join([*told, *notes])
+
+
+def _choices(question: AskedQuestion) -> list[Content]:
+    models = [model for model in MODELS if model in question.replies]
+    head = "".join(f"{model:<{_BAR + 18}}" for model in models)
+    lines = [Content.styled(f"  {head}", "$secondary")]
+    for place, choice in enumerate(question.choices):
+        is_right = choice in question.gold
+        mark = ("★ ", "bold $warning") if is_right else "  "
+        shares = [part for model in models for part in _share(question, model, place)]
+        lines.append(Content.assemble(mark, *shares))
+        words = clean_lines(choice, _CHOICE).replace("\n", "\n    ")
+        lines.append(Content.assemble("    ", (words, "bold" if is_right else "")))
+    lines.append(Content.styled(_legend(question), "$secondary"))
+    return lines
+
+
+def _share(question: AskedQuestion, model: ModelName, place: int) -> list[Styled]:
+    """`━━━━━━──────  52 % ▸ -3.12`: share of all choices, whether it is taken, log-likelihood."""
+    reply = question.replies[model]
+    if place >= len(reply.log_likelihoods):
+        return [(fit("does not fit the model", _BAR + 18), "$secondary")]
+    share, likelihood = reply.shares[place], reply.log_likelihoods[place]
+    if question.by_length:
+        likelihood /= max(1, len(question.choices[place]))
+    full = round(share * _BAR)
+    taken = question.choices[place] == question.pick(reply)
+    return [
+        ("━" * full, "$accent"),
+        ("─" * (_BAR - full), "$secondary"),
+        f"{share:>5.0%} ",
+        ("▸" if taken else " ", "bold $accent"),
+        f"{likelihood:>8.2f}  ",
+    ]
+
+
+def _legend(question: AskedQuestion) -> str:
+    per = "log-likelihood a character, nats" if question.by_length else "log-likelihood, nats"
+    return f"★ right   ▸ taken   bar: share of all choices' probability   number: {per}"
+
+
+def _written(question: AskedQuestion) -> list[Content]:
+    right = " | ".join(clean(text, 200) for text in question.gold)
+    lines = [Content.assemble(("right: ", "$secondary"), (right, "bold"))]
+    for model in MODELS:
+        if reply := question.replies.get(model):
+            lines.append(Content.assemble((f"\n{model}: ", "$secondary"), *_prose(reply)))
+    return lines
+
+
+def _prose(reply: Reply) -> list[Styled]:
+    if reply.score is None:
+        return [("does not fit the model", "$secondary")]
+    ink = "$success" if reply.score == 1 else "$error"
+    answer = (clean(reply.prediction, _CHOICE) or "nothing", f"bold {ink}")
+    return [answer, f"\n{clean_lines(reply.text, _CUT)}"]
+
+
+def _cut_note(question: AskedQuestion) -> Content:
+    cut = max(reply.cut for reply in question.replies.values())
+    told = f"{cut:,} tokens of the few-shot examples did not fit before the question"
+    return Content.styled(told, "$warning")

@@ -1,0 +1,70 @@
+"""Where one example stands, line by line: by method, for other prompts, among its kin."""
+
+from __future__ import annotations
+
+import math
+
+from textual.reactive import reactive
+
+from tui.readers.clean import clean
+from tui.readers.format import score
+from tui.readers.scores import Standing
+from tui.widgets.ink import Part, fit
+from tui.widgets.lines import Lines
+
+_SCORE, _RANK = 11, 10
+_NAME = (8, 18)
+"""Least and most cells of a name."""
+_CUT = 300
+
+
+class Standings(Lines):
+    """One line a standing, with a few words of what it is about where these are given."""
+
+    standings: reactive[tuple[Standing, ...]] = reactive(())
+    notes: reactive[tuple[str, ...]] = reactive(())
+    """A text a standing, or none at all."""
+    current: reactive[str] = reactive("")
+    """Which one is written strongly."""
+
+    def watch_standings(self, standings: tuple[Standing, ...]) -> None:
+        """Another example."""
+        self.count = len(standings)
+        names = [standing.name for standing in standings]
+        self.cursor = names.index(self.current) if self.current in names else 0
+        self.refresh()
+
+    @property
+    def selected(self) -> Standing | None:
+        """The standing under the cursor."""
+        return self.standings[self.cursor] if self.cursor < len(self.standings) else None
+
+    def line(self, index: int, width: int) -> list[Part]:
+        """`ekfac      +10.1237     1  a text …`."""
+        standing = self.standings[index]
+        name = self._name_width(width)
+        missing = math.isnan(standing.score)
+        ink: Part = (
+            fit("–" if missing else score(standing.score), _SCORE, right=True),
+            "dim" if missing else "pro" if standing.score > 0 else "con",
+        )
+        rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)
+        strong = standing.name == self.current
+        parts: list[Part] = [
+            (fit(clean(standing.name, _CUT), name), "strong" if strong else "plain"),
+            ink,
+            (rank, "dim"),
+        ]
+        if self.notes:
+            room = max(0, width - name - _SCORE - _RANK - 2)
+            parts.append(("  " + fit(clean(self.notes[index], _CUT), room), "plain"))
+        return parts
+
+    def header(self, width: int) -> list[Part]:
+        """Names of the columns."""
+        figures = fit("score", _SCORE, right=True) + fit("rank", _RANK, right=True)
+        return [(fit(" " * self._name_width(width) + figures, width), "dim")]
+
+    def _name_width(self, width: int) -> int:
+        left = width - _SCORE - _RANK
+        return max(_NAME[0], min(_NAME[1], left) if self.notes else left)

@@ -1,0 +1,151 @@
+"""A table that sorts by any of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.reactive import reactive
+
+from tui.keys import bindings
+from tui.readers.clean import clean
+from tui.widgets.ink import Ink, Part, fit
+from tui.widgets.lines import Lines
+
+_CUT = 400
+_NARROWEST = 26
+"""Cells that the widest column keeps while spare ones are left out."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; one without a width takes the room that the others leave."""
+
+    title: str
+    width: int = 0
+    right: bool = False
+    spare: bool = False
+    """Left out where room is short."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a row under a column. The text may come from data as it is."""
+
+    text: str
+    ink: Ink = "plain"
+    value: float | str | None = None
+    """Sorted by and exported; the text where it is None."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, and what it stands for."""
+
+    cells: tuple[Cell, ...]
+    item: Any
+    words: str = ""
+    """What a filter looks through, besides the cells."""
+
+    @property
+    def text(self) -> str:
+        """All that a filter looks through."""
+        return " ".join([*(cell.text for cell in self.cells), self.words])
+
+
+class Table(Lines):
+    """One line a row; the cursor stays on its row when the order changes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
+
+    columns: reactive[tuple[Column, ...]] = reactive(())
+    rows: reactive[tuple[Row, ...]] = reactive(())
+    """In the order in which they are shown: set by `show`."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._unsorted: tuple[Row, ...] = ()
+        self._sorted_by: int | None = None
+        self._reverse = False
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self.cursor] if self.cursor < len(self.rows) else None
+
+    def show(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Shows rows; where the columns are others, in the order in which the rows come."""
+        if tuple(columns) != self.columns:
+            self.columns, self._sorted_by, self._reverse = tuple(columns), None, False
+        self._unsorted = tuple(rows)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        held, rows = self.selected, list(self._unsorted)
+        place = self._sorted_by
+        if place is not None:
+            rows.sort(key=lambda row: _key(row.cells[place]), reverse=self._reverse)
+            rows.sort(key=lambda row: row.cells[place].text in ("", "–"))  # unknown ones last
+        elif self._reverse:
+            rows.reverse()
+        self.rows = tuple(rows)
+        self.count = len(rows)
+        items = [id(row.item) for row in rows]
+        self.cursor = items.index(id(held.item)) if held and id(held.item) in items else 0
+        self.refresh()
+        self.post_message(self.Moved(self, self.cursor))
+
+    def action_sort(self) -> None:
+        """Sorts by the next column, after the last in the file's own order."""
+        following = 0 if self._sorted_by is None else self._sorted_by + 1
+        self._sorted_by = following if following < len(self.columns) else None
+        self._arrange()
+
+    def action_reverse(self) -> None:
+        """Turns the order around."""
+        self._reverse = not self._reverse
+        self._arrange()
+
+    def header(self, width: int) -> list[Part]:
+        """Names of the columns, the sorted one with its direction."""
+        parts = list[Part]()
+        for place, cells in self._widths(width).items():
+            column = self.columns[place]
+            arrow = ("▼" if self._reverse else "▲") if place == self._sorted_by else ""
+            text = fit(column.title + arrow, cells - 1, right=column.right) + " "
+            parts.append((text, "strong" if arrow else "dim"))
+        return parts
+
+    def line(self, index: int, width: int) -> list[Part]:
+        """The cells that there is room for."""
+        row = self.rows[index]
+        return [
+            (
+                fit(clean(cell.text, _CUT), cells - 1, right=self.columns[place].right) + " ",
+                cell.ink,
+            )
+            for place, cells in self._widths(width).items()
+            for cell in [row.cells[place]]
+        ]
+
+    def _widths(self, width: int) -> dict[int, int]:
+        """Cells of every column that there is room for, by its place."""
+        shown = dict(enumerate(self.columns))
+        wide = sum(not column.width for column in self.columns)
+
+        def left() -> int:
+            return width - sum(column.width + 1 for column in shown.values() if column.width)
+
+        for place in reversed([n for n, column in shown.items() if column.spare]):
+            if left() < wide * _NARROWEST:
+                del shown[place]
+        room = max(8, left() // max(1, wide))
+        return {n: column.width + 1 if column.width else room for n, column in shown.items()}
+
+
+def _key(cell: Cell) -> tuple[float, str]:
+    """Numbers before texts."""
+    value = cell.text.casefold() if cell.value is None else cell.value
+    return (float("inf"), value) if isinstance(value, str) else (value, "")
