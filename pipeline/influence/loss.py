@@ -45,12 +45,15 @@ def summed_loss(
     return total
 
 
-def draw(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """Labels […] where the cumulated probabilities […, V] reach the uniforms […] in [0, 1)."""
-    cumulative = probabilities.cumsum(dim=-1)
-    drawn_at = uniforms.unsqueeze(-1) * cumulative[..., -1:]  # not exactly 1 in float32
+def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Labels […] where the sums of the weights […, V] reach the uniforms […] in [0, 1).
+
+    Weights are probabilities but for a factor.
+    """
+    cumulative = weights.cumsum(dim=-1)
+    drawn_at = uniforms.unsqueeze(-1) * cumulative[..., -1:]
     found = torch.searchsorted(cumulative, drawn_at, right=True).squeeze(-1)
-    return found.clamp_(max=probabilities.shape[-1] - 1)
+    return found.clamp_(max=weights.shape[-1] - 1)
 
 
 class _SummedLoss(torch.autograd.Function):
@@ -73,11 +76,15 @@ class _SummedLoss(torch.autograd.Function):
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             logits = functional.linear(hidden[part], weight, bias).to(dtype)
-            logs = logits.sub_(logits.logsumexp(dim=-1, keepdim=True))
-            wanted = labels[part] if uniforms is None else draw(logs.exp(), uniforms[part])
-            wanted = wanted.unsqueeze(-1)
-            total -= logs.gather(-1, wanted).sum()
-            error = logs.exp_()
+            logits.sub_(logits.amax(dim=-1, keepdim=True))
+            wanted = labels[part].unsqueeze(-1)
+            if uniforms is not None:
+                wanted = draw(logits.exp(), uniforms[part]).unsqueeze(-1)
+            total -= logits.gather(-1, wanted).sum()
+            weights = logits.exp_()
+            sums = weights.sum(dim=-1, keepdim=True)
+            total += sums.log().sum()
+            error = weights.div_(sums)
             error.scatter_add_(-1, wanted, error.new_full(wanted.shape, -1.0))
             gradient[part] = error.to(weight.dtype) @ weight
         ctx.save_for_backward(gradient)
