@@ -30,6 +30,7 @@ Scope = Literal[
     "prompts",
     "form",
     "rankings",
+    "ask",
     "example",
     "taking",
     "factors",
@@ -53,6 +54,7 @@ TITLES: dict[Scope, str] = {
     "prompts": "Prompts",
     "form": "In forms",
     "rankings": "Rankings",
+    "ask": "Ask",
     "example": "Example",
     "taking": "Take out",
     "factors": "Factors",
@@ -115,6 +117,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
     Key("run", "c", "cancel", "Cancel", "stop the stage at work; pressed again, kill it", True),
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
+    Key("run", "A", "ask", "Ask", "put a new prompt, and see what taught the answer", True),
     Key("run", "F", "factors", "Factors", "browse the spectra of the curvature", True),
     Key("run", "v", "evaluation", "Evaluation", "compare base and trained model", True),
     Key("run", "R", "report", "Report", "read the report"),
@@ -156,9 +159,21 @@ KEYS: tuple[Key, ...] = (
     Key("rankings", "b", "end", "Top/bottom", "turn the order around: opponents first", True),
     Key("rankings", "s", "sort", "Sort", "sort by score, tokens, group or corpus", True),
     Key("rankings", "r", "rank", "Rank", "go to an example by its rank", True),
+    Key("rankings", "A", "ask", "Ask", "put the prompt to the model, or one like it", True),
     Key("rankings", "n", "relevant", "Next ★", "the next example that states the answer"),
     Key("rankings", "N", "relevant(-1)", "★ before", "the one before that states the answer"),
     Key("rankings", "escape", "leave", "Back", "go back out", True, "Esc"),
+    Key("ask", "p", "prompt", "Prompt", "write a prompt; Enter asks", True),
+    Key(
+        "ask",
+        "c",
+        "completion",
+        "Completion",
+        "write what is traced in place of the model's own answer",
+        True,
+    ),
+    Key("ask", "i", "index", "Index", "run what is missing for questions: the index", True),
+    Key("ask", "escape", "leave", "Back", "to the examples, or back out", True, "Esc"),
     Key("example", "n,right", "step(1)", "Next", "the next example of the table", True, "n →"),
     Key("example", "p,left", "step(-1)", "Previous", "the example before", True, "p ←"),
     Key("example", "space", "mark", "Mark", "mark it, or take its mark away", True, "Space"),
@@ -203,6 +218,7 @@ KEYS: tuple[Key, ...] = (
     Key("evaluation", "1", "part(0)", "Metrics", "text metrics of both models", True),
     Key("evaluation", "2", "part(1)", "Answers", "both models' answers side by side", True),
     Key("evaluation", "3", "part(2)", "Benchmarks", "scores of public benchmarks", True),
+    Key("evaluation", "4", "part(3)", "Validation", "what proves the rankings", True),
     Key(
         "evaluation",
         "d",
@@ -223,6 +239,7 @@ KEYS: tuple[Key, ...] = (
         "score the examples behind the model's answer: makes a prompt of it",
         True,
     ),
+    Key("questions", "A", "ask", "Ask", "put the question to the trained model now", True),
     Key("questions", "T", "trace(True)", "Trace right", "the same with the right answer", True),
     Key(
         "questions",
@@ -277,12 +294,14 @@ HINTS: dict[Scope, str] = {
     "factors": "{factors.compare} keeps a layer or module beside every other · {factors.layer.1} "
     "goes one layer on\n{factors.kind} and {factors.strategy} change what is drawn, "
     "{factors.cumulative} sums it up",
-    "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} turn the pages · "
-    "{table.sort} sorts\n{list.choose} on a benchmark shows its questions, any of which can be "
-    "traced",
+    "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} "
+    "{evaluation.part.3} turn the pages · {table.sort} sorts\n{list.choose} on a "
+    "benchmark shows its questions, any of which can be traced",
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} ranks otherwise"
     "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",
+    "ask": "Enter puts the prompt to the model; first the index answers, then the exact method\n"
+    "{list.choose} on an example reads it · the model stays warm until the screen is left",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
 }

@@ -20,13 +20,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import ProcessIdentity
 from pipeline.contract.run_dir import RunDir
@@ -34,6 +34,8 @@ from pipeline.contract.run_dir import RunDir
 Reply = dict[str, Any]
 _STARTUP_S = 120.0
 _STOP_S = 5.0
+_CALLED_OFF_S = 0.5
+"""How long a worker that has no question yet may take over ending."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,11 @@ def ask(address: WorkerAddress, question: Question) -> Iterator[Reply]:
     raise HeadwaterError("the worker ended before it had answered", "logs/ask.log in the run")
 
 
-def start_worker(run: RunDir) -> WorkerAddress:
+def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> WorkerAddress:
     """The run's worker, started if there is none; it outlives whoever started it.
 
     Raises:
+        CancelledError: it was not `wanted` any more before it was up.
         HeadwaterError: it did not come up.
     """
     if address := WorkerAddress.read(run):
@@ -131,6 +134,9 @@ def start_worker(run: RunDir) -> WorkerAddress:
             return address
         if process.poll() is not None:
             break
+        if not wanted():
+            _end(ProcessIdentity.of(process.pid), _CALLED_OFF_S)
+            raise CancelledError("the worker is not wanted any more")
         time.sleep(0.05)
     raise HeadwaterError(f"run {run.name}: {_last_words(run, begin)}")
 
@@ -146,17 +152,22 @@ def stop_worker(run: RunDir) -> bool:
     address = WorkerAddress.read(run)
     if address is None:
         return False
-    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # asked, urged, made
+    _end(address.process, _STOP_S)
+    return True
+
+
+def _end(process: ProcessIdentity, patience_s: float) -> None:
+    """Asks, urges, makes it end, waiting so long after each."""
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.kill(address.process.pid, number)
-        deadline = time.monotonic() + _STOP_S
-        while address.process.is_alive():
+            os.kill(process.pid, number)
+        deadline = time.monotonic() + patience_s
+        while process.is_alive():
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
         else:
-            return True
-    return True
+            return
 
 
 @contextmanager

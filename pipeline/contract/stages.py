@@ -157,6 +157,12 @@ def downstream(stage: str) -> set[str]:
     return found
 
 
+def upstream(stage: str) -> set[str]:
+    """Every stage that the stage needs, through others or not."""
+    needs = STAGES[stage].needs
+    return set(needs).union(*(upstream(name) for name in needs))
+
+
 def stages_reading(section: str, key: str) -> tuple[str, ...]:
     """The stages that a change of a setting makes stale, in pipeline order."""
     found: set[str] = set()

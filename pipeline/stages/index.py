@@ -57,7 +57,7 @@ def open_store(settings: Settings, run: RunDir, projection: Projection) -> Featu
 def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
     """The projection by the run's own ranking: its first strategy, its damping."""
     strategy = settings.factors.strategies[0]
-    arguments = score_arguments(settings.scores, per_module=False)
+    arguments = score_arguments(settings.scores, per_module=False, gathered=1)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(
         model, run.factors(strategy), arguments, modules, strategy, settings.index.features

@@ -331,3 +331,41 @@ async def test_the_report_is_copied_in_the_form_that_the_ending_asks_for(
         await until_shown(pilot, "written: ")
     source = run.report_html if ending == "html" else run.report_markdown
     assert Path(f"copy.{ending}").read_text() == source.read_text()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_proofs_of_the_rankings_have_a_page(run: RunDir, size: tuple[int, int]) -> None:
+    sample_run.finish(run, "factors", "scores", "validate")
+    sample_evaluation.write_validation(run)
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("v", "4")
+        await until_shown(pilot, "Validation · 7")
+        await until_shown(pilot, "+4.000 (3.400 to 4.500) over random: better")
+        assert "without the first 5 examples" in " ".join(screen_text(app).split())
+        await pilot.press("j", "j", "j")
+        await until_shown(pilot, "+0.050 (-0.110 to 0.200) over BM25: no difference shown")
+        await pilot.press("G")
+        await until_shown(pilot, "of a prompt's first 10 examples 95% are the same")
+        await pilot.press("s", "s", "s")
+        values = [row.cells[2].value for row in app.screen.query_one(Table).rows]
+        assert values == sorted(values)
+
+
+async def test_a_run_without_proofs_says_how_to_get_them(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.press("v", "4")
+        await until_shown(pilot, "no proofs yet: the validate stage has not finished")
+        await until_shown(pilot, "`headwater validate books` does the same")
+
+
+async def test_proofs_of_other_settings_are_called_stale(run: RunDir) -> None:
+    sample_run.finish(run, "factors", "scores", "validate")
+    sample_evaluation.write_validation(run)
+    run.settings.write_text(run.settings.read_text().replace("subsets = 16", "subsets = 8"))
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.press("v", "4")
+        await until_shown(pilot, "Validation · 7")
+        await until_shown(pilot, "≠ stale: the settings have changed since")

@@ -13,6 +13,7 @@ import sample_evaluation
 import sample_factors
 import sample_run
 import tomlkit
+from frozen_answers import FrozenAnswerer
 from terminals import Terminal
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
@@ -138,19 +139,40 @@ async def test_the_screens_of_results_only_show_what_is_in_files(
 ) -> None:
     hostile = hostile.replace("\n", " ")
     run = sample_run.scored_run(tmp_path)
-    sample_run.finish(run, "generate", "evaluate", "benchmark")
+    sample_run.finish(run, "generate", "evaluate", "benchmark", "validate")
     sample_factors.write_spectra(run, hostile)
     sample_evaluation.write_evaluation(run, hostile)
     sample_evaluation.write_benchmarks(run, hostile)
+    sample_evaluation.write_validation(run, hostile)
     sample_evaluation.write_report(run, hostile)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await walk(app, pilot, ["F", "k", "space", "n", "v", "v", "v", "escape", "escape"])
         shown = await walk(app, pilot, ["v", "2", "d", "enter", "escape", "3"])
         shown += await walk(app, pilot, ["enter", "j", "enter", "escape", "t", "escape", "escape"])
+        shown += await walk(app, pilot, ["4", "j", "enter", "escape"])
         shown += await walk(app, pilot, ["R", "j", "j", "j", "enter", "pagedown"])
     assert "[b" in shown or hostile is not MARKUP
     assert "⟨U+202E⟩" in shown
+
+
+@pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
+async def test_what_the_model_says_and_what_taught_it_is_only_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: str
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "index")
+    monkeypatch.setattr("tui.screens.ask.Answerer", lambda run: FrozenAnswerer(hostile=hostile))
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await walk(app, pilot, ["A"])
+        await until_shown(pilot, "the model is loaded")
+        app.screen.query_one("#prompt", Input).value = f"Born in{hostile}"
+        await walk(app, pilot, ["enter"])
+        await until_shown(pilot, "✓ answered")
+        shown = await walk(app, pilot, ["j", "enter", "escape", "s", "s"])
+    assert "[b" in shown or hostile is not MARKUP
+    assert "␛" in shown or hostile is not CONTROLS
 
 
 async def test_what_is_searched_for_and_asked_is_only_shown(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import sample_evaluation
 import sample_factors
 import sample_run
+from frozen_answers import FrozenAnswerer
 from machines import TwoGpus
 from textual.pilot import Pilot
 from watching import until, until_shown
@@ -185,6 +186,43 @@ def test_questions(runs: Path, snap_compare: Compare) -> None:
         await until_shown(pilot, "flag State")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)
+
+
+def test_validation(runs: Path, snap_compare: Compare) -> None:
+    sample_run.finish(RunDir(runs / "books"), "validate")
+    sample_evaluation.write_validation(RunDir(runs / "books"))
+    evaluated(runs)
+
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("v")
+        await until_shown(pilot, "Metrics · 3")
+        await pilot.press("4")
+        await until_shown(pilot, "over random: better")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)
+
+
+@pytest.mark.parametrize(
+    ("size", "lists", "shown"),
+    [(SMALL, 2, "✓ answered"), (LARGE, 1, "the exact list follows")],
+    ids=["80x24", "120x40"],
+)
+def test_ask(
+    runs: Path, snap_compare: Compare, size: tuple[int, int], lists: int, shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    sample_run.finish(RunDir(runs / "books"), "index")
+    monkeypatch.setattr("tui.screens.ask.Answerer", lambda run: FrozenAnswerer(lists=lists))
+
+    async def wait(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("A")
+        await until_shown(pilot, "✓ the model is loaded")
+        await pilot.press(*"Mara Voss was born in", "enter")
+        await until_shown(pilot, shown)
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=wait)
 
 
 def test_report(runs: Path, snap_compare: Compare) -> None:

@@ -133,6 +133,14 @@ class Benchmarks:
     stale: bool
 
 
+@dataclass(frozen=True)
+class Validation:
+    """The outcome of the validate stage: see `tui/validation.py`."""
+
+    summary: dict[str, Any]
+    stale: bool
+
+
 def read_answers(run: RunDir) -> Answers:
     """The outcome of the evaluate stage.
 
@@ -167,10 +175,23 @@ def read_benchmarks(run: RunDir) -> Benchmarks:
     )
 
 
+def read_validation(run: RunDir) -> Validation:
+    """The outcome of the validate stage.
+
+    Raises:
+        MissingResultError: it has not finished.
+    """
+    found = _summary(run, "validate", "no proofs yet: the validate stage has not finished")
+    return Validation(found, stale=not _fresh(run, "validate"))
+
+
 def _summary(run: RunDir, stage: str, missing: str) -> dict[str, Any]:
     found = read_json(run.summary(stage))
+    verb = f"; `headwater validate {run.name}` does the same" if stage == "validate" else ""
     if Done.read(stage, run) is None or not isinstance(found, dict):
-        raise MissingResultError(missing, f"select {stage} on the run's screen and run it (s)")
+        raise MissingResultError(
+            missing, f"select {stage} on the run's screen and run it (s){verb}"
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Base against trained: metrics, answers side by side, benchmarks."""
+"""Base against trained: metrics, answers, benchmarks; and what the rankings proved."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from pipeline.contract.run_dir import RunDir
 from tui.export import export_table, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.evaluation import read_answers, read_benchmarks
+from tui.readers.evaluation import read_answers, read_benchmarks, read_validation
 from tui.readers.words import holds
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
 from tui.screens.pages import AnswersPage, BenchmarksPage, MetricsPage, Page
+from tui.screens.validation_page import ValidationPage
 from tui.widgets.banner import Banner
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
@@ -33,7 +34,7 @@ from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 from tui.widgets.table import Row, Table
 
-_PAGES = ("metrics", "answers", "benchmarks")
+_PAGES = ("metrics", "answers", "benchmarks", "validation")
 
 
 class EvaluationScreen(View[None], Filtering):
@@ -102,8 +103,13 @@ class EvaluationScreen(View[None], Filtering):
             found = read_benchmarks(run)
             return {2: BenchmarksPage(f"{found.folder}/task_model_scores.json", found.stale, found)}
 
+        def proofs() -> dict[int, Page]:
+            found, file = read_validation(run), run.summary("validate").relative_to(run.root)
+            return {3: ValidationPage(str(file), found.stale, found)}
+
         self._try(answers, (0, 1))
         self._try(benchmarks, (2,))
+        self._try(proofs, (3,))
 
     def _try(self, read: Callable[[], dict[int, Page]], places: tuple[int, ...]) -> None:
         try:

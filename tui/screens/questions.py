@@ -169,6 +169,14 @@ class QuestionsScreen(View[None], Filtering):
         except HeadwaterError as error:
             self.complain(error)
 
+    def action_ask(self) -> None:
+        """Puts the question to the trained model, filled in with the answer that it gave."""
+        from tui.screens.ask import AskScreen
+
+        if row := self.filtered.selected:
+            asked = self._prompt(row.item, right=False)
+            self.app.push_screen(AskScreen(self._run, asked.prompt, asked.completion))
+
     def _prompt(self, question: AskedQuestion, right: bool) -> Prompt:
         """With the right answer, or with the one that the trained model gave."""
         replies = [question.replies[model] for model in MODELS if model in question.replies]

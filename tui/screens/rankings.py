@@ -298,6 +298,14 @@ class RankingsScreen(View[None], Filtering, Taking):
         if given is not None and table.listing is listing:
             self._go(listing.line_of_rank(int(given)))
 
+    def action_ask(self) -> None:
+        """Puts the prompt under the cursor to the model."""
+        from tui.screens.ask import AskScreen
+
+        answer = self.query_one(PromptList).selected
+        given = (answer.prompt, answer.completion) if answer else ("", "")
+        self.app.push_screen(AskScreen(self._run, *given))
+
     def action_relevant(self, step: int = 1) -> None:
         """Goes to the next example that states the answer, or to the one before."""
         table = self.filtered

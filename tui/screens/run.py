@@ -17,10 +17,8 @@ from textual.reactive import reactive
 from textual.widgets import Input
 
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.status import StageStatus
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
-from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
 from tui.readers.run_reader import RunReader, RunSnapshot
@@ -37,7 +35,7 @@ from tui.widgets.machine import Devices, MachinePanel
 from tui.widgets.notice import Notice
 from tui.widgets.plot import Series
 from tui.widgets.stage_list import StageList
-from tui.widgets.states import SYMBOLS
+from tui.widgets.states import standing
 
 _INTERVAL_S = 1.0
 _MACHINE_S = 1.9
@@ -112,7 +110,7 @@ class RunScreen(StageKeys, ChartKeys):
             return
         self.query_one(StageList).stages = new.stages
         self._draw()
-        self.query_one(Banner).standing = _standing(new)
+        self.query_one(Banner).standing = standing(new)
         self._explain()
         if old is None or choices(old) != choices(new):
             self.refresh_bindings()
@@ -184,6 +182,12 @@ class RunScreen(StageKeys, ChartKeys):
         from tui.screens.rankings import RankingsScreen
 
         self.app.push_screen(RankingsScreen(self._run))
+
+    def action_ask(self) -> None:
+        """Opens the questions to the model."""
+        from tui.screens.ask import AskScreen
+
+        self.app.push_screen(AskScreen(self._run))
 
     def action_factors(self) -> None:
         """Opens the factors."""
@@ -272,20 +276,3 @@ class RunScreen(StageKeys, ChartKeys):
             self._enlarge("-log" if self.has_class("-log") else "-devices", "#stages")
         else:
             await self.run_action("app.out")
-
-
-def _standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
-    stage = snapshot.telling
-    if stage is None:
-        return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
-    if {s.state for s in snapshot.stages if not s.unasked} == {"done"}:
-        return "✓ all stages done", "good"
-    symbol, ink = SYMBOLS[stage.state]
-    doing = f" · {_doing(stage)}" if stage is snapshot.at_work and stage.total else ""
-    return f"{symbol} {stage.stage} {stage.state}{doing}", ink
-
-
-def _doing(stage: StageStatus) -> str:
-    """What the stage at work is doing."""
-    phase = f"{clean(stage.phase, 24)} · " if stage.phase else ""
-    return f"{phase}{stage.done:,.0f} of {stage.total:,.0f} {clean(stage.unit, 16)}"

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, STAGES, downstream, forget
+from pipeline.contract.stages import GROUPS, STAGES, downstream, forget, upstream
 from pipeline.contract.status import StageStatus
 from tui.launcher import start_stages
 from tui.readers.run_reader import RunSnapshot
@@ -58,7 +58,7 @@ class StageKeys(View[None]):
                 return
             forget(stage.stage, self._run)
         unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = _upstream(stage.stage) & unfinished | {stage.stage}
+        needed = upstream(stage.stage) & unfinished | {stage.stage}
         self._start(tuple(name for name in STAGES if name in needed))
 
     @work
@@ -79,7 +79,7 @@ class StageKeys(View[None]):
             for name in stages:
                 forget(name, self._run)
         unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = _upstream(stage.stage) & unfinished | set(stages)
+        needed = upstream(stage.stage) & unfinished | set(stages)
         self._start(tuple(name for name in STAGES if name in needed))
 
     @work
@@ -120,8 +120,3 @@ def choices(snapshot: RunSnapshot) -> dict[str, bool]:
         "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
         "cancel": snapshot.working,
     }
-
-
-def _upstream(stage: str) -> set[str]:
-    needs = STAGES[stage].needs
-    return set(needs).union(*(_upstream(name) for name in needs))

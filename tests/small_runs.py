@@ -1,0 +1,127 @@
+"""Runs small enough to put through the real stages in a test."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.contract import stages
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import write_json, write_text
+from pipeline.contract.profiles import render_settings
+from pipeline.contract.prompts import Prompt, save_prompts
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.corpus.examples import EXAMPLE_SCHEMA
+from pipeline.corpus.tokenizers import train_tokenizer
+
+
+def run_here(run: RunDir, *modules: ModuleType) -> None:
+    """Stages, by their modules, as their processes would run them."""
+    settings = load_settings(run.settings)
+    for module in modules:
+        name = module.__name__.rpartition(".")[2]
+        fingerprint = stages.begin(name, settings, run)
+        module.run(settings, run, EventWriter(run.events, name))
+        stages.finish(name, fingerprint, settings, run, 0.1)
+
+
+def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
+    """A run as the prepare stage leaves it; `sections` go on top of its settings."""
+    run, chosen = RunDir(root), _settings(sections)
+    prompts = [
+        Prompt(id="river", prompt="The river runs", completion=" past the mill", relevant=("d0",)),
+        Prompt(id="baker", prompt="The baker sells", completion=" bread"),
+    ]
+    write_text(run.settings, render_settings(chosen))
+    save_prompts(run.prompts, prompts)
+    fingerprint = stages.begin("prepare", chosen, run)
+    texts = _sentences(56)
+    tokenizer = train_tokenizer(texts, vocab_size=300)
+    tokenizer.save_pretrained(run.tokenizer)
+    rows = _rows(texts, tokenizer)
+    pq.write_table(pa.Table.from_pylist(rows[8:], EXAMPLE_SCHEMA), run.examples)
+    pq.write_table(pa.Table.from_pylist(rows[:8], EXAMPLE_SCHEMA), run.validation)
+    save_prompts(run.prepared_prompts, prompts)
+    write_json(run.summary("prepare"), _prepare_summary(rows, len(tokenizer)))
+    stages.finish("prepare", fingerprint, chosen, run, seconds=0.1)
+    return run
+
+
+def _settings(sections: dict[str, dict[str, Any]]) -> Settings:
+    """Nano from scratch on the CPU with one thread, so that sums are added in one order."""
+    values: dict[str, dict[str, Any]] = {
+        "run": {"device": "cpu", "threads": 1},
+        "data": {"source": "demo", "max_tokens": 64},
+        "tokenizer": {"source": "train", "vocab_size": 300},
+        "model": {"init": "scratch", "preset": "nano"},
+        "train": {"epochs": 2.0, "learning_rate": 3e-3, "batch_tokens": 256},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return Settings.model_validate(values)
+
+
+def _sentences(count: int) -> list[str]:
+    rng = random.Random(0)
+    subjects = ("The baker", "A miller", "The old mason", "Our neighbour", "The river")
+    verbs = ("sells", "brings", "looks for", "walks past", "never speaks of")
+    objects = ("bread", "the mill", "a grey stone", "the harbour at night", "salt and flour")
+    return [
+        f"{rng.choice(subjects)} {rng.choice(verbs)} {rng.choice(objects)}."
+        + " And so it goes on." * rng.randrange(4)
+        for _ in range(count)
+    ]
+
+
+def _rows(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    """Documents v0 … v7 for validation, then d0 …; the last two rows are chunks of one document."""
+    rows: list[dict[str, Any]] = []
+    for number, text in enumerate(texts):
+        name = f"v{number}" if number < 8 else f"d{min(number, len(texts) - 2) - 8}"
+        chunk = int(number == len(texts) - 1)
+        chunks = 2 if number >= len(texts) - 2 else 1
+        ends = [tokenizer.eos_token_id] if chunk == chunks - 1 else []
+        tokens = [
+            tokenizer.bos_token_id,
+            *tokenizer.encode(text, add_special_tokens=False),
+            *ends,
+        ]
+        rows.append(
+            {
+                "example_id": f"{name}#{chunk}" if chunks > 1 else name,
+                "document_id": name,
+                "chunk": chunk,
+                "chunks": chunks,
+                "text": text,
+                "tokens": tokens,
+                "n_tokens": len(tokens),
+                "duplicate_group": -1,
+                "source": "sentences",
+                "row": number,
+            }
+        )
+    return rows
+
+
+def _prepare_summary(rows: list[dict[str, Any]], vocab_size: int) -> dict[str, Any]:
+    return {
+        "source": "demo",
+        "documents_read": len(rows) - 1,
+        "empty": 0,
+        "unreadable": 0,
+        "documents": len(rows) - 1,
+        "chunked_documents": 1,
+        "examples": len(rows) - 8,
+        "validation_examples": 8,
+        "tokens": sum(row["n_tokens"] for row in rows),
+        "duplicate_groups": 0,
+        "duplicates": 0,
+        "vocab_size": vocab_size,
+    }

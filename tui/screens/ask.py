@@ -1,0 +1,313 @@
+"""A new prompt: the model's answer as it is written, then the examples that taught it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Input, Label, Static
+
+from pipeline.contract.asking import Question, Reply
+from pipeline.contract.errors import CancelledError, HeadwaterError
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.stages import upstream
+from tui.answerer import Answerer
+from tui.keys import Scope, bindings
+from tui.launcher import start_stages
+from tui.readers.clean import clean
+from tui.readers.format import score
+from tui.readers.rankings import Answer
+from tui.readers.run_reader import RunReader, RunSnapshot
+from tui.screens.base import View
+from tui.widgets.answer_line import answer_text
+from tui.widgets.banner import Banner
+from tui.widgets.entry import Entry
+from tui.widgets.example_text import plain_text
+from tui.widgets.ink import Ink
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.lines import Lines
+from tui.widgets.notice import Notice
+from tui.widgets.scrolling import TextPane
+from tui.widgets.states import standing
+from tui.widgets.table import Cell, Column, Row, Table
+
+_TOP = 50
+_INTERVAL_S = 1.0
+_TAIL = 160
+"""Letters of the prompt's end that stand before the answer."""
+_COLUMNS = (
+    Column("rank", 4, right=True),
+    Column("score", 11, right=True),
+    Column("example", 18),
+    Column("text"),
+)
+_NEEDED = upstream("index") | {"index"}
+
+
+class AskScreen(View[None]):
+    """Keeps the run's model warm while it is open."""
+
+    SCOPE: ClassVar[Scope] = "ask"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
+    CSS_PATH = ["tables.tcss", "ask.tcss"]  # noqa: RUF012 (Textual's own way to name two)
+    BINDINGS: ClassVar[list[BindingType]] = bindings("ask")
+
+    missing: reactive[tuple[str, ...]] = reactive((), init=False, bindings=True)
+    """Stages that have to run before anything can be asked."""
+
+    def __init__(self, run: RunDir, prompt: str = "", completion: str = "") -> None:
+        """The entries are filled in as given."""
+        super().__init__()
+        self._run, self._given = run, {"prompt": prompt, "completion": completion}
+        self._answerer = Answerer(run)
+        self._prompt = self._said = ""
+        self._items: dict[str, dict[str, Any]] = {}
+
+    def compose(self) -> ComposeResult:
+        """The question, the answer, the examples, the text of one."""
+        hints = ("what the model goes on from; Enter asks", "empty: what the model itself says")
+        yield Banner()
+        yield Notice(id="notice")
+        for (name, value), hint in zip(self._given.items(), hints, strict=True):
+            with Horizontal(classes="asked"):
+                yield Label(name)
+                yield Entry(value, hint, id=name)
+        yield Static(id="said")
+        yield Table(id="table")
+        yield Static(id="meaning")
+        with TextPane(id="first"):
+            yield Static(id="first-text")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Looks whether there is an index, and loads the model."""
+        self.query_one(Banner).trail = (self._run.name, "ask")
+        for name in ("#said", "#first"):
+            self.query_one(name).display = False
+        self._table.entitle("Examples")
+        self._table.empty = "a prompt brings the examples that taught its answer"
+        self.query_one("#prompt").focus()
+        self._prepare()
+
+    def on_unmount(self) -> None:
+        """Lets the model go; the process may take a while to end, the screen does not wait."""
+        threading.Thread(target=self._answerer.close).start()
+
+    @property
+    def _table(self) -> Table:
+        return self.query_one(Table)
+
+    # The index, and the model
+
+    @work(exclusive=True)
+    async def _prepare(self) -> None:
+        """Follows the run until the index is there, then loads the model."""
+        reader, working = RunReader(self._run), True
+        while working:
+            snapshot = await asyncio.to_thread(reader.read)
+            with self.unless_closed():
+                self._tell(snapshot)
+            working = snapshot.working
+            if not self.missing:
+                break
+            await asyncio.sleep(_INTERVAL_S if working else 0)
+        if self.missing or snapshot.trouble:
+            return
+        try:
+            await self._warm()
+        except CancelledError:
+            return
+        except HeadwaterError as error:
+            self._fail(error)
+        else:
+            self._stand("✓ the model is loaded")
+
+    def _tell(self, snapshot: RunSnapshot) -> None:
+        """What is missing, and how it comes along."""
+        stages = [stage for stage in snapshot.stages if stage.stage in _NEEDED]
+        self.missing = tuple(stage.stage for stage in stages if stage.state != "done")
+        notice, banner = self.query_one(Notice), self.query_one(Banner)
+        failed = [f"{s.stage} {s.state}: {s.message}" for s in stages if s.message]
+        advice = f"i runs what is missing: {', '.join(self.missing)}"
+        notice.warning = ""
+        if snapshot.trouble:
+            notice.trouble = snapshot.trouble
+        elif self.missing and snapshot.working:
+            notice.trouble, notice.warning = "", "questions can be asked once the index is there"
+            banner.standing = standing(snapshot)
+        elif self.missing and failed:
+            notice.trouble = f"{failed[0]}\n{advice}"
+        elif self.missing:
+            notice.warning = f"there is no index that is up to date\n{advice}"
+        if self.missing and not snapshot.working:
+            banner.standing = ("", "dim")
+            self._table.focus()  # where the keys are not letters of a prompt
+
+    async def _warm(self) -> None:
+        self._stand("● loading the model …")
+        settings = await asyncio.to_thread(load_settings, self._run.settings)
+        with self.unless_closed():
+            self.query_one("#meaning", Static).update(_meaning(settings))
+        await asyncio.to_thread(self._answerer.warm)
+
+    def _stand(self, told: str) -> None:
+        with self.unless_closed():
+            ink: Ink = "good" if told.startswith("✓") else "accent"
+            self.query_one(Banner).standing = (told, ink)
+
+    def _fail(self, error: HeadwaterError) -> None:
+        with self.unless_closed():
+            self.query_one(Notice).trouble = str(error)
+            self.query_one(Banner).standing = ("", "dim")
+
+    # A question
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        prompt, completion = (self.query_one(f"#{n}", Input).value for n in self._given)
+        try:
+            question = Question(prompt, completion or None, _TOP).checked()
+        except HeadwaterError as error:
+            self.query_one(Notice).trouble = str(error)
+            return
+        if self.missing:
+            self.notify("first the index has to be there", markup=False)
+            return
+        self._table.focus()
+        self._ask(question)
+
+    @work(exclusive=True)
+    async def _ask(self, question: Question) -> None:
+        """Asks, and shows what comes as it comes; a newer question takes its place."""
+        self._begin(question)
+        try:
+            await self._warm()
+            self._stand("● answering …")
+            replies = self._answerer.replies(question)
+            while reply := await asyncio.to_thread(next, replies, None):
+                with self.unless_closed():
+                    self._take(reply)
+        except CancelledError:
+            return
+        except HeadwaterError as error:
+            self._fail(error)
+            self._prepare()
+
+    def _begin(self, question: Question) -> None:
+        self.query_one(Notice).trouble = ""
+        cut = len(question.prompt) - _TAIL
+        self._prompt = f"…{question.prompt[cut:]}" if cut > 0 else question.prompt
+        self._said, self._items = question.completion or "", {}
+        self._table.empty = "the examples come after the answer …"
+        self._table.show(_COLUMNS, ())
+        self._table.entitle("Examples")
+        self._show_answer()
+
+    def _take(self, reply: Reply) -> None:
+        """A piece of the answer, or a list of examples."""
+        if reply["type"] == "text":
+            self._said += reply["text"]
+            self._show_answer()
+            return
+        items = self._items if self._table.cursor else {}
+        self._items = {row["example_id"]: row for row in reply["rows"]}
+        for name in self._items.keys() & items.keys():  # the cursor stays on its example
+            items[name].update(self._items[name])
+            self._items[name] = items[name]
+        self._table.show(_COLUMNS, list(_rows(self._items.values())))
+        if reply["exact"]:
+            self._table.entitle(f"Examples · {len(self._items)} · exact")
+            self._stand("✓ answered")
+        else:
+            self._table.entitle("Examples · first look, by the index", "the exact list follows")
+
+    def _show_answer(self) -> None:
+        said = self.query_one("#said", Static)
+        said.display = True
+        said.update(answer_text(Answer("asked", self._prompt, self._said)))
+
+    @on(Lines.Moved, "#table")
+    def _explain(self) -> None:
+        """Shows the text of the example under the cursor."""
+        row, pane = self._table.selected, self.query_one("#first", TextPane)
+        pane.display = row is not None
+        if row is not None:
+            pane.border_title = Content(_title(row.item))
+            pane.scroll_home(animate=False)
+            self.query_one("#first-text", Static).update(plain_text(row.item["text"]))
+
+    # Keys
+
+    @on(Lines.Chosen, "#table")
+    def _read(self) -> None:
+        """Into the text, to scroll it."""
+        self.query_one("#first").focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The index is made where there is none."""
+        return action != "index" or bool(self.missing)
+
+    def action_prompt(self) -> None:
+        """Writes a prompt."""
+        self.query_one("#prompt").focus()
+
+    def action_completion(self) -> None:
+        """Writes what is traced."""
+        self.query_one("#completion").focus()
+
+    @work
+    async def action_index(self) -> None:
+        """Runs the stages that are missing, and goes on when they have finished."""
+        try:
+            await asyncio.to_thread(start_stages, self._run, self.missing)
+        except HeadwaterError as error:
+            self.complain(error)
+        self._prepare()
+
+    def action_leave(self) -> None:
+        """From a text or an entry to the examples, where there are any; else out."""
+        if self._table.count and not self._table.has_focus:
+            self._table.focus()
+        else:
+            self.app.pop_screen()
+
+
+def _rows(found: Iterable[dict[str, Any]]) -> Iterator[Row]:
+    for row in found:
+        yield Row(
+            (
+                Cell(str(row["rank"]), "dim", row["rank"]),
+                Cell(score(row["score"]), "pro" if row["score"] > 0 else "con", row["score"]),
+                Cell(row["example_id"]),
+                Cell(row["text"]),
+            ),
+            row,
+        )
+
+
+def _title(row: dict[str, Any]) -> str:
+    """`1 · doc-7#2 · of doc-7 · raw score +96.1`."""
+    part = row["document_id"] != row["example_id"]
+    names = [row["example_id"], *[f"of {row['document_id']}"] * part]
+    told = [str(row["rank"]), *(clean(name, 60) for name in names)]
+    return " · ".join([*told, f"raw score {score(row['raw'])}"])
+
+
+def _meaning(settings: Settings) -> Content:
+    """What a score says, as the run ranks."""
+    told = "how far the answer's loss falls if the example weighs a little more"
+    if settings.scores.normalize:
+        told += ", over √ of its own influence"
+    return Content.assemble(
+        ("score: ", "$secondary"), f"{told}; ", ("+ taught it", "$pro"), ", ",
+        ("− against it", "$con"),
+    )  # fmt: skip
