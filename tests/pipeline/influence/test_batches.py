@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import integers, permutations
 from kronfluence.analyzer import Analyzer
+from torch import Tensor
 from torch.utils.data import Subset
 
 from pipeline.batches import neighbour_batches
@@ -18,8 +22,9 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.batches import by_length
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
+from pipeline.influence.task import LanguageModelingTask
 
-from .conftest import MakeAnalyzer
+from .conftest import MakeAnalyzer, new_model
 
 
 def test_neighbours_share_a_batch_in_their_order() -> None:
@@ -107,3 +112,50 @@ def _out_of_memory_beyond(
 
     analyzer.kronfluence.task._on_batch = on_batch
     return happened
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    order=permutations(range(14)),
+    batch=integers(1, 14),
+    partitions=integers(1, 5),
+    at_once=integers(1, 5),
+)
+def test_neither_order_nor_batches_nor_padding_change_a_score(
+    make_analyzer: MakeAnalyzer,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    order: list[int],
+    batch: int,
+    partitions: int,
+    at_once: int,
+) -> None:
+    expected = one_by_one(examples, prompts)
+    analyzer = make_analyzer(
+        scores={"batch_size": batch, "data_partitions": partitions, "query_batch_size": at_once}
+    )
+    for folder in (analyzer.run.factors("identity"), analyzer.run.kronfluence_scores("identity")):
+        shutil.rmtree(folder, ignore_errors=True)
+    rows = examples.subset(order)
+    fit(analyzer, "identity", rows)
+    scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, rows))
+    torch.testing.assert_close(scores, expected[:, order], rtol=1e-4, atol=1e-3)
+    own = self_influence(analyzer, "identity", prompts, rows)
+    itself = one_by_one(examples, examples).diagonal()
+    torch.testing.assert_close(own, itself[order], rtol=1e-4, atol=1e-3)
+
+
+def one_by_one(examples: TokenDataset, prompts: TokenDataset) -> Tensor:
+    """Dot products [Q, N] of the MLP weights' gradients, by autograd, nothing padded."""
+    model, task = new_model(), LanguageModelingTask([], seed=0)
+    weights = [weight for name, weight in model.named_parameters() if ".mlp." in name]
+    gradients = []
+    for rows in (prompts, examples):
+        found = []
+        for index in range(len(rows)):
+            loss = task.compute_measurement(pad_batch([rows[index]]), model)
+            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+        gradients.append(torch.stack(found))
+    return gradients[0] @ gradients[1].t()
