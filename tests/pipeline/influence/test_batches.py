@@ -19,7 +19,7 @@ from pipeline.batches import neighbour_batches
 from pipeline.contract.files import read_json
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.batches import by_length
+from pipeline.influence.batches import by_length, length_batches
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
 from pipeline.influence.task import LanguageModelingTask
@@ -30,6 +30,10 @@ from .conftest import MakeAnalyzer, new_model
 def test_neighbours_share_a_batch_in_their_order() -> None:
     lengths = [9, 4, 4, 3, 2, 2, 30, 1]
     assert neighbour_batches(range(8), lengths, 12) == [[0], [1, 2, 3], [4, 5], [6], [7]]
+
+
+def test_examples_of_unlike_lengths_do_not_share_a_batch_however_few_they_are() -> None:
+    assert length_batches([100, 80, 75, 74, 60, 10], 1000) == [[0, 1, 2], [3, 4], [5]]
 
 
 def test_longest_first_within_the_parts_that_kronfluence_makes() -> None:
@@ -48,7 +52,7 @@ def test_training_examples_are_batched_by_tokens_and_prompts_by_number(
     batches = list(kronfluence._get_dataloader(rows, 24, params, indices=range(len(rows))))
     assert sum(len(batch["input_ids"]) for batch in batches) == len(examples)
     assert max(batch["input_ids"].numel() for batch in batches) <= 24
-    assert len(batches) < len(examples) / 2
+    assert len(batches) < len(examples)
     prompts = list(kronfluence._get_dataloader(examples, 5, params))
     assert [len(batch["input_ids"]) for batch in prompts] == [5, 5, 4]
 
