@@ -45,13 +45,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from bench.plain_kronfluence import PlainTask, likeness, padded_rows
-from pipeline.batches import neighbour_batches
 from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.batches import by_length
+from pipeline.influence.batches import by_length, length_batches
 from pipeline.influence.fitting import decompose, fit_covariances, fit_lambda
 from pipeline.influence.scoring import pairwise_scores, sum_modules
 from pipeline.influence.task import LanguageModelingTask
@@ -91,8 +90,8 @@ class Shape:
 
 
 TRIAL = Shape("trial", 256, 688, 4, 4, 4, 256, 16, any_basis=False)
-TINYLLAMA = Shape("TinyLlama", 2048, 5632, 1, 32, 4, 24, 4, any_basis=True)
-QUICK = {"trial": 48, "TinyLlama": 6}
+TINYLLAMA = Shape("TinyLlama", 2048, 5632, 1, 32, 4, 20, 2, any_basis=True)
+QUICK = {"trial": 48, "TinyLlama": 12}
 
 
 @dataclass
@@ -199,7 +198,8 @@ def measure(shape: Shape, rows: TokenDataset, prompts: TokenDataset, folder: Pat
 def bare_seconds(shape: Shape, rows: TokenDataset, budget: int) -> float:
     """Forward and backward of all examples in our batches, with the attention that ours uses."""
     model, task = shape.model(), LanguageModelingTask([], seed=0)
-    batches = neighbour_batches(by_length(rows.lengths), rows.lengths, budget)
+    rows = rows.subset(by_length(rows.lengths))
+    batches = length_batches(rows.lengths, budget)
     begun = time.process_time()
     with sdpa_kernel(SDPBackend.MATH):
         for batch in batches:

@@ -27,17 +27,21 @@ def token_budget_batches(
     return batches
 
 
-def neighbour_batches(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+def neighbour_batches(
+    order: Sequence[int], lengths: Sequence[int], budget: int, alike: float = 0.0
+) -> list[list[int]]:
     """Cuts an order into batches of at most `budget` tokens, padding to the longest counted.
 
-    An example longer than the budget is a batch of its own.
+    An example longer than the budget is a batch of its own, and one shorter than `alike` × the
+    longest of its batch begins the next.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
     longest = 0
     for index in order:
         longest = max(longest, lengths[index])
-        if batch and (len(batch) + 1) * longest > budget:
+        full = (len(batch) + 1) * longest > budget
+        if batch and (full or lengths[index] < alike * longest):
             batches.append(batch)
             batch, longest = [], lengths[index]
         batch.append(index)

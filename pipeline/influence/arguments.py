@@ -44,7 +44,7 @@ def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments
     )
 
 
-def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int) -> ScoreArguments:
+def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int = 1) -> ScoreArguments:
     """The [scores] settings; `per_module` keeps every module's scores apart, `gathered` batches
     of prompts share a pass over the training examples."""
     return ScoreArguments(

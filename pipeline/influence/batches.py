@@ -38,8 +38,13 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
             )
             return loader
         rows = Subset(dataset, indices)
-        batches = neighbour_batches(range(len(rows)), _lengths(rows), per_device_batch_size)
+        batches = length_batches(_lengths(rows), per_device_batch_size)
         return DataLoader(rows, batch_sampler=batches, **dataloader_params)
+
+
+def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Neighbours under a token budget, of which less than a quarter can be padding."""
+    return neighbour_batches(range(len(lengths)), lengths, budget, alike=0.75)
 
 
 def by_length(lengths: Sequence[int], partitions: int = 1, first: int | None = None) -> list[int]:

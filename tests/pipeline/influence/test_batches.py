@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import integers, permutations
 from kronfluence.analyzer import Analyzer
+from torch import Tensor
 from torch.utils.data import Subset
 
 from pipeline.batches import neighbour_batches
 from pipeline.contract.files import read_json
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.batches import by_length
+from pipeline.influence.batches import by_length, length_batches
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
+from pipeline.influence.task import LanguageModelingTask
 
-from .conftest import MakeAnalyzer
+from .conftest import MakeAnalyzer, new_model
 
 
 def test_neighbours_share_a_batch_in_their_order() -> None:
     lengths = [9, 4, 4, 3, 2, 2, 30, 1]
     assert neighbour_batches(range(8), lengths, 12) == [[0], [1, 2, 3], [4, 5], [6], [7]]
+
+
+def test_examples_of_unlike_lengths_do_not_share_a_batch_however_few_they_are() -> None:
+    assert length_batches([100, 80, 75, 74, 60, 10], 1000) == [[0, 1, 2], [3, 4], [5]]
 
 
 def test_longest_first_within_the_parts_that_kronfluence_makes() -> None:
@@ -43,7 +52,7 @@ def test_training_examples_are_batched_by_tokens_and_prompts_by_number(
     batches = list(kronfluence._get_dataloader(rows, 24, params, indices=range(len(rows))))
     assert sum(len(batch["input_ids"]) for batch in batches) == len(examples)
     assert max(batch["input_ids"].numel() for batch in batches) <= 24
-    assert len(batches) < len(examples) / 2
+    assert len(batches) < len(examples)
     prompts = list(kronfluence._get_dataloader(examples, 5, params))
     assert [len(batch["input_ids"]) for batch in prompts] == [5, 5, 4]
 
@@ -107,3 +116,50 @@ def _out_of_memory_beyond(
 
     analyzer.kronfluence.task._on_batch = on_batch
     return happened
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    order=permutations(range(14)),
+    batch=integers(1, 14),
+    partitions=integers(1, 5),
+    at_once=integers(1, 5),
+)
+def test_neither_order_nor_batches_nor_padding_change_a_score(
+    make_analyzer: MakeAnalyzer,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    order: list[int],
+    batch: int,
+    partitions: int,
+    at_once: int,
+) -> None:
+    expected = one_by_one(examples, prompts)
+    analyzer = make_analyzer(
+        scores={"batch_size": batch, "data_partitions": partitions, "query_batch_size": at_once}
+    )
+    for folder in (analyzer.run.factors("identity"), analyzer.run.kronfluence_scores("identity")):
+        shutil.rmtree(folder, ignore_errors=True)
+    rows = examples.subset(order)
+    fit(analyzer, "identity", rows)
+    scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, rows))
+    torch.testing.assert_close(scores, expected[:, order], rtol=1e-4, atol=1e-3)
+    own = self_influence(analyzer, "identity", prompts, rows)
+    itself = one_by_one(examples, examples).diagonal()
+    torch.testing.assert_close(own, itself[order], rtol=1e-4, atol=1e-3)
+
+
+def one_by_one(examples: TokenDataset, prompts: TokenDataset) -> Tensor:
+    """Dot products [Q, N] of the MLP weights' gradients, by autograd, nothing padded."""
+    model, task = new_model(), LanguageModelingTask([], seed=0)
+    weights = [weight for name, weight in model.named_parameters() if ".mlp." in name]
+    gradients = []
+    for rows in (prompts, examples):
+        found = []
+        for index in range(len(rows)):
+            loss = task.compute_measurement(pad_batch([rows[index]]), model)
+            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+        gradients.append(torch.stack(found))
+    return gradients[0] @ gradients[1].t()
