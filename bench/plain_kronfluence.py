@@ -28,6 +28,8 @@ import pyarrow.parquet as pq
 import torch
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
+from kronfluence.module.linear import TrackedLinear
+from kronfluence.module.tracked_module import TrackedModule
 from kronfluence.task import Task
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -127,7 +129,19 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
     return found
 
 
+def plain_scores(run: RunDir, strategy: str, batch_size: int) -> NDArray[np.float32]:
+    """Scores [prompts, examples] of one strategy with factors that are fitted here."""
+    settings = load_settings(run.settings)
+    modules = read_json(run.summary("scores"))["modules"]
+    train, queries = _examples(run), _queries(run, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        analyzer = _analyzer(run, modules, folder)
+        _fit(analyzer, strategy, settings, train, batch_size)
+        return _score(analyzer, strategy, settings, queries, train, batch_size)
+
+
 def _analyzer(run: RunDir, modules: list[str], folder: str) -> Analyzer:
+    assert TrackedModule.SUPPORTED_MODULES[nn.Linear] is TrackedLinear, "not plain any more"
     task = PlainTask(modules)
     model = AutoModelForCausalLM.from_pretrained(run.model, dtype=torch.float32)
     return Analyzer(

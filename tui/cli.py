@@ -13,7 +13,7 @@ import click
 
 from pipeline.contract.errors import HeadwaterError
 from tui.entry import RUNS, RUNS_VARIABLE, open_dashboard
-from tui.verbs import asking, opening, reading, running
+from tui.verbs import asking, opening, questions, reading, running
 
 
 class Verbs(click.Group):
@@ -68,6 +68,7 @@ for verb in (
     reading.report,
     reading.validate,
     asking.ask,
+    questions.questions,
     reading.compare,
     opening.doctor,
     opening.serve,

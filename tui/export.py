@@ -44,7 +44,11 @@ def path_fault(text: str, own: Path | None = None) -> str:
         return "name a file"
     if path.exists():
         return "there is something of this name already"
-    return "" if path.parent == own or path.parent.is_dir() else f"there is no folder {path.parent}"
+    return (
+        ""
+        if path.parent.is_dir() or (own and path.absolute().parent == own.absolute())
+        else f"there is no folder {path.parent}"
+    )
 
 
 def export_table(path: Path, columns: Sequence[Column], rows: Iterable[Row]) -> None:

@@ -208,8 +208,8 @@ class ScoreSettings(Section):
     """Rank that prompt gradients are compressed to; 0 = full rank."""
     use_full_svd: bool = False
     """Exact instead of randomised SVD for the compression."""
-    query_gradient_accumulation_steps: Count = 1
-    """Prompt batches gathered before one pass over the training examples."""
+    query_gradient_accumulation_steps: Annotated[int, Field(ge=0)] = 0
+    """Prompt batches gathered before one pass over the training examples; 0 = what 2 GiB hold."""
     data_partitions: Count = 1
     """Parts of the training data, each saved as it finishes."""
     module_partitions: Count = 1

@@ -24,8 +24,13 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.accelerated.linear import AcceleratedLinear
-from pipeline.influence.arguments import prompts_per_batch, tokens_per_batch
+from pipeline.influence.arguments import (
+    prompt_batches_per_pass,
+    prompts_per_batch,
+    tokens_per_batch,
+)
 from pipeline.influence.batches import BudgetedAnalyzer
+from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules
 from pipeline.influence.progress import PhaseProgress
@@ -84,8 +89,9 @@ class InfluenceAnalyzer:
         self.progress = PhaseProgress(events)
         self.modules = resolve_modules(model, settings.modules)
         self._events = events
-        self._weights = [model.get_parameter(f"{name}.weight").numel() for name in self.modules]
-        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add)
+        self._shapes = [_shape(model, name) for name in self.modules]
+        head = vocabulary_projection(model)
+        task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
         with _kronfluence_manner():
             self.kronfluence = BudgetedAnalyzer(
@@ -131,7 +137,8 @@ class InfluenceAnalyzer:
         if wanted:
             return wanted * longest
         model = self.kronfluence.model
-        return tokens_per_batch(free_bytes(model.device), bytes_per_token(model, longest), longest)
+        free, each = free_bytes(model.device), bytes_per_token(model, longest)
+        return tokens_per_batch(model.device.type, free, each, longest)
 
     def pad_token_scores(self, positions: int) -> None:
         """Per-token scores of every batch get so many positions: Kronfluence joins them."""
@@ -142,7 +149,18 @@ class InfluenceAnalyzer:
     def prompts_per_batch(self, prompts: TokenDataset) -> int:
         """How many prompts' gradients are held at once."""
         wanted = self.settings.scores.query_batch_size
-        return prompts_per_batch(wanted, len(prompts), sum(self._weights))
+        return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self._shapes))
+
+    def prompt_batches_per_pass(self, prompts: TokenDataset) -> int:
+        """How many such batches are gathered before one pass over the training examples."""
+        chosen = self.settings.scores
+        return prompt_batches_per_pass(
+            chosen.query_gradient_accumulation_steps,
+            len(prompts),
+            self.prompts_per_batch(prompts),
+            self._shapes,
+            chosen.query_gradient_low_rank,
+        )
 
     def _check_partitions(self, pass_: Pass) -> None:
         for kind, parts, there in (
@@ -155,6 +173,11 @@ class InfluenceAnalyzer:
                     f"{pass_.setting}{kind}_partitions = {parts}, but there are only {there} "
                     f"{things}; valid: 1 to {there}"
                 )
+
+
+def _shape(model: PreTrainedModel, module: str) -> tuple[int, int]:
+    outputs, inputs = model.get_parameter(f"{module}.weight").shape
+    return outputs, inputs
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +13,8 @@ from pipeline.contract.settings import FactorSettings, ScoreSettings
 
 _PROMPT_BYTES = 2**31
 """Memory that the prompts' gradients may take."""
-_MOST_TOKENS = 8192
-"""More of them make a batch no faster."""
+_MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
+"""More of them make a batch no faster; on a CPU, slower."""
 _MOST_PROMPTS = 32
 _FLOAT_BYTES = 4
 
@@ -42,18 +44,19 @@ def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments
     )
 
 
-def score_arguments(settings: ScoreSettings, per_module: bool) -> ScoreArguments:
-    """The [scores] settings; `per_module` keeps every module's scores apart."""
+def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int) -> ScoreArguments:
+    """The [scores] settings; `per_module` keeps every module's scores apart, `gathered` batches
+    of prompts share a pass over the training examples."""
     return ScoreArguments(
         damping_factor=None if settings.damping == "heuristic" else settings.damping,
         query_gradient_low_rank=settings.query_gradient_low_rank or None,
         compute_per_module_scores=per_module,
+        query_gradient_accumulation_steps=gathered,
         **_same_names(
             settings,
             "data_partitions",
             "module_partitions",
             "use_full_svd",
-            "query_gradient_accumulation_steps",
             "offload_activations_to_cpu",
             "amp_dtype",
             "query_gradient_svd_dtype",
@@ -80,9 +83,9 @@ def _dtype(name: str) -> torch.dtype | None:
     return dtype
 
 
-def tokens_per_batch(free: int, per_token: int, longest: int) -> int:
+def tokens_per_batch(device: str, free: int, per_token: int, longest: int) -> int:
     """Tokens a batch, padding counted: what half of the free bytes holds, one example at least."""
-    return max(longest, min(free // 2 // per_token, _MOST_TOKENS))
+    return max(longest, min(free // 2 // per_token, _MOST_TOKENS[device]))
 
 
 def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
@@ -91,3 +94,21 @@ def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
         return min(wanted, prompts)
     by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * tracked_weights)
     return max(1, min(by_memory, _MOST_PROMPTS, prompts))
+
+
+def prompt_batches_per_pass(
+    wanted: int, prompts: int, at_once: int, shapes: Sequence[tuple[int, int]], rank: int
+) -> int:
+    """Batches of prompts whose gradients, compressed to `rank` if that is not 0, stay in memory.
+
+    `shapes` [O, I] of the tracked modules. The same in every attempt, whatever memory is free:
+    Kronfluence goes on with a pass only under the arguments that it began with.
+    """
+    if wanted:
+        return wanted
+    numbers = sum(
+        rank * (outputs + inputs) if 0 < rank < min(outputs, inputs) else outputs * inputs
+        for outputs, inputs in shapes
+    )
+    by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * numbers * at_once)
+    return max(1, min(by_memory, math.ceil(prompts / at_once)))

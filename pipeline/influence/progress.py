@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.events import EventWriter
@@ -37,11 +38,16 @@ class PhaseProgress:
 
 
 class CountedEigendecompositions(TorchFunctionMode):
-    """While entered, tells of every matrix that torch has decomposed."""
+    """While entered, tells of every matrix that torch has decomposed, and does equal ones once.
+
+    Modules that read one input have one activation covariance (gate/up, q/k/v). Of one layer's
+    matrices, an equal one is never more than two back.
+    """
 
     def __init__(self, on_matrix: Callable[[int], None]) -> None:
         super().__init__()
         self._on_matrix = on_matrix
+        self._latest: list[tuple[Tensor, tuple[Tensor, ...]]] = []
 
     def __torch_function__(
         self,
@@ -51,7 +57,16 @@ class CountedEigendecompositions(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Calls `func`; counts it if it is `eigh`."""
-        result = func(*args, **(kwargs or {}))
-        if func is torch.linalg.eigh:
-            self._on_matrix(1)
+        if func is not torch.linalg.eigh:
+            return func(*args, **(kwargs or {}))
+        result = self._decomposed(*args, **(kwargs or {}))
+        self._on_matrix(1)
         return result
+
+    def _decomposed(self, matrix: Tensor) -> tuple[Tensor, ...]:
+        """Eigenvalues and eigenvectors; the caller's own, for they are saved by module."""
+        known = next((item for item in self._latest if torch.equal(item[0], matrix)), None)
+        if known is None:
+            known = matrix, tuple(torch.linalg.eigh(matrix))
+        self._latest = [known, *(item for item in self._latest if item is not known)][:2]
+        return tuple(part.clone() for part in known[1])

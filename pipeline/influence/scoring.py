@@ -109,7 +109,7 @@ def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -
     name = "identity_prompts"
     folder = analyzer.run.kronfluence_scores(name)
     remove_unfinished(folder)
-    args = replace(_summed(analyzer), data_partitions=1, module_partitions=1)
+    args = replace(_summed(analyzer, prompts), data_partitions=1, module_partitions=1)
     analyzer.go_through(
         Pass(
             "prompt norms",
@@ -148,7 +148,7 @@ def token_scores(
     name = f"{strategy}_tokens"
     folder = analyzer.run.kronfluence_scores(name)
     remove_unfinished(folder)
-    args = replace(_summed(analyzer), compute_per_token_scores=True, data_partitions=1)
+    args = replace(_summed(analyzer, prompts), compute_per_token_scores=True, data_partitions=1)
     longest = max(examples.lengths[index] for index in chosen)
     at_once = analyzer.prompts_per_batch(prompts)
     analyzer.pad_token_scores(longest)
@@ -201,11 +201,13 @@ def _arguments(
     analyzer: InfluenceAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> ScoreArguments:
     size = len(prompts) * len(examples) * len(analyzer.modules) * _FLOAT_BYTES
-    return score_arguments(analyzer.settings.scores, per_module=size <= _PER_MODULE_BYTES)
+    gathered = analyzer.prompt_batches_per_pass(prompts)
+    return score_arguments(analyzer.settings.scores, size <= _PER_MODULE_BYTES, gathered)
 
 
-def _summed(analyzer: InfluenceAnalyzer) -> ScoreArguments:
-    return score_arguments(analyzer.settings.scores, per_module=False)
+def _summed(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> ScoreArguments:
+    gathered = analyzer.prompt_batches_per_pass(prompts)
+    return score_arguments(analyzer.settings.scores, per_module=False, gathered=gathered)
 
 
 def _order(examples: TokenDataset, args: ScoreArguments) -> list[int]:

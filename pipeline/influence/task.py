@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.corpus.examples import IGNORED, TokenBatch
+from pipeline.influence.loss import draw, summed_loss
 
 
 class LanguageModelingTask(Task):  # type: ignore[misc]
@@ -30,11 +31,16 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         modules: Sequence[str],
         seed: int,
         on_batch: Callable[[int], None] = lambda examples: None,
+        head: nn.Linear | None = None,
     ) -> None:
-        """Tracks `modules`; `on_batch` is told of every batch of training examples, by its size."""
+        """Tracks `modules`; `on_batch` is told of every batch of training examples, by its size.
+
+        `head`: the model's `vocabulary_projection`; with it only labelled positions are projected.
+        """
         self._modules = list(modules)
         self._seed = seed
         self._on_batch = on_batch
+        self._head = head
 
     def get_influence_tracked_modules(self) -> list[str]:
         """The modules whose weights influence is computed for."""
@@ -47,54 +53,50 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
     def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
         """Summed loss of training examples; `sample` draws the labels from the model itself.
 
-        Sampled labels give the true Fisher (Kunstner et al. 2019).
+        Sampled labels, by inverting the cumulative distribution, give the true Fisher (Kunstner
+        et al. 2019).
         """
-        logits, labels = _next_token_logits(batch, model)
-        if sample:
-            labels = torch.where(labels == IGNORED, labels, self._sampled(logits.detach(), batch))
+        loss = self._loss(batch, model, self._uniforms(batch) if sample else None)
         self._on_batch(len(batch["input_ids"]))
-        return _summed_loss(logits, labels)
+        return loss
 
     def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
         """Summed loss of the prompts' completions."""
         torch.manual_seed(self._seed)  # the randomised SVD of these gradients repeats itself
-        return _summed_loss(*_next_token_logits(batch, model))
+        return self._loss(batch, model)
 
-    def _sampled(self, logits: Tensor, batch: TokenBatch) -> Tensor:
-        """Labels [B, T-1] by inverting the cumulative distribution at one uniform a position.
+    def _loss(self, batch: TokenBatch, model: Any, uniforms: Tensor | None = None) -> Tensor:
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        labels = batch["labels"][:, 1:]
+        labelled = labels != IGNORED
+        if uniforms is not None:
+            uniforms = uniforms.to(labels.device)[labelled]
+        if self._head is not None:
+            hidden = model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+            return summed_loss(self._head, hidden[labelled], labels[labelled], uniforms)
+        logits = model(**inputs, use_cache=False).logits[:, :-1][labelled].float()
+        wanted = labels[labelled]
+        if uniforms is not None:
+            wanted = draw(logits.detach().softmax(dim=-1), uniforms)
+        return functional.cross_entropy(logits, wanted, reduction="sum")
 
-        An example's uniforms come from the seed and its own tokens, so neither its batch mates
-        nor an interruption of the fit changes what it draws.
+    def _uniforms(self, batch: TokenBatch) -> Tensor:
+        """One number in [0, 1) for each label; float32 [B, T-1].
+
+        An example's come from the seed and its own tokens, so neither its batch mates nor an
+        interruption of the fit changes what it draws.
         """
-        uniforms = torch.zeros(logits.shape[:2])
+        uniforms = torch.zeros_like(batch["input_ids"][:, 1:], dtype=torch.float32, device="cpu")
         for row, (ids, mask) in enumerate(
             zip(batch["input_ids"].cpu(), batch["attention_mask"].cpu(), strict=True)
         ):
             tokens = ids[mask.bool()].numpy()
             drawn = _uniforms(self._seed, tokens.tobytes(), len(tokens) - 1)
             uniforms[row, : len(drawn)] = torch.from_numpy(drawn)
-        cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-        total = cumulative[..., -1:]  # not exactly 1 in float32
-        drawn_at = uniforms.to(logits.device).unsqueeze(-1) * total
-        found = torch.searchsorted(cumulative, drawn_at, right=True).squeeze(-1)
-        return found.clamp_(max=logits.shape[-1] - 1)
+        return uniforms
 
 
 def _uniforms(seed: int, tokens: bytes, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """`count` numbers in [0, 1), float32, fixed by the seed and the tokens."""
     digest = hashlib.blake2b(tokens, digest_size=16, salt=seed.to_bytes(16, "little")).digest()
     return np.random.default_rng(int.from_bytes(digest, "little")).random(count, dtype=np.float32)
-
-
-def _next_token_logits(batch: TokenBatch, model: nn.Module) -> tuple[Tensor, Tensor]:
-    """float32 logits [B, T-1, V] and the labels [B, T-1] that they predict."""
-    logits = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-    ).logits
-    return logits[:, :-1].float(), batch["labels"][:, 1:]
-
-
-def _summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="sum", ignore_index=IGNORED
-    )

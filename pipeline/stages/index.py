@@ -38,7 +38,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         model = load_model(run.model, select_device(settings))
         projection = run_projection(settings, run, model)
         store = open_store(settings, run, projection)
-        _fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
+        fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
     summary = {
         "features": projection.size,
         "examples": store.rows,
@@ -57,14 +57,14 @@ def open_store(settings: Settings, run: RunDir, projection: Projection) -> Featu
 def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
     """The projection by the run's own ranking: its first strategy, its damping."""
     strategy = settings.factors.strategies[0]
-    arguments = score_arguments(settings.scores, per_module=False)
+    arguments = score_arguments(settings.scores, per_module=False, gathered=1)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(
         model, run.factors(strategy), arguments, modules, strategy, settings.index.features
     )
 
 
-def _fill(
+def fill(
     store: FeatureStore,
     projection: Projection,
     settings: Settings,

@@ -9,6 +9,7 @@ import sample_run
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
+from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
@@ -61,6 +62,47 @@ async def test_methods_layers_and_ends_are_switched(tmp_path: Path) -> None:
         await until_shown(pilot, "-0.0999")
 
 
+async def test_one_goes_to_a_rank_and_to_what_states_the_answer(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "ekfac_normalized · top · 1,500")
+        await pilot.press("r", *"99x")
+        await until_shown(pilot, "a rank from 1 to 1,500")
+        await pilot.press("backspace", "9", "enter")
+        table = app.screen.query_one(RankingTable)
+        await until(pilot, lambda: table.cursor == 998)
+        await until_shown(pilot, "▌     999")
+        assert table.has_focus
+        await pilot.press("N")
+        assert table.cursor == 4
+        await pilot.press("N", "N", "n")
+        assert table.cursor == 3
+        await pilot.press("n", "n")
+        assert table.cursor == 4
+
+
+async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(200, 60)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "ekfac_normalized · top · 1,500")
+        table = app.screen.query_one(RankingTable)
+        corpus = table.listing.corpus  # type: ignore[union-attr]
+        for title, true in (
+            ("by tokens, top", lambda place: corpus.n_tokens[place] == corpus.n_tokens.max()),
+            ("by group, top", lambda place: corpus.groups[place] == 0),
+            ("by corpus, top", lambda place: place == 0),
+            ("ekfac_normalized · top", lambda place: place == 1),
+        ):
+            await pilot.press("s")
+            await until_shown(pilot, title)
+            assert true(table.selected)
+        await pilot.press("s", "b")
+        await until_shown(pilot, "by tokens, bottom")
+        assert corpus.n_tokens[table.selected] == corpus.n_tokens.min()
+
+
 async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -72,11 +114,29 @@ async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
         texts = [table.listing.corpus.text(table.listing.place(n)) for n in range(table.count)]
         assert all("Mara" in text and "quay" in text for text in texts)
         assert "with “MARA quay”" in screen_text(app)
+        await pilot.press("slash", *["backspace"] * 9, *"group:3", "enter")
+        await until(pilot, lambda: table.count == 10)
         await pilot.press("slash", "x", "y", "enter")
         await until_shown(pilot, "no example holds this")
         await pilot.press("escape")
         await until(pilot, lambda: table.count == 1500)
         assert app.screen.query_one("#filter", Input).value == ""
+
+
+async def test_marks_stay_when_the_order_and_the_prompt_change(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "ekfac_normalized · top · 1,500")
+        await pilot.press("enter", "space")
+        table = app.screen.query_one(RankingTable)
+        assert table.marked == {1}
+        await pilot.press("escape", "j", "enter")
+        await until_shown(pilot, "★ doc-0011")
+        await pilot.press("space")
+        assert table.marked == {1, 11}
+        await pilot.press("escape", "k", "m", "M")
+        await until_shown(pilot, "●     1")
 
 
 async def test_without_rankings_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -95,6 +155,22 @@ async def test_a_run_scored_before_texts_were_kept_says_what_to_run(tmp_path: Pa
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("i")
         await until_shown(pilot, "headwater run scores --run demo --force")
+
+
+async def test_a_prompt_that_was_left_out_says_so_and_the_others_are_ranked(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    prompts = load_prompts(run.prepared_prompts, use_generated=True)
+    silent = Prompt(id="silent", prompt="Nobody says", completion="")
+    save_prompts(run.prepared_prompts, [silent, *prompts])
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "this prompt was not scored")
+        await pilot.press("x", "y", "r", "n", "j")
+        await until_shown(pilot, "★ doc-0001")
+        assert "was not scored" not in screen_text(app)
 
 
 async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.contract.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.readers.runs import RunsReader
 from tui.user import User
+from tui.widgets.ranking_table import RankingTable
 from tui.widgets.run_list import RunList
 
 SMALL, LARGE = (80, 24), (120, 40)
@@ -130,6 +131,34 @@ def test_factors(
         await until_shown(pilot, "◆ 0 · mlp.gate_proj")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=compare)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
+def test_rankings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def mark(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await until(pilot, lambda: pilot.app.screen.query_one(RankingTable).count)
+        await pilot.press("enter", "j", "space")
+        await until_shown(pilot, "●     2")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=mark)
+
+
+def test_example(runs: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
+
+    async def read(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await until(pilot, lambda: pilot.app.screen.query_one(RankingTable).count)
+        await pilot.press("enter", "enter")
+        await until_shown(pilot, "Document · 1 chunk")
+        await until_shown(pilot, "blue adds to the score")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=read)
 
 
 def test_answers(runs: Path, snap_compare: Compare) -> None:

@@ -17,6 +17,9 @@ from tui.readers.tensors import TensorFile
 
 Places = NDArray[np.intp]
 """Places of examples."""
+Mask = NDArray[np.bool_]
+_OFTEN = 128
+"""Examples from which on a word counts as a frequent one."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class Corpus:
             document_id=name.rpartition("#")[0] if chunks > 1 else name,
             chunk=self._number("chunk", place),
             chunks=chunks,
-            n_tokens=int(self.n_tokens[place]),
-            group=int(self.groups[place]),
+            n_tokens=self._number("n_tokens", place),
+            group=self._number("duplicate_group", place),
             source=self._sources[self._number("source", place)],
             row=self._number("row", place),
         )
@@ -91,14 +94,19 @@ class Corpus:
         found: NDArray[np.int32] = self._file.array("relevant")[begin:end]
         return found
 
-    def holding(self, word: str) -> NDArray[np.int32]:
-        """Examples that hold a word, or one that it is a part of; some come more than once."""
+    def holding(self, word: str) -> Mask:
+        """Which examples [N] hold a word, or one that it is a part of."""
         numbers = self._texts_with("word", word.casefold())
-        at = self._file.array("posting_at")
-        counts = at[numbers + 1] - at[numbers]
-        begins = np.repeat(at[numbers] - np.cumsum(counts) + counts, counts)
-        found: NDArray[np.int32] = self._file.array("posting")[begins + np.arange(counts.sum())]
-        return found
+        at, posting = self._file.array("posting_at"), self._file.array("posting")
+        begins, ends = at[numbers], at[numbers + 1]
+        mask = np.zeros(len(self), bool)
+        often = ends - begins > _OFTEN  # each of these at a time, the many rare words together
+        for begin, end in zip(begins[often].tolist(), ends[often].tolist(), strict=True):
+            mask[self._file.part("posting", begin, end)] = True
+        counts = (ends - begins)[~often]
+        skipped = np.repeat(begins[~often] - np.cumsum(counts) + counts, counts)
+        mask[posting[skipped + np.arange(counts.sum())]] = True
+        return mask
 
     def named(self, part: str) -> Places:
         """Examples whose id holds a text."""
@@ -127,7 +135,7 @@ class Corpus:
         return _distinct(texts[whole])
 
     def _number(self, name: str, place: int) -> int:
-        return int(self._file.array(name)[place])
+        return int(self._file.part(name, place, place + 1)[0])
 
 
 def _distinct(ascending: Places) -> Places:

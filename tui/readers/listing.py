@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.corpus import Corpus
+from tui.readers.corpus import Corpus, Mask
 from tui.readers.ordering import lowest_first
 from tui.readers.rankings import Sort
 from tui.readers.scores import Ranking
-
-Mask = NDArray[np.bool_]
 
 
 class Listing:

@@ -102,9 +102,13 @@ class RankingReader:
 
         if not self._run.token_scores.exists():
             return None
-        wanted = [("prompt_id", "=", prompt_id), ("example_id", "=", example_id)]
-        rows = pq.read_table(self._run.token_scores, filters=wanted).to_pylist()
-        return TokenScores(rows[0]["tokens"], rows[0]["scores"]) if rows else None
+        with pq.ParquetFile(self._run.token_scores) as file:  # a filter would load half of PyArrow
+            keys = file.read(["prompt_id", "example_id"]).to_pydict()
+            pairs = list(zip(keys["prompt_id"], keys["example_id"], strict=True))
+            if (prompt_id, example_id) not in pairs:
+                return None
+            row = file.read().slice(pairs.index((prompt_id, example_id)), 1).to_pylist()[0]
+        return TokenScores(row["tokens"], row["scores"])
 
     def _answers(self) -> Iterator[Answer]:
         told = {record["id"]: record for record in self._answer_records()}

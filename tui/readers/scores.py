@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.run_dir import RunDir
 from tui.readers.corpus import Corpus
 from tui.readers.ordering import highest_first
@@ -76,9 +77,10 @@ class Scored:
         self.methods: list[str] = json.loads(told["methods"])
         self.layers: list[int] = json.loads(told["layers"])
         self.strategy = told["strategy"]
+        self._modules: list[str] = json.loads(told["modules"])
         if int(told["examples"]) != len(self.corpus):
             raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
-        self.ranking = lru_cache(maxsize=_RANKINGS_HELD)(self._ranking)
+        self._held: dict[tuple[str, str], Ranking] = {}
 
     @property
     def names(self) -> list[str]:
@@ -96,6 +98,24 @@ class Scored:
             layer = self.layers.index(int(name.removeprefix(_LAYER)))
             return self._file.floats("layers", prompt, layer)
         return self._file.floats(name, prompt)
+
+    def ranking(self, prompt_id: str, name: str) -> Ranking:
+        """All examples for a prompt, by a method or a layer; the last few are kept.
+
+        Raises:
+            KeyError: there is no such ranking.
+            MissingResultError: the prompt was not scored.
+        """
+        key = (prompt_id, name)
+        if prompt_id not in self._numbers:
+            hint = "the model answered nothing to it, so that there is nothing to trace"
+            raise MissingResultError("this prompt was not scored", hint)
+        if key not in self._held:
+            scores = self.scores(prompt_id, name)
+            self._held[key] = Ranking(prompt_id, name, scores, highest_first(scores))
+            for oldest in list(self._held)[:-_RANKINGS_HELD]:
+                del self._held[oldest]
+        return self._held[key]
 
     def standings(self, prompt_id: str, place: int) -> Iterator[Standing]:
         """Where an example stands for a prompt, by every method and layer."""
@@ -120,7 +140,7 @@ class Scored:
         """The parts of a raw score; None where the stage had no room to keep them apart."""
         strategy = self.strategy_of(name)
         file = self._module_file(strategy)
-        names = [name for name in file.names if name != "all_modules"] if file else []
+        names = [name for name in self._modules if name in file] if file else []
         if file is None or not names:
             return None
         kinds = list(dict.fromkeys(_kind(name) for name in names))
@@ -133,16 +153,13 @@ class Scored:
         return ModuleScores(strategy, layers, kinds, table)
 
     def forget_pages(self) -> None:
-        """Lets go of the memory that looking at many scores took."""
+        """Lets go of the memory that looking at many scores and examples took."""
         self._file.forget_pages()
+        self.corpus.forget_pages()
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {prompt_id: number for number, prompt_id in enumerate(self.prompts)}
-
-    def _ranking(self, prompt_id: str, name: str) -> Ranking:
-        scores = self.scores(prompt_id, name)
-        return Ranking(prompt_id, name, scores, highest_first(scores))
 
     def _module_file(self, strategy: str) -> TensorFile | None:
         path = self._run.module_scores(strategy)

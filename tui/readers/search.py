@@ -7,9 +7,9 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.corpus import Corpus
+from tui.readers.corpus import Corpus, Mask
 
-Mask = NDArray[np.bool_]
+_NO_GROUP = -2
 _WORD = re.compile(r"\w+")
 
 
@@ -20,7 +20,6 @@ def matching(corpus: Corpus, query: str) -> Mask | None:
     within longer ones, in any case.
     """
     masks = [mask for term in query.split() for mask in _masks(corpus, term)]
-    corpus.forget_pages()
     return np.logical_and.reduce(masks) if masks else None
 
 
@@ -29,8 +28,9 @@ def _masks(corpus: Corpus, term: str) -> list[Mask]:
     if colon and kind == "id":
         return [_mask(corpus, corpus.named(value))] if value else []
     if colon and kind == "group":
-        return [corpus.groups == int(value)] if value.isdecimal() else []
-    return [_mask(corpus, corpus.holding(word)) for word in _WORD.findall(term.casefold())]
+        number = int(value) if value.isdecimal() else _NO_GROUP
+        return [corpus.groups == number] if value else []
+    return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
 
 
 def _mask(corpus: Corpus, places: NDArray[np.integer]) -> Mask:

@@ -1,9 +1,15 @@
-"""A safetensors file as a memory map: what is not looked at is never read."""
+"""A safetensors file on disk: what is not looked at is never read.
+
+Whole tensors come as memory maps. Single values and texts are read one by one: a map would make
+much of the file around each of them resident.
+"""
 
 from __future__ import annotations
 
 import json
 import mmap
+import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,16 +48,13 @@ class TensorFile:
                 raise ValueError(f"{path.name} is not a safetensors file")
             self._header: dict[str, Any] = json.loads(file.read(length))
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
         self._begin = _LENGTH_BYTES + length
         self.metadata: dict[str, str] = self._header.pop("__metadata__", {})
 
     def __contains__(self, name: str) -> bool:
         return name in self._header
-
-    @property
-    def names(self) -> list[str]:
-        """The tensors, in the order of the file."""
-        return list(self._header)
 
     def array(self, name: str) -> NDArray[Any]:
         """A tensor. bfloat16 comes as the upper halves of float32: see `floats`.
@@ -72,12 +75,21 @@ class TensorFile:
             return (part.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return part.astype(np.float32, copy=False)
 
+    def part(self, name: str, begin: int, end: int) -> NDArray[Any]:
+        """Values of a tensor [N], from one to before another."""
+        kind = np.dtype(_TYPES[self._header[name]["dtype"]])
+        return np.frombuffer(self._bytes(name, begin * kind.itemsize, end * kind.itemsize), kind)
+
     def text(self, name: str, index: int, limit: int | None = None) -> str:
         """A text of a column of texts, or its first `limit` bytes."""
-        begin, end = self.array(f"{name}_at")[index : index + 2].tolist()
+        begin, end = self.part(f"{name}_at", index, index + 2).tolist()
         if limit is not None:
             end = min(end, begin + limit)
-        return bytes(self.array(name)[begin:end]).decode("utf-8", "replace")
+        return self._bytes(name, begin, end).decode("utf-8", "replace")
+
+    def _bytes(self, name: str, begin: int, end: int) -> bytes:
+        first = self._begin + self._header[name]["data_offsets"][0] + begin
+        return os.pread(self._descriptor, end - begin, first)
 
     def forget_pages(self) -> None:
         """Lets go of the memory that looking took; the system keeps what it has room for."""

@@ -168,7 +168,9 @@ class ExampleScreen(View[Browsed], Taking):
         count = found.duplicate_count
         self._show_kin("duplicates", f"Near-duplicates · {count:,}", found.duplicates)
         chunks = found.example.chunks
-        self._show_kin("document", f"Document · {chunks:,} chunks", found.document.chunks)
+        self._show_kin(
+            "document", f"Document · {chunks:,} chunk{'s' * (chunks > 1)}", found.document.chunks
+        )
         self._show_text()
         self._show_map()
         self._show_banner()

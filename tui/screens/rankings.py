@@ -17,7 +17,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import SORTS, Overview, RankingReader, Sort
+from tui.readers.rankings import SORTS, Answer, Overview, RankingReader, Sort
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
@@ -62,6 +62,8 @@ class RankingsScreen(View[None], Filtering, Taking):
         self._reader = RankingReader(run)
         self._overview: Overview | None = None
         self._scored: Scored | None = None
+        self._asked: Answer | None = None
+        """Whose text stands above the table."""
         self._landing: int | None = None
         """Place of the example to go to once it is ranked."""
 
@@ -81,6 +83,7 @@ class RankingsScreen(View[None], Filtering, Taking):
     def on_mount(self) -> None:
         """Reads what there is."""
         self.query_one(Banner).trail = (self._run.name, "influence")
+        self.query_one("#panes").display = False  # drawn once, when there is something in them
         self._load()
 
     @work
@@ -93,7 +96,6 @@ class RankingsScreen(View[None], Filtering, Taking):
             trouble = _told(error)
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
-            self.query_one("#panes").display = not trouble
             if self._overview and self._scored:
                 self._browse(self._overview)
 
@@ -142,30 +144,42 @@ class RankingsScreen(View[None], Filtering, Taking):
         answer = self.query_one(PromptList).selected
         if answer is None or self._scored is None:
             return
-        self.query_one("#answer", Static).update(answer_text(answer))
+        if answer != self._asked:
+            self._asked = answer
+            self.query_one("#answer", Static).update(answer_text(answer))
         listing, trouble = None, ""
         try:
             listing = await asyncio.to_thread(self._listing, answer.id)
-        except (OSError, ValueError, KeyError) as error:
+        except (HeadwaterError, OSError, ValueError, KeyError) as error:
             trouble = _told(error)
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
             self._show(listing)
+            panes = self.query_one("#panes")
+            if not panes.display:
+                panes.display = True
+                self.query_one(PromptList).focus()
 
     def _listing(self, prompt_id: str) -> Listing:
         from tui.readers.listing import Listing
         from tui.readers.search import matching
 
-        assert self._scored
-        corpus = self._scored.corpus
-        return Listing(
-            corpus,
-            self._scored.ranking(prompt_id, self.ranked_by),
-            self._scored.relevant(prompt_id),
-            matching(corpus, self.words),
+        scored = self._scored
+        assert scored
+        listing = Listing(
+            scored.corpus,
+            scored.ranking(prompt_id, self.ranked_by),
+            scored.relevant(prompt_id),
+            matching(scored.corpus, self.words),
             self.sort,
             self.reverse,
         )
+        scored.forget_pages()
+        return listing
+
+    def on_unmount(self) -> None:
+        """Lets go of the scores at once, not when Python next looks for cycles."""
+        self._scored = None
 
     def _show(self, listing: Listing | None) -> None:
         table = self.filtered
@@ -192,7 +206,7 @@ class RankingsScreen(View[None], Filtering, Taking):
         text = Content()
         if place is not None and self._scored:
             text = plain_text(self._scored.corpus.text(place, _PREVIEW))
-        self.query_one("#preview", Static).update(text)
+        self.query_one("#preview", Static).update(text, layout=False)
 
     @on(Lines.Chosen, "#prompts")
     def _to_ranking(self) -> None:

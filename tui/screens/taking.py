@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,12 +84,14 @@ class Taking(DOMNode):
         which = "marked" if taken.marked and only_marked else "shown"
         title = f"Export {len(places):,} {which}"
         hint = "A .csv, .jsonl or .parquet file, with text and every score."
-        own = taken.run.exports
 
         def fault(text: str) -> str:
-            return records_fault(text, own)
+            return records_fault(text, taken.run.exports)
 
-        given = await self.app.push_screen_wait(Ask(title, str(taken.proposed()), fault, hint))
+        path = os.path.relpath(taken.proposed())
+        if path.startswith(os.pardir):
+            path = str(taken.proposed())
+        given = await self.app.push_screen_wait(Ask(title, path, fault, hint))
         if given is not None:
             self._write(taken, places, Path(given.strip()).expanduser())
 

@@ -45,6 +45,10 @@ class RankingTable(Lines):
         self.count = len(listing) if listing else 0
         self.refresh()
 
+    def on_unmount(self) -> None:
+        """Lets go of the scores at once, not when Python next looks for cycles."""
+        self.set_reactive(RankingTable.listing, None)
+
     def action_mark(self) -> None:
         """Marks the example under the cursor, or takes its mark away; goes on to the next."""
         if (place := self.selected) is not None:

@@ -30,7 +30,14 @@ class Standings(Lines):
     def watch_standings(self, standings: tuple[Standing, ...]) -> None:
         """Another example."""
         self.count = len(standings)
-        names = [standing.name for standing in standings]
+        self._to_current()
+
+    def watch_current(self) -> None:
+        """Another one is the present one."""
+        self._to_current()
+
+    def _to_current(self) -> None:
+        names = [standing.name for standing in self.standings]
         self.cursor = names.index(self.current) if self.current in names else 0
         self.refresh()
 

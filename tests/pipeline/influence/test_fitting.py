@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from kronfluence.analyzer import Analyzer
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.errors import ResourceError, SettingsError
 from pipeline.contract.events import EventReader
@@ -13,6 +16,7 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.fitting import fit
+from pipeline.influence.progress import CountedEigendecompositions
 
 from .conftest import MakeAnalyzer, random_tokens
 
@@ -140,6 +144,38 @@ def test_progress_tells_of_every_phase_to_its_end(
         "ekfac eigendecomposition": (12, 12, "matrices"),
         "ekfac lambda": (14, 14, "examples"),
     }
+
+
+def test_modules_with_one_input_share_its_covariance_and_its_eigenvectors(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    found = factors(make_analyzer, examples, "ekfac")
+    for name in ("activation_covariance", "activation_eigenvectors"):
+        of = {module.rsplit(".", 1)[1]: found[name][module] for module in found[name]}
+        assert torch.equal(of["q_proj"], of["k_proj"])
+        assert torch.equal(of["q_proj"], of["v_proj"])
+        assert torch.equal(of["gate_proj"], of["up_proj"])
+
+
+def test_equal_matrices_are_decomposed_once() -> None:
+    matrices = [torch.eye(3) * scale for scale in (1, 2, 1, 3, 1, 4)]
+    counted: list[int] = []
+    with _Calls() as calls, CountedEigendecompositions(counted.append):
+        results = [torch.linalg.eigh(matrix) for matrix in matrices]
+    assert (sum(counted), calls.eigh) == (6, 4)
+    for matrix, (values, vectors) in zip(matrices, results, strict=True):
+        torch.testing.assert_close(vectors @ values.diag() @ vectors.t(), matrix)
+    assert len({vectors.data_ptr() for _, vectors in results}) == 6  # each is saved on its own
+
+
+class _Calls(TorchFunctionMode):
+    """Counts the decompositions that reach torch."""
+
+    eigh = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.eigh += func is torch.linalg.eigh
+        return func(*args, **(kwargs or {}))
 
 
 def test_low_precision_is_what_the_settings_ask_for(make_analyzer: MakeAnalyzer) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.arguments import prompt_batches_per_pass
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import (
     ModuleScores,
@@ -170,3 +171,27 @@ def test_low_rank_prompt_gradients_repeat_themselves(
     full = sum_modules(pairwise_scores(exact, "ekfac", prompts, examples))
     assert not torch.allclose(full, first, rtol=1e-3)
     assert torch.corrcoef(torch.stack([full.flatten(), first.flatten()]))[0, 1] > 0.8
+
+
+def test_one_pass_over_the_training_examples_serves_all_prompts(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    whole = sum_modules(scored(make_analyzer(), "identity", prompts, examples))
+    analyzer = make_analyzer(scores={"query_batch_size": 2})
+    for file in analyzer.run.kronfluence_scores("identity").glob("*"):
+        file.unlink()
+    seen: list[int] = []
+    analyzer.kronfluence.task._on_batch = seen.append
+    scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
+    assert sum(seen) == len(examples)
+    torch.testing.assert_close(scores, whole, rtol=1e-4, atol=1e-3)
+
+
+def test_prompts_stay_in_memory_as_far_as_two_gibibytes_reach() -> None:
+    """100 prompts, 32 at once, of one module of 2^20 weights: 4 MiB each, 2^18 bytes at rank 32."""
+    shapes = [(1024, 1024)]
+    assert prompt_batches_per_pass(0, 100, 32, shapes, rank=0) == 4
+    assert prompt_batches_per_pass(0, 100, 32, shapes * 8, rank=0) == 2
+    assert prompt_batches_per_pass(0, 100, 32, shapes * 66, rank=0) == 1
+    assert prompt_batches_per_pass(0, 100, 32, shapes * 66, rank=32) == 3
+    assert prompt_batches_per_pass(3, 100, 32, shapes, rank=0) == 3

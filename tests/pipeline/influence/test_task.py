@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
+from pipeline.influence.loss import draw, vocabulary_projection
 from pipeline.influence.task import LanguageModelingTask
 
 from .conftest import VOCABULARY, new_model, random_tokens
@@ -57,7 +59,8 @@ def sampled_labels(rows: TokenDataset, members: list[int], seed: int) -> list[li
     batch = pad_batch([rows[i] for i in members])
     model = new_model()
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
-    drawn = LanguageModelingTask([], seed)._sampled(logits.detach(), batch)
+    uniforms = LanguageModelingTask([], seed)._uniforms(batch)
+    drawn = draw(logits.detach().softmax(dim=-1), uniforms)
     return [drawn[n, : rows.lengths[i] - 1].tolist() for n, i in enumerate(members)]
 
 
@@ -72,8 +75,8 @@ def test_sampled_labels_follow_the_models_probabilities() -> None:
     probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0])
     rows = TokenDataset([np.array([i, i + 1], dtype=np.int32) for i in range(4000)])
     batch = pad_batch([rows[i] for i in range(len(rows))])
-    logits = probabilities.log().expand(4000, 1, 5)
-    drawn = LanguageModelingTask([], seed=0)._sampled(logits, batch)
+    uniforms = LanguageModelingTask([], seed=0)._uniforms(batch)
+    drawn = draw(probabilities.expand(4000, 1, 5), uniforms)
     shares = torch.bincount(drawn.flatten(), minlength=5) / 4000
     assert torch.allclose(shares, probabilities, atol=0.03)
     assert shares[4] == 0
@@ -82,9 +85,41 @@ def test_sampled_labels_follow_the_models_probabilities() -> None:
 def test_every_label_can_be_drawn_even_from_a_large_vocabulary() -> None:
     rows = TokenDataset(random_tokens(3, seed=0))
     batch = pad_batch([rows[i] for i in range(3)])
-    logits = torch.zeros(3, batch["input_ids"].shape[1] - 1, 50_000)
-    drawn = LanguageModelingTask([], seed=0)._sampled(logits, batch)
+    uniforms = LanguageModelingTask([], seed=0)._uniforms(batch)
+    drawn = draw(torch.full((*uniforms.shape, 50_000), 1 / 50_000), uniforms)
     assert drawn.min() >= 0
     assert drawn.max() < 50_000
     assert IGNORED not in drawn
     assert drawn.max() > VOCABULARY
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_projecting_labelled_positions_alone_changes_neither_loss_nor_gradient(
+    examples: TokenDataset, prompts: TokenDataset, sample: bool
+) -> None:
+    model = new_model()
+    head = vocabulary_projection(model)
+    assert head is not None
+    weight = model.get_parameter("model.layers.0.mlp.down_proj.weight")
+    for rows in (examples, prompts):
+        batch = pad_batch([rows[i] for i in range(len(rows))])
+        found = []
+        for task in (LanguageModelingTask([], seed=1), LanguageModelingTask([], 1, head=head)):
+            loss = task.compute_train_loss(batch, model, sample)
+            found.append((loss, *torch.autograd.grad(loss * 3, weight)))
+        torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_that_caps_its_logits_is_projected_by_itself() -> None:
+    config = Gemma2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        initializer_range=3.0,
+        final_logit_softcapping=1.0,
+    )
+    assert vocabulary_projection(Gemma2ForCausalLM(config)) is None

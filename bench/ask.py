@@ -1,0 +1,172 @@
+"""What the index of `headwater ask` costs and finds, and how fast it is scanned.
+
+    uv run python -m bench.ask RUN [--features 1024 4096 8192 16384] [--rows 10000 100000 1000000]
+
+RUN is the folder of a scored run. First, for each number of features: bytes an example, seconds to
+index, and the share of the exact method's top 10 and top 100 (the run's own scores, each of its
+prompts) that lies among the index's best 100 and best 1,000. Then scans of made-up features, as
+many as memory holds, beside the floor: their bytes at the machine's own rate, measured by a copy
+in the same minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from safetensors.numpy import load_file
+
+from pipeline.ask.store import FeatureStore
+from pipeline.batches import token_budget_batches
+from pipeline.contract.events import EventWriter
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings, load_settings
+from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.answers import traced_prompts
+from pipeline.influence.rankings import ranked
+from pipeline.influence.task import LanguageModelingTask
+from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.stages.index import fill, run_projection
+
+CANDIDATES = (100, 1000)
+TOPS = (10, 100)
+
+
+def recall_table(run: RunDir, sizes: Sequence[int]) -> Table:
+    """A row a number of features."""
+    settings = load_settings(run.settings)
+    strategy = settings.factors.strategies[0]
+    scores = load_file(run.scores)
+    exact, root = scores[f"{strategy}_normalized"], np.sqrt(scores[f"self_{strategy}"])
+    examples = TokenDataset.of_examples(run.examples)
+    table = Table(
+        "features", "bytes an example", "s to index", "of the floor",
+        *(f"top {top} in {c:,}" for c in CANDIDATES for top in TOPS),
+        title=f"{len(exact)} prompts, {len(examples):,} examples of {run.name}",
+    )  # fmt: skip
+    for size in sizes:
+        index = settings.index.model_copy(update={"features": size})
+        seconds, floor, found = _indexed(
+            settings.model_copy(update={"index": index}), run, examples
+        )
+        shares = [
+            f"{_recall(found / root, exact, candidates, top):.3f}"
+            for candidates in CANDIDATES
+            for top in TOPS
+        ]
+        table.add_row(
+            f"{size:,}", f"{2 * size:,}", f"{seconds:.1f}", f"{seconds / floor:.2f}", *shares
+        )
+    return table
+
+
+def _indexed(
+    settings: Settings, run: RunDir, examples: TokenDataset
+) -> tuple[float, float, NDArray[np.float32]]:
+    """Seconds to index, seconds of a bare forward and backward, and scores [Q, N] of the index."""
+    model = load_model(run.model, select_device(settings))
+    prompts = traced_prompts(run, settings.prompts.use_generated)
+    queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
+    floor = _clock(lambda: _bare(settings, model, examples))
+    projection = run_projection(settings, run, model)
+    with tempfile.TemporaryDirectory() as folder:
+        events = EventWriter(Path(folder) / "events.jsonl", "bench")
+        store = FeatureStore(Path(folder), "bench", projection.size)
+        seconds = _clock(lambda: fill(store, projection, settings, examples, events))
+        rows = []
+        for number in range(len(queries)):
+            features = projection.features(pad_batch([queries[number]]))[0]
+            cosines, lengths = store.scan(features)
+            rows.append(cosines * lengths)
+    return seconds, floor, np.array(rows)
+
+
+def _bare(settings: Settings, model: torch.nn.Module, examples: TokenDataset) -> None:
+    """Forward and backward over the same batches, the weights' gradients left out too."""
+    task = LanguageModelingTask([], 0)
+    model.requires_grad_(False)
+    hook = model.get_input_embeddings().register_forward_hook(  # type: ignore[operator]
+        lambda _m, _i, out: out.requires_grad_()
+    )
+    for batch in token_budget_batches(examples.lengths, settings.train.batch_tokens):
+        torch.autograd.backward(
+            task.compute_measurement(pad_batch([examples[index] for index in batch]), model)
+        )
+    hook.remove()
+
+
+def _recall(
+    found: NDArray[np.float32], exact: NDArray[np.float32], candidates: int, top: int
+) -> float:
+    shares = [
+        np.isin(ranked(right)[:top], ranked(mine)[:candidates]).mean()
+        for mine, right in zip(found, exact, strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def scan_table(sizes: Sequence[int], features: int) -> Table:
+    """A row a number of examples; fewer features where they would not fit into memory."""
+    rate = _copy_rate()
+    table = Table(
+        "examples", "features", "GB", "ms", "floor, ms", "÷ floor",
+        title=f"scan of made-up features; copies run at {rate / 1e9:.1f} GB/s",
+    )  # fmt: skip
+    for rows in sizes:
+        width = features
+        while 2 * rows * width > _memory() / 6:
+            width //= 2
+        with tempfile.TemporaryDirectory() as folder:
+            store = FeatureStore(Path(folder), "bench", width)
+            for start in range(0, rows, 10_000):
+                store.append(torch.randn(min(10_000, rows - start), width))
+            query = torch.randn(width)
+            seconds = min(_clock(lambda: store.scan(query)) for _ in range(5))  # noqa: B023
+            floor = store.bytes / rate
+            table.add_row(
+                f"{rows:,}", f"{width:,}", f"{store.bytes / 1e9:.2f}", f"{1e3 * seconds:.1f}",
+                f"{1e3 * floor:.1f}", f"{seconds / floor:.2f}",
+            )  # fmt: skip
+    return table
+
+
+def _copy_rate() -> float:
+    """Bytes a second, read and written ones counted; the best of five."""
+    source = np.ones(2**28, dtype=np.uint8)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / min(_clock(lambda: np.copyto(target, source)) for _ in range(5))
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _clock(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--features", type=int, nargs="*", default=[1024, 4096, 8192, 16384])
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    options = parser.parse_args()
+    console = Console()
+    console.print(recall_table(RunDir(options.run), options.features))
+    console.print(scan_table(options.rows, 8192))
+
+
+if __name__ == "__main__":
+    main()

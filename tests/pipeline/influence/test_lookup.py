@@ -1,0 +1,95 @@
+"""What a screen looks up about examples, as the scores stage writes it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from pipeline.contract.prompts import Prompt
+from pipeline.influence.lookup import write_lookup
+
+TEXTS = ["Ärger im Haus", "", "im Haus, im Garten", "x\ud7ff \U0001f600"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A lookup of four examples from two sources; the third is the second chunk of the first."""
+    rows = [
+        {
+            "example_id": f"doc-{n}",
+            "document_id": "doc-0" if n == 2 else f"doc-{n}",
+            "chunk": int(n == 2),
+            "chunks": 1,
+            "text": text,
+            "n_tokens": 10 + n,
+            "duplicate_group": 3 if n > 1 else -1,
+            "source": "a.jsonl" if n < 3 else "b.jsonl",
+            "row": n,
+        }
+        for n, text in enumerate(TEXTS)
+    ]
+    prompts = [
+        Prompt(id="one", prompt="?", completion=" !", relevant=("doc-3", "doc-0", "nowhere")),
+        Prompt(id="none", prompt="?", completion=" !"),
+    ]
+    first, second = pa.Table.from_pylist(rows[:1]), pa.Table.from_pylist(rows[1:])
+    write_lookup(tmp_path / "lookup.safetensors", prompts, pa.concat_tables([first, second]))
+    return tmp_path / "lookup.safetensors"
+
+
+def texts(tensors: dict[str, Any], name: str) -> list[str]:
+    letters, at = tensors[name].tobytes(), tensors[f"{name}_at"].tolist()
+    return [letters[a:b].decode() for a, b in pairwise(at)]
+
+
+def test_texts_and_ids_come_back_letter_for_letter(path: Path) -> None:
+    tensors = load_file(path)
+    assert texts(tensors, "text") == TEXTS
+    assert texts(tensors, "id") == ["doc-0", "doc-1", "doc-2", "doc-3"]
+
+
+def test_every_word_leads_to_each_example_that_holds_it_once(path: Path) -> None:
+    tensors = load_file(path)
+    at = tensors["posting_at"].tolist()
+    found = {
+        word: tensors["posting"][at[n] : at[n + 1]].tolist()
+        for n, word in enumerate(texts(tensors, "word"))
+    }
+    assert found["im"] == [0, 2]
+    assert found["ärger"] == [0]
+    assert found["garten"] == [2]
+    assert set(found) == {"ärger", "im", "haus", "garten", "x"}
+
+
+def test_chunks_share_a_document_and_sources_are_named(path: Path) -> None:
+    tensors = load_file(path)
+    assert tensors["document"][0] == tensors["document"][2] != tensors["document"][1]
+    with safe_open(path, "np") as file:
+        sources = json.loads(file.metadata()["sources"])
+    assert [sources[n] for n in tensors["source"]] == ["a.jsonl"] * 3 + ["b.jsonl"]
+    assert tensors["n_tokens"].tolist() == [10, 11, 12, 13]
+    assert tensors["duplicate_group"].tolist() == [-1, -1, 3, 3]
+
+
+def test_examples_that_state_an_answer_are_those_of_the_named_documents(path: Path) -> None:
+    tensors = load_file(path)
+    assert tensors["relevant_at"].tolist() == [0, 3, 3]
+    assert sorted(tensors["relevant"].tolist()) == [0, 2, 3]
+
+
+def test_a_corpus_without_words_can_be_written(tmp_path: Path) -> None:
+    names = ("example_id", "document_id", "text", "source")
+    table = pa.table({name: pa.array([""], pa.string()) for name in names} | {
+        name: np.zeros(1, np.int32)
+        for name in ("chunk", "chunks", "n_tokens", "duplicate_group", "row")
+    })  # fmt: skip
+    write_lookup(tmp_path / "lookup.safetensors", [], table)
+    assert len(load_file(tmp_path / "lookup.safetensors")["posting"]) == 0

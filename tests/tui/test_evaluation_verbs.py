@@ -1,0 +1,125 @@
+"""The verbs that read evaluations: questions, compare, report, validate; and evaluate's types."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import sample_evaluation
+import sample_run
+from click.testing import CliRunner, Result
+
+from pipeline.contract.files import write_json
+from pipeline.contract.prompts import load_prompts
+from pipeline.contract.run_dir import RunDir
+from tui.cli import main
+
+
+def headwater(folder: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["--runs", str(folder / "runs"), *arguments])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run with benchmarks and a validation."""
+    run = sample_run.new_run(tmp_path / "runs", "books")
+    sample_run.finish(
+        run, "prepare", "train", "factors", "scores", "generate", "evaluate", "benchmark",
+        "validate", "report",
+    )  # fmt: skip
+    sample_evaluation.write_evaluation(run)
+    sample_evaluation.write_benchmarks(run)
+    sample_evaluation.write_report(run)
+    estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
+    advantage = {"difference": 0.3, "low": 0.1, "high": 0.5, "p_value": None}
+    write_json(
+        run.summary("validate"),
+        {
+            "removal": None,
+            "tail_patch": None,
+            "datamodeling": {"methods": {"ekfac": {**estimate, "advantage": advantage}}},
+            "dampings": {},
+            "refits": [],
+            "stability_top": 10,
+        },
+    )
+    return run
+
+
+def test_questions_lists_what_the_trained_model_missed(run: RunDir, tmp_path: Path) -> None:
+    every = json.loads(headwater(tmp_path, "questions", "books", "--json").stdout)
+    missed = json.loads(headwater(tmp_path, "questions", "books", "--missed", "--json").stdout)
+    right = json.loads(headwater(tmp_path, "questions", "books", "--answered", "--json").stdout)
+    assert [row["id"] for row in every] == ["law/0", "law/1", "law/2"]
+    assert [row["id"] for row in missed] == ["law/1", "law/2"]
+    assert missed[0]["picked"] == "the just nature of it"
+    assert [row["id"] for row in right] == ["law/0"]
+
+
+def test_missed_questions_become_prompts_that_trace_the_wrong_answer(
+    run: RunDir, tmp_path: Path
+) -> None:
+    file = tmp_path / "missed.jsonl"
+    made = headwater(tmp_path, "questions", "books", "--missed", "--prompts", str(file))
+    assert made.stderr == f"wrote 2 prompts to {file}\n"
+    picked = [prompt.completion for prompt in load_prompts(file)]
+    assert picked == [" the just nature of it", " nobody"]
+    headwater(tmp_path, "questions", "books", "--missed", "--right", "--prompts", str(file))
+    assert load_prompts(file)[0].completion == " a right enforced by courts"
+
+
+def test_a_benchmark_that_was_not_asked_is_refused_with_those_that_were(
+    run: RunDir, tmp_path: Path
+) -> None:
+    refused = headwater(tmp_path, "questions", "books", "--benchmark", "boolq")
+    assert refused.exit_code == 2
+    assert "the run has no boolq" in refused.stderr
+    assert "mmlu/international_law texts_by_length, gsm8k/main written" in refused.stderr
+
+
+def test_validate_prints_the_parts_that_were_asked_for(run: RunDir, tmp_path: Path) -> None:
+    text = headwater(tmp_path, "validate", "books").stdout
+    assert text.startswith("Linear datamodeling score")
+    assert "Removal" not in text
+    assert ["ekfac", "0.5", "0.25", "0.75", "0.3", "0.1", "0.5"] in [
+        line.split() for line in text.splitlines()
+    ]
+
+
+def test_report_prints_the_page_and_its_path(run: RunDir, tmp_path: Path) -> None:
+    assert headwater(tmp_path, "report", "books").stdout.startswith("# Where the answers of books")
+    assert headwater(tmp_path, "report", "books", "--html").stdout == f"{run.report_html}\n"
+
+
+def test_compare_shows_settings_and_results_that_differ(run: RunDir, tmp_path: Path) -> None:
+    other = sample_run.new_run(tmp_path / "runs", "letters")
+    text = other.settings.read_text().replace("learning_rate = 0.001", "learning_rate = 0.01")
+    other.settings.write_text(text)
+    found = json.loads(headwater(tmp_path, "compare", "books", "letters", "--json").stdout)
+    assert [row["setting"] for row in found["settings"]] == ["train.learning_rate"]
+    bleu = next(row for row in found["results"] if row["result"] == "BLEU, trained")
+    assert (bleu["books"], bleu["letters"], bleu["change"]) == (0.31, None, None)
+    refused = headwater(tmp_path, "compare", "books", "books")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+
+
+def test_type_without_evaluate_is_refused(run: RunDir, tmp_path: Path) -> None:
+    refused = headwater(tmp_path, "run", "train", "--type", "all", "--run", "books")
+    assert refused.exit_code == 2
+    assert "--type says what `evaluate` runs" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "stages"),
+    [
+        ("custom", ("generate", "evaluate")),
+        ("deepeval", ("benchmark",)),
+        ("all", ("generate", "evaluate", "benchmark")),
+    ],
+)
+def test_type_chooses_the_stages(kind: str, stages: tuple[str, ...]) -> None:
+    from pipeline.contract.stages import expand
+    from tui.verbs.running import _evaluations
+
+    assert expand(_evaluations(("evaluate",), kind)) == stages

@@ -1,0 +1,169 @@
+"""Marked and shown examples leave the screen: as files, by the clipboard."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import sample_run
+from terminals import Terminal
+from textual.pilot import Pilot
+from textual.widgets import Input
+from watching import screen_text, until, until_shown
+
+from tui.app import HeadwaterApp
+from tui.widgets.ranking_table import RankingTable
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> HeadwaterApp:
+    return HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+
+
+async def to_the_ranking(pilot: Pilot[None]) -> RankingTable:
+    await pilot.press("i")
+    await until_shown(pilot, "Prompts · 6")
+    await pilot.press("enter")
+    table = pilot.app.screen.query_one(RankingTable)
+    await until(pilot, lambda: table.count == 1500)
+    return table
+
+
+async def write_to(pilot: Pilot[None], path: Path) -> None:
+    pilot.app.screen.query_one("#entry", Input).value = str(path)
+    await pilot.press("enter")
+    await until(pilot, path.exists)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file)) if path.suffix == ".csv" else list(map(json.loads, file))
+
+
+async def test_what_is_marked_is_exported_highest_first(app: HeadwaterApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        table = await to_the_ranking(pilot)
+        await pilot.press("j", "j", "j", "space", "home", "space", "space", "k", "k", "j", "space")
+        assert len(table.marked) == 2
+        assert screen_text(app).count("● ") == 2
+        for ending in (".jsonl", ".csv", ".parquet"):
+            await pilot.press("x")
+            await until_shown(pilot, "Export 2 marked")
+            await write_to(pilot, tmp_path / f"out{ending}")
+            await until_shown(pilot, "2 examples are in")
+    wanted = [("doc-0001", 1), ("doc-0004", 4)]
+    for ending in (".jsonl", ".csv", ".parquet"):
+        rows = read(tmp_path / f"out{ending}")
+        assert [(row["example_id"], int(row["rank"])) for row in rows] == wanted
+        assert [float(row["score"]) for row in rows] == pytest.approx([0.9, 0.9 / 4])
+        assert [str(row["relevant"]) for row in rows] == ["True", "True"]
+        assert float(rows[0]["score_bm25"]) == pytest.approx(0.9)
+        assert rows[0]["text"] == table_text(tmp_path, 1)
+
+
+def table_text(folder: Path, place: int) -> str:
+    from pipeline.contract.run_dir import RunDir
+    from tui.readers.corpus import Corpus
+
+    return Corpus(RunDir(folder / "demo").lookup).text(place)
+
+
+async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = await to_the_ranking(pilot)
+        await pilot.press("space", "slash", *"quay", "enter", "b")
+        await until_shown(pilot, "bottom")
+        await until(pilot, lambda: 0 < table.count < 1500)
+        count = table.count
+        await pilot.press("X")
+        await until_shown(pilot, f"Export {count:,} shown")
+        await write_to(pilot, tmp_path / "all.jsonl")
+        assert table.listing
+        names = [table.listing.corpus.example(p).id for p in table.listing.places()]
+    rows = read(tmp_path / "all.jsonl")
+    assert [row["example_id"] for row in rows] == names
+    assert len(rows) == count
+    assert all("quay" in row["text"] for row in rows)
+    assert {row["duplicate_group"] for row in rows} > {None}
+
+
+async def test_the_proposed_file_is_in_the_run_and_not_there_yet(app: HeadwaterApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await to_the_ranking(pilot)
+        await pilot.press("x")
+        await until_shown(pilot, "Export 1,500 shown")
+        path = Path(app.screen.query_one("#entry", Input).value)
+        assert path.parts[-3:] == ("demo", "exports", "home-0-ekfac_normalized.csv")
+        await pilot.press("enter")
+        await until(pilot, path.exists)
+        await pilot.press("x")
+        await until_shown(pilot, "Export 1,500 shown")
+        entry = app.screen.query_one("#entry", Input)
+        assert Path(entry.value).name == "home-0-ekfac_normalized-2.csv"
+        for wrong, told in (
+            ("a.xlsx", "ends in .csv or .jsonl or .parquet"),
+            (str(path), "there is something of this name"),
+            ("/nowhere/a.csv", "there is no folder"),
+        ):
+            entry.value = wrong
+            await until_shown(pilot, told)
+    assert len(read(path)) == 1500
+
+
+async def test_a_text_is_copied_by_the_terminal_and_kept_in_a_file(app: HeadwaterApp) -> None:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        table = await to_the_ranking(pilot)
+        assert table.listing
+        text = table.listing.corpus.text(table.listing.place(0))
+        await pilot.press("y")
+        await until_shown(pilot, "the text: sent to the terminal's clipboard")
+        assert app.clipboard == text
+        kept = app.screen._run.exports / "copied.txt"  # type: ignore[attr-defined]
+        assert kept.read_text() == text + "\n"
+        await pilot.press("space", "space", "y")
+        await until_shown(pilot, "2 texts: sent")
+        assert app.clipboard.count("\n\n") == 1
+
+
+async def test_what_no_clipboard_takes_is_in_the_file_alone(
+    app: HeadwaterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.taking._CLIPBOARD_BYTES", 10)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await to_the_ranking(pilot)
+        await pilot.press("y")
+        await until_shown(pilot, "too long for a terminal's clipboard")
+        assert app.clipboard == ""
+        assert (app.screen._run.exports / "copied.txt").exists()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    sample_run.scored_run(tmp_path, hostile="\x1b]52;c;aGk=\x07")
+    terminal = Terminal("--runs", str(tmp_path), "tui", "demo")
+    yield terminal
+    terminal.close()
+
+
+def test_the_terminal_is_sent_harmless_text_alone(terminal: Terminal) -> None:
+    terminal.until("Stages")
+    terminal.press("i")
+    terminal.until("Tellin")
+    terminal.press("\r")
+    terminal.until("doc-0001")
+    terminal.press("y")
+    terminal.until("clipboard", forget=False)
+    sent = terminal.raw.partition(b"\x1b]52;c;")[2].partition(b"\x07")[0]
+    text = base64.b64decode(sent).decode()
+    assert "␛]52;c;aGk=␇" in text
+    assert "\x1b" not in text
+    assert terminal.raw.count(b"\x1b]52;") == 1

@@ -1,0 +1,132 @@
+"""The verb that lists benchmark questions, and makes prompts of them to be traced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.prompts import Prompt, save_prompts
+from tui import tables
+from tui.entry import existing
+from tui.readers.clean import clean
+from tui.readers.evaluation import Benchmarks, ModelName, Score, read_benchmarks
+from tui.readers.questions import AskedQuestion, read_questions
+
+_EXCERPT = 60
+
+
+@click.command()
+@click.argument("run")
+@click.option("--benchmark", help="Benchmark, or benchmark/task.  [default: the first]")
+@click.option("--scored-by", help="Manner of scoring.  [default: the first]")
+@click.option(
+    "--missed/--answered", "missed", default=None, help="Only what the model missed, or got right."
+)
+@click.option("--model", type=click.Choice(["base", "trained"]), help="Whose.  [default: trained]")
+@click.option(
+    "--prompts",
+    "prompts_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write them as prompts whose completion is what the model picked, to trace why.",
+)
+@click.option("--right", is_flag=True, help="With --prompts: the right answer instead.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def questions(
+    runs: Path,
+    run: str,
+    benchmark: str | None,
+    scored_by: str | None,
+    missed: bool | None,
+    model: ModelName | None,
+    prompts_file: Path | None,
+    right: bool,
+    as_json: bool,
+) -> None:
+    """List the questions that RUN's benchmarks asked, and make prompts of them.
+
+    `headwater run analysis --run …` with such prompts, or `headwater ask`, says which training
+    examples made the model answer so.
+    """
+    target = existing(runs, run)
+    found = read_benchmarks(target)
+    score = _chosen(found, benchmark, scored_by)
+    name: ModelName = model or ("trained" if "trained" in score.estimates else "base")
+    asked = [
+        question
+        for question in read_questions(target, found.folder, score)
+        if _wanted(question, name, missed)
+    ]
+    if prompts_file:
+        prompts = list(_prompts(asked, score, name, right))
+        save_prompts(prompts_file, prompts)
+        click.echo(f"wrote {len(prompts)} prompts to {prompts_file}", err=True)
+        return
+    rows = [_row(question, name) for question in asked]
+    click.echo(
+        json.dumps(rows, indent=2, ensure_ascii=False) if as_json else tables.plain(_short(rows))
+    )
+
+
+def _chosen(found: Benchmarks, benchmark: str | None, scored_by: str | None) -> Score:
+    """The score that is named.
+
+    Raises:
+        UsageError: there is none such.
+    """
+    for score in found.scores:
+        names = (None, score.benchmark, f"{score.benchmark}/{score.task}")
+        if benchmark in names and scored_by in (None, score.scored_by):
+            return score
+    valid = ", ".join(
+        dict.fromkeys(f"{score.benchmark}/{score.task} {score.scored_by}" for score in found.scores)
+    )
+    raise UsageError(
+        f"the run has no {benchmark or ''} {scored_by or ''}".rstrip(), f"valid: {valid}"
+    )
+
+
+def _wanted(question: AskedQuestion, model: ModelName, missed: bool | None) -> bool:
+    if model not in question.replies:
+        return False
+    reply = question.replies[model]
+    return missed is None or (reply.score is not None and (reply.score < 1) == missed)
+
+
+def _prompts(
+    asked: list[AskedQuestion], score: Score, model: ModelName, right: bool
+) -> Iterator[Prompt]:
+    for question in asked:
+        picked = question.pick(question.replies[model])
+        completion = question.gold[0] if right else picked
+        if completion.strip():
+            yield question.as_prompt(score.benchmark, completion)
+
+
+def _row(question: AskedQuestion, model: ModelName) -> dict[str, Any]:
+    reply = question.replies[model]
+    return {
+        "id": question.id,
+        "task": question.task,
+        "score": reply.score,
+        "picked": question.pick(reply),
+        "right": list(question.gold),
+        "question": question.prompt,
+    }
+
+
+def _short(rows: list[dict[str, Any]]) -> list[tables.Row]:
+    return [
+        {
+            **row,
+            "picked": clean(row["picked"], _EXCERPT),
+            "right": clean(" | ".join(row["right"]), _EXCERPT),
+            "question": clean(row["question"], _EXCERPT),
+        }
+        for row in rows
+    ]
