@@ -13,10 +13,11 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.contract import stages
 from pipeline.contract.asking import Question, WorkerAddress, socket_path
@@ -28,6 +29,8 @@ from pipeline.contract.settings import load_settings
 
 _LOOK_S = 0.25
 """How often it looks whether its run is still there, and whether it has to stop."""
+_LOCK_S = 3.0
+"""How long a worker that was asked to end may still hold the lock."""
 
 
 def main(run: RunDir) -> int:
@@ -107,11 +110,19 @@ def _only_worker(run: RunDir) -> Iterator[None]:
         HeadwaterError: another worker has it.
     """
     with run.ask_lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HeadwaterError("another process is answering already") from error
+        deadline = time.monotonic() + _LOCK_S
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise HeadwaterError("another process is answering already")
+            time.sleep(0.05)
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 class _Stop:

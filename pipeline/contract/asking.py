@@ -152,6 +152,7 @@ def stop_worker(run: RunDir) -> bool:
     address = WorkerAddress.read(run)
     if address is None:
         return False
+    run.ask_address.unlink(missing_ok=True)  # whoever asks from now on starts another
     _end(address.process, _STOP_S)
     return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -18,17 +17,16 @@ from textual.widgets import Input, Label, Static
 from pipeline.contract.asking import Question, Reply
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.settings import load_settings
 from pipeline.contract.stages import upstream
 from tui.answerer import Answerer
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
-from tui.readers.clean import clean
-from tui.readers.format import score
 from tui.readers.rankings import Answer
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import View
 from tui.widgets.answer_line import answer_text
+from tui.widgets.asked_rows import COLUMNS, meaning, rows_of, title_of
 from tui.widgets.banner import Banner
 from tui.widgets.entry import Entry
 from tui.widgets.example_text import plain_text
@@ -38,18 +36,16 @@ from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 from tui.widgets.states import standing
-from tui.widgets.table import Cell, Column, Row, Table
+from tui.widgets.table import Table
 
 _TOP = 50
 _INTERVAL_S = 1.0
+_HINTS = (
+    "what the model goes on from; Enter asks",
+    "empty: all that the model says itself; else begin with a blank",
+)
 _TAIL = 160
 """Letters of the prompt's end that stand before the answer."""
-_COLUMNS = (
-    Column("rank", 4, right=True),
-    Column("score", 11, right=True),
-    Column("example", 18),
-    Column("text"),
-)
 _NEEDED = upstream("index") | {"index"}
 
 
@@ -74,10 +70,9 @@ class AskScreen(View[None]):
 
     def compose(self) -> ComposeResult:
         """The question, the answer, the examples, the text of one."""
-        hints = ("what the model goes on from; Enter asks", "empty: what the model itself says")
         yield Banner()
         yield Notice(id="notice")
-        for (name, value), hint in zip(self._given.items(), hints, strict=True):
+        for (name, value), hint in zip(self._given.items(), _HINTS, strict=True):
             with Horizontal(classes="asked"):
                 yield Label(name)
                 yield Entry(value, hint, id=name)
@@ -156,7 +151,7 @@ class AskScreen(View[None]):
         self._stand("● loading the model …")
         settings = await asyncio.to_thread(load_settings, self._run.settings)
         with self.unless_closed():
-            self.query_one("#meaning", Static).update(_meaning(settings))
+            self.query_one("#meaning", Static).update(meaning(settings))
         await asyncio.to_thread(self._answerer.warm)
 
     def _stand(self, told: str) -> None:
@@ -208,7 +203,7 @@ class AskScreen(View[None]):
         self._prompt = f"…{question.prompt[cut:]}" if cut > 0 else question.prompt
         self._said, self._items = question.completion or "", {}
         self._table.empty = "the examples come after the answer …"
-        self._table.show(_COLUMNS, ())
+        self._table.show(COLUMNS, ())
         self._table.entitle("Examples")
         self._show_answer()
 
@@ -223,12 +218,12 @@ class AskScreen(View[None]):
         for name in self._items.keys() & items.keys():  # the cursor stays on its example
             items[name].update(self._items[name])
             self._items[name] = items[name]
-        self._table.show(_COLUMNS, list(_rows(self._items.values())))
+        self._table.show(COLUMNS, list(rows_of(self._items.values())))
         if reply["exact"]:
             self._table.entitle(f"Examples · {len(self._items)} · exact")
             self._stand("✓ answered")
         else:
-            self._table.entitle("Examples · first look, by the index", "the exact list follows")
+            self._table.entitle("Examples · provisional, by the index", "the exact list follows")
 
     def _show_answer(self) -> None:
         said = self.query_one("#said", Static)
@@ -241,7 +236,7 @@ class AskScreen(View[None]):
         row, pane = self._table.selected, self.query_one("#first", TextPane)
         pane.display = row is not None
         if row is not None:
-            pane.border_title = Content(_title(row.item))
+            pane.border_title = Content(title_of(row.item))
             pane.scroll_home(animate=False)
             self.query_one("#first-text", Static).update(plain_text(row.item["text"]))
 
@@ -279,35 +274,3 @@ class AskScreen(View[None]):
             self._table.focus()
         else:
             self.app.pop_screen()
-
-
-def _rows(found: Iterable[dict[str, Any]]) -> Iterator[Row]:
-    for row in found:
-        yield Row(
-            (
-                Cell(str(row["rank"]), "dim", row["rank"]),
-                Cell(score(row["score"]), "pro" if row["score"] > 0 else "con", row["score"]),
-                Cell(row["example_id"]),
-                Cell(row["text"]),
-            ),
-            row,
-        )
-
-
-def _title(row: dict[str, Any]) -> str:
-    """`1 · doc-7#2 · of doc-7 · raw score +96.1`."""
-    part = row["document_id"] != row["example_id"]
-    names = [row["example_id"], *[f"of {row['document_id']}"] * part]
-    told = [str(row["rank"]), *(clean(name, 60) for name in names)]
-    return " · ".join([*told, f"raw score {score(row['raw'])}"])
-
-
-def _meaning(settings: Settings) -> Content:
-    """What a score says, as the run ranks."""
-    told = "how far the answer's loss falls if the example weighs a little more"
-    if settings.scores.normalize:
-        told += ", over √ of its own influence"
-    return Content.assemble(
-        ("score: ", "$secondary"), f"{told}; ", ("+ taught it", "$pro"), ", ",
-        ("− against it", "$con"),
-    )  # fmt: skip

@@ -50,7 +50,7 @@ class ValidationPage(Page):
         Column("95 % interval", 16, right=True),
         Column("over", 6),
         Column("by", 7, right=True),
-        Column("around 0, by proof", _FOREST, spare=True),
+        Column("from 0 ┊, by proof", _FOREST, spare=True),
     )
 
     def rows(self) -> Iterator[Row]:

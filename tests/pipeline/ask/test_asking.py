@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from safetensors.numpy import load_file
 
 from pipeline.contract import stages
 from pipeline.contract.asking import Question, WorkerAddress, ask, start_worker, stop_worker, worker
-from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json_lines
 from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import read_examples
@@ -112,6 +113,27 @@ def test_a_client_that_leaves_does_not_end_the_worker(address: WorkerAddress) ->
 @pytest.fixture
 def own_run(indexed_run: RunDir, tmp_path: Path) -> RunDir:
     return RunDir(shutil.copytree(indexed_run.root, tmp_path / "run"))
+
+
+def test_a_start_can_be_called_off(own_run: RunDir) -> None:
+    with pytest.raises(CancelledError):
+        start_worker(own_run, lambda: False)
+    with own_run.ask_lock.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_worker_that_ends_is_not_asked_any_more_and_the_next_waits_for_it(
+    own_run: RunDir,
+) -> None:
+    first = start_worker(own_run)
+    ending = threading.Thread(target=stop_worker, args=[own_run])
+    ending.start()
+    until(lambda: WorkerAddress.read(own_run) is None)
+    second = start_worker(own_run)
+    ending.join()
+    assert first.process.pid != second.process.pid
+    assert lists(second, Question(PROMPT, COMPLETION))
+    stop_worker(own_run)
 
 
 def test_a_killed_worker_leaves_nothing_in_the_next_ones_way(own_run: RunDir) -> None:
