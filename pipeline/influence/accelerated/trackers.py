@@ -178,6 +178,14 @@ class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[mis
         storage[LAMBDA_MATRIX_NAME] = torch.zeros(shape, dtype=accumulator(dtype), device=device)
 
 
+def _rotates(strategy: str) -> bool:
+    """Whether the strategy preconditions in the eigenbasis.
+
+    The storage does not tell: a strategy that was scored before may have left its eigenvectors.
+    """
+    return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition)
+
+
 class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
     """Self-influence without rotating back: Σ gradient² ÷ curvature in the eigenbasis."""
 
@@ -204,7 +212,7 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
             gradients,
             args.per_sample_gradient_dtype,
             args.precondition_dtype,
-            storage[ACTIVATION_EIGENVECTORS_NAME] is not None,
+            _rotates(strategy),
         )
         inverse = storage[LAMBDA_MATRIX_NAME].reshape(module.gradient_shape)
         storage[SELF_SCORE_VECTOR_NAME] = weighted_squares(len(gradients), inverse, pieces)
@@ -222,7 +230,7 @@ class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type
 
     def _precondition(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
-        rotates = storage[ACTIVATION_EIGENVECTORS_NAME] is not None
+        rotates = _rotates(module.factor_args.strategy)
         found = gradients.new_empty(
             len(gradients), *module.gradient_shape, dtype=args.precondition_dtype
         )

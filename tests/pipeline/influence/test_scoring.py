@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -91,6 +92,24 @@ def test_diagonal_scores_are_what_autograd_gives(
         damped = curvature + (0.1 * curvature.mean() if damping == "heuristic" else damping)
         expected = torch.einsum("qio,nio->qn", queries[name] / damped, rows[name])
         torch.testing.assert_close(scores[name], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("strategy", ["diagonal", "identity", "kfac"])
+def test_a_strategy_scores_the_same_after_another_as_alone(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
+) -> None:
+    alone, together = make_analyzer(factors=EMPIRICAL), make_analyzer(factors=EMPIRICAL)
+    fresh = sum_modules(scored(alone, strategy, prompts, examples))
+    own = self_influence(alone, strategy, prompts, examples)
+    shutil.rmtree(alone.run.root / alone.run.analysis_name)  # both write into the same run
+    scored(together, "ekfac", prompts, examples)
+    self_influence(together, "ekfac", prompts, examples)
+    torch.testing.assert_close(
+        sum_modules(scored(together, strategy, prompts, examples)), fresh, rtol=1e-4, atol=1e-4
+    )
+    torch.testing.assert_close(
+        self_influence(together, strategy, prompts, examples), own, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_an_examples_self_influence_is_its_score_on_itself(
