@@ -41,7 +41,7 @@ _LEGENDS: dict[Manner, str] = {
     "plain": "",
 }
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"
-_NO_MODULES = "The scores were not kept module by module: they would take more than 1 GiB."
+_NO_MODULES = "no scores module by module: they are kept only up to 1 GiB"
 
 
 @dataclass(frozen=True)
