@@ -27,6 +27,8 @@ from pipeline.contract.processes import ProcessIdentity
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 
+_PATIENCE_S = 5.0
+"""How long a client that has connected may say nothing."""
 _LOOK_S = 0.25
 """How often it looks whether its run is still there, and whether it has to stop."""
 _LOCK_S = 3.0
@@ -49,11 +51,7 @@ def main(run: RunDir) -> int:
 
 def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
     settings = load_settings(run.settings)
-    if not stages.is_fresh("index", settings, run):
-        raise HeadwaterError(
-            f"there is no index of {run.name} that is up to date",
-            f"`headwater run index --run {run.name}` makes one",
-        )
+    _require_fresh(run)
     index = _index(run)
     from pipeline.ask.asker import Asker  # torch is loaded only where there is something to do
 
@@ -71,23 +69,34 @@ def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
                 with suppress(TimeoutError):
                     connection, _ = listening.accept()
                     with connection, suppress(ConnectionError):  # who asked may be gone
-                        _answer(asker, connection)
+                        _answer(run, asker, connection)
         finally:
             run.ask_address.unlink(missing_ok=True)
 
 
-def _answer(asker: Any, connection: socket.socket) -> None:
+def _require_fresh(run: RunDir) -> None:
+    """Raises HeadwaterError unless the index is of the settings and results of now."""
+    if not stages.is_fresh("index", load_settings(run.settings), run):
+        raise HeadwaterError(
+            f"there is no index of {run.name} that is up to date",
+            f"`headwater run index --run {run.name}` makes one",
+        )
+
+
+def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
     """Reads a question and sends what it brings."""
 
     def send(reply: dict[str, Any]) -> None:
         connection.sendall(json.dumps(reply).encode() + b"\n")
 
-    connection.settimeout(None)
+    connection.settimeout(_PATIENCE_S)
     with connection.makefile(encoding="utf-8") as lines:
         line = lines.readline()
+    connection.settimeout(None)
     if not line:
         return
     try:
+        _require_fresh(run)  # the settings may have changed since the last question
         question = Question(**json.loads(line))
         for reply in asker.replies(question, lambda text: send({"type": "text", "text": text})):
             send(reply)

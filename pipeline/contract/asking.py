@@ -30,6 +30,7 @@ from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import ProcessIdentity
 from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import Done
 
 Reply = dict[str, Any]
 _STARTUP_S = 120.0
@@ -72,12 +73,14 @@ class WorkerAddress:
 
     @classmethod
     def read(cls, run: RunDir) -> WorkerAddress | None:
-        """The living worker's address, if there is one."""
+        """The living worker's address, if there is one that has loaded the index of now."""
         value = read_json(run.ask_address)
         if not isinstance(value, dict):
             return None
         address = cls(**{**value, "process": ProcessIdentity(**value["process"])})
-        return address if address.process.is_alive() else None
+        index = Done.read("index", run)
+        is_current = index is not None and index.id == address.index
+        return address if is_current and address.process.is_alive() else None
 
     def asdict(self) -> dict[str, Any]:
         """For JSON."""

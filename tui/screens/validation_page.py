@@ -29,8 +29,8 @@ _MEANINGS = {
     "datamodeling": "The model was trained again on {subsets} random halves of the examples. "
     "Value: Spearman's correlation, over the halves, of summed scores with measured ln p (linear "
     "datamodeling score): 1 = perfect, 0 = chance.",
-    "tail_patch": "The model took one optimiser step on each of the first {examples} examples of "
-    "every prompt. Value: by how much ln p of the completion rose.",
+    "tail_patch": "The model took one step of gradient descent on each of the first {examples} "
+    "examples of every prompt. Value: by how much ln p of the completion rose.",
     "stability": "Every example was scored again, with another damping or with the curvature "
     "fitted to other sampled labels. Value: the rank correlation with the run's own ranking, "
     "averaged over the prompts; beside it that of the prompt which agrees least.",

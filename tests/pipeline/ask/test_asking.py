@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,36 @@ def test_a_client_that_leaves_does_not_end_the_worker(address: WorkerAddress) ->
     next(iter(ask(address, Question(PROMPT))))
     assert lists(address, Question(PROMPT, COMPLETION))
     assert address.process.is_alive()
+
+
+def test_a_client_that_says_nothing_does_not_keep_others_waiting_for_ever(
+    address: WorkerAddress,
+) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(address.socket)
+        assert lists(address, Question(PROMPT, COMPLETION))
+
+
+def test_a_question_after_a_change_of_settings_is_refused_not_answered_from_old_ones(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    before = run.settings.read_text()
+    run.settings.write_text(before.replace('damping = "heuristic"', "damping = 0.5"))
+    try:
+        with pytest.raises(HeadwaterError, match="no index of run that is up to date"):
+            list(ask(address, Question(PROMPT, COMPLETION)))
+    finally:
+        run.settings.write_text(before)
+
+
+def test_a_worker_of_an_earlier_index_is_nobody(run: RunDir, address: WorkerAddress) -> None:
+    assert WorkerAddress.read(run) == address
+    there = address.asdict() | {"index": "an earlier one"}
+    run.ask_address.write_text(json.dumps(there))
+    try:
+        assert WorkerAddress.read(run) is None
+    finally:
+        run.ask_address.write_text(json.dumps(address.asdict()))
 
 
 @pytest.fixture
