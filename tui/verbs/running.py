@@ -81,7 +81,7 @@ def run(
     chosen = contract.expand(_evaluations(stages, kind))
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
-        raise UsageError("name the run with --run, or give --settings")
+        raise UsageError("name the run with --run, or give --settings", _HOW_TO_NAME)
     target = run_path(runs, name)
     if settings_file:
         load_settings(settings_file)
@@ -138,6 +138,12 @@ def wait(runs: Path, run: str) -> None:
     """Wait until nothing runs in RUN; exit as its stages did."""
     target = existing(runs, run)
     sys.exit(narration.follow(target, narration.from_now(target)))
+
+
+_HOW_TO_NAME = (
+    "a new run: `headwater run all --settings settings.toml --run NAME`; `headwater runs` lists "
+    "those there are"
+)
 
 
 def _evaluations(stages: tuple[str, ...], kind: str | None) -> tuple[str, ...]:
