@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate.utils.memory import should_reduce_batch_size  # type: ignore[import-untyped]
 from kronfluence.analyzer import prepare_model
 from kronfluence.utils.dataset import DataLoaderKwargs
@@ -23,6 +25,7 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.accelerated.contractions import rotate_examples
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import (
     prompt_batches_per_pass,
@@ -142,9 +145,27 @@ class InfluenceAnalyzer:
 
     def pad_token_scores(self, positions: int) -> None:
         """Per-token scores of every batch get so many positions: Kronfluence joins them."""
+        for module in self._accelerated():
+            module.positions = positions
+
+    def choose_basis(self, prompts: TokenDataset, lengths: Sequence[int], parts: int = 1) -> None:
+        """Has the prompts meet examples of such lengths, in so many data partitions, in the
+        eigenbasis or in the weights' own: where it is less work for each module."""
+        tokens = np.tile(np.array(lengths), self.passes(prompts))
+        for module in self._accelerated():
+            module.rotates_examples = rotate_examples(
+                parts * len(prompts), tokens, *module.gradient_shape
+            )
+
+    def _accelerated(self) -> Iterator[AcceleratedLinear]:
         for module in self.kronfluence.model.modules():
             if isinstance(module, AcceleratedLinear):
-                module.positions = positions
+                yield module
+
+    def passes(self, prompts: TokenDataset) -> int:
+        """How often all examples are gone through for these prompts."""
+        batches = len(prompts) / self.prompts_per_batch(prompts)
+        return math.ceil(batches / self.prompt_batches_per_pass(prompts))
 
     def prompts_per_batch(self, prompts: TokenDataset) -> int:
         """How many prompts' gradients are held at once."""

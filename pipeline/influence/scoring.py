@@ -6,7 +6,6 @@ Positive = proponent: training more on the example lowers the prompt's loss.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -44,6 +43,7 @@ def pairwise_scores(
     remove_unfinished(folder)
     args = _arguments(analyzer, prompts, examples)
     at_once = analyzer.prompts_per_batch(prompts)
+    analyzer.choose_basis(prompts, examples.lengths, args.data_partitions)
     analyzer.go_through(
         Pass(
             f"{strategy} scores",
@@ -54,7 +54,7 @@ def pairwise_scores(
             max(examples.lengths),
             args.data_partitions,
             args.module_partitions,
-            math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
+            analyzer.passes(prompts),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
@@ -152,6 +152,7 @@ def token_scores(
     longest = max(examples.lengths[index] for index in chosen)
     at_once = analyzer.prompts_per_batch(prompts)
     analyzer.pad_token_scores(longest)
+    analyzer.choose_basis(prompts, [examples.lengths[index] for index in chosen])
     analyzer.go_through(
         Pass(
             f"{strategy} token scores",
@@ -161,7 +162,7 @@ def token_scores(
             len(chosen),
             longest,
             module_partitions=args.module_partitions,
-            repeats=math.ceil(len(prompts) / at_once / args.query_gradient_accumulation_steps),
+            repeats=analyzer.passes(prompts),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(

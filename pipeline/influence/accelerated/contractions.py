@@ -7,9 +7,11 @@ linear module, Q prompts, k the rank of compressed prompt gradients. An example'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _CACHED_BYTES = 2**24
@@ -48,6 +50,17 @@ def rotate_first(tokens: int, other_width: int) -> bool:
     Before, T · w² multiplications an example; after, `other_width` · w².
     """
     return tokens < other_width
+
+
+def rotate_examples(prompts: int, lengths: NDArray[np.integer], outputs: int, inputs: int) -> bool:
+    """Whether prompts and examples are cheaper to bring together in the eigenbasis.
+
+    There every example is rotated, each side in its cheaper order; `lengths` [N] are their tokens.
+    Otherwise every prompt's gradient is turned back: O · I · (O + I) multiplications each.
+    """
+    back = prompts * outputs * inputs * (outputs + inputs)
+    left, right = (int(np.minimum(lengths, width).sum()) for width in (inputs, outputs))
+    return left * outputs**2 + right * inputs**2 < back
 
 
 def gradient_pieces(
@@ -115,16 +128,37 @@ def pairwise(prompts: Tensor, gradients: Tensor, activations: Tensor) -> Tensor:
 
     With one prompt it is cheaper to send the activations through its gradient.
     """
-    dtype = accumulator(gradients.dtype)
     if len(prompts) == 1:
         through = (activations @ prompts[0].t()) * gradients
-        return through.sum(dim=(1, 2), dtype=dtype)[None]
-    found = torch.zeros(len(prompts), len(gradients), dtype=dtype, device=gradients.device)
-    for chosen, outputs, piece in gradient_pieces(gradients, activations):
-        found[:, chosen] += prompts[:, outputs].flatten(1).to(dtype) @ piece.flatten(1).t().to(
-            dtype
-        )
+        return through.sum(dim=(1, 2), dtype=accumulator(gradients.dtype))[None]
+    return pairwise_pieces(prompts, len(gradients), gradient_pieces(gradients, activations))
+
+
+def pairwise_pieces(
+    prompts: Tensor, examples: int, pieces: Iterator[tuple[slice, slice, Tensor]]
+) -> Tensor:
+    """As `pairwise`, of examples whose gradients come in pieces."""
+    dtype = accumulator(prompts.dtype)
+    found = torch.zeros(len(prompts), examples, dtype=dtype, device=prompts.device)
+    for chosen, outputs, piece in pieces:
+        left, right = prompts[:, outputs].flatten(1), piece.flatten(1)
+        found[:, chosen] += left.to(dtype) @ right.t().to(dtype)
     return found
+
+
+def pairwise_tokens(
+    prompts: Tensor | Sequence[Tensor], gradients: Tensor, activations: Tensor
+) -> Tensor:
+    """Each token's share [Q, B, T] of `pairwise`, or of `pairwise_low_rank`."""
+    dtype = accumulator(gradients.dtype)
+    if isinstance(prompts, Tensor):
+        shares = [((activations @ each.t()) * gradients).sum(2, dtype=dtype) for each in prompts]
+    else:
+        shares = [
+            ((activations @ right.t()) * (gradients @ left)).sum(2, dtype=dtype)
+            for left, right in zip(*prompts, strict=True)
+        ]
+    return torch.stack(shares)
 
 
 def pairwise_low_rank(

@@ -27,11 +27,13 @@ from pipeline.influence.accelerated.contractions import (
     gradient_pieces,
     pairwise,
     pairwise_low_rank,
+    pairwise_tokens,
     rotate_first,
 )
 from pipeline.influence.accelerated.shared_input import SharedInput, as_tokens
 from pipeline.influence.accelerated.trackers import (
     OrderedLambdaTracker,
+    OrderedPairwiseTracker,
     OrderedPreconditionTracker,
     OrderedSelfScoreTracker,
     SharedCovarianceTracker,
@@ -50,10 +52,13 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         super().__init__(*args, **kwargs)
         self.positions: int | None = None
         """What per-token scores are filled up to with zeros, at least; None = as they are."""
+        self.rotates_examples = False
+        """Whether prompts' gradients stay in the eigenbasis and examples are turned into it."""
         self._trackers |= {
             ModuleMode.COVARIANCE: SharedCovarianceTracker(self),
             ModuleMode.LAMBDA: OrderedLambdaTracker(self),
             ModuleMode.PRECONDITION_GRADIENT: OrderedPreconditionTracker(self),
+            ModuleMode.PAIRWISE_SCORE: OrderedPairwiseTracker(self),
             ModuleMode.SELF_SCORE: OrderedSelfScoreTracker(self),
         }
 
@@ -100,25 +105,46 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         Activations and `gradients` [B, T, O] are `rounded`, then everything is done in `dtype`.
         Each side is rotated when it is cheaper: of the tokens, or of the gradient.
         """
-        gradients = gradients.to(rounded).to(dtype)
-        if self.gradient_scale != 1.0:
-            gradients = gradients * self.gradient_scale
+        gradients = self._scaled(gradients, rounded, dtype)
         if not rotates:
-            activations = shared.activations(self.has_bias, rounded).to(dtype)
-            return gradient_pieces(gradients, activations)
-        outer: Tensor = self.storage[GRADIENT_EIGENVECTORS_NAME].to(gradients.device)
-        inner: Tensor = self.storage[ACTIVATION_EIGENVECTORS_NAME].to(gradients.device)
-        left: Tensor | None = outer
-        right: Tensor | None = inner
+            return gradient_pieces(gradients, shared.activations(self.has_bias, rounded).to(dtype))
+        left: Tensor | None = self._eigenvectors(GRADIENT_EIGENVECTORS_NAME, gradients.device)
+        right: Tensor | None = None
         tokens, (outputs, inputs) = gradients.shape[1], self.gradient_shape
         if rotate_first(tokens, inputs):
-            gradients, left = gradients @ outer, None
+            assert left is not None
+            gradients, left = gradients @ left, None
         if rotate_first(tokens, outputs):
-            activations, basis = shared.rotated(inner, self.has_bias, rounded)
-            self.storage[ACTIVATION_EIGENVECTORS_NAME], right = basis, None
+            activations = self._rotated_activations(shared, rounded)
         else:
             activations = shared.activations(self.has_bias, rounded).to(dtype)
+            right = self._eigenvectors(ACTIVATION_EIGENVECTORS_NAME, gradients.device)
         return gradient_pieces(gradients, activations, left, right)
+
+    def rotated_tokens(
+        self, shared: SharedInput, gradients: Tensor, rounded: torch.dtype, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Output gradients [B, T, O] and activations [B, T, I] in the eigenbasis, `rounded` before
+        they are rotated in `dtype`."""
+        outer = self._eigenvectors(GRADIENT_EIGENVECTORS_NAME, gradients.device)
+        rotated = self._scaled(gradients, rounded, dtype) @ outer
+        return rotated, self._rotated_activations(shared, rounded)
+
+    def _scaled(self, gradients: Tensor, rounded: torch.dtype, dtype: torch.dtype) -> Tensor:
+        gradients = gradients.to(rounded).to(dtype)
+        return gradients * self.gradient_scale if self.gradient_scale != 1.0 else gradients
+
+    def _eigenvectors(self, name: str, device: torch.device) -> Tensor:
+        """[O, O] or [I, I]; from now on they are on the device."""
+        basis: Tensor = self.storage[name].to(device)
+        self.storage[name] = basis
+        return basis
+
+    def _rotated_activations(self, shared: SharedInput, rounded: torch.dtype) -> Tensor:
+        inner = self._eigenvectors(ACTIVATION_EIGENVECTORS_NAME, shared.device)
+        activations, basis = shared.rotated(inner, self.has_bias, rounded)
+        self.storage[ACTIVATION_EIGENVECTORS_NAME] = basis
+        return activations
 
     def compute_pairwise_score(
         self,
@@ -126,18 +152,21 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         input_activation: Tensor,
         output_gradient: Tensor,
     ) -> Tensor:
-        """Influence [Q, B], in float32 or more; [Q, B, T] as Kronfluence computes it by token."""
-        if self.score_args.compute_per_token_scores:
-            per_token: Tensor = super().compute_pairwise_score(
-                preconditioned_gradient, input_activation, output_gradient
-            )
-            return pad(per_token, (0, max(0, (self.positions or 0) - per_token.shape[-1])))
+        """Influence [Q, B], or [Q, B, T] by token, in float32 or more."""
         activations = as_tokens(self._flatten_input_activation(input_activation))
-        gradients = as_tokens(output_gradient)
-        if isinstance(preconditioned_gradient, list):
-            left, right = preconditioned_gradient
+        return self.product(preconditioned_gradient, as_tokens(output_gradient), activations)
+
+    def product(
+        self, prompts: Tensor | list[Tensor], gradients: Tensor, activations: Tensor
+    ) -> Tensor:
+        """Prompts' gradients, whole or compressed, times the examples', all in one basis."""
+        if self.score_args.compute_per_token_scores:
+            per_token = pairwise_tokens(prompts, gradients, activations)
+            return pad(per_token, (0, max(0, (self.positions or 0) - per_token.shape[-1])))
+        if isinstance(prompts, list):
+            left, right = prompts
             return pairwise_low_rank(left, right, gradients, activations)
-        return pairwise(preconditioned_gradient, gradients, activations)
+        return pairwise(prompts, gradients, activations)
 
     def get_factor(self, factor_name: str) -> Tensor | None:
         """As Kronfluence would have computed it: whole, and in the dtype that was asked for.

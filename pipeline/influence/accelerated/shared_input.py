@@ -63,6 +63,11 @@ class SharedInput:
             setattr(tensor, _ATTRIBUTE, found)
         return found
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self._tensor.device
+
     def activations(self, bias: bool, dtype: torch.dtype) -> Tensor:
         """[B, T, I]; a 1 is appended to every token's where the module has a bias."""
         found = self._activations.get((bias, dtype))

@@ -11,12 +11,15 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from kronfluence.arguments import ScoreArguments
 from kronfluence.factor.config import FactorConfig
 from kronfluence.module.tracker.base import BaseTracker
 from kronfluence.module.tracker.factor import CovarianceTracker, LambdaTracker
+from kronfluence.module.tracker.pairwise_score import PairwiseScoreTracker
 from kronfluence.module.tracker.precondition import PreconditionTracker
 from kronfluence.module.tracker.self_score import SelfScoreTracker, move_storage_to_device
 from kronfluence.utils.constants import (
+    ACCUMULATED_PRECONDITIONED_GRADIENT_NAME,
     ACTIVATION_COVARIANCE_MATRIX_NAME,
     ACTIVATION_EIGENVECTORS_NAME,
     GRADIENT_COVARIANCE_MATRIX_NAME,
@@ -25,6 +28,7 @@ from kronfluence.utils.constants import (
     NUM_ACTIVATION_COVARIANCE_PROCESSED,
     NUM_GRADIENT_COVARIANCE_PROCESSED,
     NUM_LAMBDA_PROCESSED,
+    PAIRWISE_SCORE_MATRIX_NAME,
     SELF_SCORE_VECTOR_NAME,
 )
 from kronfluence.utils.exceptions import FactorsNotFoundError
@@ -34,6 +38,7 @@ from pipeline.influence.accelerated.contractions import (
     accumulator,
     add_gram,
     add_squares,
+    pairwise_pieces,
     squared_norms,
     weighted_squares,
 )
@@ -241,10 +246,52 @@ class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type
             found[examples, outputs] = piece
         if module.factor_args.strategy != "identity":
             found.mul_(storage[LAMBDA_MATRIX_NAME].to(found.device))
-        if rotates:
+        if rotates and not _meets_in_eigenbasis(module):
             left, right = (
                 storage[name].to(found.device)
                 for name in (GRADIENT_EIGENVECTORS_NAME, ACTIVATION_EIGENVECTORS_NAME)
             )
             found = left @ (found @ right.t())
         self._process_preconditioned_gradient(preconditioned_gradient=found)
+
+
+class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
+    """Prompts' gradients times the examples', in the basis that the prompts were left in."""
+
+    def register_hooks(self) -> None:
+        """Scores every batch on the way back."""
+        if self.module.as_kronfluence_does(self.module.score_args):
+            super().register_hooks()
+        else:
+            self._track(self._score)
+
+    def _score(self, shared: SharedInput, gradients: Tensor) -> None:
+        module, args, storage = self.module, self.module.score_args, self.module.storage
+        prompts, rounded = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
+        if not _meets_in_eigenbasis(module):
+            activations = shared.activations(module.has_bias, rounded)
+            found = module.product(prompts, gradients.to(rounded), activations)
+            found.mul_(module.gradient_scale)
+        elif args.compute_per_token_scores or isinstance(prompts, list):
+            sides = module.rotated_tokens(shared, gradients, rounded, args.precondition_dtype)
+            found = module.product(prompts, *(side.to(rounded) for side in sides))
+        else:
+            pieces = module.rotated_pieces(
+                shared, gradients, rounded, args.precondition_dtype, rotates=True
+            )
+            found = pairwise_pieces(prompts, len(gradients), pieces)
+        storage[PAIRWISE_SCORE_MATRIX_NAME] = found
+
+
+def _meets_in_eigenbasis(module: Any) -> bool:
+    """Whether prompts and examples meet there; Kronfluence's own ways of bringing together
+    gradients know of no basis but the weights' own."""
+    args: ScoreArguments = module.score_args
+    other_ways = (
+        args.aggregate_query_gradients
+        or args.aggregate_train_gradients
+        or args.use_measurement_for_self_influence
+    )
+    return bool(
+        module.rotates_examples and _rotates(module.factor_args.strategy) and not other_ways
+    )

@@ -91,6 +91,12 @@ class Pair:
         analyzer.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
         return analyzer
 
+    def meet_in_eigenbasis(self, there: bool) -> None:
+        """Where ours brings prompts and examples together; plain turns prompts back."""
+        for module in self.ours.model.modules():
+            if isinstance(module, AcceleratedLinear):
+                module.rotates_examples = there
+
     def fit(self, strategy: str, examples: TokenDataset, **args: Any) -> None:
         for analyzer in (self.plain, self.ours):
             analyzer.fit_all_factors(
@@ -169,7 +175,9 @@ def test_every_strategy_scores_every_kind_of_module_alike(
     pair = Pair(tmp_path, monkeypatch, **MODELS[model])
     pair.fit(strategy, long_examples)
     per_module = {"compute_per_module_scores": True, "damping_factor": None}
-    assert_same(pair.scores(strategy, prompts, long_examples, **per_module))
+    for there in (False, True):
+        pair.meet_in_eigenbasis(there)
+        assert_same(pair.scores(strategy, prompts, long_examples, **per_module))
     assert_same(pair.self_scores(strategy, long_examples, **per_module))
 
 
@@ -230,7 +238,9 @@ def test_padding_anywhere_is_treated_alike(
             DataLoaderKwargs(collate_fn=lambda rows: padded(rows, pattern))
         )
     pair.fit("ekfac", long_examples)
-    assert_same(pair.scores("ekfac", prompts, long_examples))
+    for there in (False, True):
+        pair.meet_in_eigenbasis(there)
+        assert_same(pair.scores("ekfac", prompts, long_examples))
     assert_same(pair.self_scores("ekfac", long_examples))
 
 
@@ -257,7 +267,9 @@ def test_every_way_of_scoring_gives_the_same(
 ) -> None:
     pair = Pair(tmp_path, monkeypatch, mlp_bias=True)
     pair.fit("ekfac", long_examples)
-    assert_same(pair.scores("ekfac", prompts, long_examples, **args))
+    for there in (False, True):
+        pair.meet_in_eigenbasis(there)
+        assert_same(pair.scores("ekfac", prompts, long_examples, **args))
 
 
 @pytest.mark.parametrize(
@@ -279,5 +291,7 @@ def test_every_way_of_fitting_gives_the_same(
 ) -> None:
     pair = Pair(tmp_path, monkeypatch)
     pair.fit("ekfac", long_examples, **args)
-    assert_same(pair.scores("ekfac", prompts, long_examples))
+    for there in (False, True):
+        pair.meet_in_eigenbasis(there)
+        assert_same(pair.scores("ekfac", prompts, long_examples))
     assert_same(pair.self_scores("ekfac", long_examples, use_measurement_for_self_influence=True))

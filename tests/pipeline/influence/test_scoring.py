@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.accelerated.contractions import rotate_examples
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.arguments import prompt_batches_per_pass
 from pipeline.influence.fitting import fit
@@ -204,6 +206,40 @@ def test_one_pass_over_the_training_examples_serves_all_prompts(
     scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
     assert sum(seen) == len(examples)
     torch.testing.assert_close(scores, whole, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("strategy", ["kfac", "ekfac"])
+def test_where_prompts_and_examples_meet_changes_no_score(
+    make_analyzer: MakeAnalyzer,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    strategy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    analyzer = make_analyzer(factors=EMPIRICAL)
+    fit(analyzer, strategy, examples)
+    found = []
+    for there in (False, True):
+        monkeypatch.setattr(
+            "pipeline.influence.analyzer.rotate_examples", lambda *_, there=there: there
+        )
+        shutil.rmtree(analyzer.run.kronfluence_scores(strategy), ignore_errors=True)
+        shutil.rmtree(analyzer.run.kronfluence_scores(f"{strategy}_tokens"), ignore_errors=True)
+        whole = sum_modules(pairwise_scores(analyzer, strategy, prompts, examples))
+        tokens = token_scores(analyzer, strategy, prompts, examples, [1, 4])
+        found.append((whole, tokens))
+    for weights_own, eigenbasis in zip(*found, strict=True):
+        torch.testing.assert_close(eigenbasis, weights_own, rtol=1e-4, atol=1e-4)
+
+
+def test_few_examples_are_turned_to_many_prompts_and_the_other_way_round() -> None:
+    lengths = np.array([100] * 8)
+    assert rotate_examples(2, lengths, outputs=5632, inputs=2048)
+    assert not rotate_examples(2, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    assert rotate_examples(20, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    # of texts longer than the module is wide, gradients are turned instead of tokens
+    assert rotate_examples(9, np.array([10_000] * 8), outputs=64, inputs=64)
+    assert not rotate_examples(8, np.array([10_000] * 8), outputs=64, inputs=64)
 
 
 def test_prompts_stay_in_memory_as_far_as_two_gibibytes_reach() -> None:
