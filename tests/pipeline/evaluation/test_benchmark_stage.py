@@ -135,7 +135,7 @@ def test_long_prompts_lose_examples_never_the_question(
 ) -> None:
     run = chosen(trained_run, rows_folder, tmp_path / "run", "boolq", ask=["letters"])
     summary = run_here(run)
-    assert any("lost few-shot examples on their left" in text for text in summary["warnings"])
+    assert any("were cut on their left" in text for text in summary["warnings"])
     rows = pq.read_table(run.root / summary["folder"] / "questions.parquet").to_pylist()
     assert all(row["cut_tokens"] > 0 and row["score"] is not None for row in rows)
 
