@@ -229,14 +229,14 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
 
 def test_the_report_begins_with_what_was_run_and_what_came_of_it(full: RunDir) -> None:
     text = full.report_markdown.read_text()
-    brief = text.split("## In short")[1].split("##")[0]
+    brief = text.split("\n## ")[0]
     assert "was fine-tuned (830\u202f000 parameters) on 40 examples" in brief
     assert "The loss on held-out text is 0.8123 nats a token." in brief
     assert "one of them is first for 92\u202f% of the prompts" in brief
     assert "leaving these examples out changes the answers has not been tried" in brief
     assert "On benchmarks" not in brief  # nobody ran them
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
-    order = ["In short", "Warnings", "Corpus", "Training", "Benchmarks", "Curvature"]
+    order = ["Warnings", "Corpus", "Training", "Benchmarks", "Curvature"]
     assert [heading for heading in headings if heading in order] == order
 
 
