@@ -2,9 +2,10 @@
 
     uv run --with torchvision python -m bench.kronfluence_tests CHECKOUT [PYTEST_ARGUMENT …]
 
-CHECKOUT is a folder with Kronfluence's `tests`; they run against the installed Kronfluence. Prints
-how many pass with each kind of module, and the tests that fail with ours alone; exits with 1 if
-there are any. Tests that fail with both tell of the installed versions, not of our modules.
+CHECKOUT is a folder with Kronfluence's `tests`; they run against the installed Kronfluence, without
+the hub: `hub_stand_ins` writes the tiny models and data that they would take from it. Prints how
+many pass with each kind of module, and the tests that fail with ours alone; exits with 1 if there
+are any. Tests that fail with both tell of the installed versions, not of our modules.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
+from bench.hub_stand_ins import write_stand_ins
+
 PROJECT = Path(__file__).resolve().parents[1]
 OURS = ["-p", "pipeline.influence.accelerated.linear"]  # to import it registers it
 
@@ -30,7 +33,7 @@ def outcomes(checkout: Path, arguments: list[str]) -> dict[str, bool]:
         subprocess.run(
             [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments],
             cwd=_tests_alone(checkout, Path(folder)),
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
+            env=os.environ | {"PYTHONPATH": str(PROJECT), "HF_HUB_OFFLINE": "1", "HF_HOME": folder},
             stdout=subprocess.DEVNULL,
             check=False,
         )
@@ -45,6 +48,7 @@ def outcomes(checkout: Path, arguments: list[str]) -> dict[str, bool]:
 
 def _tests_alone(checkout: Path, folder: Path) -> Path:
     """A folder without the checkout's own package, which would hide the installed one."""
+    write_stand_ins(folder)
     (folder / "tests").symlink_to((checkout / "tests").resolve(), target_is_directory=True)
     return folder
 
@@ -61,9 +65,11 @@ def main() -> None:
     for name, found in (("Kronfluence's modules", plain), ("accelerated modules", ours)):
         console.print(f"{name}: {sum(found.values())} of {len(found)} pass")
     lost = sorted(name for name, passed in ours.items() if not passed and plain.get(name))
-    console.print(f"fail with the accelerated modules alone: {len(lost)}")
-    for name in lost:
-        console.print(f"  {name}")
+    both = sorted(name for name, passed in ours.items() if not (passed or plain.get(name, False)))
+    for names, which in ((lost, "the accelerated modules alone"), (both, "both")):
+        console.print(f"fail with {which}: {len(names)}")
+        for name in names:
+            console.print(f"  {name}", highlight=False, soft_wrap=True)
     sys.exit(bool(lost))
 
 

@@ -229,7 +229,10 @@ def from_hub_or_folder(load: Callable[[str], T], name: str, setting: str) -> T:
 
 
 def _unreachable(name: str, setting: str) -> HubUnreachableError:
-    hint = f"name a local folder in {setting} instead, or try again with the hub in reach"
+    hint = (
+        f"try again with the hub in reach, or name a local folder in {setting}; a model from "
+        "scratch needs no hub: `headwater init --profile from-scratch`"
+    )
     return HubUnreachableError(f"the hub does not answer, and {name!r} is not cached here", hint)
 
 

@@ -17,6 +17,12 @@ _WIDTH = 96
 
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "own-text": {"data": {"source": "local", "path": "data"}},
+    "from-scratch": {
+        "data": {"source": "local", "path": "data", "max_tokens": 256},
+        "tokenizer": {"source": "train"},
+        "model": {"init": "scratch", "preset": "nano"},
+        "train": {"epochs": 10.0, "learning_rate": 1e-3, "batch_tokens": 1024},
+    },
     "openwebtext": {
         "data": {
             "source": "hub",

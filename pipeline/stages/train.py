@@ -25,9 +25,11 @@ from pipeline.memory import exhaustion_explained
 from pipeline.model import build_model, load_model, load_tokenizer, save_model
 from pipeline.training.arguments import require_trackers, training_arguments
 from pipeline.training.checkpoints import read_state, whole_checkpoints
+from pipeline.training.frequencies import frequency_loss
 from pipeline.training.trainer import Narrator, TokenTrainer, perplexity
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
+_LEARNING_ADVICE = "Raise train.epochs or train.learning_rate (from scratch 1e-3 is usual)"
 _DIVERGENCE_ADVICE = "lower train.learning_rate, or raise train.warmup_fraction"
 
 
@@ -49,6 +51,7 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
         trainer = _trainer(settings, run_dir, events, model)
         summary = _train(trainer, run_dir, events)
         save_model(model, tokenizer, run_dir.model)
+    summary["frequency_loss"] = _held_against_frequencies(run_dir, model, summary, events)
     write_json(run_dir.summary("train"), summary)
 
 
@@ -89,6 +92,22 @@ def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> dict[
     if trainer.diverged:
         _return_to_last_good(trainer, run_dir, events)
     return _summary(trainer, seconds, round(tokens / seconds) if tokens else None)
+
+
+def _held_against_frequencies(
+    run_dir: RunDir, model: PreTrainedModel, summary: dict[str, Any], events: EventWriter
+) -> float | None:
+    """The bar that a model which has learnt anything is below; warns where it is not."""
+    examples, validation = map(TokenDataset.of_examples, (run_dir.examples, run_dir.validation))
+    bar = frequency_loss(examples, validation, model.config.vocab_size)
+    loss = summary["validation_loss"]
+    if bar is not None and loss is not None and loss >= bar:
+        events.warning(
+            f"the model has not learnt more than how frequent tokens are: validation loss "
+            f"{loss:.2f}, by frequencies alone {bar:.2f} nats a token; what influences it means "
+            f"little. {_LEARNING_ADVICE}"
+        )
+    return bar
 
 
 def _return_to_last_good(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> None:

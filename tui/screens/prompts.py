@@ -14,13 +14,12 @@ from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
-from tui.screens.base import View
-from tui.screens.dialog import Ask, Question, changes
+from tui.screens.dialog import Ask, Question
+from tui.screens.drafting import Drafting
 from tui.screens.prompt_form import PromptForm
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
@@ -32,17 +31,13 @@ from tui.widgets.scrolling import TextPane
 _CUT = 5000
 
 
-class PromptsScreen(View[None]):
-    """Edits the draft of a run's prompts; nothing is written before `w` and a look at it."""
+class PromptsScreen(Drafting[PromptsDraft]):
+    """Edits the draft of a run's prompts."""
 
     SCOPE: ClassVar[Scope] = "prompts"
     CSS_PATH = "editors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("prompts")
-
-    def __init__(self, run: RunDir) -> None:
-        super().__init__()
-        self._run = run
-        self._draft: PromptsDraft | None = None
+    CONTENT = "prompts"
 
     def compose(self) -> ComposeResult:
         """The prompts, and the one under the cursor in full."""
@@ -140,36 +135,6 @@ class PromptsScreen(View[None]):
         over = f", {taken} passed over: their ids are taken" if taken else ""
         self.notify(f"{new} prompts came{over}", markup=False)
         self._show()
-
-    @work
-    async def action_save(self) -> None:
-        """Shows what changes, then writes it."""
-        draft = self._draft
-        if draft is None or not draft.is_changed:
-            self.notify("nothing has changed", markup=False)
-            return
-        text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
-        if not await self.app.push_screen_wait(
-            Question(f"Save the prompts of {self._run.name}?", text, "save them", "not yet")
-        ):
-            return
-        try:
-            draft.save()
-        except HeadwaterError as error:
-            self.complain(error)
-        else:
-            self.notify("saved", markup=False)
-        self._show()
-
-    @work
-    async def action_leave(self) -> None:
-        """Leaves; asks where something would be lost."""
-        if self._draft and self._draft.is_changed:
-            text = changes(self._draft.diff(), ())
-            question = Question("Leave without saving?", text, "forget these", "stay")
-            if not await self.app.push_screen_wait(question):
-                return
-        self.dismiss()
 
 
 def _path_fault(text: str) -> str:

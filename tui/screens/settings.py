@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -21,8 +20,7 @@ from tui.drafts.settings import SettingsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.words import holds
-from tui.screens.base import View
-from tui.screens.dialog import Question, changes
+from tui.screens.drafting import Drafting
 from tui.screens.filtering import Filtering
 from tui.screens.prompts import PromptsScreen
 from tui.widgets.banner import Banner
@@ -36,17 +34,16 @@ _BEFORE_VALUE = NAME + 4
 """Cells of a line that lie before the value."""
 
 
-class SettingsScreen(View[None], Filtering):
-    """Edits the draft of a run's settings; nothing is written before `w` and a look at it."""
+class SettingsScreen(Drafting[SettingsDraft], Filtering):
+    """Edits the draft of a run's settings."""
 
     SCOPE: ClassVar[Scope] = "settings"
     CSS_PATH = "editors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("settings")
+    CONTENT = "settings"
 
     def __init__(self, run: RunDir) -> None:
-        super().__init__()
-        self._run = run
-        self._draft: SettingsDraft | None = None
+        super().__init__(run)
         self._fields = all_fields()
 
     def compose(self) -> ComposeResult:
@@ -183,27 +180,11 @@ class SettingsScreen(View[None], Filtering):
 
     # Saving and leaving
 
-    @work
-    async def action_save(self) -> None:
-        """Shows what changes, then writes it."""
-        draft = self._draft
-        if draft is None or not draft.is_changed:
-            self.notify("nothing has changed", markup=False)
-            return
-        if trouble := draft.trouble():
-            self.query_one(Notice).trouble = trouble
-            return
-        text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
-        question = Question(f"Save {self._run.name}?", text, "save it", "not yet")
-        if not await self.app.push_screen_wait(question):
-            return
-        try:
-            draft.save()
-        except HeadwaterError as error:
-            self.complain(error)
-        else:
-            self.notify("saved", markup=False)
-        self._show()
+    def can_save(self) -> bool:
+        """Only settings that make sense together."""
+        trouble = self._draft.trouble() if self._draft else ""
+        self.query_one(Notice).trouble = trouble
+        return not trouble
 
     def action_prompts(self) -> None:
         """Opens the prompts."""
@@ -214,17 +195,8 @@ class SettingsScreen(View[None], Filtering):
         """One step out: from a value, from the filter, from the screen."""
         if self._entry.display:
             self._close_entry()
-        elif not self.end_filter() and await self._may_go():
+        elif not self.end_filter() and await self.may_go():
             self.dismiss()
-
-    async def _may_go(self) -> bool:
-        draft = self._draft
-        if draft is None or not draft.is_changed:
-            return True
-        text = changes(draft.diff(), ())
-        question = Question("Leave without saving?", text, "forget these", "stay")
-        answer: bool = await self.app.push_screen_wait(question)
-        return answer
 
 
 def _meaning(field: Field, value: Any) -> Content:

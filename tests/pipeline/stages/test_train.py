@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,8 +231,34 @@ def test_without_validation_its_figures_are_missing(
     empty(run.validation)
     train_here(run)
     assert summary(run)["validation_loss"] is None
+    assert summary(run)["frequency_loss"] is None
     assert summary(run)["base_perplexity"] is None
     assert summary(run)["train_loss"] > 0
+
+
+def test_the_bar_of_token_frequencies_is_their_cross_entropy(trained: RunDir) -> None:
+    training, held_out = (
+        [row["input_ids"][1:].tolist() for row in map(dataset.__getitem__, range(len(dataset)))]
+        for dataset in map(TokenDataset.of_examples, (trained.examples, trained.validation))
+    )
+    seen = Counter(token for row in training for token in row)
+    total = seen.total() + 300
+    wanted = [token for row in held_out for token in row]
+    expected = -sum(math.log((seen[token] + 1) / total) for token in wanted) / len(wanted)
+    assert summary(trained)["frequency_loss"] == pytest.approx(expected)
+    assert summary(trained)["validation_loss"] < expected
+    assert not [e for e in EventReader(trained.events).read() if e.type == "warning"]
+
+
+def test_a_model_that_has_learnt_next_to_nothing_is_said_to(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    run = prepared_run(tmp_path, train={"max_steps": 1})
+    train_here(run)
+    told = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    assert len(told) == 1
+    assert "not learnt more than how frequent tokens are" in told[0]
+    assert "train.epochs" in told[0]
 
 
 def test_no_examples_are_refused(prepared_run: PrepareRun, tmp_path: Path) -> None:
