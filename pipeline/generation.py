@@ -44,7 +44,8 @@ def write(
     """Gives (index of the context, its continuation) as batches finish.
 
     `contexts` are tokens; `budget` is the most tokens of a batch, with padding and with what is
-    to be written. A sampled text depends on the seed and on the batch that it is drawn in.
+    to be written. Nothing is written beyond the model's context. A sampled text depends on the
+    seed and on the batch that it is drawn in.
     """
     if sampling:
         torch.manual_seed(sampling.seed)
@@ -65,6 +66,11 @@ def _generate(
     sampling: Sampling | None,
 ) -> list[list[int]]:
     width = max(map(len, contexts))
+    limit: int | None = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None:
+        max_new_tokens = min(max_new_tokens, limit - width)
+    if max_new_tokens < 1:
+        return [[] for _ in contexts]
     ids = torch.zeros((len(contexts), width), dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, context in enumerate(contexts):  # on the left, so that all go on at the same place

@@ -63,7 +63,8 @@ def ready(settings: Settings) -> tuple[list[Mended], dict[str, str]]:
         found.append(CLASSES[name](data, options))
     if not found:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-        raise SettingsError(f"benchmark.chosen: none of them can be run: {reasons}")
+        able = ", ".join(name for name in CLASSES if name != written.Humaneval.name)
+        raise SettingsError(f"benchmark.chosen: none of them can be run: {reasons}; able: {able}")
     return found, skipped
 
 
@@ -85,6 +86,5 @@ def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
                 faults.setdefault(error.message, error.hint)
     if faults:
         hints = dict.fromkeys(filter(None, faults.values()))
-        hint = "\n  ".join(hints) or "benchmark.data names the folder that was looked in"
-        raise DataError("\n".join(faults), hint)
+        raise DataError("\n".join(faults), "\n  ".join(hints))
     return found

@@ -39,11 +39,17 @@ class BenchmarkData:
     def _from_folder(
         self, name: str, config: str, split: str, columns: Sequence[str]
     ) -> list[Record]:
+        if not Path(self._source).is_dir():
+            raise DataError(f"benchmark.data: there is no folder {self._source}")
         folder = Path(self._source) / name.replace("/", "__") / config
         places = [folder / f"{split}{suffix}" for suffix in _SUFFIXES]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
-            raise DataError(f"there is no {places[0]} (nor {places[1].name})")
+            raise DataError(
+                f"{name}: there is no {places[0]} (nor {places[1].name})",
+                f"benchmark.data = {self._source!r} is the folder that was looked in; it needs "
+                f"{name.replace('/', '__')}/{config} with the hub's rows, one file a split",
+            )
         try:
             rows = list(file_rows(path, columns, warn=lambda _message: None))
         except DataError as error:
@@ -60,8 +66,11 @@ class BenchmarkData:
         try:
             return [row.cells for row in hub_rows(settings, columns)]
         except HubUnreachableError as error:
-            missing = f"<{name.replace('/', '__')}>/{config}/{split}.jsonl"
-            hint = f"or set benchmark.data to a folder that holds {missing}"
+            missing = f"{name.replace('/', '__')}/{config}/{split}.jsonl"
+            hint = (
+                f"set benchmark.data to a folder that holds {missing}, or try again with the hub "
+                "in reach"
+            )
             raise HubUnreachableError(
                 f"benchmark {name}: the hub does not answer and it is not cached here", hint
             ) from error

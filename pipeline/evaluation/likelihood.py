@@ -1,30 +1,34 @@
 """Log-likelihoods of candidate answers, each prompt read once however many candidates it has.
 
 The beginning that all prompts share (the few-shot examples) is read once and its keys and values
-are kept; then the rest of each prompt, in batches; then, where candidates have more than one
-token, those behind copies of their prompt's keys and values. The figures are those of reading
-every prompt with every candidate from the start.
+are kept. What is left of a prompt is read together with its candidates as one row, in which no
+candidate sees another, and only the states that predict a candidate's tokens meet the vocabulary.
+The figures are those of reading every prompt with every candidate from the start.
 
-Shape legend: B prompts of a batch, C candidates of a batch, W tokens of the longest prompt's rest,
-T tokens of the longest candidate but its last, V vocabulary.
+Shape legend: B rows of a batch, W tokens of its longest row, P tokens kept from before, N
+predicted tokens, U places that predict them, D width of the hidden states, V vocabulary.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from pipeline.batches import token_budget_batches
-from pipeline.corpus.examples import encode_completions
+from pipeline.evaluation.encoding import Request
+from pipeline.influence.loss import logits_at_once, vocabulary_projection
 
 _SHORTEST_SHARED = 32
-"""A common beginning of fewer tokens is not worth a pass of its own."""
+"""Requests with so many first tokens in common may be read behind a shared beginning."""
+_WORTH_A_PASS = 1 / 8
+"""Of a batch's tokens: a beginning that saves fewer is not worth batches of its own."""
 
 
 @dataclass(frozen=True)
@@ -38,103 +42,79 @@ class Likelihood:
     tokens: int
 
 
-@dataclass(frozen=True)
-class Request:
-    """A prompt and its candidates, as tokens."""
-
-    context: tuple[int, ...]
-    candidates: tuple[tuple[int, ...], ...]
-    places: tuple[int, ...] = ()
-    """Which of the question's candidates these are."""
-    cut: int = 0
-    """Tokens that the context lost on its left, so that it fits the model."""
-
-
-class DoesNotFitError(Exception):
-    """Not even the question itself fits into the model's context."""
-
-
-def encode(
-    tokenizer: PreTrainedTokenizerBase,
-    examples: str,
-    pairs: Sequence[tuple[str, str]],
-    limit: int | None,
-) -> list[Request]:
-    """Tokens of few-shot examples and a question's (prompt, candidate) pairs; those that share
-    their prompt are one request.
-
-    As EleutherAI's lm-evaluation-harness does: encoded as one text, split at the prompt's own
-    length, cut from the left to `limit` + 1 tokens, the last of which is only predicted.
-
-    Raises:
-        DoesNotFitError: the cut would reach the question.
-    """
-    alike: dict[str, list[int]] = defaultdict(list)
-    for place, (question, _) in enumerate(pairs):
-        alike[question].append(place)
-    grouped: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    answers: dict[int, tuple[int, ...]] = {}
-    for question, same in alike.items():
-        candidates = [pairs[place][1] for place in same]
-        encoded = encode_completions(tokenizer, examples + question, candidates)
-        for place, (head, tail) in zip(same, encoded, strict=True):
-            grouped[tuple(head)].append(place)
-            answers[place] = tuple(tail)
-    found = []
-    for context, places in grouped.items():
-        own = tuple(answers[place] for place in places)
-        room = len(context) if limit is None else limit + 1 - max(map(len, own))
-        cut = max(0, len(context) - room)
-        if cut and room < _question_length(tokenizer, pairs[places[0]][0]):
-            raise DoesNotFitError
-        found.append(Request(context[cut:], own, tuple(places), cut))
-    return found
-
-
-def encode_open(
-    tokenizer: PreTrainedTokenizerBase, examples: str, question: str, room: int | None
-) -> tuple[tuple[int, ...], int]:
-    """Tokens of a prompt to be continued, cut from the left to `room`, and how many were cut.
-
-    Raises:
-        DoesNotFitError: the cut would reach the question.
-    """
-    context = encode_completions(tokenizer, examples + question, [""])[0][0]
-    cut = 0 if room is None else max(0, len(context) - room)
-    if cut and room is not None and room < _question_length(tokenizer, question):
-        raise DoesNotFitError
-    return tuple(context[cut:]), cut
-
-
-def _question_length(tokenizer: PreTrainedTokenizerBase, question: str) -> int:
-    return max(1, len(tokenizer.encode(question.rstrip(), add_special_tokens=False)))
-
-
-def context_length(model: PreTrainedModel) -> int | None:
-    """Tokens that the model can read at once; None where it has no limit."""
-    limit: int | None = getattr(model.config, "max_position_embeddings", None)
-    return limit
-
-
 @torch.inference_mode()
 def likelihoods(
     model: PreTrainedModel, requests: Sequence[Request], budget: int
 ) -> Iterator[tuple[int, list[Likelihood]]]:
     """Gives (index of the request, its candidates' likelihoods) as batches finish.
 
-    `budget`: most tokens that a batch holds at once, those kept from before and padding counted.
+    `budget`: most tokens that a batch holds at once, those kept from before and padding counted;
+    a prompt that is longer with its candidates is a batch of its own.
     """
-    for shared, members in _by_beginning(requests):
+    together = _keeps_apart(model, max(map(_length, requests), default=0))
+    parts = [
+        (index, Request(request.context, tuple(request.candidates[n] for n in places), places))
+        for index, request in enumerate(requests)
+        for places in _parted(request, together)
+    ]
+    found: dict[int, dict[int, Likelihood]] = defaultdict(dict)
+    for place, scored in _read(model, [part for _, part in parts], budget):
+        index, part = parts[place]
+        found[index].update(zip(part.places, scored, strict=True))
+        if len(found[index]) == len(requests[index].candidates):
+            complete = found.pop(index)
+            yield index, [complete[n] for n in sorted(complete)]
+
+
+def _length(request: Request) -> int:
+    """Tokens of the prompt and of its candidates but their last ones, which nothing follows."""
+    return len(request.context) + sum(len(answer) - 1 for answer in request.candidates)
+
+
+def _keeps_apart(model: PreTrainedModel, longest: int) -> bool:
+    """Whether a mask can tell the model which token sees which, in rows of `longest` tokens.
+
+    A layer that sees a window of places would count the other candidates' places too.
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return (
+        model._supports_attention_backend
+        and config._attn_implementation in ("sdpa", "eager")
+        and kinds <= {"full_attention", "sliding_attention"}
+        and (window is None or longest <= window)
+    )
+
+
+def _parted(request: Request, together: bool) -> list[tuple[int, ...]]:
+    """Which candidates share a row; those of one token add nothing to it."""
+    everyone = range(len(request.candidates))
+    longer = [n for n in everyone if len(request.candidates[n]) > 1]
+    if together or not longer:
+        return [tuple(everyone)]
+    short = tuple(n for n in everyone if n not in longer)
+    return [(n,) for n in longer] + ([short] if short else [])
+
+
+def _read(
+    model: PreTrainedModel, requests: Sequence[Request], budget: int
+) -> Iterator[tuple[int, list[Likelihood]]]:
+    """As `likelihoods`, each request in one row."""
+    head = vocabulary_projection(model)
+    for shared, members in _by_beginning(requests, _WORTH_A_PASS * budget):
         kept = _read_shared(model, requests[members[0]].context[:shared])
-        lengths = [len(requests[index].context) for index in members]
+        rows = [_Row.of(requests[index], shared) for index in members]
+        lengths = [shared + len(row.tokens) for row in rows]
         for batch in token_budget_batches(lengths, budget):
-            indices = [members[place] for place in batch]
-            rests = [requests[index].context[shared:] for index in indices]
-            answers = [requests[index].candidates for index in indices]
-            yield from zip(indices, _score(model, kept, rests, answers, budget), strict=True)
+            batch_rows = [rows[place] for place in batch]
+            scored = _score(_states(model, head, kept, batch_rows), head, batch_rows)
+            yield from zip((members[place] for place in batch), scored, strict=True)
 
 
-def _by_beginning(requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+def _by_beginning(
+    requests: Sequence[Request], least_saved: float
+) -> Iterator[tuple[int, list[int]]]:
     """Groups requests by their first tokens; gives how many tokens each group has in common."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, request in enumerate(requests):
@@ -144,7 +124,8 @@ def _by_beginning(requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]
         contexts = [requests[index].context for index in members]
         # one token stays, for the candidates' first token is predicted from it
         shared = min(_common(contexts), min(map(len, contexts)) - 1)
-        if len(members) > 1 and len(start) == _SHORTEST_SHARED and shared >= _SHORTEST_SHARED:
+        saved = (len(members) - 1) * shared
+        if len(start) == _SHORTEST_SHARED <= shared and saved >= least_saved:
             yield shared, members
         else:
             alone += members
@@ -162,109 +143,140 @@ def _read_shared(model: PreTrainedModel, tokens: tuple[int, ...]) -> DynamicCach
     kept = DynamicCache()
     if tokens:
         ids = torch.tensor([tokens], device=model.device)
-        model(input_ids=ids, past_key_values=kept, use_cache=True, logits_to_keep=1)
+        model.base_model(input_ids=ids, past_key_values=kept, use_cache=True)
     return kept
 
 
-def _rows(kept: DynamicCache, rows: Tensor, shift: Tensor | None = None) -> DynamicCache:
-    """Copies of the kept keys and values of `rows`, each moved to the right by its `shift`, so
-    that its padding lies before its tokens: a sliding window counts places, not positions."""
-    held = torch.arange(kept.get_seq_length(), device=rows.device)
-    places = held[None] if shift is None else (held - shift[:, None]) % max(len(held), 1)
+@dataclass(frozen=True)
+class _Row:
+    """The rest of a prompt, and behind it its candidates without their last tokens."""
 
-    def copied(states: Tensor) -> Tensor:
-        return states[rows[:, None], :, places].transpose(1, 2)
+    tokens: list[int]
+    owners: list[int]
+    """Whose tokens they are: 0 = the prompt's, n = the nth candidate's."""
+    positions: list[int]
+    predicted: list[tuple[int, int, int]]
+    """(place that predicts it, token, its candidate) of every token of every candidate."""
+    sizes: list[int]
+    """Tokens of each candidate."""
 
-    layers = [
-        (copied(layer.keys), copied(layer.values))
-        for layer in kept.layers
-        if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
-    ]
-    return DynamicCache(layers or None)
+    @classmethod
+    def of(cls, request: Request, shared: int) -> _Row:
+        """All but the first `shared` tokens; what all candidates begin with stands there once."""
+        answers = request.candidates
+        same = min(_common(answers), min(map(len, answers)) - 1)
+        stem = request.context[shared:] + answers[0][:same]
+        row = cls(
+            list(stem), [0] * len(stem), list(range(shared, shared + len(stem))),
+            [], [len(answer) for answer in answers],
+        )  # fmt: skip
+        for n, answer in enumerate(answers):
+            begin, later = len(row.tokens), len(answer) - 1 - same
+            places = (*range(len(stem) - 1 - same, len(stem)), *range(begin, begin + later))
+            row.predicted.extend(
+                (place, token, n) for place, token in zip(places, answer, strict=True)
+            )
+            row.tokens.extend(answer[same:-1])
+            row.owners.extend([n + 1] * later)
+            row.positions.extend(shared + len(stem) + i for i in range(later))
+        return row
 
 
-def _score(
-    model: PreTrainedModel,
-    kept: DynamicCache,
-    rests: Sequence[tuple[int, ...]],
-    answers: Sequence[tuple[tuple[int, ...], ...]],
-    budget: int,
-) -> list[list[Likelihood]]:
-    """The likelihoods of every prompt's candidates; `kept` holds what comes before the rests."""
-    before = kept.get_seq_length()
-    lengths = torch.tensor([len(rest) for rest in rests], device=model.device)
-    cache = _rows(kept, torch.zeros(len(rests), dtype=torch.int64, device=model.device))
-    longer = any(len(answer) > 1 for row in answers for answer in row)
-    positions = torch.tensor(sorted({len(rest) - 1 for rest in rests}), device=model.device)
-    output = model(
-        input_ids=_padded(rests, model.device),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=positions,  # padding on the right is seen by no token that counts
+def _states(
+    model: PreTrainedModel, head: nn.Linear | None, kept: DynamicCache, rows: Sequence[_Row]
+) -> Tensor:
+    """The last hidden states [B, W, D], or logits [B, W, V] where nobody knows how to make them of
+    states; `kept` holds what comes before the rows."""
+    read = {
+        "input_ids": _padded([row.tokens for row in rows], model.device),
+        "past_key_values": _repeated(kept, len(rows)),
+        "use_cache": False,
+    }
+    if any(len(set(row.owners)) > 2 for row in rows):
+        owners_bw = _padded([row.owners for row in rows], model.device)
+        read["attention_mask"] = _apart(owners_bw, kept.get_seq_length(), model.dtype)
+        read["position_ids"] = _padded([row.positions for row in rows], model.device)
+    # padding lies on the right, where no token that counts sees it
+    found: Tensor = (
+        model(**read).logits if head is None else model.base_model(**read).last_hidden_state
     )
-    own = torch.searchsorted(positions, lengths - 1)
-    rows = torch.arange(len(rests), device=model.device)
-    logits_bv = output.logits[rows, own].float()
-    owner = [row for row, candidates in enumerate(answers) for _ in candidates]
-    flat = [answer for candidates in answers for answer in candidates]
-    totals, greedy = _first_tokens(logits_bv, owner, flat)
-    if longer:
-        _add_later_tokens(model, cache, before, lengths, owner, flat, budget, totals, greedy)
-    found: list[list[Likelihood]] = [[] for _ in rests]
-    for place, row in enumerate(owner):
-        found[row].append(Likelihood(totals[place], greedy[place], len(flat[place])))
     return found
 
 
-def _first_tokens(
-    logits_bv: Tensor, owner: list[int], flat: list[tuple[int, ...]]
+def _repeated(kept: DynamicCache, rows: int) -> DynamicCache | None:
+    """The kept keys and values before each of so many rows, not copied."""
+    if not kept.get_seq_length():
+        return None
+    repeated = DynamicCache()
+    for layer in kept.layers:
+        assert isinstance(layer, DynamicLayer)
+        assert layer.keys is not None
+        assert layer.values is not None
+        same = DynamicLayer()  # type: ignore[no-untyped-call]
+        same.lazy_initialization(layer.keys, layer.values)
+        same.keys = layer.keys.expand(rows, -1, -1, -1)
+        same.values = layer.values.expand(rows, -1, -1, -1)
+        repeated.layers.append(same)
+    return repeated
+
+
+def _apart(owners_bw: Tensor, before: int, dtype: torch.dtype) -> Tensor:
+    """What is added to attention [B, 1, W, P + W]: 0 where a token sees another, that is all of
+    before, its prompt and what its own candidate has so far; else as good as -inf."""
+    seen, sees = owners_bw[:, None, :], owners_bw[:, :, None]
+    width = owners_bw.shape[1]
+    visible = ((seen == 0) | (seen == sees)) & torch.ones(
+        width, width, dtype=torch.bool, device=owners_bw.device
+    ).tril()
+    mask = torch.zeros(
+        len(owners_bw), 1, width, before + width, dtype=dtype, device=owners_bw.device
+    )
+    mask[:, 0, :, before:].masked_fill_(~visible, torch.finfo(dtype).min)
+    return mask
+
+
+def _score(
+    states_bwd: Tensor, head: nn.Linear | None, rows: Sequence[_Row]
+) -> list[list[Likelihood]]:
+    """The likelihoods of every row's candidates."""
+    predicted = sorted(
+        (b, place, token, n) for b, row in enumerate(rows) for place, token, n in row.predicted
+    )
+    sources = dict.fromkeys((b, place) for b, place, _, _ in predicted)
+    number = {source: u for u, source in enumerate(sources)}
+    picked_ud = states_bwd[[b for b, _ in sources], [place for _, place in sources]]
+    places = [number[b, place] for b, place, _, _ in predicted]
+    gained, greedy = _predictions(picked_ud, head, places, [token for _, _, token, _ in predicted])
+    totals = [[0.0] * len(row.sizes) for row in rows]
+    likeliest = [[True] * len(row.sizes) for row in rows]
+    for (b, _, _, n), nats, best in zip(predicted, gained, greedy, strict=True):
+        totals[b][n] += nats
+        likeliest[b][n] &= best
+    return [
+        [Likelihood(*one) for one in zip(totals[b], likeliest[b], row.sizes, strict=True)]
+        for b, row in enumerate(rows)
+    ]
+
+
+def _predictions(
+    picked_ud: Tensor, head: nn.Linear | None, places: list[int], tokens: list[int]
 ) -> tuple[list[float], list[bool]]:
-    rows = torch.tensor(owner, device=logits_bv.device)
-    tokens = torch.tensor([answer[0] for answer in flat], device=logits_bv.device)
-    totals = logits_bv.log_softmax(dim=-1)[rows, tokens]
-    greedy = logits_bv.argmax(dim=-1)[rows] == tokens
-    return totals.tolist(), greedy.tolist()
+    """ln p of each token, and whether it is the likeliest; `places` (rising) says which of the
+    picked states predicts it."""
+    gained, greedy = [], []
+    step = logits_at_once(picked_ud.device, head.out_features if head else picked_ud.shape[-1])
+    for begin in range(0, len(picked_ud), step):
+        part = slice(bisect_left(places, begin), bisect_left(places, begin + step))
+        rows = torch.tensor(places[part], device=picked_ud.device) - begin
+        wanted = torch.tensor(tokens[part], device=picked_ud.device)
+        states = picked_ud[begin : begin + step]
+        logits_uv = (states if head is None else head(states)).float()
+        gained.append(logits_uv[rows, wanted] - logits_uv.logsumexp(dim=-1)[rows])
+        greedy.append(logits_uv.argmax(dim=-1)[rows] == wanted)
+    return torch.cat(gained).tolist(), torch.cat(greedy).tolist()
 
 
-def _add_later_tokens(
-    model: PreTrainedModel,
-    cache: DynamicCache,
-    before: int,
-    lengths: Tensor,
-    owner: list[int],
-    flat: list[tuple[int, ...]],
-    budget: int,
-    totals: list[float],
-    greedy: list[bool],
-) -> None:
-    """Adds the tokens after each candidate's first; its prompt's keys and values are in `cache`."""
-    held = cache.get_seq_length()
-    places = [place for place, answer in enumerate(flat) if len(answer) > 1]
-    sizes = [held + 4 * len(flat[place]) for place in places]  # logits weigh more than keys
-    for batch in token_budget_batches(sizes, budget):
-        chosen = [places[n] for n in batch]
-        rows = torch.tensor([owner[place] for place in chosen], device=model.device)
-        inputs = _padded([flat[place][:-1] for place in chosen], model.device)
-        targets = _padded([flat[place][1:] for place in chosen], model.device)
-        width = inputs.shape[1]
-        ends = before + lengths[rows]
-        mask = (torch.arange(held + width, device=model.device) >= held - ends[:, None]).long()
-        logits_ctv = model(
-            input_ids=inputs,
-            attention_mask=mask,
-            position_ids=ends[:, None] + torch.arange(width, device=model.device),
-            past_key_values=_rows(cache, rows, held - ends),
-            use_cache=True,
-        ).logits.float()
-        gained = logits_ctv.gather(-1, targets[..., None])[..., 0] - logits_ctv.logsumexp(dim=-1)
-        agrees = logits_ctv.argmax(dim=-1) == targets
-        for n, place in enumerate(chosen):
-            real = len(flat[place]) - 1
-            totals[place] += float(gained[n, :real].sum())
-            greedy[place] = greedy[place] and bool(agrees[n, :real].all())
-
-
-def _padded(rows: Sequence[tuple[int, ...]], device: torch.device) -> Tensor:
+def _padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """Token rows [B, longest], filled up with 0 on the right."""
     tensors = [torch.tensor(row, dtype=torch.int64) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device)

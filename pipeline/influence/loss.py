@@ -45,6 +45,14 @@ def summed_loss(
     return total
 
 
+def logits_at_once(
+    device: torch.device, vocabulary: int, dtype: torch.dtype = torch.float32
+) -> int:
+    """Positions whose logits are best made, used and dropped together."""
+    budget = _CACHED_BYTES if device.type == "cpu" else _ACCELERATOR_BYTES
+    return max(1, budget // (vocabulary * dtype.itemsize))
+
+
 def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Labels […] where the sums of the weights […, V] reach the uniforms […] in [0, 1).
 
@@ -71,8 +79,7 @@ class _SummedLoss(torch.autograd.Function):
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=hidden.device)
         gradient = torch.empty_like(hidden, dtype=dtype)
-        budget = _CACHED_BYTES if hidden.is_cpu else _ACCELERATOR_BYTES
-        step = max(1, budget // (weight.shape[0] * dtype.itemsize))
+        step = logits_at_once(hidden.device, weight.shape[0], dtype)
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             logits = functional.linear(hidden[part], weight, bias).to(dtype)

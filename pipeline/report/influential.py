@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ from pipeline.report.rankings import Rankings
 from pipeline.report.text import figure, markdown, visible
 
 _EXAMPLES = 5
+_OPEN, _CLOSE = "\ue000", "\ue001"
+"""Hold the marks' places until the text is escaped as a whole."""
+_PLACES = re.compile("[\ue000\ue001]")
+_SPECIAL = re.compile(r"<.*>|\[.*\]")
 _MARKED_SHARE = 0.1
 """Share of an example's tokens that are marked: those with the largest scores."""
 
@@ -70,10 +75,13 @@ def _page(settings: Settings, run: RunDir, style: _Style) -> Iterator[str]:
         yield ""
         yield f"Prompt: {style.show(prompt.prompt)}"
         yield ""
-        yield f"Model's own answer: {style.show(answers.get(prompt.id, ''))}"
+        yield f"Model's own answer: {style.show(answers.get(prompt.id, '').strip())}"
         if not own:
             yield ""
-            yield f"Traced: {style.show(prompt.completion)}"
+            yield f"Traced: {style.show(prompt.completion.strip())}"
+        elif ranking is None:
+            yield ""
+            yield "The model writes nothing here, so that there is nothing to trace."
         for line in ranking.top[:_EXAMPLES] if ranking else ():
             row = line.row
             yield ""
@@ -105,13 +113,11 @@ def _text(text: str, tokens: list[tuple[str, bool]] | None, style: _Style) -> st
     if tokens is None:
         return style.show(text)
     parts: list[str] = []
-    for token, counts in tokens:
-        word = token.strip()
-        blank_before = token[: len(token) - len(token.lstrip())].replace("\n", " ")
-        shown = style.show(word) if word else ""
-        parts.append(
-            f"{blank_before}{style.marks[0]}{shown}{style.marks[1]}"
-            if counts and shown
-            else f"{blank_before}{shown}"
-        )
-    return "".join(parts).strip()
+    for place, (token, counts) in enumerate(tokens):
+        if place in (0, len(tokens) - 1) and _SPECIAL.fullmatch(token) and token not in text:
+            continue  # the model's own beginning or end, not the document's
+        plain = _PLACES.sub("", token)
+        word = plain.strip()
+        parts.append(plain.replace(word, f"{_OPEN}{word}{_CLOSE}", 1) if counts and word else plain)
+    shown = style.show("".join(parts).strip())
+    return shown.replace(_OPEN, style.marks[0]).replace(_CLOSE, style.marks[1])

@@ -28,6 +28,7 @@ _FORMATS = {
     "p_value": text.p_value,
     "verdict": text.verdict,
     "measure": text.measure,
+    "change": text.change,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),
 }
 

@@ -125,6 +125,13 @@ def measure(value: float | None, metric: str) -> str:
     return figure(value, 3) if metric == "log_likelihood_per_token" else score(value)
 
 
+def change(value: float | None, metric: str) -> str:
+    """A difference of a metric's values, with its sign."""
+    if value is None or metric != "log_likelihood_per_token":
+        return signed(value)
+    return ("+" if value >= 0 else "\u2212") + figure(abs(value), 3)
+
+
 def signed(value: float | None) -> str:
     """A difference of shares in percentage points."""
     return MISSING if value is None else f"{100 * value:+.1f}".replace("-", "\u2212")

@@ -86,7 +86,7 @@ def _cautions(sheet: Sheet) -> list[str]:
     if cut := sheet.cut():
         found.append(
             f"{name}: {cut:,} of {len(sheet):,} prompts are longer than the model's context and "
-            "lost few-shot examples on their left; the questions are whole"
+            "were cut on their left, where examples and instructions stand; the questions are whole"
         )
     if refused := sheet.refused():
         found.append(

@@ -25,7 +25,8 @@ from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import encode_pair, read_examples
-from pipeline.evaluation.likelihood import Likelihood, Request, likelihoods
+from pipeline.evaluation.encoding import Request
+from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Sampling, Written, write
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device

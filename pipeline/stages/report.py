@@ -16,6 +16,7 @@ from pipeline.contract.files import write_json, write_text
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.report import figures, score_figures
+from pipeline.report.brief import brief
 from pipeline.report.facts import RunFacts, gather
 from pipeline.report.lessons import lessons
 from pipeline.report.pages import html_page, markdown_page
@@ -46,6 +47,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         save_png(changes, run.report / "combined_improvements.png")
     default = (facts.scores or {}).get("default_method", "")
     more = {
+        "brief": brief(facts, settings),
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "default": default,
         "lessons": lessons((facts.scores or {}).get("evaluation") or {}, default),

@@ -26,7 +26,8 @@ from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, encode_pair
-from pipeline.evaluation.likelihood import Request, likelihoods
+from pipeline.evaluation.encoding import Request
+from pipeline.evaluation.likelihood import likelihoods
 from pipeline.model import load_model, select_device
 from pipeline.training.arguments import training_arguments
 from pipeline.training.trainer import DivergenceWatch, TokenTrainer

@@ -18,15 +18,14 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.settings import BenchmarkSettings
 from pipeline.evaluation.benchmarks.mended import Mended
-from pipeline.evaluation.likelihood import (
+from pipeline.evaluation.encoding import (
     DoesNotFitError,
-    Likelihood,
     Request,
     context_length,
     encode,
     encode_open,
-    likelihoods,
 )
+from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
 from pipeline.generation import write
 

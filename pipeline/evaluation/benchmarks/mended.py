@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -63,8 +64,13 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
             )
         unknown = [task for task in options.tasks if task not in self.task_names()]
         if unknown:
-            valid = ", ".join(self.task_names())
-            raise SettingsError(f"{self.name} has no task {unknown[0]!r}; valid: {valid}")
+            valid = self.task_names()
+            close = get_close_matches(unknown[0], valid, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ";"
+            raise SettingsError(
+                f"benchmark.chosen: {self.name} has no task {unknown[0]!r}{meant} "
+                f"valid: {', '.join(valid)}"
+            )
         self.tasks = list(options.tasks)
         self.predictions: pd.DataFrame | None = None
         self.task_scores: pd.DataFrame | None = None

@@ -135,7 +135,7 @@ def test_long_prompts_lose_examples_never_the_question(
 ) -> None:
     run = chosen(trained_run, rows_folder, tmp_path / "run", "boolq", ask=["letters"])
     summary = run_here(run)
-    assert any("lost few-shot examples on their left" in text for text in summary["warnings"])
+    assert any("were cut on their left" in text for text in summary["warnings"])
     rows = pq.read_table(run.root / summary["folder"] / "questions.parquet").to_pylist()
     assert all(row["cut_tokens"] > 0 and row["score"] is not None for row in rows)
 
@@ -157,10 +157,7 @@ def test_finished_questions_are_kept_when_the_stage_is_stopped(
     first = store.read_bytes()
     assert EventReader(run.events).read()[-1].type == "cancelled"
     store.write_bytes(first[:-10])  # and its last line torn
-    again = subprocess.run(
-        [sys.executable, "-m", "pipeline", "benchmark", run.root], cwd=ROOT, check=False
-    )
-    assert again.returncode == 0
+    run_here(run)
     assert store.read_bytes().startswith(first[:-10])
     events = [e for e in EventReader(run.events).read() if e.type == "progress"]
     resumed = [e.data["done"] for e in events if e.data["phase"] == "mmlu · base"]

@@ -44,6 +44,36 @@ def test_answers_are_there_in_the_fields_own_forms(compared: RunDir) -> None:
     assert [one["completion"] for one in own] == [one["finetuned_completion"] for one in both]
 
 
+def answered(trained_run: RunDir, root: Path, seed: int, temperature: float) -> list[str]:
+    """The trained model's answers as the stage writes them with this seed and temperature."""
+    run = RunDir(shutil.copytree(trained_run.root, root))
+    settings = load_settings(run.settings)
+    settings = settings.model_copy(
+        update={
+            "run": settings.run.model_copy(update={"seed": seed}),
+            "generate": settings.generate.model_copy(update={"temperature": temperature}),
+        }
+    )
+    generate.run(settings, run, EventWriter(run.events, "generate"))
+    written = json.loads((run.generated / "finetuned_generated_answers.json").read_text())
+    return [one["completion"] for one in written]
+
+
+def test_sampled_answers_follow_the_seed_and_greedy_ones_do_not(
+    trained_run: RunDir, compared: RunDir, tmp_path: Path
+) -> None:
+    first, again, other = (
+        answered(trained_run, tmp_path / name, seed, 1.0)
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again
+    assert all(mine != theirs for mine, theirs in zip(first, other, strict=True))
+    greedy = answered(trained_run, tmp_path / "greedy", 2, 0.0)
+    both = json.loads((compared.generated / "generated_answers.json").read_text())
+    assert greedy == [one["finetuned_completion"] for one in both]
+    assert greedy != first
+
+
 def test_every_metric_of_every_prompt_can_be_computed_again(compared: RunDir) -> None:
     table = rows(compared.comparison / "model_comparison.csv")
     measure = TextMetrics()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -18,19 +20,15 @@ from transformers import (
 )
 
 from pipeline.corpus.tokenizers import train_tokenizer
-from pipeline.evaluation.likelihood import (
-    DoesNotFitError,
-    Likelihood,
-    Request,
-    encode,
-    likelihoods,
-)
+from pipeline.evaluation.encoding import DoesNotFitError, Request, encode
+from pipeline.evaluation.likelihood import Likelihood, likelihoods
 
 SHOTS = "Which animal barks? Answer: the dog\n\nWhich animal meows? Answer: the cat\n\n"
 QUESTIONS = [
     ("Which animal gives milk? Answer:", (" the cow", " the fly", " a stone")),
     ("Which of all the animals that we know of in this village lays eggs? Answer:", (" A", " B")),
     ("Who? Answer:", (" the old miller of the village", " she", " the cat and the dog")),
+    ("What barks? Answer:", (" the dog of the village", " the dog of the miller", " the dog")),
 ]
 
 
@@ -59,6 +57,10 @@ def mistral_with_a_window() -> PreTrainedModel:
     return sharp(MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=9)))
 
 
+def cohere_with_scaled_logits() -> PreTrainedModel:
+    return sharp(CohereForCausalLM(CohereConfig(**SHAPE, logit_scale=0.5)))
+
+
 def gpt2() -> PreTrainedModel:
     return sharp(GPT2LMHeadModel(GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=2)))
 
@@ -83,8 +85,8 @@ def scored(
     return [found[index] for index in range(len(requests))]
 
 
-@pytest.mark.parametrize("make", [llama, mistral_with_a_window, gpt2])
-@pytest.mark.parametrize("budget", [8, 4096])
+@pytest.mark.parametrize("make", [llama, mistral_with_a_window, cohere_with_scaled_logits, gpt2])
+@pytest.mark.parametrize("budget", [8, 256, 4096])
 def test_likelihoods_equal_those_of_reading_everything_from_the_start(
     make: type, budget: int, tokenizer: PreTrainedTokenizerBase
 ) -> None:

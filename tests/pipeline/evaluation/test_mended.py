@@ -289,6 +289,8 @@ def test_written_answers_are_scored_without_a_judge(make: Any) -> None:
 def test_wrong_names_and_numbers_are_said_with_the_right_ones(make: Any) -> None:
     with pytest.raises(SettingsError, match=r"mmlu has no task 'law'; valid: .*professional_law"):
         make(choice.Mmlu, "law")
+    with pytest.raises(SettingsError, match=r"did you mean professional_law\? valid: "):
+        make(choice.Mmlu, "profesional_law")
     with pytest.raises(SettingsError, match="shots = 9: mmlu takes at most 5"):
         make(choice.Mmlu, LAW, shots=9)
     with pytest.raises(DataError, match=r"12 few-shot examples .* there are 6|15 .* there are 12"):
@@ -297,9 +299,12 @@ def test_wrong_names_and_numbers_are_said_with_the_right_ones(make: Any) -> None
 
 
 def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"benchmark\.data: there is no folder .*nowhere"):
+        choice.Boolq(BenchmarkData(str(tmp_path / "nowhere")), Options()).questions()
     data = BenchmarkData(str(tmp_path))
-    with pytest.raises(DataError, match=r"there is no .*boolq/default/validation.jsonl"):
+    with pytest.raises(DataError, match=r"there is no .*boolq/default/validation.jsonl") as absent:
         choice.Boolq(data, Options()).questions()
+    assert "it needs boolq/default with the hub's rows" in absent.value.hint
     place = tmp_path / "boolq/default/validation.jsonl"
     place.parent.mkdir(parents=True)
     place.write_text('{"question": "q", "answer": true}\n')

@@ -227,6 +227,19 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
             assert fact in text, fact
 
 
+def test_the_report_begins_with_what_was_run_and_what_came_of_it(full: RunDir) -> None:
+    text = full.report_markdown.read_text()
+    brief = text.split("\n## ")[0]
+    assert "was fine-tuned (830\u202f000 parameters) on 40 examples" in brief
+    assert "The loss on held-out text is 0.8123 nats a token." in brief
+    assert "one of them is first for 92\u202f% of the prompts" in brief
+    assert "leaving these examples out changes the answers has not been tried" in brief
+    assert "On benchmarks" not in brief  # nobody ran them
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    order = ["Warnings", "Corpus", "Training", "Benchmarks", "Curvature"]
+    assert [heading for heading in headings if heading in order] == order
+
+
 def test_nothing_is_left_open_and_nothing_is_fetched(full: RunDir) -> None:
     page = Page(full.report_html.read_text())
     assert page.open == []
@@ -300,6 +313,8 @@ def test_benchmarks_stand_beside_chance_and_are_judged_by_their_intervals(
         assert re.search(r"31\.0.*22\.8 – 40\.6.*25\.0", text)
         assert text.count("no difference shown") == 1
         assert "+12.0" in text
+        assert "0 of its 2 scores are above chance" in text
+        assert "of 2 scores, 1 better, 1 without a difference" in text
         assert "deepeval_results" in text or "DeepEval 4.3.1" in text
     for kind in ("svg", "png"):
         assert (run.report / "figures" / f"benchmarks.{kind}").stat().st_size > 1000

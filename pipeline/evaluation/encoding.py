@@ -1,0 +1,89 @@
+"""Prompts with their candidate answers as tokens, cut to what a model can read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from pipeline.corpus.examples import encode_completions
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt and its candidates, as tokens."""
+
+    context: tuple[int, ...]
+    candidates: tuple[tuple[int, ...], ...]
+    places: tuple[int, ...] = ()
+    """Which of the question's candidates these are."""
+    cut: int = 0
+    """Tokens that the context lost on its left, so that it fits the model."""
+
+
+class DoesNotFitError(Exception):
+    """Not even the question itself fits into the model's context."""
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    examples: str,
+    pairs: Sequence[tuple[str, str]],
+    limit: int | None,
+) -> list[Request]:
+    """Tokens of few-shot examples and a question's (prompt, candidate) pairs; those that share
+    their prompt are one request.
+
+    As EleutherAI's lm-evaluation-harness does: encoded as one text, split at the prompt's own
+    length, cut from the left to `limit` + 1 tokens, the last of which is only predicted.
+
+    Raises:
+        DoesNotFitError: the cut would reach the question.
+    """
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place, (question, _) in enumerate(pairs):
+        alike[question].append(place)
+    grouped: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    answers: dict[int, tuple[int, ...]] = {}
+    for question, same in alike.items():
+        candidates = [pairs[place][1] for place in same]
+        encoded = encode_completions(tokenizer, examples + question, candidates)
+        for place, (head, tail) in zip(same, encoded, strict=True):
+            grouped[tuple(head)].append(place)
+            answers[place] = tuple(tail)
+    found = []
+    for context, places in grouped.items():
+        own = tuple(answers[place] for place in places)
+        room = len(context) if limit is None else limit + 1 - max(map(len, own))
+        cut = max(0, len(context) - room)
+        if cut and room < _question_length(tokenizer, pairs[places[0]][0]):
+            raise DoesNotFitError
+        found.append(Request(context[cut:], own, tuple(places), cut))
+    return found
+
+
+def encode_open(
+    tokenizer: PreTrainedTokenizerBase, examples: str, question: str, room: int | None
+) -> tuple[tuple[int, ...], int]:
+    """Tokens of a prompt to be continued, cut from the left to `room`, and how many were cut.
+
+    Raises:
+        DoesNotFitError: the cut would reach the question.
+    """
+    context = encode_completions(tokenizer, examples + question, [""])[0][0]
+    cut = 0 if room is None else max(0, len(context) - room)
+    if cut and room is not None and room < _question_length(tokenizer, question):
+        raise DoesNotFitError
+    return tuple(context[cut:]), cut
+
+
+def _question_length(tokenizer: PreTrainedTokenizerBase, question: str) -> int:
+    return max(1, len(tokenizer.encode(question.rstrip(), add_special_tokens=False)))
+
+
+def context_length(model: PreTrainedModel) -> int | None:
+    """Tokens that the model can read at once; None where it has no limit."""
+    limit: int | None = getattr(model.config, "max_position_embeddings", None)
+    return limit

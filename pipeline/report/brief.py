@@ -1,0 +1,100 @@
+"""The report in a few sentences: what was run on what, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.contract.settings import Settings
+from pipeline.report.facts import RunFacts
+from pipeline.report.text import UNDECIDED, count, decimal, figure, percent, verdict
+
+
+def brief(facts: RunFacts, settings: Settings) -> list[str]:
+    """A sentence or two for each part that has been run, in the report's order."""
+    return [*_run(facts, settings), *_answers(facts), *_benchmarks(facts), *_influence(facts)]
+
+
+def _run(facts: RunFacts, settings: Settings) -> Iterator[str]:
+    corpus, training = facts.corpus, facts.training
+    if corpus and training:
+        start = (
+            f"{settings.model.name} was fine-tuned"
+            if settings.model.init == "pretrained"
+            else f"A {settings.model.preset} model was trained from scratch"
+        )
+        yield (
+            f"{start} ({count(training.get('parameters'))} parameters) on "
+            f"{count(corpus.get('examples'))} examples, {count(corpus.get('tokens'))} tokens, of "
+            f"{corpus.get('source')}, for {count(training.get('steps'))} steps."
+        )
+    if training and training.get("validation_loss") is not None:
+        before, after = training.get("base_validation_loss"), training["validation_loss"]
+        came = f"came down from {figure(before)} to" if before and before > after else "is"
+        yield f"The loss on held-out text {came} {figure(after)} nats a token."
+
+
+def _answers(facts: RunFacts) -> Iterator[str]:
+    metrics = (facts.evaluation or {}).get("metrics")
+    if metrics:
+        yield (
+            f"Its answers to {metrics[0]['n']} prompts against those of the model before training: "
+            f"{_verdicts([row['verdict'] for row in metrics], 'measures')}."
+        )
+
+
+def _benchmarks(facts: RunFacts) -> Iterator[str]:
+    found = facts.benchmark
+    if not found:
+        return
+    scores = [row for row in found["scores"] if row["model"] == "trained"]
+    known = sum(row["low"] > row["chance"] for row in scores)
+    if scores:
+        yield (
+            f"On benchmarks, {known} of its {len(scores)} scores are above chance with their whole "
+            "interval."
+        )
+    if found["comparisons"]:
+        verdicts = _verdicts([verdict(row) for row in found["comparisons"]], "scores")
+        yield f"Question by question against the model before training: {verdicts}."
+
+
+def _verdicts(found: list[str], what: str) -> str:
+    counts = Counter(found)
+    told = [f"{counts[name]} {name}" for name in ("better", "worse") if counts[name]]
+    if counts[UNDECIDED]:
+        told.append(f"{counts[UNDECIDED]} without a difference that could be shown")
+    return f"of {len(found)} {what}, {', '.join(told)}"
+
+
+def _influence(facts: RunFacts) -> Iterator[str]:
+    scores: dict[str, Any] | None = facts.scores
+    if not scores:
+        return
+    default = scores["default_method"]
+    what = "the model's own answers" if facts.generated_traced else "the given completions"
+    yield (
+        f"{scores['prompts']} prompts were traced: {count(scores['examples'])} training examples "
+        f"are ranked for each by how much they taught {what}, by {default}."
+    )
+    graded = (scores.get("evaluation") or {}).get(default)
+    if graded:
+        yield (
+            "Where it is known which documents state the answer, one of them is first for "
+            f"{percent(graded.get('top1'))} of the prompts (MRR {decimal(graded.get('mrr'))})."
+        )
+    yield from _proof(facts.validation, default)
+
+
+def _proof(validation: dict[str, Any] | None, default: str) -> Iterator[str]:
+    removal = (validation or {}).get("removal")
+    if not removal or default not in removal["methods"]:
+        yield "Whether leaving these examples out changes the answers has not been tried."
+        return
+    drop = removal["methods"][default]["drop"]
+    yield (
+        f"Trained again without the first {removal['removed']} examples of each prompt, the model "
+        f"finds the completions {figure(drop['value'], 3)} nats less likely (95 % interval "
+        f"{figure(drop['low'], 3)} – {figure(drop['high'], 3)})."
+    )

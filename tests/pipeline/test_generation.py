@@ -1,0 +1,20 @@
+"""Writing: what a model is asked to write never leaves its context."""
+
+from __future__ import annotations
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from pipeline.corpus.tokenizers import train_tokenizer
+from pipeline.generation import write
+
+
+def test_nothing_is_written_beyond_the_models_context() -> None:
+    tokenizer = train_tokenizer(["The river runs past the mill."], vocab_size=280)
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=280, n_positions=24, n_embd=16, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config).eval()
+    for length, written in ((20, 4), (24, 0), (6, 8)):
+        (found,) = dict(write(model, tokenizer, [[5] * length], max_new_tokens=8)).values()
+        assert found.tokens == written
+        assert found.ended == "length"
