@@ -1,12 +1,14 @@
 """What the index of `headwater ask` costs and finds, and how fast it is scanned.
 
     uv run python -m bench.ask RUN [--features 1024 4096 8192 16384] [--rows 10000 100000 1000000]
+        [--questions 10]
 
 RUN is the folder of a scored run. First, for each number of features: bytes an example, seconds to
 index, and the share of the exact method's top 10 and top 100 (the run's own scores, each of its
 prompts) that lies among the index's best 100 and best 1,000. Then scans of made-up features, as
 many as memory holds, beside the floor: their bytes at the machine's own rate, measured by a copy
-in the same minutes.
+in the same minutes. Last, seconds of whole questions put to a worker (the run's prompts, traced for
+the model's own answers), beside a bare forward and backward of the same tokens; RUN is indexed.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from safetensors.numpy import load_file
 
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
+from pipeline.contract.asking import Question, WorkerAddress, ask, worker
 from pipeline.contract.events import EventWriter
+from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
@@ -139,6 +143,57 @@ def scan_table(sizes: Sequence[int], features: int) -> Table:
     return table
 
 
+def question_table(run: RunDir, count: int) -> Table:
+    """A row for the first question, which warms the worker up, and one for the others' medians."""
+    settings = load_settings(run.settings)
+    prompts = load_prompts(run.prepared_prompts, settings.prompts.use_generated)[: count + 1]
+    begun = time.perf_counter()
+    with worker(run) as address:
+        start = time.perf_counter() - begun
+        asked = [_moments(address, prompt.prompt) for prompt in prompts]
+    answered = [
+        Prompt(id=prompt.id, prompt=prompt.prompt.rstrip(), completion=answer)
+        for prompt, (answer, _) in zip(prompts, asked, strict=True)
+    ]
+    seconds = np.array([moments for _, moments in asked])
+    bare = _bare_questions(settings, run, answered)
+    table = Table(
+        "question", "first piece, s", "first list, s", "exact list, s", "bare pass, s",
+        title=f"questions to a worker of {run.name} that was up after {start:.1f} s",
+    )  # fmt: skip
+    for name, rows in (
+        ("the first", slice(0, 1)),
+        (f"median of {len(prompts) - 1}", slice(1, None)),
+    ):
+        medians = [*np.median(seconds[rows], axis=0), np.median(bare[rows])]
+        table.add_row(name, *(f"{value:.3f}" for value in medians))
+    return table
+
+
+def _moments(address: WorkerAddress, prompt: str) -> tuple[str, tuple[float, float, float]]:
+    """The model's answer; seconds to its first piece, to the index's list and to the exact one."""
+    begun = time.perf_counter()
+    answer = ""
+    seen: dict[tuple[str, bool | None], float] = {}
+    for reply in ask(address, Question(prompt)):
+        kind = (reply["type"], reply.get("exact"))
+        seen.setdefault(kind, time.perf_counter() - begun)
+        answer += reply.get("text", "")
+    return answer, (seen["text", None], seen["list", False], seen["list", True])
+
+
+def _bare_questions(
+    settings: Settings, run: RunDir, answered: Sequence[Prompt]
+) -> NDArray[np.float64]:
+    """Seconds of a forward and backward of each, the best of three."""
+    model = load_model(run.model, select_device(settings))
+    queries = TokenDataset.of_prompts(answered, load_tokenizer(run.tokenizer))
+    singles = [queries.subset([number]) for number in range(len(queries))]
+    return np.array(
+        [min(_clock(lambda: _bare(settings, model, one)) for _ in range(3)) for one in singles]  # noqa: B023
+    )
+
+
 def _copy_rate() -> float:
     """Bytes a second, read and written ones counted; the best of five."""
     source = np.ones(2**28, dtype=np.uint8)
@@ -157,15 +212,20 @@ def _clock(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--features", type=int, nargs="*", default=[1024, 4096, 8192, 16384])
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--questions", type=int, default=10, help="after the first; 0 = none")
     options = parser.parse_args()
     console = Console()
-    console.print(recall_table(RunDir(options.run), options.features))
-    console.print(scan_table(options.rows, 8192))
+    if options.features:
+        console.print(recall_table(RunDir(options.run), options.features))
+    if options.rows:
+        console.print(scan_table(options.rows, 8192))
+    if options.questions:
+        console.print(question_table(RunDir(options.run), options.questions))
 
 
 if __name__ == "__main__":
