@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -58,6 +58,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         few = self.console.color_system in (None, "standard") and not self.no_color
         self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
         self._shown_theme = self.theme
+        self._hinted = False
         self.set_keymap(self._user.settings.keys)
 
     def _theme_of(self, name: str, otherwise: Theme) -> str:
@@ -140,13 +141,27 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         """Shows all keys."""
         from tui.screens.help import Help
 
+        self._end_hint()
         self.push_screen(Help(_scopes(self.screen), self._user.settings.keys))
 
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""
+        self._end_hint()
         told = hint(event.scope, self._user.settings.keys)
         if told and self._user.sees_first(event.scope):
             self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
+            self._hinted = True
+
+    def _end_hint(self) -> None:
+        """A hint does not lie over the next screen; other news stays until its time is over."""
+        if self._hinted:
+            self.clear_notifications()
+        self._hinted = False
+
+    def notify(self, *args: Any, **options: Any) -> None:
+        """Tells the news, in place of a hint."""
+        self._end_hint()
+        super().notify(*args, **options)
 
     @work
     async def action_leave(self) -> None:

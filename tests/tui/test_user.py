@@ -107,6 +107,30 @@ async def test_a_screen_is_explained_the_first_time_only(tmp_path: Path) -> None
             assert ("New here?" in screen_text(app)) == first
 
 
+async def test_a_hint_does_not_lie_over_the_next_screen(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path / "runs")
+    app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Keys")
+        await pilot.pause()
+        assert "New here?" not in screen_text(app)
+
+
+async def test_news_that_is_no_hint_stays_on_the_next_screen(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path / "runs")
+    app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        app.notify("12 examples written")
+        await until_shown(pilot, "12 examples written")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Keys")
+        await pilot.pause()
+        assert "12 examples written" in screen_text(app)
+
+
 def test_hints_name_the_keys_as_they_are() -> None:
     assert hint("prompts", {"prompts.add": "z"}).startswith("z writes a prompt")
     assert hint("dialog", {}) == ""

@@ -6,6 +6,7 @@ The screens that it leads to are imported when they are opened: the first paint 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from typing import ClassVar
 
@@ -38,6 +39,8 @@ from tui.widgets.stage_list import StageList
 from tui.widgets.states import standing
 
 _INTERVAL_S = 1.0
+_AHEAD_S = 0.5
+"""When what later screens need is imported: the first look has been shown by then."""
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
@@ -81,6 +84,14 @@ class RunScreen(StageKeys, ChartKeys):
         self.query_one(Banner).trail = (self._run.name,)
         self.chart.empty = _NO_LOSS
         self.set_timer(FIRST_LOOK_S, self._follow)
+        self.set_timer(_AHEAD_S, self._import_ahead)
+
+    @work
+    async def _import_ahead(self) -> None:
+        """Where there are rankings, has them open at once: NumPy and Arrow take half a second."""
+        if self._run.rankings.exists():
+            for name in ("tui.screens.rankings", "pyarrow.parquet"):
+                await asyncio.to_thread(importlib.import_module, name)
 
     @work
     async def _follow(self) -> None:
