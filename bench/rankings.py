@@ -177,7 +177,7 @@ async def ours(folder: Path) -> Figures:
     found: Figures = {}
     peak = 0.0
     async with app.run_test(size=SIZE) as pilot:
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)  # a person has looked at the run's screen
 
         async def press(*keys: str) -> Figure:
             """Milliseconds from the last key to the last paint that it brings."""

@@ -6,7 +6,9 @@ The screens that it leads to are imported when they are opened: the first paint 
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
+import sys
 import time
 from typing import ClassVar
 
@@ -40,7 +42,15 @@ from tui.widgets.states import standing
 
 _INTERVAL_S = 1.0
 _AHEAD_S = 0.5
-"""When what later screens need is imported: the first look has been shown by then."""
+"""When what the rankings need is imported: the first look has been shown by then."""
+_AHEAD = (
+    "tui.readers.listing",
+    "tui.readers.scores",
+    "tui.readers.corpus",
+    "tui.screens.rankings",
+    "tui.screens.example",
+    "pyarrow.parquet",
+)
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
@@ -89,9 +99,10 @@ class RunScreen(StageKeys, ChartKeys):
     @work
     async def _import_ahead(self) -> None:
         """Where there are rankings, has them open at once: NumPy and Arrow take half a second."""
-        if self._run.rankings.exists():
-            for name in ("tui.screens.rankings", "pyarrow.parquet"):
+        if self._run.scores.exists() and _AHEAD[-1] not in sys.modules:
+            for name in _AHEAD:
                 await asyncio.to_thread(importlib.import_module, name)
+            gc.freeze()  # a collection that looks through all of it would be felt at a key
 
     @work
     async def _follow(self) -> None:
