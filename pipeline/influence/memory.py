@@ -6,6 +6,8 @@ import psutil
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contract.container import memory_limit
+
 _LOGITS = 5
 """Logits, their softmax, cumulative sums for sampled labels, and both gradients."""
 _STATES = 24
@@ -16,10 +18,11 @@ _FLOAT_BYTES = 4
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses."""
+    """Memory of the device that nobody uses, and that this process may take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    free, limit = int(psutil.virtual_memory().available), memory_limit()
+    return min(free, limit.left) if limit else free
 
 
 def bytes_per_token(model: PreTrainedModel, longest: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.contract.container import memory_limit
 from tui.readers.gpus import GpuReader, GpuSample
 
 _KEPT = 600
@@ -16,7 +17,8 @@ _KEPT = 600
 
 @dataclass(frozen=True)
 class HostSample:
-    """The host, and the stage at work on it. Bytes; CPU in per cent of one core."""
+    """The host, as far as a container's limit lets it be used, and the stage at work on it. Bytes;
+    CPU in per cent of one core."""
 
     used: int
     total: int
@@ -59,10 +61,13 @@ class MachineReader:
         import psutil  # like NVML, not before the first paint
 
         memory = psutil.virtual_memory()
+        used, total, limit = memory.total - memory.available, memory.total, memory_limit()
+        if limit and limit.limit < total:
+            used, total = limit.used, limit.limit
         rss, cpu = self._read_stage(pid)
         return HostSample(
-            used=memory.total - memory.available,
-            total=memory.total,
+            used=used,
+            total=total,
             cpu=psutil.cpu_percent() * (psutil.cpu_count() or 1),
             cores=len(os.sched_getaffinity(0)),
             stage_rss=rss,
