@@ -37,6 +37,7 @@ Scope = Literal[
     "evaluation",
     "questions",
     "report",
+    "results",
     "table",
     "dialog",
 ]
@@ -61,6 +62,7 @@ TITLES: dict[Scope, str] = {
     "evaluation": "Evaluation",
     "questions": "Questions",
     "report": "Report",
+    "results": "In results",
     "table": "In tables",
     "dialog": "Questions",
 }
@@ -255,6 +257,7 @@ KEYS: tuple[Key, ...] = (
     Key("report", "x", "export", "Export", "copy the report to a file", True),
     Key("report", "slash", "filter", "Filter", "show only sections with some words", True, "/"),
     Key("report", "escape", "leave", "Back", "end the filter, or go back out", True, "Esc"),
+    Key("results", "f5", "renew", "Renew", "show what stages have written since", False, "F5"),
     Key("table", "s", "sort", "Sort", "sort by the next column, at last in the file's order", True),
     Key("table", "S", "reverse", "Reverse", "turn the order around"),
     Key("scroll", "j,down", "move(1)", "Down", "down one line", False, "j ↓"),

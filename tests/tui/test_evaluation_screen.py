@@ -369,3 +369,51 @@ async def test_proofs_of_other_settings_are_called_stale(run: RunDir) -> None:
         await pilot.press("v", "4")
         await until_shown(pilot, "Validation · 7")
         await until_shown(pilot, "≠ stale: the settings have changed since")
+
+
+# While stages run
+
+
+async def test_newer_results_are_told_and_shown_on_the_same_page(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot, "3")
+        await until_shown(pilot, "Benchmarks ·")
+        assert "newer results" not in screen_text(app)
+        before = app.screen
+        run.done("benchmark").touch()
+        await until_shown(pilot, "newer results: F5 shows them")
+        assert app.screen is before
+        await pilot.press("f5")
+        await until_shown(pilot, "Benchmarks ·")
+        assert app.screen is not before
+        assert isinstance(app.screen, EvaluationScreen)
+        await pilot.pause(0.1)
+        assert "newer results" not in screen_text(app)
+
+
+async def test_what_is_run_again_is_no_news_before_it_has_finished(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot)
+        run.done("benchmark").unlink()
+        await pilot.pause(2.5)
+        assert "newer results" not in screen_text(app)
+
+
+@pytest.mark.parametrize(("key", "stage"), [("i", "scores"), ("F", "inspect"), ("R", "report")])
+async def test_every_screen_of_results_tells_of_newer_ones(
+    run: RunDir, key: str, stage: str
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press(key)
+        await until(pilot, lambda: not isinstance(app.screen, RunScreen))
+        before = app.screen
+        await pilot.pause(0.3)
+        run.done(stage).parent.mkdir(parents=True, exist_ok=True)
+        run.done(stage).write_text("{}")
+        await until_shown(pilot, "newer results")
+        await pilot.press("f5")
+        await until(pilot, lambda: type(app.screen) is type(before) and app.screen is not before)

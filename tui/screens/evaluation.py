@@ -26,6 +26,7 @@ from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
 from tui.screens.pages import AnswersPage, BenchmarksPage, MetricsPage, Page
+from tui.screens.renewing import Renewing
 from tui.screens.validation_page import ValidationPage
 from tui.widgets.banner import Banner
 from tui.widgets.key_bar import KeyBar
@@ -37,21 +38,24 @@ from tui.widgets.table import Row, Table
 _PAGES = ("metrics", "answers", "benchmarks", "validation")
 
 
-class EvaluationScreen(View[None], Filtering):
+class EvaluationScreen(View[None], Filtering, Renewing):
     """A table for every page, and below it what the row under the cursor says."""
 
     SCOPE: ClassVar[Scope] = "evaluation"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
+    STAGES = ("evaluate", "benchmark", "validate")
     CSS_PATH = "tables.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("evaluation")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("evaluation"), *bindings("results")]
 
     page: reactive[int] = reactive(0, init=False)
     against_expected: reactive[bool] = reactive(False, init=False)
     """Whether answers are compared with the expected one instead of with each other."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, first: int = 0) -> None:
+        """`first`: the page that is shown, where the run has results for it."""
         super().__init__()
         self._run = run
+        self._first = first
         self._pages: dict[int, Page] = {}
         self._troubles: dict[int, str] = {}
 
@@ -79,11 +83,16 @@ class EvaluationScreen(View[None], Filtering):
         """The table."""
         return self.query_one(Table)
 
+    def renewed(self) -> EvaluationScreen:
+        """The screen on the newer results."""
+        return EvaluationScreen(self._run, self.page)
+
     @work
     async def _load(self) -> None:
         await asyncio.to_thread(self._read)
         with self.unless_closed():
-            first = next((n for n in range(len(_PAGES)) if n in self._pages), 0)
+            pages = (self._first, *range(len(_PAGES)))
+            first = next((page for page in pages if page in self._pages), 0)
             self.set_reactive(EvaluationScreen.page, first)
             self._show()
 

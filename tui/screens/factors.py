@@ -21,6 +21,7 @@ from tui.readers.spectra import SYMBOLS, Kind, Module, Overview, Place, SpectraR
 from tui.readers.window import RANKS
 from tui.screens.base import View
 from tui.screens.charting import ChartKeys
+from tui.screens.renewing import Renewing
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.figures_text import figures_text
@@ -39,16 +40,21 @@ _MARKS = "━■▲◆○□△◇"
 _NO_MAP = "no maps: the inspect stage of an older version wrote none; run it again"
 
 
-class FactorsScreen(View[None], ChartKeys):
+class FactorsScreen(View[None], ChartKeys, Renewing):
     """The list of modules on the left; the curve, the map and the figures on the right.
 
     A low screen has room for one of the three; `v` steps through them.
     """
 
     SCOPE: ClassVar[Scope] = "factors"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
+    ALSO: ClassVar[tuple[Scope, ...]] = ("chart", "results")
+    STAGES = ("factors", "inspect")
     CSS_PATH = "factors.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("factors"), *bindings("chart")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("factors"),
+        *bindings("chart"),
+        *bindings("results"),
+    ]
 
     strategy: reactive[str] = reactive("", init=False)
     kind: reactive[Kind] = reactive("lambda", init=False)
@@ -83,6 +89,10 @@ class FactorsScreen(View[None], ChartKeys):
         self.chart.empty = self.query_one(HeatMap).empty = "reading…"
         self.chart.log_scale = True
         self._load()
+
+    def renewed(self) -> FactorsScreen:
+        """The screen on the newer results."""
+        return FactorsScreen(self._run)
 
     @work
     async def _load(self) -> None:

@@ -21,6 +21,7 @@ from tui.readers.rankings import SORTS, Answer, Overview, RankingReader, Sort
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
+from tui.screens.renewing import Renewing
 from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
@@ -40,16 +41,21 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None], Filtering, Taking):
+class RankingsScreen(View[None], Filtering, Renewing, Taking):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
     """
 
     SCOPE: ClassVar[Scope] = "rankings"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "taking")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "taking", "results")
+    STAGES = ("scores",)
     CSS_PATH = "influence.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("rankings"), *bindings("taking")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("rankings"),
+        *bindings("taking"),
+        *bindings("results"),
+    ]
 
     ranked_by: reactive[str] = reactive("", init=False)
     """A method, or a layer."""
@@ -85,6 +91,10 @@ class RankingsScreen(View[None], Filtering, Taking):
         self.query_one(Banner).trail = (self._run.name, "influence")
         self.query_one("#panes").display = False  # drawn once, when there is something in them
         self._load()
+
+    def renewed(self) -> RankingsScreen:
+        """The screen on the newer results."""
+        return RankingsScreen(self._run)
 
     @work
     async def _load(self) -> None:

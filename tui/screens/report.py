@@ -25,6 +25,7 @@ from tui.readers.words import holds
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
+from tui.screens.renewing import Renewing
 from tui.widgets.banner import Banner
 from tui.widgets.harmless_markdown import HarmlessMarkdown
 from tui.widgets.key_bar import KeyBar
@@ -34,12 +35,14 @@ from tui.widgets.scrolling import TextPane
 from tui.widgets.section_list import SectionList
 
 
-class ReportScreen(View[None], Filtering):
+class ReportScreen(View[None], Filtering, Renewing):
     """Contents on the left, the section under the cursor on the right."""
 
     SCOPE: ClassVar[Scope] = "report"
+    ALSO: ClassVar[tuple[Scope, ...]] = ("results",)
+    STAGES = ("report",)
     CSS_PATH = "tables.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("report")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("report"), *bindings("results")]
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
@@ -66,6 +69,10 @@ class ReportScreen(View[None], Filtering):
     def filtered(self) -> SectionList:
         """The contents."""
         return self.query_one(SectionList)
+
+    def renewed(self) -> ReportScreen:
+        """The screen on the newer results."""
+        return ReportScreen(self._run)
 
     @work
     async def _load(self) -> None:

@@ -15,6 +15,8 @@ class Banner(Inked):
 
     trail: reactive[tuple[str, ...]] = reactive(())
     standing: reactive[tuple[str, Ink]] = reactive(("", "dim"), repaint=False)
+    news: reactive[str] = reactive("")
+    """Stands in place of how the run stands."""
 
     def watch_standing(self) -> None:
         """The run stands otherwise."""
@@ -28,5 +30,6 @@ class Banner(Inked):
             parts += [(" › ", "dim"), (clean(place, 60), "strong")]
         used = sum(cell_len(text) for text, _ in parts)
         words, ink = self.standing
-        parts.append((fit(words + " ", max(0, width - used), right=True), ink))
+        told = fit(f"{self.news or words} ", max(0, width - used), right=True)
+        parts.append((told, "accent" if self.news else ink))
         return self.ink_strip(parts, width)

@@ -1,0 +1,50 @@
+"""Screens of results that stay open while stages run: they say when there are newer ones."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import work
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from pipeline.contract.run_dir import RunDir
+from tui.widgets.banner import Banner
+
+_INTERVAL_S = 2.0
+
+
+class Renewing(DOMNode):
+    """Nothing changes under a person's hands: the first line tells, F5 shows the newer results. A
+    screen names `View` before it: Textual styles by the first base alone."""
+
+    STAGES: ClassVar[tuple[str, ...]]
+    """Whose results are shown."""
+    _run: RunDir
+
+    def on_mount(self) -> None:
+        """Starts to look; Textual calls this beside the screen's own."""
+        self._look_for_newer(self._finishes())  # before anything is read
+
+    @work(group="newer results")  # an exclusive worker of the screen ends those of its own group
+    async def _look_for_newer(self, shown: dict[str, int]) -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL_S)
+            found = await asyncio.to_thread(self._finishes)
+            if any(shown.get(stage) != finish for stage, finish in found.items()):
+                self.query_one(Banner).news = "newer results: F5 shows them"
+                return
+
+    def _finishes(self) -> dict[str, int]:
+        """When each finished stage did, in nanoseconds of its file."""
+        files = {stage: self._run.done(stage) for stage in self.STAGES}
+        return {stage: file.stat().st_mtime_ns for stage, file in files.items() if file.exists()}
+
+    def renewed(self) -> Screen[None]:
+        """The screen that takes this one's place."""
+        raise NotImplementedError
+
+    def action_renew(self) -> None:
+        """Reads everything again."""
+        self.app.switch_screen(self.renewed())
