@@ -105,6 +105,8 @@ class InfluenceAnalyzer:
                 disable_tqdm=True,
                 output_dir=str(run.root),
             )
+        for module in self._accelerated():
+            module.keeps_float32 = True
         self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
 
     def go_through(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:

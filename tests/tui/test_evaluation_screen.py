@@ -412,8 +412,7 @@ async def test_every_screen_of_results_tells_of_newer_ones(
         await until(pilot, lambda: not isinstance(app.screen, RunScreen))
         before = app.screen
         await pilot.pause(0.3)
-        run.done(stage).parent.mkdir(parents=True, exist_ok=True)
-        run.done(stage).write_text("{}")
+        sample_run.finish(run, stage)
         await until_shown(pilot, "newer results")
         await pilot.press("f5")
         await until(pilot, lambda: type(app.screen) is type(before) and app.screen is not before)

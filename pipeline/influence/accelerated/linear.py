@@ -52,6 +52,8 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         super().__init__(*args, **kwargs)
         self.positions: int | None = None
         """What per-token scores are filled up to with zeros, at least; None = as they are."""
+        self.keeps_float32 = False
+        """Whether scores stay in float32 or more, as they were summed, whatever score_dtype is."""
         self.rotates_examples = False
         """Whether prompts' gradients stay in the eigenbasis and examples are turned into it."""
         self._trackers |= {
@@ -152,15 +154,32 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         input_activation: Tensor,
         output_gradient: Tensor,
     ) -> Tensor:
-        """Influence [Q, B], or [Q, B, T] by token, in float32 or more."""
+        """Influence [Q, B], or [Q, B, T] by token."""
         activations = as_tokens(self._flatten_input_activation(input_activation))
-        return self.product(preconditioned_gradient, as_tokens(output_gradient), activations)
+        by_token = self.scores_tokens(input_activation.dim())
+        gradients = as_tokens(output_gradient)
+        return self.finished(
+            self.product(preconditioned_gradient, gradients, activations, by_token)
+        )
+
+    def scores_tokens(self, dimensions: int) -> bool:
+        """Whether tokens are scored apart: where inputs [B, T, I] have tokens at all."""
+        return bool(self.score_args.compute_per_token_scores) and dimensions == 3
+
+    def finished(self, scores: Tensor) -> Tensor:
+        """Scores in the dtype that they are handed on in."""
+        return scores if self.keeps_float32 else scores.to(self.score_args.score_dtype)
 
     def product(
-        self, prompts: Tensor | list[Tensor], gradients: Tensor, activations: Tensor
+        self,
+        prompts: Tensor | list[Tensor],
+        gradients: Tensor,
+        activations: Tensor,
+        by_token: bool,
     ) -> Tensor:
-        """Prompts' gradients, whole or compressed, times the examples', all in one basis."""
-        if self.score_args.compute_per_token_scores:
+        """Prompts' gradients, whole or compressed, times the examples', all in one basis; in
+        float32 or more."""
+        if by_token:
             per_token = pairwise_tokens(prompts, gradients, activations)
             return pad(per_token, (0, max(0, (self.positions or 0) - per_token.shape[-1])))
         if isinstance(prompts, list):

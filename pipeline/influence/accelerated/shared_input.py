@@ -53,6 +53,8 @@ class SharedInput:
         self._rotated: list[tuple[Tensor, tuple[bool, torch.dtype], Tensor]] = []
         self.sums: dict[tuple[bool, int], ActivationSum] = {}
         """What this input has been added to: with or without a bias, under which mask."""
+        self.added_by: set[int] = set()
+        """Trackers that have added it, by their ids."""
 
     @classmethod
     def of(cls, tensor: Tensor) -> SharedInput:
@@ -62,6 +64,11 @@ class SharedInput:
             found = cls(tensor)
             setattr(tensor, _ATTRIBUTE, found)
         return found
+
+    @property
+    def dimensions(self) -> int:
+        """3 of [B, T, I]."""
+        return self._tensor.dim()
 
     @property
     def device(self) -> torch.device:

@@ -70,9 +70,13 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
     def _add_activations(self, tensor: Tensor) -> None:
+        shared_input = SharedInput.of(tensor)
+        if id(self) in shared_input.added_by:
+            return  # gradient checkpointing computes it again
+        shared_input.added_by.add(id(self))
         self._inputs += 1
         # Processes are summed up module by module, so there every module has its own sum.
-        sums = {} if dist.is_initialized() else SharedInput.of(tensor).sums
+        sums = {} if dist.is_initialized() else shared_input.sums
         key = (self.module.has_bias, id(self.module.attention_mask))
         shared = sums.get(key)
         if self._sum is None and shared is not None:
@@ -210,7 +214,7 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
         if strategy == "identity":
             activations = shared.activations(module.has_bias, args.per_sample_gradient_dtype)
             gradients = gradients.to(activations.dtype) * module.gradient_scale
-            storage[SELF_SCORE_VECTOR_NAME] = squared_norms(gradients, activations)
+            storage[SELF_SCORE_VECTOR_NAME] = module.finished(squared_norms(gradients, activations))
             return
         pieces = module.rotated_pieces(
             shared,
@@ -220,7 +224,8 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
             _rotates(strategy),
         )
         inverse = storage[LAMBDA_MATRIX_NAME].reshape(module.gradient_shape)
-        storage[SELF_SCORE_VECTOR_NAME] = weighted_squares(len(gradients), inverse, pieces)
+        found = weighted_squares(len(gradients), inverse, pieces)
+        storage[SELF_SCORE_VECTOR_NAME] = module.finished(found)
 
 
 class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
@@ -268,19 +273,20 @@ class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: i
     def _score(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
         prompts, rounded = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
+        by_token = module.scores_tokens(shared.dimensions)
         if not _meets_in_eigenbasis(module):
             activations = shared.activations(module.has_bias, rounded)
-            found = module.product(prompts, gradients.to(rounded), activations)
+            found = module.product(prompts, gradients.to(rounded), activations, by_token)
             found.mul_(module.gradient_scale)
-        elif args.compute_per_token_scores or isinstance(prompts, list):
+        elif by_token or isinstance(prompts, list):
             sides = module.rotated_tokens(shared, gradients, rounded, args.precondition_dtype)
-            found = module.product(prompts, *(side.to(rounded) for side in sides))
+            found = module.product(prompts, *(side.to(rounded) for side in sides), by_token)
         else:
             pieces = module.rotated_pieces(
                 shared, gradients, rounded, args.precondition_dtype, rotates=True
             )
             found = pairwise_pieces(prompts, len(gradients), pieces)
-        storage[PAIRWISE_SCORE_MATRIX_NAME] = found
+        storage[PAIRWISE_SCORE_MATRIX_NAME] = module.finished(found)
 
 
 def _meets_in_eigenbasis(module: Any) -> bool:
