@@ -272,7 +272,7 @@ async def quiet(app: Any, began: Figure) -> Figure:
     while (
         app.painted < began
         or app.painted[1] + STILL_S > time.perf_counter()
-        or any(worker.name != "_follow" for worker in app.workers)  # the run's own never ends
+        or any(worker.name not in ENDLESS for worker in app.workers)
     ):
         assert time.perf_counter() < began[1] + PATIENCE_S, list(app.workers)
         await asyncio.sleep(0.02)
