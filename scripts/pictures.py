@@ -2,7 +2,7 @@
 
     uv run python scripts/pictures.py runs/demo
 
-The run needs all stages, and `custom-eval` for the answers.
+The run needs all stages, `custom-eval` for the answers and `index` for questions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tui.user import User
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 _SIZE = (110, 32)
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 _LETTERS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
@@ -48,6 +48,10 @@ PICTURES = (
         [("", "all stages done"), ("F", "effective rank"), ("space", "◆ "), ("n", "ratio")],
     ),
     Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "token F1")]),
+    Picture(
+        "ask",
+        [("", "all stages done"), ("i", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
+    ),
     Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j", "Recall@5")]),
 )
 
