@@ -60,8 +60,9 @@ def _everywhere(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterato
     found, counts = np.unique(np.concatenate(tops), return_counts=True)
     loud = [ids[index] for index in found[counts > len(tops) / 2]]
     if loud:
+        are = "example is" if len(loud) == 1 else "examples are"
         yield (
-            f"{len(loud)} examples ({_listed(loud)}) are in the top {_LIST} of most prompts: "
+            f"{len(loud)} {are} in the top {_LIST} of most prompts ({_listed(loud)}): "
             "boilerplate, or gradients larger than all others"
         )
 

@@ -77,7 +77,7 @@ def test_a_list_of_the_longest_is_named(scores: np.ndarray) -> None:
 def test_examples_on_top_of_most_prompts_are_called_boilerplate(scores: np.ndarray) -> None:
     scores[:4, 7] = 2.5
     (message,) = cautions(PROMPTS, table(), scores)
-    assert message.startswith("1 examples (d7) are in the top 10 of most prompts: boilerplate")
+    assert message.startswith("1 example is in the top 10 of most prompts (d7): boilerplate")
 
 
 def test_few_examples_are_said(scores: np.ndarray) -> None:
