@@ -33,17 +33,19 @@ class ProcessIdentity:
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
-        """The identity of a living process of this machine.
+        """The identity of a process of this machine, also of a zombie: a child that is over
+        before its parent asks has one until it is waited for.
 
         Raises:
             ProcessLookupError: there is none with this id.
         """
-        return cls(pid, _start_ticks(pid), _boot_id(), _pid_namespace(), socket.gethostname())
+        start_ticks = int(_stat(pid)[19])
+        return cls(pid, start_ticks, _boot_id(), _pid_namespace(), socket.gethostname())
 
     def is_alive(self) -> bool:
         """Whether this very process still runs here; a zombie does not."""
         try:
-            return ProcessIdentity.of(self.pid) == self
+            return _stat(self.pid)[0] not in "ZX" and ProcessIdentity.of(self.pid) == self
         except ProcessLookupError:
             return False
 
@@ -142,15 +144,13 @@ def _busy(run: RunDir) -> tuple[str, str]:
     return f"run {run.name} is being worked on{who}{what}", hint
 
 
-def _start_ticks(pid: int) -> int:
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the third, the state, on."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
-    fields = stat.rpartition(")")[2].split()  # the command before it may hold anything
-    if fields[0] in "ZX":
-        raise ProcessLookupError(pid)
-    return int(fields[19])
+    return stat.rpartition(")")[2].split()  # the command before it may hold anything
 
 
 def _boot_id() -> str:

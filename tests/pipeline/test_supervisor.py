@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pipeline.contract.errors import RunBusyError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import (
+    ProcessIdentity,
     SupervisorState,
     acquire_lock,
     is_locked,
@@ -174,16 +176,22 @@ def test_sigterm_to_the_supervisor_stops_the_stage_first(run: RunDir, start: Sta
 
 def test_a_run_of_a_dead_process_with_a_recycled_id_is_not_taken_for_alive(run: RunDir) -> None:
     process = subprocess.Popen(["sleep", "60"])
-    from dataclasses import replace
-
-    from pipeline.contract.processes import ProcessIdentity
-
     identity = ProcessIdentity.of(process.pid)
     assert identity.is_alive()
     assert not replace(identity, start_ticks=identity.start_ticks - 1).is_alive()
     process.kill()
     process.wait()
     assert not identity.is_alive()
+
+
+def test_a_child_that_is_over_before_it_is_looked_at_is_known_but_not_alive() -> None:
+    """So fast can a stage fail; the supervisor once died of it and left no word."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not ProcessIdentity.of(process.pid).is_alive()
+    process.wait()
+    with pytest.raises(ProcessLookupError):
+        ProcessIdentity.of(process.pid)
 
 
 def test_the_last_attempt_tells_why_it_failed(run: RunDir) -> None:
