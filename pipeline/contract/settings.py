@@ -377,6 +377,11 @@ class Settings(Section):
                 'tokenizer.source = "model" needs model.init = "pretrained"; '
                 'a model from scratch takes "train", a hub name or a local folder'
             )
+        if self.scores.amp_dtype == "float16" != self.factors.amp_dtype:
+            raise ValueError(
+                'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too: only then '
+                "does Kronfluence keep small gradients from vanishing; or take bfloat16"
+            )
         return self
 
 
