@@ -16,7 +16,7 @@ from pipeline.contract.run_dir import list_runs
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables, validation
-from tui.comparison import result_rows, settings_rows
+from tui.comparison import comparison_text, result_rows, settings_rows
 from tui.entry import existing
 
 
@@ -132,9 +132,8 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     first, second = existing(runs, run_a), existing(runs, run_b)
     if first.name == second.name:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
-    settings, results = settings_rows(first, second), result_rows(first, second)
     if as_json:
-        click.echo(json.dumps({"settings": settings, "results": results}, indent=2))
+        found = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
-        click.echo(f"Results\n\n{tables.plain(results)}")
+        click.echo(comparison_text(first, second))
