@@ -60,6 +60,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     summary = {
         "prompts": prompts,
         "metrics": metrics,
+        "words": _words(prompts),
         "signatures": measure.signatures() if metrics else {},
         "perplexities": (read_json(run.summary("generate")) or {}).get("perplexities"),
         "sampling": settings.generate.model_dump(mode="json"),
@@ -112,6 +113,16 @@ def _summary(prompts: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any
         row = {"metric": name, "title": title, **means, **gain}
         rows.append({**row, "verdict": verdict(row)})
     return rows
+
+
+def _words(prompts: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Words an answer on average, by model, and of the expected ones."""
+    texts = {name: [prompt[name]["answer"] for prompt in prompts] for name in _NAMES}
+    texts["expected"] = [p["expected"] for p in prompts if p["expected"].strip()]
+    return {
+        name: sum(len(text.split()) for text in given) / len(given) if given else None
+        for name, given in texts.items()
+    }
 
 
 def _cautions(prompts: Sequence[dict[str, Any]]) -> list[str]:

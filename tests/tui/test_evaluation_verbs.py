@@ -9,8 +9,9 @@ import pytest
 import sample_evaluation
 import sample_run
 from click.testing import CliRunner, Result
+from terminals import Terminal
 
-from pipeline.contract.files import read_json, write_json
+from pipeline.contract.files import read_json, write_json, write_text
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from tui.cli import main
@@ -90,6 +91,21 @@ def test_validate_prints_the_parts_that_were_asked_for(run: RunDir, tmp_path: Pa
 def test_report_prints_the_page_and_its_path(run: RunDir, tmp_path: Path) -> None:
     assert headwater(tmp_path, "report", "books").stdout.startswith("# Where the answers of books")
     assert headwater(tmp_path, "report", "books", "--html").stdout == f"{run.report_html}\n"
+
+
+def test_at_a_terminal_the_report_is_laid_out_for_reading(run: RunDir, tmp_path: Path) -> None:
+    page = "# The run\n\n![Loss by step](loss.svg)\n\n| Metric | p |\n|---|---:|\n| a\\_b | 0.5 |\n"
+    write_text(run.report_markdown, page)
+    assert headwater(tmp_path, "report", "books").stdout == page
+    terminal = Terminal("--runs", str(tmp_path / "runs"), "report", "books")
+    try:
+        assert terminal.ended() == 0
+        shown = terminal.read(0.1)
+    finally:
+        terminal.close()
+    assert "Picture, in the HTML page: Loss by step" in shown
+    assert "a_b" in shown
+    assert "|" not in shown
 
 
 def test_compare_shows_settings_and_results_that_differ(run: RunDir, tmp_path: Path) -> None:

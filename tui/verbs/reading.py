@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -104,7 +106,19 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     if as_html or open_it:
         click.echo(target.report_html)
     else:
-        click.echo(target.report_markdown.read_text(encoding="utf-8"), nl=False)
+        _print_page(target.report_markdown.read_text(encoding="utf-8"))
+
+
+def _print_page(text: str) -> None:
+    """Markdown as it is for a file or a pipe, laid out for a person at a terminal."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    from rich.console import Console  # here: other verbs do not wait for it
+    from rich.markdown import Markdown
+
+    pictures_named = re.sub(r"(?m)^!\[(.*)\]\(.*\)$", r"*Picture, in the HTML page: \1*", text)
+    Console().print(Markdown(pictures_named, hyperlinks=False))
 
 
 @click.command()

@@ -100,6 +100,13 @@ def test_the_summary_is_the_mean_of_the_rows_and_claims_nothing_of_two_prompts(
     assert (compared.comparison / "model_comparison_chart.png").stat().st_size > 1000
 
 
+def test_the_average_length_of_answers_stands_beside_the_measures(compared: RunDir) -> None:
+    table = rows(compared.comparison / "model_comparison.csv")
+    words = read_json(compared.summary("evaluate"))["words"]
+    for name, column in (("base", "base_completion"), ("expected", "expected")):
+        assert words[name] == sum(len(row[column].split()) for row in table) / len(table)
+
+
 def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
     found = read_json(compared.summary("generate"))["perplexities"]
     told = read_json(compared.summary("train"))
