@@ -29,7 +29,7 @@ from pipeline.corpus.split import held_out
 from pipeline.corpus.tables import read_batches, split_examples, write_rows
 from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
-from pipeline.model import load_tokenizer, model_config
+from pipeline.model import context_length, load_tokenizer, model_config
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
@@ -87,12 +87,14 @@ def _check_fit(
     """Refuses a tokenizer, a chunk length, a module or a prompt that does not fit the model."""
     config = model_config(settings, tokenizer)
     resolve_modules_of_config(config, settings.modules)
-    context = getattr(config, "max_position_embeddings", None)
+    context = context_length(config)
     for prompt in prompts:
-        length = sum(map(len, encode_pair(tokenizer, prompt.prompt, prompt.completion)))
+        asked, answer = encode_pair(tokenizer, prompt.prompt, prompt.completion)
+        length = len(asked) + max(1, len(answer))  # the model's own answer has a token at least
         if context is not None and length > context:
+            what = "its completion" if answer else "a single token of an answer"
             raise DataError(
-                f"prompt {prompt.id!r} with its completion is {length:,} tokens long, "
+                f"prompt {prompt.id!r} with {what} is {length:,} tokens long, "
                 f"more than the model's context, {context:,}",
                 "shorten it",
             )

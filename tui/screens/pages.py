@@ -12,6 +12,7 @@ from tui.readers.clean import clean
 from tui.readers.evaluation import (
     LIKELIHOOD,
     MODELS,
+    SCORINGS,
     AnswerPair,
     Answers,
     Benchmarks,
@@ -29,15 +30,6 @@ from tui.widgets.table import Cell, Column, Row
 
 _FOREST = 25
 _VERDICTS: dict[str, Ink] = {"better": "good", "worse": "bad"}
-SCORINGS = {
-    "letters": "letters",
-    "texts": "texts",
-    "texts_by_length": "texts by length",
-    "texts_mass": "probability",
-    "written": "written",
-    "written_f1": "written, F1",
-    "written_share": "written, rules",
-}
 
 
 @dataclass(frozen=True)

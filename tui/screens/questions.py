@@ -19,13 +19,12 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
-from tui.readers.evaluation import MODELS, Score
+from tui.readers.evaluation import MODELS, SCORINGS, Score
 from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
 from tui.screens.base import View
 from tui.screens.dialog import Question, changes
 from tui.screens.filtering import Filtering
-from tui.screens.pages import SCORINGS
 from tui.screens.prompt_form import PromptForm
 from tui.widgets.banner import Banner
 from tui.widgets.ink import Ink

@@ -115,6 +115,10 @@ def test_prompts_come_from_a_folder_in_name_order(tmp_path: Path) -> None:
         ('{"id": "a", "prompt": "p", "answer": "c"}', "p.jsonl:1: answer: Extra inputs"),
         ("\n{not json}", "p.jsonl:2: not JSON"),
         (
+            r'{"id": "a", "prompt": "p \ud83d", "completion": "c"}',
+            "p.jsonl:1: \\ud83d is half of a character",
+        ),
+        (
             '{"id": "a", "prompt": "p", "completion": "c"}\n' * 2,
             "p.jsonl:2: prompt id 'a' is taken already, by",
         ),
