@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from tui.readers.format import size
+from pipeline.contract.units import size
 
 Level = Literal["ok", "warn", "fail"]
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}

@@ -146,6 +146,8 @@ def describe(event: Event) -> str:
         case "progress":
             share = f" {data['done'] / data['total']:.0%}  {_left(event)}" if data["total"] else ""
             return f"{_what(event)}{share}".rstrip()
+        case "note":
+            return f"{event.stage}: {clean(data['message'])}"
         case "warning":
             return f"{event.stage}: warning: {clean(data['message'])}"
         case "finished":

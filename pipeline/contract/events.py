@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 EventType = Literal[
-    "started", "progress", "metric", "memory", "warning", "finished", "failed", "cancelled"
+    "started", "progress", "metric", "memory", "note", "warning", "finished", "failed", "cancelled"
 ]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
@@ -31,6 +31,7 @@ class Event:
         progress   {"done": float, "total": float, "unit": str, "phase": str, "eta": float | None}
         metric     {"name": str, "value": float, "unit": str, "step": int}
         memory     {"rss": int, "allocated": int, "reserved": int, "peak": int}   bytes
+        note       {"message": str}
         warning    {"message": str}
         finished   {"seconds": float}
         failed     {"message": str, "hint": str, "exit_code": int}
@@ -81,6 +82,10 @@ class EventWriter:
     def memory(self, rss: int, allocated: int = 0, reserved: int = 0, peak: int = 0) -> None:
         """This stage's own memory in bytes: resident on the host, and on the accelerator."""
         self._write("memory", rss=rss, allocated=allocated, reserved=reserved, peak=peak)
+
+    def note(self, message: str) -> None:
+        """What the stage found or chose, for whoever reads along."""
+        self._write("note", message=message)
 
     def warning(self, message: str) -> None:
         """Something a person should know that does not stop the stage."""

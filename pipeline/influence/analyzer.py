@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate.utils.memory import should_reduce_batch_size  # type: ignore[import-untyped]
 from kronfluence.analyzer import prepare_model
 from kronfluence.utils.dataset import DataLoaderKwargs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
-from pipeline.contract.errors import ResourceError, SettingsError
+from pipeline.contract.errors import ResourceError, SettingsError, UsageError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.units import size
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.accelerated.contractions import rotate_examples
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import (
+    kept_bytes,
     prompt_batches_per_pass,
     prompts_per_batch,
     tokens_per_batch,
@@ -58,6 +61,8 @@ class Pass:
     module_partitions: int = 1
     repeats: int = 1
     """How often it goes over all examples."""
+    held: int = 0
+    """Bytes that it holds of all modules, beside the model and a batch."""
 
     @property
     def total(self) -> int:
@@ -92,11 +97,12 @@ class InfluenceAnalyzer:
         self.progress = PhaseProgress(events)
         self.modules = resolve_modules(model, settings.modules)
         self._events = events
-        self._shapes = [_shape(model, name) for name in self.modules]
+        self.shapes = [_shape(model, name) for name in self.modules]
+        """Outputs and inputs of each."""
         head = vocabulary_projection(model)
         task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
-        with _kronfluence_manner():
+        with kronfluence_manner(settings.run.tf32):
             self.kronfluence = BudgetedAnalyzer(
                 analysis_name=run.analysis_name,
                 model=prepare_model(model, task),
@@ -115,13 +121,16 @@ class InfluenceAnalyzer:
         Raises:
             SettingsError: more partitions than there is to part.
             ResourceError: not even one example fits into memory.
+            UsageError: another version of this program began it in another way.
         """
         self._check_partitions(pass_)
+        if pass_.done < pass_.total:
+            self._foretell(pass_, tokens)
         while True:
             try:
                 with (
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
-                    _kronfluence_manner(),
+                    kronfluence_manner(self.settings.run.tf32),
                 ):
                     work(tokens)
                     return
@@ -131,9 +140,34 @@ class InfluenceAnalyzer:
                 if tokens <= pass_.longest:
                     hint = "more *_module_partitions, fewer modules or shorter chunks take less"
                     raise ResourceError(f"out of memory: {pass_.phase}", hint) from error
+            except ValueError as error:
+                if "overwrite_output_dir" not in str(error):
+                    raise
+                raise self._begun_otherwise(pass_) from error
             tokens = max(pass_.longest, tokens // 2)
             self._events.warning(
                 f"{pass_.phase}: out of memory, going on with {tokens} tokens a batch"
+            )
+
+    def _begun_otherwise(self, pass_: Pass) -> UsageError:
+        stage = pass_.setting.partition(".")[0]
+        return UsageError(
+            f"{pass_.phase}: what {pass_.folder} holds was begun by another version",
+            f"`headwater run {stage} --run {self.run.name} --force` begins anew",
+        )
+
+    def _foretell(self, pass_: Pass, tokens: int) -> None:
+        """Says what memory the pass will take, before it does."""
+        model, held = self.kronfluence.model, pass_.held // pass_.module_partitions
+        free, batch = free_bytes(model.device), tokens * bytes_per_token(model, pass_.longest)
+        self._events.note(
+            f"{pass_.phase}: about {size(held)} for its matrices and {size(batch)} for a batch of "
+            f"{tokens:,} tokens; {size(free)} are free"
+        )
+        if held > free:
+            self._events.warning(
+                f"{pass_.phase} needs {size(held)}, but {size(free)} are free: more "
+                f"{pass_.setting}module_partitions take less"
             )
 
     def tokens_per_batch(self, wanted: int, examples: TokenDataset) -> int:
@@ -172,7 +206,14 @@ class InfluenceAnalyzer:
     def prompts_per_batch(self, prompts: TokenDataset) -> int:
         """How many prompts' gradients are held at once."""
         wanted = self.settings.scores.query_batch_size
-        return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self._shapes))
+        return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self.shapes))
+
+    def prompt_bytes(self, prompts: TokenDataset) -> int:
+        """Memory of the gradients that stay for one pass, and of those being made."""
+        at_once = self.prompts_per_batch(prompts)
+        rank = self.settings.scores.query_gradient_low_rank
+        kept = self.prompt_batches_per_pass(prompts) * kept_bytes(self.shapes, rank)
+        return at_once * (kept + (kept_bytes(self.shapes, 0) if rank else 0))
 
     def prompt_batches_per_pass(self, prompts: TokenDataset) -> int:
         """How many such batches are gathered before one pass over the training examples."""
@@ -181,7 +222,7 @@ class InfluenceAnalyzer:
             chosen.query_gradient_accumulation_steps,
             len(prompts),
             self.prompts_per_batch(prompts),
-            self._shapes,
+            self.shapes,
             chosen.query_gradient_low_rank,
         )
 
@@ -204,13 +245,15 @@ def _shape(model: PreTrainedModel, module: str) -> tuple[int, int]:
 
 
 @contextmanager
-def _kronfluence_manner() -> Iterator[None]:
+def kronfluence_manner(tf32: bool) -> Iterator[None]:
     """How Kronfluence is called here.
 
     Attention by plain matrix products, so that a document's gradient does not depend on its
-    batch mates; the many garbage collections spared the libraries' objects; and no complaints
-    about the use of an older torch.
+    batch mates; a GPU's float32 products in TF32 if wanted; the many garbage collections spared
+    the libraries' objects; and no complaints about the use of an older torch.
     """
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     gc.freeze()
     try:
         with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
@@ -218,3 +261,4 @@ def _kronfluence_manner() -> Iterator[None]:
             yield
     finally:
         gc.unfreeze()
+        torch.set_float32_matmul_precision(precision)

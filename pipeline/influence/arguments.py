@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from kronfluence.arguments import FactorArguments, ScoreArguments
+from kronfluence.factor.config import FactorConfig
 
 from pipeline.contract.settings import FactorSettings, ScoreSettings
 
@@ -71,11 +72,13 @@ def _same_names(settings: FactorSettings | ScoreSettings, *names: str) -> dict[s
     """The settings that Kronfluence calls the same, with dtypes as torch's own."""
     values = {name: getattr(settings, name) for name in names}
     return {
-        name: _dtype(value) if name.endswith("_dtype") else value for name, value in values.items()
+        name: torch_dtype(value) if name.endswith("_dtype") else value
+        for name, value in values.items()
     }
 
 
-def _dtype(name: str) -> torch.dtype | None:
+def torch_dtype(name: str) -> torch.dtype | None:
+    """The dtype of such a name in the settings; None for "none"."""
     if name == "none":
         return None
     dtype = getattr(torch, name)
@@ -106,9 +109,26 @@ def prompt_batches_per_pass(
     """
     if wanted:
         return wanted
-    numbers = sum(
+    by_memory = _PROMPT_BYTES // (kept_bytes(shapes, rank) * at_once)
+    return max(1, min(by_memory, math.ceil(prompts / at_once)))
+
+
+def kept_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
+    """Bytes of a prompt's gradient, compressed to `rank` if that is not 0."""
+    return _FLOAT_BYTES * sum(
         rank * (outputs + inputs) if 0 < rank < min(outputs, inputs) else outputs * inputs
         for outputs, inputs in shapes
     )
-    by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * numbers * at_once)
-    return max(1, min(by_memory, math.ceil(prompts / at_once)))
+
+
+def covariance_bytes(shapes: Sequence[tuple[int, int]]) -> int:
+    """Bytes of both covariances of modules [O, I]."""
+    return _FLOAT_BYTES * sum(outputs**2 + inputs**2 for outputs, inputs in shapes)
+
+
+def curvature_bytes(shapes: Sequence[tuple[int, int]], strategy: str) -> int:
+    """Bytes of the factors that a pass with this strategy holds of modules [O, I]."""
+    config = FactorConfig.CONFIGS[strategy]
+    bases = covariance_bytes(shapes) if config.requires_eigendecomposition else 0
+    squares = sum(outputs * inputs for outputs, inputs in shapes)
+    return bases + (_FLOAT_BYTES * squares if config.requires_lambda_matrices else 0)

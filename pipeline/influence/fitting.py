@@ -16,7 +16,7 @@ from pipeline.contract.files import replacing
 from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
-from pipeline.influence.arguments import factor_arguments
+from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments
 from pipeline.influence.batches import by_length
 from pipeline.influence.progress import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
@@ -66,6 +66,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
             max(examples.lengths),
             args.covariance_data_partitions,
             args.covariance_module_partitions,
+            held=covariance_bytes(analyzer.shapes),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: analyzer.kronfluence.fit_covariance_matrices(
@@ -117,6 +118,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
             max(examples.lengths),
             args.lambda_data_partitions,
             args.lambda_module_partitions,
+            held=curvature_bytes(analyzer.shapes, strategy),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: work(per_device_batch_size=tokens),

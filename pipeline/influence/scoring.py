@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
-from pipeline.influence.arguments import score_arguments
+from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.batches import by_length, columns_of
 from pipeline.influence.modules import layer_of
 from pipeline.influence.unfinished import remove_unfinished
@@ -39,98 +39,28 @@ def pairwise_scores(
         SettingsError: more partitions than examples or modules.
         ResourceError: not even one example fits into memory.
     """
-    folder = analyzer.run.kronfluence_scores(strategy)
-    remove_unfinished(folder)
     args = _arguments(analyzer, prompts, examples)
-    at_once = analyzer.prompts_per_batch(prompts)
-    analyzer.choose_basis(prompts, examples.lengths, args.data_partitions)
-    analyzer.go_through(
-        Pass(
-            f"{strategy} scores",
-            folder,
-            pairwise_scores_exist,
-            "scores.",
-            len(examples),
-            max(examples.lengths),
-            args.data_partitions,
-            args.module_partitions,
-            analyzer.passes(prompts),
-        ),
-        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
-        lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
-            strategy,
-            strategy,
-            prompts,
-            examples,
-            at_once,
-            tokens,
-            train_indices=_order(examples, args),
-            score_args=args,
-        ),
+    name, order = strategy, by_length(examples.lengths, args.data_partitions)
+    found = _pairwise(
+        analyzer, name, strategy, prompts, examples, order, args, f"{strategy} scores"
     )
-    columns = columns_of(folder, range(len(examples)))
-    found: ModuleScores = analyzer.kronfluence.load_pairwise_scores(strategy)
-    return {name: scores[:, columns] for name, scores in found.items()}
+    columns = columns_of(analyzer.run.kronfluence_scores(name), range(len(examples)))
+    return {module: scores[:, columns] for module, scores in found.items()}
 
 
 def self_influence(
     analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
 ) -> Tensor:
     """Influence [N] of every example on its own loss; the same arguments as `pairwise_scores`."""
-    folder = analyzer.run.kronfluence_scores(strategy)
     args = _arguments(analyzer, prompts, examples)
-    analyzer.go_through(
-        Pass(
-            f"{strategy} self-influence",
-            folder,
-            self_scores_exist,
-            "scores.",
-            len(examples),
-            max(examples.lengths),
-            args.data_partitions,
-            args.module_partitions,
-        ),
-        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
-        lambda tokens: analyzer.kronfluence.compute_self_scores(
-            strategy,
-            strategy,
-            examples,
-            tokens,
-            train_indices=_order(examples, args),
-            score_args=args,
-        ),
-    )
-    scores = sum_modules(analyzer.kronfluence.load_self_scores(strategy))
-    return scores[columns_of(folder, range(len(examples)))]
+    return _own(analyzer, strategy, strategy, examples, args, f"{strategy} self-influence")
 
 
 def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> Tensor:
     """‖∇ loss‖² [Q] of every prompt over the tracked weights: its self-influence under identity."""
-    name = "identity_prompts"
-    folder = analyzer.run.kronfluence_scores(name)
-    remove_unfinished(folder)
     args = replace(_summed(analyzer, prompts), data_partitions=1, module_partitions=1)
-    analyzer.go_through(
-        Pass(
-            "prompt norms",
-            folder,
-            self_scores_exist,
-            "scores.",
-            len(prompts),
-            max(prompts.lengths),
-        ),
-        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, prompts),
-        lambda tokens: analyzer.kronfluence.compute_self_scores(
-            name,
-            "identity",
-            prompts,
-            tokens,
-            train_indices=_order(prompts, args),
-            score_args=args,
-        ),
-    )
-    scores = sum_modules(analyzer.kronfluence.load_self_scores(name))
-    return scores[columns_of(folder, range(len(prompts)))]
+    remove_unfinished(analyzer.run.kronfluence_scores("identity_prompts"))
+    return _own(analyzer, "identity_prompts", "identity", prompts, args, "prompt norms")
 
 
 def token_scores(
@@ -146,23 +76,43 @@ def token_scores(
     so the positions of an example add up to its score; beyond its end they are 0.
     """
     name = f"{strategy}_tokens"
+    args = replace(_summed(analyzer, prompts), compute_per_token_scores=True, data_partitions=1)
+    order = sorted(chosen, key=lambda index: -examples.lengths[index])
+    analyzer.pad_token_scores(examples.lengths[order[0]])
+    found = _pairwise(
+        analyzer, name, strategy, prompts, examples, order, args, f"{strategy} token scores"
+    )
+    return sum_modules(found)[:, columns_of(analyzer.run.kronfluence_scores(name), chosen)]
+
+
+def _pairwise(
+    analyzer: InfluenceAnalyzer,
+    name: str,
+    strategy: str,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    order: list[int],
+    args: ScoreArguments,
+    phase: str,
+) -> ModuleScores:
+    """Kronfluence's pairwise pass into scores_<name>, over the examples in such an order."""
     folder = analyzer.run.kronfluence_scores(name)
     remove_unfinished(folder)
-    args = replace(_summed(analyzer, prompts), compute_per_token_scores=True, data_partitions=1)
-    longest = max(examples.lengths[index] for index in chosen)
+    lengths = [examples.lengths[index] for index in order]
     at_once = analyzer.prompts_per_batch(prompts)
-    analyzer.pad_token_scores(longest)
-    analyzer.choose_basis(prompts, [examples.lengths[index] for index in chosen])
+    analyzer.choose_basis(prompts, lengths, args.data_partitions)
     analyzer.go_through(
         Pass(
-            f"{strategy} token scores",
+            phase,
             folder,
             pairwise_scores_exist,
             "scores.",
-            len(chosen),
-            longest,
-            module_partitions=args.module_partitions,
-            repeats=analyzer.passes(prompts),
+            len(order),
+            max(lengths),
+            args.data_partitions,
+            args.module_partitions,
+            analyzer.passes(prompts),
+            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_bytes(prompts),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
@@ -172,12 +122,48 @@ def token_scores(
             examples,
             at_once,
             tokens,
-            train_indices=sorted(chosen, key=lambda index: -examples.lengths[index]),
+            train_indices=order,
             score_args=args,
         ),
     )
-    scores = sum_modules(analyzer.kronfluence.load_pairwise_scores(name))
-    return scores[:, columns_of(folder, chosen)]
+    found: ModuleScores = analyzer.kronfluence.load_pairwise_scores(name)
+    return found
+
+
+def _own(
+    analyzer: InfluenceAnalyzer,
+    name: str,
+    strategy: str,
+    examples: TokenDataset,
+    args: ScoreArguments,
+    phase: str,
+) -> Tensor:
+    """Kronfluence's self-influence pass into scores_<name>; [N] in the examples' own order."""
+    folder = analyzer.run.kronfluence_scores(name)
+    analyzer.go_through(
+        Pass(
+            phase,
+            folder,
+            self_scores_exist,
+            "scores.",
+            len(examples),
+            max(examples.lengths),
+            args.data_partitions,
+            args.module_partitions,
+            held=curvature_bytes(analyzer.shapes, strategy),
+        ),
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
+        lambda tokens: analyzer.kronfluence.compute_self_scores(
+            name,
+            strategy,
+            examples,
+            tokens,
+            train_indices=by_length(examples.lengths, args.data_partitions),
+            score_args=args,
+        ),
+    )
+    scores = sum_modules(analyzer.kronfluence.load_self_scores(name))
+    return scores[columns_of(folder, range(len(examples)))]
 
 
 def sum_modules(scores: ModuleScores) -> Tensor:
@@ -209,7 +195,3 @@ def _arguments(
 def _summed(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> ScoreArguments:
     gathered = analyzer.prompt_batches_per_pass(prompts)
     return score_arguments(analyzer.settings.scores, per_module=False, gathered=gathered)
-
-
-def _order(examples: TokenDataset, args: ScoreArguments) -> list[int]:
-    return by_length(examples.lengths, args.data_partitions)

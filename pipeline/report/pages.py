@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.contract.units import size
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
 
@@ -20,7 +21,7 @@ _FORMATS = {
     "count": text.count,
     "percent": text.percent,
     "duration": text.duration,
-    "size": text.size,
+    "size": size,
     "shorten": text.shorten,
     "scoring": text.scoring,
     "score": text.score,

@@ -91,13 +91,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def size(amount: float | None) -> str:
-    """Bytes as "512 MiB" or "3.4 GiB"."""
-    if not amount:
-        return MISSING
-    return f"{amount / 2**20:.0f} MiB" if amount < 2**30 else f"{amount / 2**30:.1f} GiB"
-
-
 SCORINGS = {
     "letters": "letters",
     "texts": "texts",

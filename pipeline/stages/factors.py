@@ -7,6 +7,7 @@ Kronfluence opens, and `factors/summary.json`. Finished partitions of a killed a
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
@@ -15,6 +16,7 @@ from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
+from pipeline.influence.preflight import preflight
 from pipeline.model import load_model, select_device
 
 
@@ -29,6 +31,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     examples = TokenDataset.of_examples(run.examples)
     model = load_model(run.model, select_device(settings))
     analyzer = InfluenceAnalyzer(settings, run, events, model)
+    checked = preflight(analyzer, examples, settings.factors)
+    events.note(checked.summary)
+    for message in checked.warnings("factors"):
+        events.warning(message)
     seconds: dict[str, float] = {}
     with_covariances = None
     for strategy in _strategies(settings):
@@ -44,6 +50,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         "fisher": settings.factors.fisher,
         "modules": analyzer.modules,
         "examples": len(examples),
+        "preflight": asdict(checked),
         "seconds": seconds,
     }
     write_json(run.summary("factors"), summary)

@@ -30,7 +30,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -49,15 +48,11 @@ from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.lookup import write_lookup
-from pipeline.influence.rankings import Scores, ranked, ranking_table
+from pipeline.influence.preflight import Preflight, preflight
+from pipeline.influence.rankings import ranked, ranking_table
+from pipeline.influence.results import Results, normalized_name, save_scores
 from pipeline.influence.tokens import token_table
 from pipeline.model import load_model, load_tokenizer, select_device
-
-SIGN = "positive = proponent: more of it lowers the prompt's loss"
-SCALE = (
-    "prompt gradient · (curvature + damping)⁻¹ · example gradient, of losses summed over tokens "
-    "in nats, not divided by the number of examples"
-)
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -79,13 +74,17 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         prompts = _with_generated(prompts, answers, notes)
     table = read_examples(run.examples)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
-    results = _Results(
+    results = Results(
         prompts, table, TokenDataset.of_examples(run.examples), settings.factors.strategies[0]
     )
+    checked = preflight(analyzer, results.examples, settings.scores)
+    events.note(checked.summary)
+    for message in checked.warnings("scores"):
+        notes.warn(message)
     queries = TokenDataset.of_prompts(prompts, tokenizer)
     _score(settings, analyzer, queries, results, notes)
     _add_opinions(settings, model, queries, results, notes)
-    _save_scores(settings, run, analyzer.modules, results)
+    save_scores(settings, run.scores, analyzer.modules, results)
     with notes.timed("rankings"):
         rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
         _write_table(rankings, run.rankings)
@@ -96,7 +95,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             _save_token_scores(settings, run, analyzer, queries, results, tokenizer)
     for message in cautions(prompts, table, results.methods[results.default_method(settings)]):
         notes.warn(message)
-    write_json(run.summary("scores"), _summary(settings, analyzer.modules, answers, results, notes))
+    summary = _summary(settings, analyzer.modules, answers, results, checked, notes)
+    write_json(run.summary("scores"), summary)
 
 
 @dataclass
@@ -116,27 +116,6 @@ class _Notes:
         begun = time.monotonic()
         yield
         self.seconds[step] = round(time.monotonic() - begun, 2)
-
-
-@dataclass
-class _Results:
-    """What has been scored. `methods` in the order in which they are shown."""
-
-    prompts: list[Prompt]
-    table: pa.Table
-    examples: TokenDataset
-    strategy: str
-    """The default one."""
-    methods: dict[str, Scores] = field(default_factory=dict)
-    self_influence: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    layers: dict[int, Scores] = field(default_factory=dict)
-
-    def default_method(self, settings: Settings) -> str:
-        return _normalized_name(self.strategy) if settings.scores.normalize else self.strategy
-
-
-def _normalized_name(strategy: str) -> str:
-    return "gradient_cosine" if strategy == "identity" else f"{strategy}_normalized"
 
 
 def _answer(
@@ -173,7 +152,7 @@ def _score(
     settings: Settings,
     analyzer: InfluenceAnalyzer,
     queries: TokenDataset,
-    results: _Results,
+    results: Results,
     notes: _Notes,
 ) -> None:
     """Fills `results` with every method's scores."""
@@ -194,7 +173,7 @@ def _score(
         results.self_influence[strategy] = _checked(f"self-influence under {strategy}", own, notes)
         if strategy in settings.factors.strategies:
             results.methods[strategy] = raw
-        results.methods[_normalized_name(strategy)] = (
+        results.methods[normalized_name(strategy)] = (
             cosine(
                 raw,
                 scoring.squared_gradient_norms(analyzer, queries).numpy(),
@@ -209,7 +188,7 @@ def _add_opinions(
     settings: Settings,
     model: PreTrainedModel,
     queries: TokenDataset,
-    results: _Results,
+    results: Results,
     notes: _Notes,
 ) -> None:
     """What needs neither curvature nor gradients."""
@@ -241,38 +220,12 @@ def _checked(name: str, scores: Tensor, notes: _Notes) -> NDArray[np.float32]:
     return torch.where(finite, scores, torch.nan).numpy()
 
 
-def _save_scores(settings: Settings, run: RunDir, modules: list[str], results: _Results) -> None:
-    tensors = dict(results.methods)
-    tensors |= {f"self_{name}": values for name, values in results.self_influence.items()}
-    if results.layers:
-        tensors["layers"] = np.stack(list(results.layers.values()), axis=1)
-    precision = settings.scores.model_dump(
-        include={"amp_dtype", "per_sample_gradient_dtype", "precondition_dtype", "score_dtype"}
-    )
-    metadata = {
-        "prompts": json.dumps([prompt.id for prompt in results.prompts]),
-        "methods": json.dumps(list(results.methods)),
-        "default_method": results.default_method(settings),
-        "layers": json.dumps(list(results.layers)),
-        "strategy": results.strategy,
-        "damping": json.dumps(settings.scores.damping),
-        "fisher": settings.factors.fisher,
-        "precision": json.dumps(precision),
-        "modules": json.dumps(modules),
-        "examples": str(results.table.num_rows),
-        "sign": SIGN,
-        "scale": SCALE,
-    }
-    with replacing(run.scores) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata)
-
-
 def _save_token_scores(
     settings: Settings,
     run: RunDir,
     analyzer: InfluenceAnalyzer,
     queries: TokenDataset,
-    results: _Results,
+    results: Results,
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     scores = results.methods[results.default_method(settings)]
@@ -288,7 +241,8 @@ def _summary(
     settings: Settings,
     modules: list[str],
     answers: list[Answer],
-    results: _Results,
+    results: Results,
+    before: Preflight,
     notes: _Notes,
 ) -> dict[str, object]:
     checked = [answer.correct for answer in answers if answer.correct is not None]
@@ -301,6 +255,7 @@ def _summary(
         "modules": modules,
         "known": {"correct": sum(checked), "prompts": len(checked)},
         "evaluation": evaluate(results.prompts, documents, results.methods),
+        "preflight": asdict(before),
         "warnings": notes.warnings,
         "seconds": notes.seconds,
     }

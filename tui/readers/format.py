@@ -17,17 +17,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def size(count: float | None) -> str:
-    """Bytes as "512 B", "3.4 MiB", "12 GiB"; "–" for None."""
-    if count is None:
-        return "–"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def clock(seconds: float | None) -> str:
     """Seconds in five characters at most: "0:38", "12:05", "3h05", "4d02"; "–" for None."""
     if seconds is None:

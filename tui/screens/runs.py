@@ -18,9 +18,9 @@ from textual.reactive import reactive
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir, run_path
 from pipeline.contract.shelf import archive, archive_of, delete, restore
+from pipeline.contract.units import size
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.format import size
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
 from tui.screens.base import FIRST_LOOK_S, View

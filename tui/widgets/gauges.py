@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.contract.units import size
 from tui.readers.clean import clean
-from tui.readers.format import size
 from tui.readers.gpus import GpuSample
 from tui.readers.hardware import HostSample, MachineSample
 from tui.readers.history import StageMemory

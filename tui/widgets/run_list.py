@@ -11,9 +11,10 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from pipeline.contract.units import size
 from tui.keys import bindings
 from tui.readers.clean import clean
-from tui.readers.format import age, number, size
+from tui.readers.format import age, number
 from tui.readers.runs import COLUMNS, Column, RunRow
 from tui.widgets.ink import SERIES, Part, fit
 from tui.widgets.lines import Lines

@@ -10,7 +10,7 @@ from kronfluence.analyzer import Analyzer
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pipeline.contract.errors import ResourceError, SettingsError
+from pipeline.contract.errors import ResourceError, SettingsError, UsageError
 from pipeline.contract.events import EventReader
 from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
@@ -126,6 +126,16 @@ def test_when_one_example_is_too_large_the_error_says_what_to_do(
     analyzer = make_analyzer()
     with pytest.raises(ResourceError, match="module_partitions"):
         analyzer.go_through(short_pass(analyzer), 1, work)
+
+
+def test_what_another_version_began_is_told_apart(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    fit(make_analyzer(), "ekfac", examples)
+    analyzer = make_analyzer(factors={"amp_dtype": "bfloat16"})
+    (analyzer.run.factors("ekfac") / "lambda_matrix.safetensors").unlink()
+    with pytest.raises(UsageError, match="begun by another version"):
+        fit(analyzer, "ekfac", examples)
 
 
 def warnings(run: RunDir) -> list[str]:
