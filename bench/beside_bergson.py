@@ -55,23 +55,28 @@ TIMED = "ekfac:0.1"
 def bergson_rankings(run: RunDir, folder: Path) -> list[Path]:
     """Bergson's scores of a run's prompts and examples, in files for `validation.outside`.
 
-    Files that are there are kept.
+    `folder` is written anew unless it has them all.
     """
     files = [_file(folder, ranking) for ranking in JUDGED]
-    if all(file.exists() for file in files):
-        return files
+    if not all(file.exists() for file in files):
+        shutil.rmtree(folder, ignore_errors=True)
+        _score(run, folder)
+    ours = [name.removeprefix("model.") for name in read_json(run.summary("scores"))["modules"]]
+    if sorted(read_json(folder / "summary.json")["modules"]) != sorted(ours):
+        raise SystemExit(f"{run.root}: only all layers' MLP modules can be compared")
+    return files
+
+
+def _score(run: RunDir, folder: Path) -> None:
     settings = load_settings(run.settings)
     prompts = traced_prompts(run, settings.prompts.use_generated)
     queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
     examples = TokenDataset.of_examples(run.examples)
-    shutil.copytree(run.model, folder / "model", dirs_exist_ok=True)
-    shutil.copytree(run.tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(run.model, folder / "model")
+    shutil.copytree(run.tokenizer, folder / "tokenizer")
     labels = ["--data-labels"] * (settings.factors.fisher == "empirical")
-    summary = _work(folder, examples, queries, [*JUDGED, *labels])
-    tracked = [name.removeprefix("model.") for name in read_json(run.summary("scores"))["modules"]]
-    if sorted(summary["modules"]) != sorted(tracked):
-        raise SystemExit(f"{run.root}: only runs with modules.group = mlp can be compared")
-    return files
+    context = read_json(run.model / "config.json")["max_position_embeddings"]
+    _work(folder, examples, queries, [*JUDGED, f"--tokens={min(context, 2048)}", *labels])
 
 
 def _work(
@@ -80,9 +85,10 @@ def _work(
     """Has Bergson score what `folder`'s model makes of them; returns its summary."""
     _write(folder / "train.jsonl", examples)
     _write(folder / "prompts.jsonl", prompts)
-    with (folder / "bergson.log").open("w") as log:
-        command = ["uv", "run", "--script", str(PASSES), str(folder), *arguments]
-        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    command = ["uv", "run", "--script", str(PASSES), str(folder), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{PASSES.name} failed:\n{done.stderr[-3000:]}")
     summary: dict[str, Any] = read_json(folder / "summary.json")
     return summary
 
