@@ -79,7 +79,7 @@ class AskScreen(View[None]):
         yield Static(id="said")
         yield Table(id="table")
         yield Static(id="meaning")
-        with TextPane(id="first"):
+        with TextPane(id="first", classes="panel"):
             yield Static(id="first-text")
         yield KeyBar()
 

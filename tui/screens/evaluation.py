@@ -68,7 +68,7 @@ class EvaluationScreen(View[None], Filtering, Renewing):
         yield Static(id="heading")
         with Horizontal(id="texts"):
             for name in ("first", "second"):
-                with TextPane(id=name):
+                with TextPane(id=name, classes="panel"):
                     yield Static(id=f"{name}-text")
         yield KeyBar()
 

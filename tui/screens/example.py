@@ -99,15 +99,15 @@ class ExampleScreen(View[Browsed], Taking):
         yield Notice(id="notice")
         yield Static(id="answer")
         with Container(id="detail"):
-            with Reading(id="text"):
+            with Reading(id="text", classes="panel"):
                 yield Static(id="body")
             with Container(id="parts"):
-                yield Standings(id="methods", classes="part")
-                with TextPane(id="map-pane", classes="part"):
+                yield Standings(id="methods", classes="panel part")
+                with TextPane(id="map-pane", classes="panel part"):
                     yield Static(id="map")
-                yield Standings(id="prompts", classes="part")
-                yield Standings(id="duplicates", classes="part")
-                yield Standings(id="document", classes="part")
+                yield Standings(id="prompts", classes="panel part")
+                yield Standings(id="duplicates", classes="panel part")
+                yield Standings(id="document", classes="panel part")
         yield KeyBar()
 
     def on_mount(self) -> None:

@@ -78,7 +78,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             with Vertical(id="spectra"):
                 yield Chart(id="curve", axis=RANKS)
                 yield HeatMap(id="map")
-                with TextPane(id="numbers"):
+                with TextPane(id="numbers", classes="panel"):
                     yield Static(id="figures")
         yield KeyBar()
 

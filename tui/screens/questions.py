@@ -70,7 +70,7 @@ class QuestionsScreen(View[None], Filtering):
         yield self.filter_entry("words of a question or its choices")
         with Horizontal(id="texts"):
             for name in ("first", "second"):
-                with TextPane(id=name):
+                with TextPane(id=name, classes="panel"):
                     yield Static(id=f"{name}-text")
         yield KeyBar()
 

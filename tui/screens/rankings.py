@@ -83,7 +83,7 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
                 yield Static(id="answer")
                 yield RankingTable(id="ranking")
                 yield self.filter_entry("words of the text · id:… · group:7")
-                yield Static(id="preview")
+                yield Static(id="preview", classes="panel")
         yield KeyBar()
 
     def on_mount(self) -> None:

@@ -55,7 +55,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         yield Notice(id="notice")
         with Horizontal(id="report"):
             yield SectionList(id="sections")
-            with TextPane(id="page"):
+            with TextPane(id="page", classes="panel"):
                 yield HarmlessMarkdown(id="markdown")
         yield self.filter_entry("words that a section holds")
         yield KeyBar()

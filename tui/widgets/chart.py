@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
@@ -26,6 +27,8 @@ _ROOM = 0.06
 
 class Chart(Inked):
     """Follows the curves of some series over the same steps."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     series: reactive[tuple[Series, ...]] = reactive((), always_update=True, repaint=False)
     title: reactive[str] = reactive("")

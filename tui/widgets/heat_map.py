@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -52,6 +53,8 @@ class _Grid:
 
 class HeatMap(Inked):
     """One or several maps, and the scale that all share."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     tiles: reactive[tuple[Tile, ...]] = reactive(())
     clip: reactive[float] = reactive(99.0)

@@ -24,6 +24,8 @@ _GUTTER = 2
 class Lines(ScrollView, Inked, can_focus=True):
     """Subclasses say what a line holds (`line`) and set `count`."""
 
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
+
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("scroll")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor"}
 

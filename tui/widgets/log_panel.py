@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.highlighter import Highlighter, NullHighlighter
 from rich.text import Text
 from textual.content import Content
@@ -16,6 +18,8 @@ _MAX_LINES = 2000
 
 class LogPanel(Log, Scrolling):
     """Follows while its end is in view; scrolled up it stays where it is."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     words: reactive[str] = reactive("")
     """What is searched for; the case of letters does not count."""

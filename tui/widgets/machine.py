@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.reactive import reactive
@@ -28,6 +29,8 @@ from tui.widgets.scrolling import TextPane
 class MachinePanel(Inked):
     """Bars with their figures, GPUs first; without a GPU it says why. What does not fit in full
     is shown in one line a GPU."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)
@@ -65,6 +68,8 @@ def _titled(gpu: GpuSample, machine: MachineSample, width: int) -> list[Line]:
 class DevicePanel(Inked):
     """One GPU, with its last minutes."""
 
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
+
     def __init__(self, uuid: str) -> None:
         super().__init__()
         self.uuid = uuid
@@ -93,6 +98,8 @@ class DevicePanel(Inked):
 
 class HostPanel(Inked):
     """The host and the stage at work, with their last minutes."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)
