@@ -52,6 +52,14 @@ def fit(text: str, width: int, right: bool = False) -> str:
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def fit_ends(text: str, width: int) -> str:
+    """The text in exactly `width` cells, cut in its middle: names differ at their ends."""
+    if cell_len(text) <= width or width < 2:
+        return fit(text, width)
+    tail = width // 2
+    return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
+
+
 class Inked(Widget):
     """A widget that makes strips from parts, and paints again only the lines that have changed.
 

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from tui.readers.clean import clean
 from tui.readers.format import score
 from tui.readers.scores import Standing
-from tui.widgets.ink import Part, fit
+from tui.widgets.ink import Part, fit, fit_ends
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10
@@ -58,7 +58,7 @@ class Standings(Lines):
         rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)
         strong = standing.name == self.current
         parts: list[Part] = [
-            (fit(clean(standing.name, _CUT), name), "strong" if strong else "plain"),
+            (fit_ends(clean(standing.name, _CUT), name), "strong" if strong else "plain"),
             ink,
             (rank, "dim"),
         ]
