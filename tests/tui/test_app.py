@@ -275,7 +275,7 @@ async def test_a_command_is_found_by_its_name(tmp_path: Path) -> None:
         await pilot.press("colon", *"cancel")
         await until_shown(pilot, "No matches found")
         await pilot.press("escape", "colon", *"help")
-        await until_shown(pilot, "show all keys (?)")
+        await until_shown(pilot, "show all keys (? F1)")
         await pilot.press("escape", "colon", *"influence")
         await until_shown(pilot, "browse which examples taught an answer")
         await pilot.press("enter")

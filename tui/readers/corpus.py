@@ -75,7 +75,7 @@ class Corpus:
 
     @cached_property
     def id_length(self) -> int:
-        """Bytes of the longest of the first and the last ids: how much room a column of them needs."""
+        """Bytes of the longest of the first and the last ids: the room that a column needs."""
         count = len(self)
         ends = [(0, min(count, _SAMPLE)), (max(0, count - _SAMPLE), count)]
         parts = [self._file.part("id_at", begin, end + 1) for begin, end in ends]

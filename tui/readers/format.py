@@ -64,7 +64,7 @@ def tick(value: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7", "+1.234e-05"."""
+    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"."""
     if 1e3 <= abs(value) < 999_999.9:
         return f"{value:+,.1f}"
     return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:+.3e}"

@@ -41,7 +41,7 @@ from tui.widgets.table import Table
 _TOP = 50
 _INTERVAL_S = 1.0
 _HINTS = (
-    "what the model goes on from; Enter asks",
+    "what the model goes on from; Enter asks, Tab goes on",
     "empty: all that the model says itself; else begin with a blank",
 )
 _TAIL = 160

@@ -225,7 +225,7 @@ class ExampleScreen(View[Browsed], Taking):
         rank = f"{found.standing.rank:,}" if found.standing.rank else "–"
         place = f"{rank} of {found.ranked:,} by {ranking.name}"
         banner = self.query_one(Banner)
-        banner.trail = ("influence", clean(ranking.prompt_id), place)
+        banner.trail = (self._run.name, "influence", place)
         banner.standing = ("● marked" if self.place in self.marked else "", "accent")
 
     def action_step(self, step: int) -> None:

@@ -20,6 +20,7 @@ from textual.reactive import reactive
 from textual.widgets import Input
 
 from pipeline.contract.run_dir import RunDir
+from pipeline.contract.status import State
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.hardware import MachineReader, MachineSample
@@ -53,6 +54,12 @@ _AHEAD = (
 )
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
+_NO_LOG: dict[State, str] = {
+    "waiting": "has not run yet",
+    "queued": "has not run yet",
+    "running": "nothing written yet",
+    "stopping": "nothing written yet",
+}
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
     True: ("warn", "◆", True),
@@ -186,8 +193,9 @@ class RunScreen(StageKeys, ChartKeys):
         if stage and (self._log is None or self._log[0] != stage.stage):
             self._log = (stage.stage, LogTail(self._run.log(stage.stage)))
             panel.show(stage.stage)
-        if self._log:
-            panel.add(await asyncio.to_thread(self._log[1].read))
+        if stage and self._log:
+            told = _NO_LOG.get(stage.state, "wrote nothing")
+            panel.add(await asyncio.to_thread(self._log[1].read), told)
 
     def _explain(self) -> None:
         """Says what is wrong with the run, or with the selected stage."""

@@ -22,6 +22,8 @@ from tui.widgets.ink import Inked, Part, fit
 
 _GAP = 2
 _RAMP = 10
+_WIDE_LEGEND = 72
+"""Cells of a legend that has room for what the map's sides are."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ class HeatMap(Inked):
         else:
             shares = [n / (_RAMP - 1) for n in range(_RAMP)]
             ramp = [Segment("▀", _style(share, share)) for share in shares]
-        ends = f"percentiles {100 - self.clip:g}–{self.clip:g} · outputs ↓ inputs →"
+        clip = f"{100 - self.clip:g}–{self.clip:g}"
+        ends = (
+            f"percentiles {clip} · outputs ↓ inputs →" if width >= _WIDE_LEGEND else f"{clip} pct"
+        )
         dim = self.rich_style + self._ink_style("dim")
         parts = [
             Segment(f"{tick(scale.low)} ", self.rich_style),

@@ -43,7 +43,16 @@ class MachinePanel(Inked):
 
     def watch_machine(self) -> None:
         """A new sample."""
+        told = ""
+        if self.machine and self.machine.no_gpu:
+            lines = self._lines(self.machine, self.size.width - 2)
+            told = "no GPU" if len(lines) > self.size.height else ""
+        self.entitle("Memory and load", told)
         self.refresh_changed()
+
+    def on_resize(self) -> None:
+        """There may be room for more now."""
+        self.watch_machine()
 
     def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
