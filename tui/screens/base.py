@@ -43,6 +43,11 @@ class View(Screen[_Result]):
         self.post_message(self.Shown(self.SCOPE))
 
     @property
+    def may_close(self) -> bool:
+        """Whether nothing would be lost."""
+        return True
+
+    @property
     def is_watched(self) -> bool:
         """Whether a person sees it, if only below a question; `is_current` of Textual also counts
         a screen that lies hidden below another."""
@@ -64,3 +69,8 @@ class View(Screen[_Result]):
             timeout=12,
             markup=False,
         )
+
+
+def scopes(screen: Screen[object]) -> tuple[Scope, ...]:
+    """The keys that work on a screen, besides those that work everywhere."""
+    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()

@@ -195,9 +195,9 @@ class Chart(Inked):
     def _legend(self, width: int) -> list[list[Part]]:
         """What each line is, and its newest or its inspected reading."""
         entries = list[list[Part]]()
-        for name in _NAMES:  # shorter names where full ones take more than a line
+        for name in _NAMES:  # shorter names where full ones take more than two lines
             entries = [self._entry(one, name) for one in self.series]
-            if sum(map(_length, entries)) <= width:
+            if len(list(_flow(entries, width))) <= 2:
                 break
         if self.inspected is not None:
             at = f" {self.axis.name} {self.axis.text(self.inspected)} "

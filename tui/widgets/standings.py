@@ -74,4 +74,5 @@ class Standings(Lines):
 
     def _name_width(self, width: int) -> int:
         left = width - _SCORE - _RANK
-        return max(_NAME[0], min(_NAME[1], left) if self.notes else left)
+        longest = max((len(standing.name) for standing in self.standings), default=0)
+        return max(_NAME[0], min(_NAME[1], longest, left) if self.notes else left)
