@@ -22,6 +22,7 @@ from tui.readers.evaluation import (
     Score,
 )
 from tui.readers.format import number
+from tui.screens.tabled import Pane
 from tui.widgets.answer_pair import SIGNS, answer_text, heading, told_of
 from tui.widgets.forest import forest, span_of
 from tui.widgets.ink import Ink
@@ -38,14 +39,6 @@ SCORINGS = {
     "written_f1": "written, F1",
     "written_share": "written, rules",
 }
-
-
-@dataclass(frozen=True)
-class Pane:
-    """A text with its title."""
-
-    title: str
-    text: Content
 
 
 @dataclass(frozen=True)
