@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App
@@ -20,16 +20,17 @@ from textual.filter import LineFilter
 from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
 from tui.keys import bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.screens.base import View, scopes
-from tui.screens.dialog import Question
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
+
+if TYPE_CHECKING:
+    from tui.screens.dialog import Question
 
 _TERMINAL_CHECK_S = 3.0
 _HINT_S = 20.0
@@ -58,10 +59,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self.animation_level = "none"
         self._runs, self._run = runs, run
         self._user, self._machine = user or User(), MachineReader()
-        for theme in (HEADWATER, SIXTEEN):
-            self.register_theme(theme)
+        for ours in (HEADWATER, SIXTEEN):
+            self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        self.set_reactive(HeadwaterApp.theme, theme)  # applied once, with the other first values
         self._shown_theme = self.theme
         self._hinted = False
         self.set_keymap(self._user.settings.keys)
@@ -188,6 +190,8 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def at_work(self) -> list[str]:
         """Names of the runs that something works in."""
+        from pipeline.contract.processes import is_locked
+
         runs = {run.root.resolve(): run for run in list_runs(self._runs)}
         if self._run:
             runs[self._run.root.resolve()] = self._run
@@ -195,6 +199,8 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
 
 def _leaving(working: list[str]) -> Question:
+    from tui.screens.dialog import Question
+
     back = "\n".join(f"  headwater tui {name}" for name in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
     if os.getpid() == 1:

@@ -18,6 +18,9 @@ FIRST_LOOK_S = 0.05
 """When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
 reading would keep the thread that writes to the terminal waiting."""
 
+HEIGHTS = [(0, "-short"), (32, "-tall")]
+"""Rows from which on a screen is called so in the style sheets."""
+
 _Result = TypeVar("_Result")
 
 
@@ -36,7 +39,7 @@ class View(Screen[_Result]):
 
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = HEIGHTS
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""

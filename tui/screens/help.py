@@ -21,6 +21,8 @@ _KEYS_WIDTH, _HELP_WIDTH = 13, 52
 class Help(ModalScreen[None]):
     """The keys that work here, and everywhere. Any key of leaving closes it."""
 
+    CSS_PATH = "boxes.tcss"
+
     def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str]) -> None:
         super().__init__()
         self._scopes, self._keymap = scopes, keymap

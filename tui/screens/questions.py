@@ -48,7 +48,6 @@ class QuestionsScreen(Tabled):
     ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("benchmark",)
     LOOKED_THROUGH = "a question or its choices"
-    CSS_PATH = ["tables.tcss", "editors.tcss"]  # noqa: RUF012 (the form is an editor)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("questions"), *bindings("results")]
 
     which: reactive[int] = reactive(0, init=False)

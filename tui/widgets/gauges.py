@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tui.readers.clean import clean
 from tui.readers.format import size
-from tui.readers.gpus import GpuSample
-from tui.readers.hardware import HostSample, MachineSample
-from tui.readers.history import StageMemory
 from tui.widgets.ink import Part, bar, fit
+
+if TYPE_CHECKING:
+    from tui.readers.gpus import GpuSample
+    from tui.readers.hardware import HostSample, MachineSample
+    from tui.readers.history import StageMemory
 
 Line = list[Part]
 

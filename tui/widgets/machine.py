@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.readers.clean import clean
-from tui.readers.gpus import GpuSample
-from tui.readers.hardware import MachineSample
-from tui.readers.history import StageMemory
 from tui.widgets.gauges import (
     Line,
     compact_gpu,
@@ -24,6 +21,11 @@ from tui.widgets.gauges import (
 )
 from tui.widgets.ink import Inked, fit
 from tui.widgets.scrolling import TextPane
+
+if TYPE_CHECKING:
+    from tui.readers.gpus import GpuSample
+    from tui.readers.hardware import MachineSample
+    from tui.readers.history import StageMemory
 
 
 class MachinePanel(Inked):

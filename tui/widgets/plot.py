@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from tui.readers.curve import Bucket, Curve
 from tui.readers.format import tick
 from tui.readers.window import STEPS, Axis, Window
 from tui.widgets.canvas import Canvas
 from tui.widgets.ink import Ink, Part, fit
+
+if TYPE_CHECKING:
+    from tui.readers.curve import Bucket, Curve
 
 LABEL = 9
 """Cells of the labels of the vertical axis, and of the axis."""
