@@ -88,9 +88,14 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
     Added texts come with a + before their id: the model has not learnt from them.
     """
     target = existing(runs, run)
+    before = target.settings.read_text("utf-8")
     if added:
-        change_settings(target, adding_to_index(target.settings.read_text("utf-8"), added))
-    narration.bring_up_to_date("index", target)
+        change_settings(target, adding_to_index(before, added))
+    try:
+        narration.bring_up_to_date("index", target)
+    except SystemExit:  # what cannot be indexed must not stay in the way of the rest
+        change_settings(target, before)
+        raise
     made = read_json(target.summary("index")) or {}
     click.echo(
         f"{made['examples']:,} examples indexed, {made['added']:,} of them added; "

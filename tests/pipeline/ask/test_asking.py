@@ -9,6 +9,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -220,6 +222,18 @@ def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_go
     assert read_examples(folder / "examples.parquet")["text"].to_pylist() == [more.read_text()]
     add_to_index(own_run)
     assert not list(own_run.added("").iterdir())
+
+
+def test_what_cannot_be_added_leaves_the_settings_as_they_were(
+    own_run: RunDir, tmp_path: Path
+) -> None:
+    (tmp_path / "more.err").write_text("Of other things.")
+    before = own_run.settings.read_text()
+    command = [sys.executable, "-m", "tui", "--runs", str(tmp_path), "index", "run", "--add"]
+    done = subprocess.run([*command, str(tmp_path / "more.err")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "unknown format '.err'; known: .jsonl" in done.stderr
+    assert own_run.settings.read_text() == before
 
 
 def add_to_index(run: RunDir, *paths: Path) -> None:
