@@ -155,15 +155,7 @@ def measure(shape: Shape, rows: TokenDataset, prompts: TokenDataset, folder: Pat
     """Every pass by plain, by ours, and the bare model between them."""
     found = Timing()
     run = RunDir(folder / "run")
-    run.root.mkdir()
-    settings = Settings.model_validate(
-        {
-            "data": {"source": "demo"},
-            "run": {"device": "cpu"},
-            "factors": {"fisher": "empirical"},
-        }
-    )
-    ours = InfluenceAnalyzer(settings, run, EventWriter(run.events, "bench"), shape.model())
+    ours = accelerated(shape, run)
     plain = Plain(shape, ours.modules, folder, rows, prompts)
     budget = ours.tokens_per_batch(0, rows)
     bare: list[float] = []
@@ -193,6 +185,19 @@ def measure(shape: Shape, rows: TokenDataset, prompts: TokenDataset, folder: Pat
     spearman, found.difference = likeness(tables[0].numpy(), tables[1].numpy())
     found.spearman, found.bare = float(spearman.min()), float(np.median(bare))
     return found
+
+
+def accelerated(shape: Shape, run: RunDir) -> InfluenceAnalyzer:
+    """This project on the shape's model, with the data's own labels."""
+    run.root.mkdir()
+    settings = Settings.model_validate(
+        {
+            "data": {"source": "demo"},
+            "run": {"device": "cpu"},
+            "factors": {"fisher": "empirical"},
+        }
+    )
+    return InfluenceAnalyzer(settings, run, EventWriter(run.events, "bench"), shape.model())
 
 
 def bare_seconds(shape: Shape, rows: TokenDataset, budget: int) -> float:

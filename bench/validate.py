@@ -1,13 +1,13 @@
 """Judges our rankings and plain Kronfluence's by models trained again, in one table.
 
-    uv run python -m bench.validate RUN [--wikitext FOLDER] [--scores FILE …]
+    uv run python -m bench.validate RUN [--wikitext FOLDER] [--bergson] [--scores FILE …]
 
 RUN is the folder of a scored run; with --wikitext it is made first, from the folder's
 wiki.valid.tokens (600 paragraphs, nano model with 4,096 pieces of its own, 4 epochs) and prompts
 from wiki.test.tokens (30 paragraphs: 16 words, to be followed by the next 16). Plain Kronfluence
 fits and scores with the run's model and settings, a fixed batch and padding to the longest, as its
-examples do; --scores adds other tools' [prompts, examples] tables. Prints what `headwater validate`
-prints.
+examples do; --bergson adds Bergson's rankings, --scores other tools' [prompts, examples] tables.
+Prints what `headwater validate` prints.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import tomlkit
 
+from bench.beside_bergson import bergson_rankings
 from bench.plain_kronfluence import plain_scores
 from pipeline.contract.files import read_json, write_text
 from pipeline.contract.new_run import change_settings, write_run
@@ -103,12 +104,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--wikitext", type=Path)
+    parser.add_argument("--bergson", action="store_true", help="beside its rankings, too")
     parser.add_argument("--scores", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     run = RunDir(options.run)
     if options.wikitext and not run.settings.exists():
         make_wikitext_run(run, options.wikitext)
-    print(judge(run, options.scores))
+    others = [*options.scores]
+    if options.bergson:
+        others += bergson_rankings(run, run.root.parent / f"{run.name}-bergson")
+    print(judge(run, others))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from tui.readers.evaluation import (
     Score,
 )
 from tui.readers.format import number
+from tui.screens.tabled import Pane
 from tui.widgets.answer_pair import SIGNS, answer_text, heading, told_of
 from tui.widgets.forest import forest, span_of
 from tui.widgets.ink import Ink
@@ -30,14 +31,6 @@ from tui.widgets.table import Cell, Column, Row
 
 _FOREST = 25
 _VERDICTS: dict[str, Ink] = {"better": "good", "worse": "bad"}
-
-
-@dataclass(frozen=True)
-class Pane:
-    """A text with its title."""
-
-    title: str
-    text: Content
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,10 @@ def test_the_prompts_of_the_project_are_what_init_writes(tmp_path: Path) -> None
         ),
         ('[data]\npath = "x"\n[train]\nepochs = 0', "s.toml:4: train.epochs = 0: Input should be"),
         ('[data]\npath = "x"\n[run]\nseed = "1"', 's.toml:4: run.seed = "1": Input should be'),
+        (
+            '[data]\npath = "x"\n[scores]\namp_dtype = "float16"',
+            'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too',
+        ),
         ("[data]\n", "data.path is empty: name a dataset, a file or a folder"),
         ("data = ", "s.toml: not valid TOML"),
     ],
