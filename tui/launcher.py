@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 
-from pipeline.contract.errors import HeadwaterError, disk_errors_explained
+from pipeline.contract.errors import HeadwaterError, ResourceError, disk_errors_explained
 from pipeline.contract.processes import SupervisorState, acquire_lock
 from pipeline.contract.run_dir import RunDir
+from pipeline.contract.stages import forget
 
 _STARTUP_S = 20.0
+_LEAST_FREE = 1 << 16
+"""Bytes; below this not even the last events find room."""
 
 
-def start_stages(run: RunDir, stages: tuple[str, ...]) -> None:
+def start_stages(run: RunDir, stages: tuple[str, ...], force: bool = False) -> None:
     """Starts the stages, in this order, in a session of their own; returns once they are owned.
+
+    `force`: they run even where they are up to date.
 
     Raises:
         RunBusyError: something is working in the run already.
+        ResourceError: the disk is full.
         HeadwaterError: the supervisor did not come up.
     """
     with disk_errors_explained(run.root):
         _refuse_if_busy(run)
+        for stage in stages if force else ():
+            forget(stage, run)
         run.log("supervisor").parent.mkdir(exist_ok=True)
         with run.log("supervisor").open("ab") as log:
             process = subprocess.Popen(
@@ -40,9 +49,21 @@ def start_stages(run: RunDir, stages: tuple[str, ...]) -> None:
         if process.poll() is not None:
             break
         time.sleep(0.02)
+    refuse_full_disk(run)
     raise HeadwaterError(
         f"run {run.name}: the supervisor did not start", f"see {run.log('supervisor')}"
     )
+
+
+def refuse_full_disk(run: RunDir) -> None:
+    """Says what a process cannot write down that fails for want of space.
+
+    Raises:
+        ResourceError: the run's disk takes no more.
+    """
+    if shutil.disk_usage(run.root).free < _LEAST_FREE:
+        hint = f"free some space, then `headwater resume {run.name}` goes on"
+        raise ResourceError(f"disk full: {run.root} takes no more", hint)
 
 
 def _refuse_if_busy(run: RunDir) -> None:

@@ -15,7 +15,7 @@ from pipeline.contract.processes import SupervisorState, is_locked, request_canc
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from pipeline.contract.stages import STAGES, is_fresh
-from tui.launcher import start_stages
+from tui.launcher import refuse_full_disk, start_stages
 from tui.readers.clean import clean
 from tui.readers.format import duration
 
@@ -34,6 +34,9 @@ def follow(run: RunDir, events: EventReader) -> int:
     """Narrates until the supervisor is done; gives its exit code.
 
     Ctrl-C asks the stage to stop, a second one kills it.
+
+    Raises:
+        ResourceError: it failed and could not write why, for the disk is full.
     """
     with _narrator() as narrator:
         while True:
@@ -42,7 +45,10 @@ def follow(run: RunDir, events: EventReader) -> int:
                 for event in events.read():
                     narrator.tell(event)
                 if not working:
-                    return _exit_code(run)
+                    code = _exit_code(run)
+                    if code and not _explained(run):
+                        narrator.say(_silence(run))
+                    return code
                 time.sleep(_POLL_S)
             except KeyboardInterrupt:
                 request_cancel(run)
@@ -52,6 +58,22 @@ def follow(run: RunDir, events: EventReader) -> int:
 def _exit_code(run: RunDir) -> int:
     state = SupervisorState.read(run)
     return state.exit_code if state and state.exit_code is not None else 1
+
+
+def _explained(run: RunDir) -> bool:
+    """Whether the last stage that started wrote how it ended."""
+    for event in reversed(EventReader(run.events).read()):
+        if event.type == "started":
+            return False
+        if event.type in ("failed", "cancelled"):
+            return True
+    return False
+
+
+def _silence(run: RunDir) -> str:
+    """What can be said of stages that failed without a word."""
+    refuse_full_disk(run)
+    return f"ended without a word; `headwater status {run.name}` says what is known"
 
 
 class _PlainNarrator:

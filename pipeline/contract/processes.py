@@ -106,7 +106,8 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 def is_locked(run: RunDir) -> bool:
     """Whether something is working in the run."""
     try:
-        descriptor = os.open(run.lock, os.O_RDWR | os.O_CLOEXEC)
+        # for reading: a finished run may lie where nobody can write
+        descriptor = os.open(run.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

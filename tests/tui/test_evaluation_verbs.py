@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import sample_run
 from click.testing import CliRunner, Result
 from terminals import Terminal
 
+from pipeline.contract.errors import ResourceError
 from pipeline.contract.files import read_json, write_json, write_text
+from pipeline.contract.processes import ProcessIdentity, SupervisorState, acquire_lock
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
+from tui import launcher, narration
 from tui.cli import main
 
 
@@ -135,6 +139,28 @@ def test_compare_reads_as_the_report_does(run: RunDir, tmp_path: Path) -> None:
     task = "mmlu international law, texts by length, trained"
     assert f"{task} 66.7 (56.7 – 76.7) 50.0 (30.0 – 70.0) -16.7 3 / 4" in lines
     assert text.endswith("is no evidence.\n")
+
+
+def test_force_takes_nothing_from_a_run_that_is_at_work(run: RunDir, tmp_path: Path) -> None:
+    lock = acquire_lock(run)
+    try:
+        refused = headwater(tmp_path, "run", "evaluate", "--run", "books", "--force")
+    finally:
+        os.close(lock)
+    assert refused.exit_code == 3
+    assert run.done("evaluate").exists()
+
+
+def test_a_failure_that_could_not_be_written_down_is_told_all_the_same(
+    run: RunDir, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = ProcessIdentity.of(os.getpid())
+    SupervisorState(mine, ("evaluate",), token="t", stage="evaluate", exit_code=1).write(run)
+    assert narration.follow(run, narration.from_now(run)) == 1
+    assert "ended without a word; `headwater status books`" in capsys.readouterr().err
+    monkeypatch.setattr(launcher, "_LEAST_FREE", 1 << 62)
+    with pytest.raises(ResourceError, match="disk full"):
+        narration.follow(run, narration.from_now(run))
 
 
 def test_type_without_evaluate_is_refused(run: RunDir, tmp_path: Path) -> None:

@@ -92,10 +92,7 @@ def run(
         if use_generated:
             text = target.settings.read_text(encoding="utf-8")
             change_settings(target, tracing_answers(text))
-    if force:
-        for stage in chosen:
-            contract.forget(stage, target)
-    _start_and_follow(target, chosen, detach)
+    _start_and_follow(target, chosen, detach, force)
 
 
 @click.command()
@@ -161,9 +158,11 @@ def _evaluations(stages: tuple[str, ...], kind: str | None) -> tuple[str, ...]:
     return tuple(name for name in stages if name != "evaluate") + meant
 
 
-def _start_and_follow(run: RunDir, stages: tuple[str, ...], detach: bool) -> None:
+def _start_and_follow(
+    run: RunDir, stages: tuple[str, ...], detach: bool, force: bool = False
+) -> None:
     events = narration.from_now(run)
-    start_stages(run, stages)
+    start_stages(run, stages, force)
     if detach:
         click.echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
         return
