@@ -88,7 +88,7 @@ def _indexed(
         seconds = _clock(lambda: fill(store, projection, settings, examples, events))
         rows = []
         for number in range(len(queries)):
-            features = projection.features(pad_batch([queries[number]]))[0]
+            features = projection.features(pad_batch([queries[number]]))[0][0]
             cosines, lengths = store.scan(features)
             rows.append(cosines * lengths)
     return seconds, floor, np.array(rows)
@@ -132,7 +132,8 @@ def scan_table(sizes: Sequence[int], features: int) -> Table:
         with tempfile.TemporaryDirectory() as folder:
             store = FeatureStore(Path(folder), "bench", width)
             for start in range(0, rows, 10_000):
-                store.append(torch.randn(min(10_000, rows - start), width))
+                part = torch.randn(min(10_000, rows - start), width)
+                store.append(part, part.square().sum(dim=1))
             query = torch.randn(width)
             seconds = min(_clock(lambda: store.scan(query)) for _ in range(5))  # noqa: B023
             floor = store.bytes / rate

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import token_budget_batches
+from pipeline.model import context_length
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,21 @@ def write(
     """
     if sampling:
         torch.manual_seed(sampling.seed)
-    lengths = [len(context) + max_new_tokens for context in contexts]
-    for batch in token_budget_batches(lengths, budget):
-        rows = [contexts[index] for index in batch]
-        output = _generate(model, tokenizer, rows, max_new_tokens, stop, sampling)
-        for index, tokens in zip(batch, output, strict=True):
-            yield index, _written(tokenizer, contexts[index], tokens, stop)
+    limit = context_length(model.config)
+    rooms = [room_for_answer(len(context), max_new_tokens, limit) for context in contexts]
+    for room in sorted(set(rooms), reverse=True):  # a long context shortens no other's answer
+        same = [index for index, own in enumerate(rooms) if own == room]
+        lengths = [len(contexts[index]) + room for index in same]
+        for batch in token_budget_batches(lengths, budget):
+            rows = [contexts[same[place]] for place in batch]
+            output = _generate(model, tokenizer, rows, room, stop, sampling)
+            for place, tokens in zip(batch, output, strict=True):
+                yield same[place], _written(tokenizer, contexts[same[place]], tokens, stop)
+
+
+def room_for_answer(context: int, max_new_tokens: int, limit: int | None) -> int:
+    """Tokens that can follow a context of so many in a model that reads `limit` at once."""
+    return max_new_tokens if limit is None else max(0, min(max_new_tokens, limit - context))
 
 
 def _generate(
@@ -65,12 +75,9 @@ def _generate(
     stop: Sequence[str],
     sampling: Sampling | None,
 ) -> list[list[int]]:
-    width = max(map(len, contexts))
-    limit: int | None = getattr(model.config, "max_position_embeddings", None)
-    if limit is not None:
-        max_new_tokens = min(max_new_tokens, limit - width)
     if max_new_tokens < 1:
         return [[] for _ in contexts]
+    width = max(map(len, contexts))
     ids = torch.zeros((len(contexts), width), dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for row, context in enumerate(contexts):  # on the left, so that all go on at the same place

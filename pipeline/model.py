@@ -166,13 +166,19 @@ def check_fit(
             "embeddings",
             'use the model\'s own: tokenizer.source = "model"',
         )
-    context = getattr(config, "max_position_embeddings", None)
+    context = context_length(config)
     if context is not None and settings.data.max_tokens > context:
         raise ModelError(
             f"data.max_tokens = {settings.data.max_tokens} is more than the model's context, "
             f"{context}",
             f"set data.max_tokens to {context} or less",
         )
+
+
+def context_length(config: PretrainedConfig) -> int | None:
+    """Tokens that a model can read at once; None where it has no limit."""
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pipeline.contract.asking import Question, Reply, WorkerAddress, ask, start_worker, stop_worker
 from pipeline.contract.errors import CancelledError
@@ -20,6 +22,7 @@ class Answerer:
         self._run = run
         self._starting = threading.Lock()
         self._is_ours = self._is_closed = False
+        self._asked: socket.socket | None = None
 
     def warm(self) -> WorkerAddress:
         """The worker, its model loaded.
@@ -43,11 +46,21 @@ class Answerer:
             UsageError: the question is empty.
             HeadwaterError: there is no answer.
         """
-        yield from ask(self.warm(), question.checked())
+        address = self.warm()
+        self._asked = socket.socket(socket.AF_UNIX)
+        yield from ask(address, question.checked(), self._asked)
+
+    def abandon(self) -> None:
+        """Ends the question that is being answered: the worker notices with the next words that it
+        sends, and is free for another one."""
+        if self._asked:
+            with suppress(OSError):  # it was answered
+                self._asked.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Ends a worker that was started here, also one that is still loading."""
         self._is_closed = True
+        self.abandon()
         with self._starting:
             if self._is_ours:
                 stop_worker(self._run)

@@ -8,35 +8,40 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import BindingType
-from textual.dom import DOMNode
+from textual.command import Provider
 from textual.filter import LineFilter
-from textual.screen import Screen
 from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir, list_runs
-from tui.keys import Scope, bindings, hint, keys
+from tui.keys import bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
-from tui.screens.base import View
-from tui.screens.dialog import Question
+from tui.screens.base import View, scopes
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
+
+if TYPE_CHECKING:
+    from tui.screens.dialog import Question
 
 _TERMINAL_CHECK_S = 3.0
 _HINT_S = 20.0
 _LAST_WORD_S = 2.0
 """How long a dead terminal may hold up a clean exit."""
+
+
+def _commands() -> type[Provider]:
+    from tui.commands import Commands  # nobody needs it before the palette is opened
+
+    return Commands
 
 
 class HeadwaterApp(App[None], inherit_bindings=False):
@@ -46,6 +51,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
     COMMAND_PALETTE_BINDING = "colon"  # ctrl+p, the usual key, is Docker's
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
 
     def __init__(self, runs: Path, run: RunDir | None = None, user: User | None = None) -> None:
         self._plain_letters = PlainLetters(enabled=not speaks_utf8(os.environ))
@@ -53,10 +59,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self.animation_level = "none"
         self._runs, self._run = runs, run
         self._user, self._machine = user or User(), MachineReader()
-        for theme in (HEADWATER, SIXTEEN):
-            self.register_theme(theme)
+        for ours in (HEADWATER, SIXTEEN):
+            self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        self.set_reactive(HeadwaterApp.theme, theme)  # applied once, with the other first values
         self._shown_theme = self.theme
         self._hinted = False
         self.set_keymap(self._user.settings.keys)
@@ -108,17 +115,28 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         deadline.start()
         self.exit(return_code=code)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every key that works on this screen."""
-        keymap = self._user.settings.keys
-        for key in keys(*_scopes(screen), "app"):
-            name = key.action.partition("(")[0]
-            owner = _owner(screen, name)
-            if name != "app.command_palette" and owner.check_action(name, ()):
-                action = partial(self.run_action, key.action, owner)
-                yield SystemCommand(key.label, f"{key.help} ({key.display(keymap)})", action)
-        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
-        yield SystemCommand("Hints", "give the hints for newcomers again", self._user.forget_hints)
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """The person's own keys, by the names of what they do."""
+        return self._user.settings.keys
+
+    def forget_hints(self) -> None:
+        """Gives every hint once more."""
+        self._user.forget_hints()
+
+    def runs_to_go_to(self) -> list[RunDir]:
+        """Runs that can be opened from here; none where something would be lost by leaving."""
+        views = [screen for screen in self.screen_stack if isinstance(screen, View)]
+        return list_runs(self._runs) if all(view.may_close for view in views) else []
+
+    def open_run(self, run: RunDir) -> None:
+        """Leaves what is open for another run; Esc leads from there to the list of runs."""
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        if isinstance(self.screen, View) and self.screen.SCOPE == "runs":
+            self.push_screen(self._one_run(run))
+        else:
+            self.switch_screen(self._one_run(run))
 
     def action_out(self) -> None:
         """Back to the screen before, or to the list of runs where that was passed over."""
@@ -142,7 +160,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         from tui.screens.help import Help
 
         self._end_hint()
-        self.push_screen(Help(_scopes(self.screen), self._user.settings.keys))
+        self.push_screen(Help(scopes(self.screen), self._user.settings.keys))
 
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""
@@ -172,24 +190,17 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def at_work(self) -> list[str]:
         """Names of the runs that something works in."""
+        from pipeline.contract.processes import is_locked
+
         runs = {run.root.resolve(): run for run in list_runs(self._runs)}
         if self._run:
             runs[self._run.root.resolve()] = self._run
         return [run.name for run in runs.values() if is_locked(run)]
 
 
-def _owner(screen: Screen[object], action: str) -> DOMNode:
-    """Who an action is asked of: the part in use where it has it, else the screen."""
-    focused = screen.focused
-    return focused if focused is not None and hasattr(focused, f"action_{action}") else screen
-
-
-def _scopes(screen: Screen[object]) -> tuple[Scope, ...]:
-    """The keys that work on a screen, besides those that work everywhere."""
-    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()
-
-
 def _leaving(working: list[str]) -> Question:
+    from tui.screens.dialog import Question
+
     back = "\n".join(f"  headwater tui {name}" for name in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
     if os.getpid() == 1:

@@ -68,6 +68,7 @@ for verb in (
     reading.report,
     reading.validate,
     asking.ask,
+    asking.index,
     questions.questions,
     reading.compare,
     opening.doctor,

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.files import read_json
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings
 from pipeline.contract.stages import is_fresh
+from tui.readers.clean import clean
+from tui.readers.evaluation import LIKELIHOOD, SCORINGS
+from tui.tables import Row, plain
 
-Row = dict[str, Any]
+_LOSSES = "Losses, nats a token; lower is better"
+_RANKINGS = "Rankings against the documents known to state the answer: MRR, 1 is perfect"
+_ANSWERS = "The trained model's answers: percent, ln p in nats; higher is better"
+_BENCHMARKS = "Benchmarks: percent of the questions answered rightly, with 95 % intervals"
+_COUNTED = {_ANSWERS: "prompts", _BENCHMARKS: "questions"}
+_NO_TEST = (
+    "Changes between runs are not tested. One that lies within the intervals, or between answers\n"
+    "to other prompts or questions, is no evidence."
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A result of one run."""
+
+    part: str
+    value: float
+    share: bool = False
+    """Whether it is a share of 1, to be read in percent."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """Prompts or questions that it is of."""
 
 
 def settings_rows(first: RunDir, second: RunDir) -> list[Row]:
@@ -24,35 +51,92 @@ def settings_rows(first: RunDir, second: RunDir) -> list[Row]:
 
 
 def result_rows(first: RunDir, second: RunDir) -> list[Row]:
-    """Results that either run has and that are up to date; None where one lacks it."""
+    """Results that either run has and that are up to date, as they were written: shares of 1,
+    losses and ln p in nats; None where one lacks it."""
     a, b = _results(first), _results(second)
     return [
         {
             "result": name,
-            first.name: a.get(name),
-            second.name: b.get(name),
-            "change": b[name] - a[name] if name in a and name in b else None,
+            first.name: a[name].value if name in a else None,
+            second.name: b[name].value if name in b else None,
+            "change": b[name].value - a[name].value if name in a and name in b else None,
         }
         for name in dict.fromkeys([*a, *b])
     ]
 
 
-def _results(run: RunDir) -> dict[str, float]:
+def comparison_text(first: RunDir, second: RunDir) -> str:
+    """Settings and results for reading, as the report writes its figures."""
+    a, b = _results(first), _results(second)
+    parts = [f"Settings that differ\n\n{plain(settings_rows(first, second))}"]
+    for part in (_LOSSES, _RANKINGS, _ANSWERS, _BENCHMARKS):
+        names = [name for name in dict.fromkeys([*a, *b]) if (a.get(name) or b[name]).part == part]
+        rows = [
+            {
+                "": clean(name),
+                first.name: _shown(a.get(name)),
+                second.name: _shown(b.get(name)),
+                "change": _change(a.get(name), b.get(name)),
+                **(
+                    {_COUNTED[part]: _counted(a.get(name), b.get(name))} if part in _COUNTED else {}
+                ),
+            }
+            for name in names
+        ]
+        if rows:
+            parts.append(f"{part}\n\n{plain(rows, right=(first.name, second.name, 'change'))}")
+    if len(parts) == 1:
+        return f"{parts[0]}\n\nNeither run has results that are up to date."
+    return "\n\n".join([*parts, _NO_TEST])
+
+
+def _shown(figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    if not figure.share:
+        return f"{figure.value:.4g}"
+    if figure.low is None or figure.high is None:
+        return f"{100 * figure.value:.1f}"
+    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f} – {100 * figure.high:.1f})"
+
+
+def _change(one: Figure | None, other: Figure | None) -> str:
+    if one is None or other is None:
+        return "–"
+    gain = other.value - one.value
+    return f"{100 * gain:+.1f}" if one.share else f"{gain:+.3g}"
+
+
+def _counted(one: Figure | None, other: Figure | None) -> str:
+    """How many prompts or questions the figures are of, both where they differ."""
+    counts = [str(figure.n) for figure in (one, other) if figure and figure.n is not None]
+    return " / ".join(dict.fromkeys(counts))
+
+
+def _results(run: RunDir) -> dict[str, Figure]:
     settings = load_settings(run.settings)
-    found: dict[str, float] = {}
     summaries = {
         stage: read_json(run.summary(stage)) or {}
         for stage in ("train", "scores", "evaluate", "benchmark")
         if is_fresh(stage, settings, run)
     }
-    for key in ("base_validation_loss", "validation_loss", "train_loss"):
+    return dict(_figures(summaries))
+
+
+def _figures(summaries: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
+    for key, title in (
+        ("base_validation_loss", "held-out text, before training"),
+        ("validation_loss", "held-out text"),
+        ("train_loss", "training text, at the end"),
+    ):
         if (value := summaries.get("train", {}).get(key)) is not None:
-            found[key.replace("_", " ")] = value
+            yield title, Figure(_LOSSES, value)
     for method, row in (summaries.get("scores", {}).get("evaluation") or {}).items():
-        found[f"MRR, {method}"] = row["mrr"]
+        yield f"MRR, {method}", Figure(_RANKINGS, row["mrr"])
     for row in summaries.get("evaluate", {}).get("metrics") or []:
-        found[f"{row['title']}, trained"] = row["trained"]
+        share = row["metric"] != LIKELIHOOD
+        yield row["title"], Figure(_ANSWERS, row["trained"], share, n=row["n"])
     for row in summaries.get("benchmark", {}).get("scores") or []:
-        name = f"{row['benchmark']} {row['task']}, {row['scored_by']}, {row['model']}"
-        found[name] = row["value"]
-    return found
+        how = SCORINGS.get(row["scored_by"], row["scored_by"])
+        name = f"{row['benchmark']} {row['task'].replace('_', ' ')}, {how}, {row['model']}"
+        yield name, Figure(_BENCHMARKS, row["value"], True, row["low"], row["high"], row["n"])

@@ -26,9 +26,11 @@ Scope = Literal[
     "chart",
     "runs",
     "run",
+    "stages",
     "settings",
     "prompts",
     "form",
+    "entry",
     "rankings",
     "ask",
     "example",
@@ -51,9 +53,11 @@ TITLES: dict[Scope, str] = {
     "chart": "In charts",
     "runs": "Runs",
     "run": "Run",
+    "stages": "In the stages",
     "settings": "Settings",
     "prompts": "Prompts",
     "form": "In forms",
+    "entry": "While writing",
     "rankings": "Rankings",
     "ask": "Ask",
     "example": "Example",
@@ -103,7 +107,7 @@ KEYS: tuple[Key, ...] = (
     Key("runs", "a", "archive", "Archive", "put the run away, or bring it back", True),
     Key("runs", "A", "shelf", "Put away", "show the runs that were put away, or the others"),
     Key("runs", "d", "delete", "Delete", "delete the run for good", True),
-    Key("runs", "e", "settings", "Settings", "edit the run's settings"),
+    Key("runs", "e", "settings", "Settings", "edit the run's settings", True),
     Key(
         "runs",
         "escape",
@@ -114,15 +118,15 @@ KEYS: tuple[Key, ...] = (
         "Esc",
     ),
     Key("run", "a", "run_all", "Run all", "run every stage that is not up to date", True),
-    Key("run", "s", "run_stage", "Stage", "run the selected stage and what it needs", True),
-    Key("run", "f", "from_here", "From here", "run the selected stage and all after it", True),
+    Key("run", "s", "run_stage", "Run stage", "run the selected stage and what it needs", True),
     Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
     Key("run", "c", "cancel", "Cancel", "stop the stage at work; pressed again, kill it", True),
     Key("run", "i", "rankings", "Influence", "browse which examples taught an answer", True),
     Key("run", "A", "ask", "Ask", "put a new prompt, and see what taught the answer", True),
     Key("run", "F", "factors", "Factors", "browse the spectra of the curvature", True),
     Key("run", "v", "evaluation", "Evaluation", "compare base and trained model", True),
-    Key("run", "R", "report", "Report", "read the report"),
+    Key("run", "R", "report", "Report", "read the report", True),
+    Key("run", "f", "from_here", "From here", "run the selected stage and all after it", True),
     Key("run", "m", "metric", "Metric", "draw the next metric", True),
     Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
@@ -131,7 +135,7 @@ KEYS: tuple[Key, ...] = (
     Key("run", "N", "next_match(-1)", "Match before", "the line found before"),
     Key("run", "d", "devices", "Devices", "every GPU with its last minutes, and back", True),
     Key("run", "e", "settings", "Settings", "edit the settings of this run", True),
-    Key("run", "p", "prompts", "Prompts", "edit the prompts of this run"),
+    Key("run", "p", "prompts", "Prompts", "edit the prompts of this run", True),
     Key("run", "escape", "leave", "Back", "end the search, or back to the runs", False, "Esc"),
     Key("settings", "w", "save", "Save", "show what changes, then write it", True),
     Key(
@@ -276,11 +280,13 @@ KEYS: tuple[Key, ...] = (
     Key("chart", "0", "whole", "All", "show all steps, and follow"),
     Key("chart", "x", "inspect", "Inspect", "tell the readings at a point, or stop"),
     Key("list", "enter", "choose", "Open", "go into what the line shows", True, "Enter"),
+    Key("stages", "enter", "choose", "Log", "make the stage's log large", False, "Enter"),
+    Key("entry", "enter", "submit", "Accept", "take what is written", True, "Enter"),
     Key("form", "f2", "accept", "Accept", "take what is written", True, "F2"),
     Key("form", "escape", "leave", "Back", "leave it as it was", True, "Esc"),
     Key("dialog", "y,enter", "answer(True)", "Yes", "do it", True, "y Enter"),
     Key("dialog", "n,escape", "answer(False)", "No", "leave it", True, "n Esc"),
-    Key("app", "question_mark", "app.keys", "Help", "show all keys", True, "?"),
+    Key("app", "question_mark,f1", "app.keys", "Help", "show all keys", True, "? F1"),
     Key("app", "colon", "app.command_palette", "Commands", "find a command by name", False, ":"),
     Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True, "q"),
 )
@@ -290,8 +296,8 @@ HINTS: dict[Scope, str] = {
     "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart · {runs.clone} clones "
     "its settings\n{app.command_palette} finds any command · {app.keys} shows every key",
     "run": "{run.run_all} runs every stage, {run.run_stage} the selected one; they outlive this "
-    "screen\n{run.metric} draws another metric · {chart.zoom.0.5} {chart.pan.-0.25} look closer "
-    "· {run.rankings} shows what taught an answer",
+    "screen\n{run.metric} draws another metric, {chart.zoom.0.5} zooms in · {run.rankings} shows "
+    "what taught an answer",
     "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
     "ones\nnothing is written before {settings.save} and a look at what changes",
     "factors": "{factors.compare} keeps a layer or module beside every other · {factors.layer.1} "
@@ -303,8 +309,8 @@ HINTS: dict[Scope, str] = {
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} ranks otherwise"
     "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",
-    "ask": "Enter puts the prompt to the model; first the index answers, then the exact method\n"
-    "{list.choose} on an example reads it · the model stays warm until the screen is left",
+    "ask": "Enter asks; the index answers first, then the exact method\n"
+    "{list.choose} on an example reads it · the model stays until the screen is left",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
 }
@@ -313,7 +319,7 @@ HINTS: dict[Scope, str] = {
 
 def hint(scope: Scope, keymap: Mapping[str, str]) -> str:
     """A screen's hint, with the keys as they are now; empty where it has none."""
-    shown = {key.id: key.display(keymap) for key in KEYS}
+    shown = {key.id: key.display(keymap).split(" ")[0] for key in KEYS}
     return re.sub(r"\{([^}]+)\}", lambda found: shown[found[1]], HINTS.get(scope, ""))
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
@@ -24,15 +24,15 @@ _FOLLOW_S = 0.5
 _EXCERPT = 160
 
 
-def plain(rows: list[Row]) -> str:
-    """Rows of equal keys as aligned columns; numbers to the right."""
+def plain(rows: list[Row], right: Collection[str] = ()) -> str:
+    """Rows of equal keys as aligned columns; numbers, and the columns `right`, to the right."""
     if not rows:
         return "none"
     columns = {key: [_cell(row[key]) for row in rows] for key in rows[0]}
     lines: list[list[str]] = [[] for _ in range(len(rows) + 1)]
     for key, cells in columns.items():
         width = max(len(cell) for cell in [key, *cells])
-        number = all(isinstance(row[key], int | float) for row in rows)
+        number = key in right or all(isinstance(row[key], int | float) for row in rows)
         for line, cell in zip(lines, [key, *cells], strict=True):
             line.append(cell.rjust(width) if number else cell.ljust(width))
     return "\n".join("  ".join(line).rstrip() for line in lines)

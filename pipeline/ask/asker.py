@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
+from pipeline.ask.parts import parts
 from pipeline.contract.asking import Question, Reply
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch, read_examples
+from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
@@ -47,14 +48,16 @@ class Asker:
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(run.tokenizer)
         self._model = load_model(run.model, select_device(settings))
         self._projection = run_projection(settings, run, self._model)
-        self._store = open_store(settings, run, self._projection)
-        self._store.verify()
-        self._table = read_examples(run.examples, ["example_id", "document_id", "text"])
-        self._examples = TokenDataset.of_examples(run.examples)
+        there = parts(settings, run)
+        self._stores = [open_store(settings, run, part, self._projection) for part in there]
+        tables = [part.table() for part in there]
+        for store, table in zip(self._stores, tables, strict=True):
+            store.verify(table.num_rows)
+        self._table = pa.concat_tables(tables)
+        self._examples = TokenDataset.of_examples(*(part.examples for part in there))
+        self._self_influence = np.concatenate([store.self_influence() for store in self._stores])
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
-        with safe_open(run.scores, framework="numpy") as file:
-            self._self_influence: Scores = file.get_tensor(f"self_{self._strategy}")
 
     def replies(self, question: Question, say: Callable[[str], None]) -> Iterator[Reply]:
         """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
@@ -65,9 +68,9 @@ class Asker:
         """
         prompt = self._prompt(question.checked(), say)
         query = TokenDataset.of_prompts([prompt], self._tokenizer)
-        features = self._projection.features(pad_batch([query[0]]))[0]
-        cosines, lengths = self._store.scan(features)
-        raw = cosines * lengths * float(features.norm())
+        features = self._projection.features(pad_batch([query[0]]))[0][0]
+        scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
+        raw: Scores = np.concatenate(scans) * np.float32(features.norm())
         best = ranked(self._ranking(raw))[: self._settings.index.candidates]
         yield self._list(best, raw, question.top, exact=False)
         exact = np.full_like(raw, np.nan)

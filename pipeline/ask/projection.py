@@ -62,11 +62,16 @@ class ModuleProjection:
     columns: Tensor
     """The same of each column; int64 [I]."""
 
-    def add_features(self, inputs: Tensor, gradients: Tensor, features: Tensor) -> None:
-        """Adds to `features` [B, F] what inputs [B, T, I] and output gradients [B, T, O] give."""
+    def add_features(
+        self, inputs: Tensor, gradients: Tensor, features: Tensor, squares: Tensor
+    ) -> None:
+        """Adds what inputs [B, T, I] and output gradients [B, T, O] give to `features` [B, F], and
+        to `squares` [B] their length² before the sketch."""
         rotated = (gradients @ self.gradient_vectors).mT @ (inputs @ self.activation_vectors)
         buckets = (self.rows[:, None] + self.columns) % features.shape[1]
-        features.index_add_(1, buckets.flatten(), (rotated * self.weights).flatten(1))
+        weighted = (rotated * self.weights).flatten(1)
+        features.index_add_(1, buckets.flatten(), weighted)
+        squares += weighted.square_().sum(dim=1)
 
 
 class Projection:
@@ -106,8 +111,9 @@ class Projection:
         read = partial(_module, folder, arguments, strategy, size, generator)
         return cls(model, {name: read(name, model.device) for name in modules}, size)
 
-    def features(self, batch: TokenBatch) -> Tensor:
-        """float32 [B, F] of the loss summed over each sequence's labels."""
+    def features(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Features [B, F] of the loss summed over each sequence's labels, and the sequences'
+        self-influence [B], to which the sketch adds no noise; float32."""
         device = self._model.device
         moved: TokenBatch = {
             "input_ids": batch["input_ids"].to(device),
@@ -115,20 +121,21 @@ class Projection:
             "labels": batch["labels"].to(device),
         }
         features = torch.zeros(len(batch["input_ids"]), self.size, device=device)
-        with sdpa_kernel(SDPBackend.MATH), self._adding_to(features), torch.enable_grad():
+        squares = features.new_zeros(len(features))
+        with sdpa_kernel(SDPBackend.MATH), self._adding_to(features, squares), torch.enable_grad():
             loss = self._task.compute_measurement(moved, self._model)
             torch.autograd.backward(loss)
-        return features
+        return features, squares
 
     @contextmanager
-    def _adding_to(self, features: Tensor) -> Iterator[None]:
+    def _adding_to(self, features: Tensor, squares: Tensor) -> Iterator[None]:
         """While entered, a backward pass adds every module's features."""
         with ExitStack() as hooks:
             embedding = self._model.get_input_embeddings()
             wanted = embedding.register_forward_hook(lambda _m, _i, out: out.requires_grad_())
             hooks.callback(wanted.remove)
             for name, projection in self._modules.items():
-                hook = partial(_catch, projection, features)
+                hook = partial(_catch, projection, features, squares)
                 handle = _linear(self._model, name).register_forward_hook(hook)
                 hooks.callback(handle.remove)
             yield
@@ -137,6 +144,7 @@ class Projection:
 def _catch(
     projection: ModuleProjection,
     features: Tensor,
+    squares: Tensor,
     module: nn.Module,
     inputs: tuple[Tensor],
     output: Tensor,
@@ -146,7 +154,7 @@ def _catch(
         activations = nn.functional.pad(activations, (0, 1), value=1.0)
 
     def catch(gradient: Tensor) -> None:
-        projection.add_features(activations.float(), gradient.float(), features)
+        projection.add_features(activations.float(), gradient.float(), features, squares)
 
     output.register_hook(catch)  # type: ignore[no-untyped-call]
 

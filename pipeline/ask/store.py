@@ -3,6 +3,7 @@
     store.json          tag, features, and rows and checksum of each chunk
     chunk_<n>.npy       float16 [rows, F], every row of length 1
     lengths_<n>.npy     float32 [rows], what the rows were divided by
+    self_<n>.npy        float32 [rows], self-influence
 
 Rows of length 1 neither overflow nor underflow in float16, and their product with a query of length
 1 is a cosine. Appending writes new chunks and touches no old one.
@@ -26,6 +27,8 @@ from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json, replacing, write_json
 
 Lengths = NDArray[np.float32]
+
+_MEND = "`headwater run index --force` mends it"
 
 
 class FeatureStore:
@@ -52,13 +55,15 @@ class FeatureStore:
         """Size of the features."""
         return 2 * self.rows * int(self._head["features"])
 
-    def append(self, features: Tensor) -> None:
-        """Adds examples, float32 [rows, F]; they are there when this returns, or not at all."""
+    def append(self, features: Tensor, self_influence: Tensor) -> None:
+        """Adds examples, float32 [rows, F] and [rows]; they are there when this returns, or not
+        at all."""
         lengths = torch.linalg.vector_norm(features, dim=1).cpu()
         unit = features.cpu() / lengths.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
         number = len(self._head["chunks"])
         rows = unit.half().numpy()
-        for name, values in (("chunk", rows), ("lengths", lengths.numpy())):
+        columns = {"chunk": rows, "lengths": lengths.numpy(), "self": self_influence.cpu().numpy()}
+        for name, values in columns.items():
             with replacing(self._path(name, number)) as temporary, temporary.open("wb") as file:
                 np.save(file, values)
         chunk = {"rows": len(rows), "crc32": zlib.crc32(rows.data)}
@@ -73,18 +78,31 @@ class FeatureStore:
         """
         unit = (query / query.norm().clamp_min(torch.finfo(torch.float32).tiny)).half().cpu()
         cosines = [(torch.from_numpy(chunk) @ unit).float().numpy() for chunk in self._chunks()]
-        lengths = [np.load(self._path("lengths", n)) for n in range(len(self._head["chunks"]))]
-        return np.concatenate(cosines), np.concatenate(lengths)
+        return np.concatenate(cosines), self._column("lengths")
 
-    def verify(self) -> None:
+    def self_influence(self) -> Lengths:
+        """Every example's [N]."""
+        return self._column("self")
+
+    def verify(self, examples: int) -> None:
         """Reads everything once.
 
         Raises:
-            MissingResultError: a chunk is missing or is not what was written.
+            MissingResultError: a chunk is missing or is not what was written, or it does not hold
+                so many examples.
         """
+        if self.rows != examples:
+            raise MissingResultError(
+                f"{self._folder} holds {self.rows:,} of {examples:,} examples", _MEND
+            )
         for number, chunk in enumerate(self._chunks()):
             if zlib.crc32(chunk.data) != self._head["chunks"][number]["crc32"]:
                 raise self._damaged(number)
+
+    def _column(self, name: str) -> Lengths:
+        return np.concatenate(
+            [np.load(self._path(name, number)) for number in range(len(self._head["chunks"]))]
+        )
 
     def _chunks(self) -> Iterator[NDArray[np.float16]]:
         for number, chunk in enumerate(self._head["chunks"]):
@@ -99,7 +117,7 @@ class FeatureStore:
 
     def _damaged(self, number: int) -> MissingResultError:
         path = self._path("chunk", number)
-        return MissingResultError(f"{path} is damaged", "`headwater run index --force` mends it")
+        return MissingResultError(f"{path} is damaged", _MEND)
 
     def _path(self, name: str, number: int) -> Path:
         return self._folder / f"{name}_{number:05}.npy"

@@ -87,15 +87,19 @@ class WorkerAddress:
         return asdict(self)
 
 
-def ask(address: WorkerAddress, question: Question) -> Iterator[Reply]:
+def ask(
+    address: WorkerAddress, question: Question, connection: socket.socket | None = None
+) -> Iterator[Reply]:
     """The worker's replies as they come, without the last "done".
+
+    Who gives the connection, a Unix socket, ends the question by shutting it down.
 
     Raises:
         UsageError: the question is empty.
         HeadwaterError: the worker has no answer, or is gone.
     """
     question = question.checked()
-    with socket.socket(socket.AF_UNIX) as connection:
+    with connection or socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address.socket)
             connection.sendall(json.dumps(asdict(question)).encode() + b"\n")

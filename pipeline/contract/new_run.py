@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def tracing_answers(text: str) -> str:
     """The settings with `prompts.use_generated = true`, comments and order kept."""
     document = tomlkit.parse(text)
     document.setdefault("prompts", {})["use_generated"] = True
+    return tomlkit.dumps(document)
+
+
+def adding_to_index(text: str, paths: Sequence[Path]) -> str:
+    """The settings with `paths` in `index.added` too, comments and order kept."""
+    document = tomlkit.parse(text)
+    section = document.setdefault("index", {})
+    there = section.get("added", [])
+    section["added"] = list(dict.fromkeys([*there, *(str(path.resolve()) for path in paths)]))
     return tomlkit.dumps(document)
 
 

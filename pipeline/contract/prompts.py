@@ -95,8 +95,14 @@ def _json_line(line: str, where: str) -> Any:
 
 
 def _parse(record: Any, where: str) -> Prompt:
+    text = json.dumps(record, ensure_ascii=False)
     try:
-        return Prompt.model_validate_json(json.dumps(record))
+        return Prompt.model_validate_json(text.encode())
+    except UnicodeEncodeError as error:
+        half = text[error.start].encode("unicode_escape").decode()
+        raise SettingsError(
+            f"{where}: {half} is half of a character", "write the whole character as UTF-8"
+        ) from error
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in detail["loc"])

@@ -248,6 +248,10 @@ class RunDir:
         """Every example's gradient as a short vector: see `pipeline/ask/store.py`."""
         return self.stage("index") / "features"
 
+    def added(self, name: str) -> Path:
+        """Examples and features of texts that were added to the index: see `pipeline/ask/`."""
+        return self.stage("index") / "added" / name
+
     @property
     def ask_address(self) -> Path:
         """Who answers questions, and where: see `asking.py`."""

@@ -314,6 +314,9 @@ class IndexSettings(Section):
     """Numbers of 2 bytes that are kept of every example; more find the best examples surer."""
     candidates: Annotated[int, Field(ge=1)] = 1000
     """Examples that the index finds best are scored again by the exact method."""
+    added: list[str] = []
+    """Texts to trace questions to beside the training examples: files or folders, as data.path;
+    `headwater index RUN --add PATH` names one and indexes it alone."""
 
 
 class ValidationSettings(Section):
@@ -376,6 +379,11 @@ class Settings(Section):
             raise ValueError(
                 'tokenizer.source = "model" needs model.init = "pretrained"; '
                 'a model from scratch takes "train", a hub name or a local folder'
+            )
+        if self.scores.amp_dtype == "float16" != self.factors.amp_dtype:
+            raise ValueError(
+                'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too: only then '
+                "does Kronfluence keep small gradients from vanishing; or take bfloat16"
             )
         return self
 

@@ -274,6 +274,13 @@ def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
         places.append(settings.benchmark.data)
     if stage == "validate":
         places += settings.validation.outside
+    if stage == "index":
+        places += settings.index.added
+    return file_marks(places)
+
+
+def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
+    """Size and mtime in ns of every file there."""
     found: dict[str, tuple[int, int]] = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:

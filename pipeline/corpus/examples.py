@@ -75,10 +75,10 @@ class TokenDataset(Dataset[TokenRow]):
         self.lengths: list[int] = [len(row) for row in tokens]
 
     @classmethod
-    def of_examples(cls, path: Path) -> TokenDataset:
-        """All examples of a Parquet file, in its order."""
-        column = read_examples(path, ["tokens"])["tokens"]
-        return cls([row.values.to_numpy() for row in column])
+    def of_examples(cls, *paths: Path) -> TokenDataset:
+        """All examples of Parquet files, in their order."""
+        columns = [read_examples(path, ["tokens"])["tokens"] for path in paths]
+        return cls([row.values.to_numpy() for column in columns for row in column])
 
     @classmethod
     def of_prompts(

@@ -32,6 +32,7 @@ CLASSES: dict[str, type[Mended]] = {
 }
 
 RUNS_CODE = "it runs the code that models write; set benchmark.run_code = true to allow it"
+_FAULTS_SHOWN = 5
 NEEDS_JUDGE = "a paid model would have to judge its answers"
 
 
@@ -72,7 +73,7 @@ def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
     """The questions by benchmark, read before any model is loaded.
 
     Raises:
-        DataError: files, columns or few-shot examples are missing; names all of them at once.
+        DataError: files, columns or examples are missing, or wrong; names the first few.
         HubUnreachableError: the hub does not answer.
     """
     faults: dict[str, str] = {}
@@ -86,5 +87,7 @@ def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
                 faults.setdefault(error.message, error.hint)
     if faults:
         hints = dict.fromkeys(filter(None, faults.values()))
-        raise DataError("\n".join(faults), "\n  ".join(hints))
+        shown, more = list(faults)[:_FAULTS_SHOWN], len(faults) - _FAULTS_SHOWN
+        rest = [f"… and {more} more"] if more > 0 else []
+        raise DataError("\n".join(shown + rest), "\n  ".join(list(hints)[:_FAULTS_SHOWN]))
     return found

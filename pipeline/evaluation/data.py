@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from pipeline.contract.errors import DataError, HubUnreachableError
 from pipeline.contract.settings import DataSettings
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.hub import hub_rows
+from pipeline.corpus.rows import Row
+from pipeline.report.text import shorten
 
 Record = dict[str, Any]
 HUB = "hub"
@@ -23,22 +27,22 @@ class BenchmarkData:
         self._source = source
         self._read: dict[tuple[str, str, str], list[Record]] = {}
 
-    def rows(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Record]:
-        """All rows of a split, read once.
+    def rows(self, name: str, config: str, split: str, layout: type[BaseModel]) -> list[Record]:
+        """All rows of a split, read once, with the columns of the layout.
 
         Raises:
-            DataError: no such file, data set or column, or a row that cannot be read.
+            DataError: no such file, data set or column, or a row that cannot be read or whose
+                cells are not what the layout says.
             HubUnreachableError: the hub does not answer.
         """
         key = (name, config, split)
         if key not in self._read:
             found = self._from_hub if self._source == HUB else self._from_folder
-            self._read[key] = found(name, config, split, columns)
+            rows = found(name, config, split, list(layout.model_fields))
+            self._read[key] = [_checked(row, layout) for row in rows]
         return self._read[key]
 
-    def _from_folder(
-        self, name: str, config: str, split: str, columns: Sequence[str]
-    ) -> list[Record]:
+    def _from_folder(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Row]:
         if not Path(self._source).is_dir():
             raise DataError(f"benchmark.data: there is no folder {self._source}")
         folder = Path(self._source) / name.replace("/", "__") / config
@@ -55,16 +59,13 @@ class BenchmarkData:
         except DataError as error:
             hint = f"a benchmark's file has the hub's columns; {name} needs {', '.join(columns)}"
             raise DataError(error.message, hint) from error
-        for row in rows:
-            if row.fault:
-                raise DataError(f"{row.place}: {row.fault}")
-        return [row.cells for row in rows]
+        return rows
 
-    def _from_hub(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Record]:
+    def _from_hub(self, name: str, config: str, split: str, columns: Sequence[str]) -> list[Row]:
         chosen = "" if config == "default" else config
         settings = DataSettings(source="hub", path=name, config=chosen, split=split)
         try:
-            return [row.cells for row in hub_rows(settings, columns)]
+            return list(hub_rows(settings, columns))
         except HubUnreachableError as error:
             missing = f"{name.replace('/', '__')}/{config}/{split}.jsonl"
             hint = (
@@ -76,3 +77,18 @@ class BenchmarkData:
             ) from error
         except DataError as error:
             raise DataError(error.message, f"{name} needs {', '.join(columns)}") from error
+
+
+def _checked(row: Row, layout: type[BaseModel]) -> Record:
+    """The cells, known to be what the benchmark's prompts are made of."""
+    if row.fault:
+        raise DataError(f"{row.place}: {row.fault}")
+    try:
+        return layout.model_validate(row.cells).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        column = ".".join(str(part) for part in first["loc"])
+        value = f" = {shorten(repr(first['input']), 60)[0]}" if column else ""
+        fault = first["msg"].removeprefix("Value error, ")
+        hint = "a benchmark's rows are taken whole or not at all: mend this one, or leave it out"
+        raise DataError(f"{row.place}: {column}{value}: {fault}", hint) from error

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from pipeline.corpus.examples import encode_completions
 
@@ -81,9 +81,3 @@ def encode_open(
 
 def _question_length(tokenizer: PreTrainedTokenizerBase, question: str) -> int:
     return max(1, len(tokenizer.encode(question.rstrip(), add_special_tokens=False)))
-
-
-def context_length(model: PreTrainedModel) -> int | None:
-    """Tokens that the model can read at once; None where it has no limit."""
-    limit: int | None = getattr(model.config, "max_position_embeddings", None)
-    return limit

@@ -96,6 +96,10 @@ class Sheet:
         """How many questions do not fit the model."""
         return len({answer.question for answer in self._first() if not answer.scores})
 
+    def refused_written(self) -> bool:
+        """Whether questions to be answered in words are among those that do not fit."""
+        return any(answer.way == "written" for answer in self._first() if not answer.scores)
+
     def _first(self) -> Sequence[Answer]:
         return next(iter(self._answers.values()))
 

@@ -7,7 +7,7 @@ lone surrogates. `visible` comes first in any format; HTML escaping is the templ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from unicodedata import category
 
@@ -55,6 +55,12 @@ def markdown(value: object) -> str:
     line = _MARKUP.sub(lambda found: "\\" + found[0], line)
     line = _LINK.sub(lambda found: f"{found[0]}&#8203;", line)  # no link is made of it
     return _BLOCK_START.sub(r"\1\\\2", line)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def figure(value: float | None, digits: int = 4) -> str:

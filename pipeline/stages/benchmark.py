@@ -56,7 +56,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
                 answers[benchmark.name][name] = given
         seconds[name] = round(time.monotonic() - begun, 2)
     sheets = [Sheet(b, questions[b.name], answers[b.name]) for b in benchmarks]
-    warnings += [message for sheet in sheets for message in _cautions(sheet)]
+    most = settings.benchmark.max_new_tokens
+    warnings += [message for sheet in sheets for message in _cautions(sheet, most)]
     for message in warnings:
         events.warning(message)
     _write(settings, run, sheets, {"skipped": skipped, "warnings": warnings, "seconds": seconds})
@@ -80,7 +81,7 @@ def _answers(
         yield benchmark, keeping.given
 
 
-def _cautions(sheet: Sheet) -> list[str]:
+def _cautions(sheet: Sheet, max_new_tokens: int) -> list[str]:
     """What a reader of the scores should know."""
     name, found = sheet.benchmark.name, []
     if cut := sheet.cut():
@@ -89,9 +90,14 @@ def _cautions(sheet: Sheet) -> list[str]:
             "were cut on their left, where examples and instructions stand; the questions are whole"
         )
     if refused := sheet.refused():
+        room = (
+            f", with benchmark.max_new_tokens = {max_new_tokens} for the answer"
+            if sheet.refused_written()
+            else ""
+        )
         found.append(
             f"{name}: {refused:,} of {len(sheet):,} questions do not fit into the model's context "
-            "even without examples; they are left out of the scores"
+            f"even without examples{room}; they are left out of the scores"
         )
     return found
 

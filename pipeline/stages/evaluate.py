@@ -29,7 +29,7 @@ from pipeline.report.influential import influential_markdown, influential_text
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
 from pipeline.report.style import figure_style
-from pipeline.report.text import verdict
+from pipeline.report.text import listed, verdict
 
 FEW_PROMPTS = 30
 LIKELIHOOD = "log_likelihood_per_token"
@@ -60,6 +60,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     summary = {
         "prompts": prompts,
         "metrics": metrics,
+        "words": _words(prompts),
         "signatures": measure.signatures() if metrics else {},
         "perplexities": (read_json(run.summary("generate")) or {}).get("perplexities"),
         "sampling": settings.generate.model_dump(mode="json"),
@@ -114,10 +115,27 @@ def _summary(prompts: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any
     return rows
 
 
+def _words(prompts: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Words an answer on average, by model, and of the expected ones."""
+    texts = {name: [prompt[name]["answer"] for prompt in prompts] for name in _NAMES}
+    texts["expected"] = [p["expected"] for p in prompts if p["expected"].strip()]
+    return {
+        name: sum(len(text.split()) for text in given) / len(given) if given else None
+        for name, given in texts.items()
+    }
+
+
 def _cautions(prompts: Sequence[dict[str, Any]]) -> list[str]:
     found = []
     scored = sum(bool(prompt["base"]["scores"]) for prompt in prompts)
-    if scored < FEW_PROMPTS:
+    if scored == 0:
+        found.append("no prompt has an expected answer: the answers are shown, not measured")
+    elif scored == 1:
+        found.append(
+            "only one prompt has an expected answer: its figures have no interval, and nothing "
+            "about other prompts follows from them"
+        )
+    elif scored < FEW_PROMPTS:
         found.append(
             f"only {scored} prompts have an expected answer: differences between the models that "
             "are not large cannot be told from chance"
@@ -125,8 +143,8 @@ def _cautions(prompts: Sequence[dict[str, Any]]) -> list[str]:
     for model in _NAMES:
         for kind in ("empty", "repetitive"):
             if odd := [p["prompt_id"] for p in prompts if p[model]["oddity"] == kind]:
-                listed = ", ".join(odd[:5]) + (" …" if len(odd) > 5 else "")
-                found.append(f"{len(odd)} answers of the {model} model are {kind}: {listed}")
+                counted = f"{len(odd)} of {len(prompts)} ({listed(odd)})"
+                found.append(f"{kind} answers of the {model} model: {counted}")
     return found
 
 

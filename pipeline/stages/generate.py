@@ -27,9 +27,10 @@ from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import encode_pair, read_examples
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
-from pipeline.generation import Sampling, Written, write
+from pipeline.generation import Sampling, Written, room_for_answer, write
 from pipeline.memory import exhaustion_explained
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import context_length, load_model, load_tokenizer, select_device
+from pipeline.report.text import listed
 
 MODELS = ("base", "trained")
 _MEMORY_ADVICE = "lower generate.batch_tokens"
@@ -60,6 +61,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     prompts = load_prompts(run.prepared_prompts, use_generated=True)
     tokenizer = load_tokenizer(run.tokenizer)
+    contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
     rows: list[dict[str, Any]] = [
         {"prompt_id": p.id, "prompt": p.prompt, "expected": p.completion} for p in prompts
     ]
@@ -67,7 +69,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     for name, folder in (("base", run.base), ("trained", run.model)):
         with exhaustion_explained(_MEMORY_ADVICE):
             model = load_model(folder, select_device(settings))
-            written = _answers(settings, events, name, model, tokenizer, prompts)
+            written = _answers(settings, events, name, model, tokenizer, contexts)
             expected = _expected(settings, model, tokenizer, prompts)
             perplexities[name] = {
                 "training": _perplexity(settings, model, run.examples),
@@ -78,11 +80,14 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             if index in expected:
                 row[f"{name}_log_likelihood"] = expected[index].total
                 row[f"{name}_tokens"] = expected[index].tokens
+    warnings = _cautions(settings, prompts, contexts, context_length(model.config))
+    for message in warnings:
+        events.warning(message)
     with replacing(run.generated_answers) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, ANSWER_SCHEMA), temporary)
     _write_json(run, rows)
     summary = {"prompts": len(rows), "perplexities": perplexities,
-               "sampled_examples": _SAMPLED_EXAMPLES}  # fmt: skip
+               "sampled_examples": _SAMPLED_EXAMPLES, "warnings": warnings}  # fmt: skip
     write_json(run.summary("generate"), summary)
 
 
@@ -92,7 +97,7 @@ def _answers(
     name: str,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Prompt],
+    contexts: Sequence[Sequence[int]],
 ) -> dict[int, Written]:
     chosen = settings.generate
     sampling = (
@@ -100,15 +105,35 @@ def _answers(
         if chosen.temperature > 0
         else None
     )
-    contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
     found: dict[int, Written] = {}
     for index, one in write(
         model, tokenizer, contexts, chosen.max_new_tokens, chosen.stop, sampling,
         chosen.batch_tokens,
     ):  # fmt: skip
         found[index] = one
-        events.progress(len(found), len(prompts), "prompts", f"answers · {name}")
+        events.progress(len(found), len(contexts), "prompts", f"answers · {name}")
     return found
+
+
+def _cautions(
+    settings: Settings,
+    prompts: Sequence[Prompt],
+    contexts: Sequence[Sequence[int]],
+    limit: int | None,
+) -> list[str]:
+    most = settings.generate.max_new_tokens
+    short = [
+        prompt.id
+        for prompt, context in zip(prompts, contexts, strict=True)
+        if room_for_answer(len(context), most, limit) < most
+    ]
+    if not short:
+        return []
+    return [
+        f"prompts so long that the model's context ({limit} tokens) has no room for "
+        f"generate.max_new_tokens = {most} more, so that their answers may be cut short: "
+        f"{len(short)} of {len(prompts)} ({listed(short)})"
+    ]
 
 
 def _expected(

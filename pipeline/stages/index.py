@@ -1,7 +1,7 @@
 """index: every example's gradient as a short vector, so that new prompts are answered in seconds.
 
-Writes index/: the features (see `pipeline/ask/store.py`) and summary.json. A stopped indexing goes
-on from its last whole chunk.
+Writes index/: the features (see `pipeline/ask/store.py`), examples of added texts (see
+`pipeline/ask/parts.py`) and summary.json. A stopped indexing goes on from its last whole chunk.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.ask.parts import Part, forget_others, parts, read_part
 from pipeline.ask.projection import Projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
@@ -21,7 +22,7 @@ from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
 from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
-from pipeline.model import load_model, select_device
+from pipeline.model import load_model, load_tokenizer, select_device
 
 CHUNK = 4096
 """Examples of a chunk."""
@@ -32,26 +33,35 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
 
     Raises:
         HeadwaterError: the first strategy has no eigenvectors.
+        DataError: an added text cannot be read.
         ResourceError: out of memory.
     """
+    tokenizer = load_tokenizer(run.tokenizer)
+    forget_others(settings, run)
+    stores = []
     with exhaustion_explained("lower train.batch_tokens"):
         model = load_model(run.model, select_device(settings))
         projection = run_projection(settings, run, model)
-        store = open_store(settings, run, projection)
-        fill(store, projection, settings, TokenDataset.of_examples(run.examples), events)
+        for part in parts(settings, run):
+            if part.source:
+                read_part(part, settings, run, events, tokenizer)
+            store = open_store(settings, run, part, projection)
+            fill(store, projection, settings, TokenDataset.of_examples(part.examples), events)
+            stores.append(store)
     summary = {
         "features": projection.size,
-        "examples": store.rows,
-        "bytes": store.bytes,
+        "examples": sum(store.rows for store in stores),
+        "added": sum(store.rows for store in stores[1:]),
+        "bytes": sum(store.bytes for store in stores),
     }
     write_json(run.summary("index"), summary)
 
 
-def open_store(settings: Settings, run: RunDir, projection: Projection) -> FeatureStore:
-    """The run's features, or an empty store where there are none of these factors."""
+def open_store(settings: Settings, run: RunDir, part: Part, projection: Projection) -> FeatureStore:
+    """The part's features, or an empty store where there are none of these factors."""
     factors = stages.Done.read("factors", run)
     tag = f"{factors.id if factors else ''} damping {settings.scores.damping}"
-    return FeatureStore(run.features, tag, projection.size)
+    return FeatureStore(part.features, tag, projection.size)
 
 
 def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
@@ -75,11 +85,12 @@ def fill(
     for start in range(store.rows, len(examples), CHUNK):
         rows = range(start, min(start + CHUNK, len(examples)))
         features = torch.empty(len(rows), projection.size)
+        own = torch.empty(len(rows))
         done = start
         lengths = [examples.lengths[index] for index in rows]
         for batch in token_budget_batches(lengths, settings.train.batch_tokens):
             padded = pad_batch([examples[start + place] for place in batch])
-            features[batch] = projection.features(padded).cpu()
+            features[batch], own[batch] = (found.cpu() for found in projection.features(padded))
             done += len(batch)
             events.progress(done, len(examples), "examples", "features")
-        store.append(features)
+        store.append(features, own)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,16 @@ from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus import demo
-from pipeline.corpus.chunks import cut, encode
+from pipeline.corpus.cutting import Examples, write_documents
 from pipeline.corpus.duplicates import DuplicateIndex
 from pipeline.corpus.examples import EXAMPLE_SCHEMA, encode_pair
 from pipeline.corpus.ids import DocumentIds
-from pipeline.corpus.readers import Reading, read_documents
+from pipeline.corpus.readers import Reading
 from pipeline.corpus.split import held_out
-from pipeline.corpus.tables import DOCUMENT_SCHEMA, read_batches, split_examples, write_rows
+from pipeline.corpus.tables import read_batches, split_examples, write_rows
 from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
-from pipeline.model import load_tokenizer, model_config
+from pipeline.model import context_length, load_tokenizer, model_config
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
@@ -44,7 +43,7 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         ready_tokenizer(settings).save_pretrained(run_dir.tokenizer)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
-    ids = _write_documents(documents, settings, reading, events)
+    ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
     _check_relevant(prompts, ids, events)
     if settings.tokenizer.source == "train":
         texts = _texts(documents, len(ids), events)
@@ -52,7 +51,7 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     tokenizer = load_tokenizer(run_dir.tokenizer)
 
-    examples = _Examples(tokenizer, settings.data.max_tokens, ids)
+    examples = Examples(tokenizer, settings.data.max_tokens, ids)
     write_rows(chunks, EXAMPLE_SCHEMA, examples.of(documents, reading, events))
     reading.warn_of_losses()
     groups = _duplicate_groups(chunks, len(examples.documents), settings, events)
@@ -88,12 +87,14 @@ def _check_fit(
     """Refuses a tokenizer, a chunk length, a module or a prompt that does not fit the model."""
     config = model_config(settings, tokenizer)
     resolve_modules_of_config(config, settings.modules)
-    context = getattr(config, "max_position_embeddings", None)
+    context = context_length(config)
     for prompt in prompts:
-        length = sum(map(len, encode_pair(tokenizer, prompt.prompt, prompt.completion)))
+        asked, answer = encode_pair(tokenizer, prompt.prompt, prompt.completion)
+        length = len(asked) + max(1, len(answer))  # the model's own answer has a token at least
         if context is not None and length > context:
+            what = "its completion" if answer else "a single token of an answer"
             raise DataError(
-                f"prompt {prompt.id!r} with its completion is {length:,} tokens long, "
+                f"prompt {prompt.id!r} with {what} is {length:,} tokens long, "
                 f"more than the model's context, {context:,}",
                 "shorten it",
             )
@@ -109,95 +110,12 @@ def _check_relevant(prompts: list[Prompt], ids: DocumentIds, events: EventWriter
             )
 
 
-def _write_documents(
-    path: Path, settings: Settings, reading: Reading, events: EventWriter
-) -> DocumentIds:
-    """Pass 1; gives the documents' ids."""
-    ids = DocumentIds()
-    write_rows(path, DOCUMENT_SCHEMA, _document_rows(settings, reading, ids, events))
-    events.progress(reading.rows, reading.rows, "rows", "reading")
-    if not len(ids):
-        raise DataError(
-            f"no document with text in {reading.rows:,} rows "
-            f"({reading.empty:,} empty, {reading.unreadable:,} unreadable)",
-            "look at data.path and data.text_column",
-        )
-    return ids
-
-
-def _document_rows(
-    settings: Settings, reading: Reading, ids: DocumentIds, events: EventWriter
-) -> Iterator[dict[str, Any]]:
-    for document in read_documents(settings.data, settings.run.seed, reading):
-        yield {
-            "id": ids.give(document),
-            "text": document.text,
-            "source": document.row.source,
-            "row": document.row.number,
-        }
-        events.progress(reading.rows, settings.data.limit, "rows", "reading")
-
-
 def _texts(documents: Path, total: int, events: EventWriter) -> Iterator[str]:
     done = 0
     for batch in read_batches(documents, ["text"]):
         yield from batch["text"].to_pylist()
         done += len(batch)
         events.progress(done, total, "documents", "training the tokenizer")
-
-
-@dataclass
-class _Examples:
-    """Pass 2: cuts documents into examples, and remembers what the later steps need of them."""
-
-    tokenizer: PreTrainedTokenizerBase
-    max_tokens: int
-    ids: DocumentIds
-    documents: list[str] = field(default_factory=list)
-    """Each example's document."""
-    tokens: int = 0
-    chunked: int = 0
-
-    def of(
-        self, documents: Path, reading: Reading, events: EventWriter
-    ) -> Iterator[dict[str, Any]]:
-        """The rows of chunks.parquet, their near-duplicate groups still unknown."""
-        done = 0
-        for batch in read_batches(documents):
-            rows = batch.to_pylist()
-            encodings = encode([row["text"] for row in rows], self.tokenizer)
-            for row, encoding in zip(rows, encodings, strict=True):
-                pieces = cut(row["text"], encoding, self.tokenizer, self.max_tokens)
-                reading.empty += not pieces
-                self.chunked += len(pieces) > 1
-                for piece in pieces:
-                    self.documents.append(row["id"])
-                    self.tokens += len(piece.tokens)
-                    yield {
-                        "example_id": self._example_id(row["id"], piece.chunk, piece.chunks),
-                        "document_id": row["id"],
-                        "chunk": piece.chunk,
-                        "chunks": piece.chunks,
-                        "text": piece.text,
-                        "tokens": piece.tokens,
-                        "n_tokens": len(piece.tokens),
-                        "duplicate_group": -1,
-                        "source": row["source"],
-                        "row": row["row"],
-                    }
-            done += len(rows)
-            events.progress(done, len(self.ids), "documents", "tokenizing")
-
-    def _example_id(self, document: str, chunk: int, chunks: int) -> str:
-        if chunks == 1:
-            return document
-        name = f"{document}#{chunk}"
-        if name in self.ids:
-            raise DataError(
-                f"document id {name!r} is also the id of a chunk of document {document!r}",
-                "choose another data.id_column, or leave it empty to have ids made",
-            )
-        return name
 
 
 def _duplicate_groups(
@@ -229,7 +147,7 @@ def _held_out(
 def _summary(
     settings: Settings,
     reading: Reading,
-    examples: _Examples,
+    examples: Examples,
     groups: list[int],
     away: set[str],
     vocab_size: int,

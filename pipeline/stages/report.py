@@ -15,6 +15,7 @@ from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.stages import OPTIONAL
 from pipeline.report import figures, score_figures
 from pipeline.report.brief import brief
 from pipeline.report.facts import RunFacts, gather
@@ -48,6 +49,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     default = (facts.scores or {}).get("default_method", "")
     more = {
         "brief": brief(facts, settings),
+        "asked": ["all", *_asked_for(facts)],
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "default": default,
         "lessons": lessons((facts.scores or {}).get("evaluation") or {}, default),
@@ -82,6 +84,12 @@ def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Fig
         yield "answers", lambda: score_figures.metric_changes(metrics)
     if facts.validation:
         yield from score_figures.validation(facts.validation)
+
+
+def _asked_for(facts: RunFacts) -> list[str]:
+    """The stages that "all" does not run and that somebody has run here."""
+    told = [stage.status for stage in facts.stages]
+    return [status.stage for status in told if status.stage in OPTIONAL and not status.unasked]
 
 
 def _last_layer(facts: RunFacts) -> str | None:

@@ -18,3 +18,15 @@ def test_nothing_is_written_beyond_the_models_context() -> None:
         (found,) = dict(write(model, tokenizer, [[5] * length], max_new_tokens=8)).values()
         assert found.tokens == written
         assert found.ended == "length"
+
+
+def test_a_long_context_shortens_no_others_answer() -> None:
+    tokenizer = train_tokenizer(["The river runs past the mill."], vocab_size=280)
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=280, n_positions=24, n_embd=16, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config).eval()
+    short, long, full = [5] * 6, [5] * 20, [5] * 24
+    alone = {len(one): dict(write(model, tokenizer, [one], 8))[0] for one in (short, long, full)}
+    together = dict(write(model, tokenizer, [full, short, long], 8))
+    assert [together[n] for n in range(3)] == [alone[24], alone[6], alone[20]]
+    assert [together[n].tokens for n in range(3)] == [0, 8, 4]

@@ -275,11 +275,41 @@ async def test_a_command_is_found_by_its_name(tmp_path: Path) -> None:
         await pilot.press("colon", *"cancel")
         await until_shown(pilot, "No matches found")
         await pilot.press("escape", "colon", *"help")
-        await until_shown(pilot, "show all keys (?)")
+        await until_shown(pilot, "show all keys (? F1)")
+        await pilot.press("escape", "colon", *"which taught")
+        await until_shown(pilot, "Influence browse which examples taught an answer (i)")
         await pilot.press("escape", "colon", *"influence")
         await until_shown(pilot, "browse which examples taught an answer")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RankingsScreen))
+
+
+async def test_another_run_is_gone_to_from_anywhere(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    sample_run.new_run(tmp_path, "other")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "all stages done")
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("colon", *"to other")
+        await until_shown(pilot, "Go to other")
+        await pilot.press("enter")
+        await until_shown(pilot, "headwater › other")
+        await pilot.press("escape")
+        await until_shown(pilot, "Runs · 2")
+
+
+async def test_what_is_not_saved_is_not_left_by_a_command(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "waiting")
+        await pilot.press("e")
+        await until_shown(pilot, "run.seed")
+        await pilot.press("j", "right")
+        await until_shown(pilot, "w saves * lines")
+        await pilot.press("colon", *"go to")
+        await until_shown(pilot, "No matches found")
 
 
 async def test_no_key_belongs_to_a_multiplexer_or_to_flow_control() -> None:

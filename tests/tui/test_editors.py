@@ -289,3 +289,13 @@ async def test_the_prompts_of_the_demo_are_only_shown(tmp_path: Path) -> None:
         await pilot.pause()
         assert isinstance(app.screen, PromptsScreen)
         assert len(rows.prompts) == 6
+
+
+async def test_a_long_question_keeps_its_answers_in_view(tmp_path: Path) -> None:
+    """At 80x24 a long list of changes pushed `y` and `n` out of the box."""
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "waiting")
+        app.push_screen(Question("Save?", "\n".join(map(str, range(60))), "save", "not yet"))
+        await until_shown(pilot, "not yet")
+        await until_shown(pilot, "y save")

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import sample_evaluation
 import sample_run
@@ -22,6 +23,7 @@ from tui.screens.prompt_form import PromptForm
 from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
+from tui.widgets.section_list import SectionList
 from tui.widgets.table import Table
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -399,6 +401,63 @@ async def test_what_is_run_again_is_no_news_before_it_has_finished(run: RunDir) 
         run.done("benchmark").unlink()
         await pilot.pause(2.5)
         assert "newer results" not in screen_text(app)
+
+
+async def test_newer_questions_are_told_and_shown(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot, "3")
+        await until_shown(pilot, "Benchmarks ·")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
+        await until_shown(pilot, "Questions · ")
+        await pilot.press("w")
+        before = app.screen
+        run.done("benchmark").touch()
+        await until_shown(pilot, "newer results: F5 shows them")
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
+        assert app.screen is not before
+        await until_shown(pilot, "missed by the trained model")
+
+
+async def test_a_newer_report_opens_at_the_section_that_was_read(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("R")
+        await until_shown(pilot, "Contents ·")
+        await pilot.press("j", "j")
+        before, section = app.screen, app.screen.query_one(SectionList).selected
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is not before)
+        await until_shown(pilot, "Contents ·")
+        assert app.screen.query_one(SectionList).selected == section
+
+
+async def test_on_a_narrow_screen_a_section_that_is_read_has_all_of_it(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("R")
+        await until_shown(pilot, "Contents ·")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one("#page").size.width > 70)
+        assert "Contents" not in screen_text(app)
+        await pilot.press("escape")
+        await until_shown(pilot, "Contents ·")
+
+
+async def test_questions_of_an_older_version_say_so(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_evaluation(pilot, "3")
+        await until_shown(pilot, "Benchmarks ·")
+        path = next(run.root.rglob("questions*.parquet"))
+        pq.write_table(pq.read_table(path).drop_columns(["text"]), path)
+        await pilot.press("enter")
+        await until_shown(pilot, "an older version may have written them")
+        assert "benchmark: string" not in screen_text(app)  # all of Arrow's columns
 
 
 @pytest.mark.parametrize(("key", "stage"), [("i", "scores"), ("F", "inspect"), ("R", "report")])

@@ -9,8 +9,9 @@ import pytest
 import sample_evaluation
 import sample_run
 from click.testing import CliRunner, Result
+from terminals import Terminal
 
-from pipeline.contract.files import write_json
+from pipeline.contract.files import read_json, write_json, write_text
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from tui.cli import main
@@ -92,16 +93,48 @@ def test_report_prints_the_page_and_its_path(run: RunDir, tmp_path: Path) -> Non
     assert headwater(tmp_path, "report", "books", "--html").stdout == f"{run.report_html}\n"
 
 
+def test_at_a_terminal_the_report_is_laid_out_for_reading(run: RunDir, tmp_path: Path) -> None:
+    page = "# The run\n\n![Loss by step](loss.svg)\n\n| Metric | p |\n|---|---:|\n| a\\_b | 0.5 |\n"
+    write_text(run.report_markdown, page)
+    assert headwater(tmp_path, "report", "books").stdout == page
+    terminal = Terminal("--runs", str(tmp_path / "runs"), "report", "books")
+    try:
+        assert terminal.ended() == 0
+        shown = terminal.read(0.1)
+    finally:
+        terminal.close()
+    assert "Picture, in the HTML page: Loss by step" in shown
+    assert "a_b" in shown
+    assert "|" not in shown
+
+
 def test_compare_shows_settings_and_results_that_differ(run: RunDir, tmp_path: Path) -> None:
     other = sample_run.new_run(tmp_path / "runs", "letters")
     text = other.settings.read_text().replace("learning_rate = 0.001", "learning_rate = 0.01")
     other.settings.write_text(text)
     found = json.loads(headwater(tmp_path, "compare", "books", "letters", "--json").stdout)
     assert [row["setting"] for row in found["settings"]] == ["train.learning_rate"]
-    bleu = next(row for row in found["results"] if row["result"] == "BLEU, trained")
+    bleu = next(row for row in found["results"] if row["result"] == "BLEU")
     assert (bleu["books"], bleu["letters"], bleu["change"]) == (0.31, None, None)
     refused = headwater(tmp_path, "compare", "books", "books")
     assert (refused.exit_code, refused.stdout) == (2, "")
+
+
+def test_compare_reads_as_the_report_does(run: RunDir, tmp_path: Path) -> None:
+    other = sample_run.new_run(tmp_path / "runs", "letters")
+    sample_run.finish(other, "prepare", "train", "generate", "evaluate", "benchmark")
+    sample_evaluation.write_evaluation(other)
+    sample_evaluation.write_benchmarks(other)
+    summary = read_json(other.summary("benchmark"))
+    summary["scores"][1] |= {"value": 0.5, "low": 0.3, "high": 0.7, "n": 4}
+    write_json(other.summary("benchmark"), summary)
+    text = headwater(tmp_path, "compare", "books", "letters").stdout
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "BLEU 31.0 31.0 +0.0 2" in lines
+    assert "ln p -2.5 -2.5 +0 2" in lines
+    task = "mmlu international law, texts by length, trained"
+    assert f"{task} 66.7 (56.7 – 76.7) 50.0 (30.0 – 70.0) -16.7 3 / 4" in lines
+    assert text.endswith("is no evidence.\n")
 
 
 def test_type_without_evaluate_is_refused(run: RunDir, tmp_path: Path) -> None:

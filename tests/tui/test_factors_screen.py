@@ -14,6 +14,7 @@ from pipeline.contract.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.screens.factors import FactorsScreen
 from tui.screens.run import RunScreen
+from tui.widgets.chart import Chart
 from tui.widgets.heat_map import HeatMap
 
 FIRST = "0 · mlp.gate_proj · ekfac Λ"
@@ -222,3 +223,19 @@ async def test_stale_spectra_say_so(run: RunDir) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await open_factors(pilot)
         await until_shown(pilot, "≠ stale: the settings have changed since")
+
+
+async def test_newer_factors_open_where_one_was(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        before = await open_factors(pilot)
+        await pilot.press("space", "n", "c")
+        await until(pilot, lambda: len(drawn(before)) == 2)
+        curves = drawn(before)
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is not before)
+        newer = app.screen
+        assert isinstance(newer, FactorsScreen)
+        await until(pilot, lambda: bool(newer.query(Chart)) and drawn(newer) == curves)
+        assert newer.cumulative
+        assert newer.compared == before.compared

@@ -180,3 +180,41 @@ async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("i")
         await until_shown(pilot, "the rankings cannot be read")
+
+
+@pytest.mark.parametrize(("size", "facts"), [((80, 24), []), ((200, 60), ["tokens", "group"])])
+async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
+    tmp_path: Path, size: tuple[int, int], facts: list[str]
+) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path, hostile="-of-the-second-book"))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter")
+        await until_shown(pilot, "· top · 1,500")
+        head, first = [
+            line for line in screen_text(app).splitlines() if "rank" in line or "▌       1 " in line
+        ]
+        assert [name for name in ("tokens", "group") if name in head] == facts
+        assert "★ doc-00" in first
+        assert "-book " in first
+        assert len(head) - head.index("text") >= 32
+
+
+async def test_newer_rankings_open_where_one_was(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("j", "enter", "m")
+        await until_shown(pilot, "identity · top")
+        await pilot.press("j", "space", "j")
+        table, before = app.screen.query_one(RankingTable), app.screen
+        marked, selected = table.marked, table.selected
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is not before)
+        await until_shown(pilot, "identity · top")
+        newer = app.screen.query_one(RankingTable)
+        await until(pilot, lambda: newer.has_focus)
+        assert (newer.marked, newer.selected) == (marked, selected)
+        assert app.screen.query_one(PromptList).cursor == 1

@@ -10,6 +10,7 @@ from watching import at_work, screen_text, until, until_shown
 
 from pipeline.contract.events import EventWriter
 from pipeline.contract.processes import is_locked
+from pipeline.contract.stages import STAGES
 from tui.app import HeadwaterApp
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
@@ -152,3 +153,52 @@ async def test_the_end_of_the_log_stays_in_view_when_a_notice_takes_a_line(tmp_p
         await pilot.resize_terminal(120, 40)
         await until_shown(pilot, "step    1")
         assert not panel.is_vertical_scroll_end
+
+
+async def test_every_stage_is_in_view_on_a_small_screen(tmp_path: Path) -> None:
+    """Of eleven stages the last, the report, lay below the edge of the list."""
+    run = sample_run.scored_run(tmp_path)
+    for size, has_header in (((80, 24), False), ((120, 40), True)):
+        app = HeadwaterApp(tmp_path, run)
+        async with app.run_test(size=size) as pilot:
+            await until_shown(pilot, "all stages done")
+            text = screen_text(app)
+            assert all(stage in text for stage in STAGES)
+            assert ("progress" in text) == has_header
+            assert "generate  optional" in text
+
+
+async def test_an_empty_log_says_whether_anything_is_to_come(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Log · prepare")
+        await until_shown(pilot, "wrote nothing")
+        await pilot.press(*"jjjjj")
+        await until_shown(pilot, "Log · generate")
+        await until_shown(pilot, "has not run yet")
+
+
+async def test_what_a_finished_run_is_good_for_is_in_the_footer(tmp_path: Path) -> None:
+    """At 80 columns the keys of its results come before those that run it again."""
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "all stages done")
+        footer = screen_text(app).splitlines()[-1]
+        for offer in ("i Influence", "A Ask", "F Factors", "v Evaluation", "? Help", "q Quit"):
+            assert offer in footer
+
+
+async def test_while_one_writes_the_footer_names_the_keys_that_are_no_letters(
+    tmp_path: Path,
+) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "all stages done")
+        await pilot.press("slash")
+        await until_shown(pilot, "search the log")
+        footer = screen_text(app).splitlines()[-1]
+        assert "Enter Accept" in footer
+        assert "F1 Help" in footer
+        assert "q Quit" not in footer
+        await pilot.press("f1")
+        await until_shown(pilot, "Keys")

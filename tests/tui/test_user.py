@@ -11,7 +11,7 @@ from watching import screen_text, until, until_shown
 
 from pipeline.contract.errors import SettingsError
 from tui.app import HeadwaterApp
-from tui.keys import HINTS, KEYS, hint, keys_toml
+from tui.keys import HINTS, KEYS, Scope, hint, keys_toml
 from tui.user import User
 
 
@@ -38,7 +38,7 @@ def test_the_list_of_keys_is_a_settings_file_once_its_lines_are_wanted(tmp_path:
 async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
     config = '[keys]\n"run.devices" = "z"\n"app.keys" = "f1"\n'
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path), user(tmp_path, config))
-    async with app.run_test(size=(160, 60)) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await until_shown(pilot, "z Devices")
         await pilot.press("d")
         await pilot.pause()
@@ -129,6 +129,21 @@ async def test_news_that_is_no_hint_stays_on_the_next_screen(tmp_path: Path) -> 
         await until_shown(pilot, "Keys")
         await pilot.pause()
         assert "12 examples written" in screen_text(app)
+
+
+async def test_a_hint_breaks_where_it_was_meant_to(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path / "runs")
+    app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        told = hint("run", {}).splitlines()
+        shown = screen_text(app).splitlines()
+        assert all(any(line in row for row in shown) for line in told)
+
+
+@pytest.mark.parametrize("scope", sorted(HINTS))
+def test_a_hint_has_room_on_a_small_screen(scope: Scope) -> None:
+    assert max(map(len, hint(scope, {}).splitlines())) <= 74
 
 
 def test_hints_name_the_keys_as_they_are() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from tui.readers.tensors import TensorFile
 Places = NDArray[np.intp]
 """Places of examples."""
 Mask = NDArray[np.bool_]
+_SAMPLE = 128
+"""Examples at either end of a corpus whose ids are measured."""
 _OFTEN = 128
 """Examples from which on a word counts as a frequent one."""
 
@@ -69,6 +72,14 @@ class Corpus:
             source=self._sources[self._number("source", place)],
             row=self._number("row", place),
         )
+
+    @cached_property
+    def id_length(self) -> int:
+        """Bytes of the longest of the first and the last ids: the room that a column needs."""
+        count = len(self)
+        ends = [(0, min(count, _SAMPLE)), (max(0, count - _SAMPLE), count)]
+        parts = [self._file.part("id_at", begin, end + 1) for begin, end in ends]
+        return max(int(np.diff(part).max(initial=0)) for part in parts)
 
     def text(self, place: int, limit: int | None = None) -> str:
         """Its text, or the first `limit` bytes of that."""

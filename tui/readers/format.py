@@ -42,8 +42,8 @@ def age(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """A figure in seven characters or so: "0.4213", "-12.5", "12,410", "1.2e-07"."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
+    """A figure in seven characters or so: "0.4213", "-12.5", "4,538", "1.2e-07"."""
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def tick(value: float) -> str:
@@ -53,5 +53,7 @@ def tick(value: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score in ten characters at most, its sign always shown: "+0.1286", "-1.234e-05"."""
-    return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:+.3e}"
+    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"."""
+    if 1e3 <= abs(value) < 999_999.9:
+        return f"{value:+,.1f}"
+    return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:+.3e}"

@@ -6,10 +6,10 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.contract.container import memory_limit
-from tui.readers.gpus import GpuReader, GpuSample
+if TYPE_CHECKING:
+    from tui.readers.gpus import GpuReader, GpuSample
 
 _KEPT = 600
 """Samples of each reading that are kept for the charts: twenty minutes at one in two seconds."""
@@ -45,20 +45,30 @@ class MachineReader:
     """Samples the machine; opens NVML once, on the first sample."""
 
     def __init__(self, gpus: GpuReader | None = None) -> None:
-        self._gpus = gpus or GpuReader(environment=os.environ)
+        self._gpus = gpus
         self._stage: Any = None
         self._history: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
 
     def read(self, pid: int | None = None) -> MachineSample:
         """One sample; `pid` is the process of the stage at work."""
-        host, gpus = self._read_host(pid), self._gpus.read()
+        reader = self._gpu_reader()
+        host, gpus = self._read_host(pid), reader.read()
         for name, share in _shares(host, gpus).items():
             self._history[name].append(share)
         history = {name: tuple(kept) for name, kept in self._history.items()}
-        return MachineSample(host, gpus, self._gpus.trouble, history)
+        return MachineSample(host, gpus, reader.trouble, history)
+
+    def _gpu_reader(self) -> GpuReader:
+        if self._gpus is None:
+            from tui.readers.gpus import GpuReader  # not before the first paint
+
+            self._gpus = GpuReader(environment=os.environ)
+        return self._gpus
 
     def _read_host(self, pid: int | None) -> HostSample:
         import psutil  # like NVML, not before the first paint
+
+        from pipeline.contract.container import memory_limit
 
         memory = psutil.virtual_memory()
         used, total, limit = memory.total - memory.available, memory.total, memory_limit()

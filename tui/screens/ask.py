@@ -25,6 +25,7 @@ from tui.launcher import start_stages
 from tui.readers.rankings import Answer
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import View
+from tui.screens.renewing import Renewing
 from tui.widgets.answer_line import answer_text
 from tui.widgets.asked_rows import COLUMNS, meaning, rows_of, title_of
 from tui.widgets.banner import Banner
@@ -41,7 +42,7 @@ from tui.widgets.table import Table
 _TOP = 50
 _INTERVAL_S = 1.0
 _HINTS = (
-    "what the model goes on from; Enter asks",
+    "what the model goes on from; Enter asks, Tab goes on",
     "empty: all that the model says itself; else begin with a blank",
 )
 _TAIL = 160
@@ -49,13 +50,14 @@ _TAIL = 160
 _NEEDED = upstream("index") | {"index"}
 
 
-class AskScreen(View[None]):
+class AskScreen(View[None], Renewing):
     """Keeps the run's model warm while it is open."""
 
     SCOPE: ClassVar[Scope] = "ask"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
+    STAGES = ("index",)
     CSS_PATH = ["tables.tcss", "ask.tcss"]  # noqa: RUF012 (Textual's own way to name two)
-    BINDINGS: ClassVar[list[BindingType]] = bindings("ask")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("ask"), *bindings("results")]
 
     missing: reactive[tuple[str, ...]] = reactive((), init=False, bindings=True)
     """Stages that have to run before anything can be asked."""
@@ -79,7 +81,7 @@ class AskScreen(View[None]):
         yield Static(id="said")
         yield Table(id="table")
         yield Static(id="meaning")
-        with TextPane(id="first"):
+        with TextPane(id="first", classes="panel"):
             yield Static(id="first-text")
         yield KeyBar()
 
@@ -92,6 +94,10 @@ class AskScreen(View[None]):
         self._table.empty = "a prompt brings the examples that taught its answer"
         self.query_one("#prompt").focus()
         self._prepare()
+
+    def renewed(self) -> AskScreen:
+        """The screen with what is written in this one, on the index of now."""
+        return AskScreen(self._run, *(self.query_one(f"#{n}", Input).value for n in self._given))
 
     def on_unmount(self) -> None:
         """Lets the model go; the process may take a while to end, the screen does not wait."""
@@ -183,6 +189,7 @@ class AskScreen(View[None]):
     @work(exclusive=True)
     async def _ask(self, question: Question) -> None:
         """Asks, and shows what comes as it comes; a newer question takes its place."""
+        self._answerer.abandon()
         self._begin(question)
         try:
             await self._warm()
@@ -197,7 +204,13 @@ class AskScreen(View[None]):
             self._fail(error)
             self._prepare()
 
+    @property
+    def shows_results(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self._items)
+
     def _begin(self, question: Question) -> None:
+        self.see()
         self.query_one(Notice).trouble = ""
         cut = len(question.prompt) - _TAIL
         self._prompt = f"…{question.prompt[cut:]}" if cut > 0 else question.prompt

@@ -18,6 +18,9 @@ FIRST_LOOK_S = 0.05
 """When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
 reading would keep the thread that writes to the terminal waiting."""
 
+HEIGHTS = [(0, "-short"), (32, "-tall")]
+"""Rows from which on a screen is called so in the style sheets."""
+
 _Result = TypeVar("_Result")
 
 
@@ -36,11 +39,16 @@ class View(Screen[_Result]):
 
     # Textual declares these as instance attributes: no ClassVar here
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = HEIGHTS
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
         self.post_message(self.Shown(self.SCOPE))
+
+    @property
+    def may_close(self) -> bool:
+        """Whether nothing would be lost."""
+        return True
 
     @property
     def is_watched(self) -> bool:
@@ -64,3 +72,8 @@ class View(Screen[_Result]):
             timeout=12,
             markup=False,
         )
+
+
+def scopes(screen: Screen[object]) -> tuple[Scope, ...]:
+    """The keys that work on a screen, besides those that work everywhere."""
+    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from tui.keys import bindings
 from tui.readers.clean import clean, clean_lines
+from tui.screens.base import HEIGHTS
 from tui.widgets.entry import Entry
 from tui.widgets.scrolling import TextPane
 
@@ -22,6 +23,8 @@ from tui.widgets.scrolling import TextPane
 class Question(ModalScreen[bool]):
     """Asks before something that cannot be taken back; gives True for yes."""
 
+    CSS_PATH = "boxes.tcss"
+    VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
     def __init__(self, title: str, text: str | Content, yes: str, no: str) -> None:
@@ -51,6 +54,7 @@ class Question(ModalScreen[bool]):
 class Ask(ModalScreen[str | None]):
     """Asks for a line of text; gives None where the person changes their mind."""
 
+    CSS_PATH = "boxes.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
     def __init__(self, title: str, value: str, fault: Callable[[str], str], hint: str = "") -> None:

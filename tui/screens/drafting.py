@@ -48,6 +48,11 @@ class Drafting(View[None], Generic[_Draft]):
         """Hands the draft to the widgets."""
         raise NotImplementedError
 
+    @property
+    def may_close(self) -> bool:
+        """Whether everything is saved."""
+        return self._draft is None or not self._draft.is_changed
+
     def can_save(self) -> bool:
         """Whether the draft may be written; a screen that says no says why."""
         return True
@@ -76,7 +81,7 @@ class Drafting(View[None], Generic[_Draft]):
     async def may_go(self) -> bool:
         """Asks where leaving would lose something."""
         draft = self._draft
-        if draft is None or not draft.is_changed:
+        if draft is None or self.may_close:
             return True
         text = changes(draft.diff(), ())
         question = Question("Leave without saving?", text, "forget these", "stay")

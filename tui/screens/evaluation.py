@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
@@ -22,29 +19,25 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.evaluation import read_answers, read_benchmarks, read_validation
 from tui.readers.words import holds
-from tui.screens.base import View
 from tui.screens.dialog import Ask
-from tui.screens.filtering import Filtering
 from tui.screens.pages import AnswersPage, BenchmarksPage, MetricsPage, Page
-from tui.screens.renewing import Renewing
+from tui.screens.tabled import Pane, Tabled
 from tui.screens.validation_page import ValidationPage
 from tui.widgets.banner import Banner
-from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.scrolling import TextPane
-from tui.widgets.table import Row, Table
+from tui.widgets.table import Row
 
 _PAGES = ("metrics", "answers", "benchmarks", "validation")
 
 
-class EvaluationScreen(View[None], Filtering, Renewing):
-    """A table for every page, and below it what the row under the cursor says."""
+class EvaluationScreen(Tabled):
+    """A table for every page."""
 
     SCOPE: ClassVar[Scope] = "evaluation"
     ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("evaluate", "benchmark", "validate")
-    CSS_PATH = "tables.tcss"
+    LOOKED_THROUGH = "a row"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("evaluation"), *bindings("results")]
 
     page: reactive[int] = reactive(0, init=False)
@@ -59,29 +52,9 @@ class EvaluationScreen(View[None], Filtering, Renewing):
         self._pages: dict[int, Page] = {}
         self._troubles: dict[int, str] = {}
 
-    def compose(self) -> ComposeResult:
-        """The table, the heading of a row and its one or two texts."""
-        yield Banner()
-        yield Notice(id="notice")
-        yield Table(id="table")
-        yield self.filter_entry("words of a row")
-        yield Static(id="heading")
-        with Horizontal(id="texts"):
-            for name in ("first", "second"):
-                with TextPane(id=name):
-                    yield Static(id=f"{name}-text")
-        yield KeyBar()
-
     def on_mount(self) -> None:
         """Reads what there is."""
-        self.filtered.empty = "reading…"
-        self.filtered.focus()
         self._load()
-
-    @property
-    def filtered(self) -> Table:
-        """The table."""
-        return self.query_one(Table)
 
     def renewed(self) -> EvaluationScreen:
         """The screen on the newer results."""
@@ -144,7 +117,7 @@ class EvaluationScreen(View[None], Filtering, Renewing):
 
     def watch_against_expected(self) -> None:
         """Other differences."""
-        self._explain()
+        self.explain()
 
     def _show(self) -> None:
         page, table = self._shown, self.filtered
@@ -161,24 +134,15 @@ class EvaluationScreen(View[None], Filtering, Renewing):
         name = page.title if page else _PAGES[self.page].capitalize()
         table.entitle(f"{name} · {count}", clean(page.file, 100) if page else "")
         self.refresh_bindings()
-        self._explain()
+        self.explain()
 
-    @on(Lines.Moved, "#table")
-    def _explain(self) -> None:
-        """Tells of the row under the cursor."""
-        page, row = self._shown, self.filtered.selected
-        panes = page.panes(row, self.against_expected) if page and row else ()
-        told = page.heading(row) if page and row else Content()
-        heading = self.query_one("#heading", Static)
-        heading.display = bool(told.plain)
-        heading.update(told)
-        for place, name in enumerate(("first", "second")):
-            box = self.query_one(f"#{name}", TextPane)
-            box.display = place < len(panes)
-            if place < len(panes):
-                box.border_title = Content(panes[place].title)
-                box.scroll_home(animate=False)
-                self.query_one(f"#{name}-text", Static).update(panes[place].text)
+    def heading(self, row: Row) -> Content:
+        """A few lines above the texts."""
+        return self._shown.heading(row) if self._shown else Content()
+
+    def panes(self, row: Row) -> Sequence[Pane]:
+        """What the page says of a row."""
+        return self._shown.panes(row, self.against_expected) if self._shown else ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Answers have differences, benchmarks have questions."""
@@ -231,10 +195,3 @@ class EvaluationScreen(View[None], Filtering, Renewing):
         else:
             told = f"{len(rows)} rows are in {Path(path).expanduser().resolve()}"
             self.notify(clean(told), markup=False)
-
-    def action_leave(self) -> None:
-        """Back to the table, to all rows, to the screen before."""
-        if any(pane.has_focus for pane in self.query(TextPane)):
-            self.filtered.focus()
-        elif not self.end_filter():
-            self.app.pop_screen()

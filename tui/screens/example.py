@@ -99,15 +99,15 @@ class ExampleScreen(View[Browsed], Taking):
         yield Notice(id="notice")
         yield Static(id="answer")
         with Container(id="detail"):
-            with Reading(id="text"):
+            with Reading(id="text", classes="panel"):
                 yield Static(id="body")
             with Container(id="parts"):
-                yield Standings(id="methods", classes="part")
-                with TextPane(id="map-pane", classes="part"):
+                yield Standings(id="methods", classes="panel part")
+                with TextPane(id="map-pane", classes="panel part"):
                     yield Static(id="map")
-                yield Standings(id="prompts", classes="part")
-                yield Standings(id="duplicates", classes="part")
-                yield Standings(id="document", classes="part")
+                yield Standings(id="prompts", classes="panel part")
+                yield Standings(id="duplicates", classes="panel part")
+                yield Standings(id="document", classes="panel part")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -225,7 +225,7 @@ class ExampleScreen(View[Browsed], Taking):
         rank = f"{found.standing.rank:,}" if found.standing.rank else "–"
         place = f"{rank} of {found.ranked:,} by {ranking.name}"
         banner = self.query_one(Banner)
-        banner.trail = ("influence", clean(ranking.prompt_id), place)
+        banner.trail = (self._run.name, "influence", place)
         banner.standing = ("● marked" if self.place in self.marked else "", "accent")
 
     def action_step(self, step: int) -> None:

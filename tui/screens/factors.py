@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on, work
@@ -40,6 +41,17 @@ _MARKS = "━■▲◆○□△◇"
 _NO_MAP = "no maps: the inspect stage of an older version wrote none; run it again"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is looked at: a strategy, a kind, whether sums, the titles of two places."""
+
+    strategy: str
+    kind: Kind
+    cumulative: bool
+    place: str
+    compared: str
+
+
 class FactorsScreen(View[None], ChartKeys, Renewing):
     """The list of modules on the left; the curve, the map and the figures on the right.
 
@@ -63,9 +75,9 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
     compared: reactive[Place | None] = reactive(None, init=False)
     """What every other layer or module is compared with."""
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, chosen: Chosen | None = None) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._chosen = run, chosen
         self._reader = SpectraReader(run)
         self._overview: Overview | None = None
 
@@ -78,7 +90,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             with Vertical(id="spectra"):
                 yield Chart(id="curve", axis=RANKS)
                 yield HeatMap(id="map")
-                with TextPane(id="numbers"):
+                with TextPane(id="numbers", classes="panel"):
                     yield Static(id="figures")
         yield KeyBar()
 
@@ -92,7 +104,8 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
 
     def renewed(self) -> FactorsScreen:
         """The screen on the newer results."""
-        return FactorsScreen(self._run)
+        names = [_name(place) for place in (self.list.selected, self.compared)]
+        return FactorsScreen(self._run, Chosen(self.strategy, self.kind, self.cumulative, *names))
 
     @work
     async def _load(self) -> None:
@@ -115,8 +128,22 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         self.query_one(HeatMap).clip = overview.clip
         self.list.overview = overview
         self.list.cursor = 1  # the first module
+        if self._chosen:
+            self._choose(overview, self._chosen)
         self.list.focus()
         self._show()
+
+    def _choose(self, overview: Overview, chosen: Chosen) -> None:
+        """What was looked at before, as far as it is still there."""
+        if chosen.strategy in overview.strategies:
+            self.set_reactive(FactorsScreen.strategy, chosen.strategy)
+            if chosen.kind in overview.kinds(chosen.strategy):
+                self.set_reactive(FactorsScreen.kind, chosen.kind)
+        self.cumulative = chosen.cumulative
+        places = {_name(place): number for number, place in enumerate(overview.places)}
+        self.list.cursor = places.get(chosen.place, 1)
+        if chosen.compared in places:
+            self.compared = overview.places[places[chosen.compared]]
 
     @property
     def list(self) -> ModuleList:
@@ -266,3 +293,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             self.compared = None
         else:
             self.app.pop_screen()
+
+
+def _name(place: Place | None) -> str:
+    return place.title if place else ""

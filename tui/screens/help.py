@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
+from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -13,11 +14,14 @@ from textual.widgets import Static
 from tui.keys import TITLES, Key, Scope, keys
 from tui.widgets.scrolling import TextPane
 
-_KEYS_WIDTH = 13
+_KEYS_WIDTH, _HELP_WIDTH = 13, 52
+"""Cells of the keys, and of what they do: together the box's."""
 
 
 class Help(ModalScreen[None]):
     """The keys that work here, and everywhere. Any key of leaving closes it."""
+
+    CSS_PATH = "boxes.tcss"
 
     def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str]) -> None:
         super().__init__()
@@ -45,5 +49,6 @@ class Help(ModalScreen[None]):
         lines = [Content.styled(TITLES[scope], "bold")]
         for key in found:
             shown = (f"  {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
-            lines.append(Content.assemble(shown, key.help))
+            indented = f"\n{' ' * (2 + _KEYS_WIDTH)}".join(wrap(key.help, _HELP_WIDTH))
+            lines.append(Content.assemble(shown, indented))
         return Content("\n").join(lines)

@@ -12,6 +12,7 @@ from tui.readers.clean import clean
 from tui.readers.evaluation import (
     LIKELIHOOD,
     MODELS,
+    SCORINGS,
     AnswerPair,
     Answers,
     Benchmarks,
@@ -22,6 +23,7 @@ from tui.readers.evaluation import (
     Score,
 )
 from tui.readers.format import number
+from tui.screens.tabled import Pane
 from tui.widgets.answer_pair import SIGNS, answer_text, heading, told_of
 from tui.widgets.forest import forest, span_of
 from tui.widgets.ink import Ink
@@ -29,23 +31,6 @@ from tui.widgets.table import Cell, Column, Row
 
 _FOREST = 25
 _VERDICTS: dict[str, Ink] = {"better": "good", "worse": "bad"}
-SCORINGS = {
-    "letters": "letters",
-    "texts": "texts",
-    "texts_by_length": "texts by length",
-    "texts_mass": "probability",
-    "written": "written",
-    "written_f1": "written, F1",
-    "written_share": "written, rules",
-}
-
-
-@dataclass(frozen=True)
-class Pane:
-    """A text with its title."""
-
-    title: str
-    text: Content
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from textual.widgets import Input, Label, Static, TextArea
 from pipeline.contract.prompts import Prompt
 from tui.keys import bindings
 from tui.readers.clean import clean, visible_letters
+from tui.screens.base import HEIGHTS
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
@@ -24,6 +25,8 @@ from tui.widgets.key_bar import KeyBar
 class PromptForm(ModalScreen[Prompt | None]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
 
+    CSS_PATH = ["boxes.tcss", "editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)
+    VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
     def __init__(self, prompt: Prompt, fault: Callable[[Prompt], str]) -> None:

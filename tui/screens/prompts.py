@@ -44,7 +44,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
         yield Banner()
         yield Notice(id="notice")
         yield DraftList(id="prompts")
-        with TextPane(id="whole"):
+        with TextPane(id="whole", classes="panel"):
             yield Static(id="wording")
         yield KeyBar()
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
-from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.prompts import Prompt
@@ -19,23 +16,20 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
-from tui.readers.evaluation import MODELS, Score
+from tui.readers.evaluation import MODELS, SCORINGS, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
-from tui.screens.base import View
 from tui.screens.dialog import Question, changes
-from tui.screens.filtering import Filtering
-from tui.screens.pages import SCORINGS
 from tui.screens.prompt_form import PromptForm
+from tui.screens.tabled import Pane, Tabled
 from tui.widgets.banner import Banner
 from tui.widgets.ink import Ink
-from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.question_text import question_text, replies_text
-from tui.widgets.scrolling import TextPane
-from tui.widgets.table import Cell, Column, Row, Table
+from tui.widgets.table import Cell, Column, Row
 
+_OLDER = "an older version may have written them: run the benchmark stage again"
 _WHICH = ("all", "missed by the trained model", "where the models differ")
 _COLUMNS = (
     Column("base", 7, right=True),
@@ -46,65 +40,54 @@ _COLUMNS = (
 )
 
 
-class QuestionsScreen(View[None], Filtering):
+class QuestionsScreen(Tabled):
     """A table of questions; below it the one under the cursor, and both models' replies."""
 
     SCOPE: ClassVar[Scope] = "questions"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table",)
-    CSS_PATH = ["tables.tcss", "editors.tcss"]  # noqa: RUF012 (the form is an editor)
-    BINDINGS: ClassVar[list[BindingType]] = bindings("questions")
+    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
+    STAGES = ("benchmark",)
+    LOOKED_THROUGH = "a question or its choices"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("questions"), *bindings("results")]
 
     which: reactive[int] = reactive(0, init=False)
     """Which questions are shown."""
 
-    def __init__(self, run: RunDir, folder: str, score: Score) -> None:
+    def __init__(self, run: RunDir, folder: str, score: Score, which: int = 0) -> None:
+        """`folder`: where the questions lie; where it is empty, in the newest."""
         super().__init__()
         self._run, self._folder, self._score = run, folder, score
         self._rows: list[Row] = []
-
-    def compose(self) -> ComposeResult:
-        """The table, the question, the replies."""
-        yield Banner()
-        yield Notice(id="notice")
-        yield Table(id="table")
-        yield self.filter_entry("words of a question or its choices")
-        with Horizontal(id="texts"):
-            for name in ("first", "second"):
-                with TextPane(id=name):
-                    yield Static(id=f"{name}-text")
-        yield KeyBar()
+        self.set_reactive(QuestionsScreen.which, which)
 
     def on_mount(self) -> None:
         """Reads the questions."""
         score = self._score
         self.query_one(Banner).trail = (self._run.name, score.benchmark, score.task)
-        self.query_one("#first").border_title = "Question"
-        told = SCORINGS.get(score.scored_by, score.scored_by)
-        self.query_one("#second").border_title = Content(f"Replies · scored by {told}")
         self.filtered.entitle("Questions")
-        self.filtered.empty = "reading…"
-        self.filtered.focus()
         self._load()
 
-    @property
-    def filtered(self) -> Table:
-        """The table."""
-        return self.query_one(Table)
+    def renewed(self) -> QuestionsScreen:
+        """The screen on the newer results."""
+        return QuestionsScreen(self._run, "", self._score, self.which)
 
     @work
     async def _load(self) -> None:
         found, trouble = list[Row](), ""
         try:
             found = await asyncio.to_thread(self._read_rows)
+        except HeadwaterError as error:
+            trouble = str(error)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            trouble = f"the questions cannot be read: {error}"
+            told = str(error).partition("\n")[0]
+            trouble = f"the questions cannot be read: {told}\n{_OLDER}"
         with self.unless_closed():
             self._rows = found
             self.query_one(Notice).trouble = trouble
             self._show()
 
     def _read_rows(self) -> list[Row]:
-        return [_row(found) for found in read_questions(self._run, self._folder, self._score)]
+        folder = self._folder or read_benchmarks(self._run).folder
+        return [_row(found) for found in read_questions(self._run, folder, self._score)]
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -117,11 +100,11 @@ class QuestionsScreen(View[None], Filtering):
     def _show(self) -> None:
         kept = [row for row in self._rows if self._is_wanted(row.item)]
         table = self.filtered
-        table.empty = "no such question"
+        table.empty = "no such question" if self._rows else "no questions"
         table.show(_COLUMNS, kept)
         count = f"{len(kept):,}" + f" of {len(self._rows):,}" * (len(kept) < len(self._rows))
         table.entitle(f"Questions · {count}", _WHICH[self.which])
-        self._explain()
+        self.explain()
 
     def _is_wanted(self, question: AskedQuestion) -> bool:
         scores = [r.score for model in MODELS if (r := question.replies.get(model))]
@@ -131,16 +114,11 @@ class QuestionsScreen(View[None], Filtering):
             return False
         return holds(" ".join([question.id, question.prompt, *question.choices]), self.words)
 
-    @on(Lines.Moved, "#table")
-    def _explain(self) -> None:
-        row = self.filtered.selected
-        question = row.item if row else None
-        asked = question_text(question) if question else Content()
-        told = replies_text(question) if question else Content()
-        self.query_one("#first-text", Static).update(asked)
-        self.query_one("#second-text", Static).update(told)
-        for name in ("first", "second"):
-            self.query_one(f"#{name}", TextPane).scroll_home(animate=False)
+    def panes(self, row: Row) -> Sequence[Pane]:
+        """The question, and what both models made of it."""
+        told = SCORINGS.get(self._score.scored_by, self._score.scored_by)
+        replies = Pane(f"Replies · scored by {told}", replies_text(row.item))
+        return Pane("Question", question_text(row.item)), replies
 
     @on(Lines.Chosen, "#table")
     def _read(self) -> None:
@@ -192,13 +170,6 @@ class QuestionsScreen(View[None], Filtering):
             draft.save()
             told = "added; a on the run's screen runs what is stale, scoring among it"
             self.notify(told, markup=False)
-
-    def action_leave(self) -> None:
-        """Back to the table, to all questions, to the screen before."""
-        if any(pane.has_focus for pane in self.query(TextPane)):
-            self.filtered.focus()
-        elif not self.end_filter():
-            self.app.pop_screen()
 
 
 def _row(question: AskedQuestion) -> Row:

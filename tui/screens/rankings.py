@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
@@ -21,6 +21,7 @@ from tui.readers.rankings import SORTS, Answer, Overview, RankingReader, Sort
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
+from tui.screens.held import Held
 from tui.screens.renewing import Renewing
 from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
@@ -62,9 +63,9 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
     sort: reactive[Sort] = reactive("score", init=False)
     reverse: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, held: Held | None = None) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._held = run, held
         self._reader = RankingReader(run)
         self._overview: Overview | None = None
         self._scored: Scored | None = None
@@ -83,7 +84,7 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
                 yield Static(id="answer")
                 yield RankingTable(id="ranking")
                 yield self.filter_entry("words of the text · id:… · group:7")
-                yield Static(id="preview")
+                yield Static(id="preview", classes="panel")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -94,7 +95,22 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
 
     def renewed(self) -> RankingsScreen:
         """The screen on the newer results."""
-        return RankingsScreen(self._run)
+        table, answer, scored = self.filtered, self.query_one(PromptList).selected, self._scored
+        if answer is None or scored is None:
+            return RankingsScreen(self._run)
+        at_cursor = set() if table.selected is None else {table.selected}
+        held = Held(
+            answer.id,
+            self.ranked_by,
+            self.sort,
+            self.reverse,
+            self.words,
+            table.selected,
+            table.marked,
+            {place: scored.corpus.example(place).id for place in table.marked | at_cursor},
+            table.has_focus,
+        )
+        return RankingsScreen(self._run, held)
 
     @work
     async def _load(self) -> None:
@@ -107,14 +123,31 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         with self.unless_closed():
             self.query_one(Notice).trouble = trouble
             if self._overview and self._scored:
-                self._browse(self._overview)
+                self._browse(self._overview, self._scored)
 
-    def _browse(self, overview: Overview) -> None:
+    def _browse(self, overview: Overview, scored: Scored) -> None:
         if overview.stale:
             self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
         self.set_reactive(RankingsScreen.ranked_by, overview.default_method)
         self.query_one(PromptList).answers = overview.answers
+        if self._held:
+            self._take_up(self._held, overview, scored)
         self._rank()
+
+    def _take_up(self, held: Held, overview: Overview, scored: Scored) -> None:
+        """What was chosen before, as far as it is still there."""
+        ids = [answer.id for answer in overview.answers]
+        if held.prompt_id not in ids:
+            return
+        if held.ranked_by in scored.names:
+            self.set_reactive(RankingsScreen.ranked_by, held.ranked_by)
+        self.set_reactive(RankingsScreen.sort, held.sort)
+        self.set_reactive(RankingsScreen.reverse, held.reverse)
+        self.set_reactive(RankingsScreen.words, held.words)
+        self.query_one("#filter", Input).value = held.words
+        self.filtered.marked = held.marked_in(scored.corpus)
+        self._landing = held.place_in(scored.corpus)
+        self.query_one(PromptList).cursor = ids.index(held.prompt_id)
 
     @property
     def filtered(self) -> RankingTable:
@@ -168,7 +201,10 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
             panes = self.query_one("#panes")
             if not panes.display:
                 panes.display = True
-                self.query_one(PromptList).focus()
+                if self._held and self._held.is_inside:
+                    self._to_ranking()
+                else:
+                    self.query_one(PromptList).focus()
 
     def _listing(self, prompt_id: str) -> Listing:
         from tui.readers.listing import Listing

@@ -23,18 +23,32 @@ class Renewing(DOMNode):
     """Whose results are shown."""
     _run: RunDir
 
+    _seen: dict[str, int]
+
     def on_mount(self) -> None:
         """Starts to look; Textual calls this beside the screen's own."""
-        self._look_for_newer(self._finishes())  # before anything is read
+        self.see()  # before anything is read
+        self._look_for_newer()
+
+    def see(self) -> None:
+        """What is shown from now on is of the results that are there now."""
+        self._seen = self._finishes()
+        self.query_one(Banner).news = ""
+
+    @property
+    def shows_results(self) -> bool:
+        """Whether anything is shown that could be out of date."""
+        return True
 
     @work(group="newer results")  # an exclusive worker of the screen ends those of its own group
-    async def _look_for_newer(self, shown: dict[str, int]) -> None:
+    async def _look_for_newer(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL_S)
             found = await asyncio.to_thread(self._finishes)
-            if any(shown.get(stage) != finish for stage, finish in found.items()):
+            if not self.shows_results:
+                continue
+            if any(self._seen.get(stage) != finish for stage, finish in found.items()):
                 self.query_one(Banner).news = "newer results: F5 shows them"
-                return
 
     def _finishes(self) -> dict[str, int]:
         """When each finished stage did, in nanoseconds of its file."""

@@ -44,9 +44,10 @@ class ReportScreen(View[None], Filtering, Renewing):
     CSS_PATH = "tables.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("report"), *bindings("results")]
 
-    def __init__(self, run: RunDir) -> None:
+    def __init__(self, run: RunDir, section: str = "") -> None:
+        """`section`: the title of the one that is shown first."""
         super().__init__()
-        self._run = run
+        self._run, self._first = run, section
         self._report: Report | None = None
 
     def compose(self) -> ComposeResult:
@@ -55,7 +56,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         yield Notice(id="notice")
         with Horizontal(id="report"):
             yield SectionList(id="sections")
-            with TextPane(id="page"):
+            with TextPane(id="page", classes="panel"):
                 yield HarmlessMarkdown(id="markdown")
         yield self.filter_entry("words that a section holds")
         yield KeyBar()
@@ -72,7 +73,8 @@ class ReportScreen(View[None], Filtering, Renewing):
 
     def renewed(self) -> ReportScreen:
         """The screen on the newer results."""
-        return ReportScreen(self._run)
+        section = self.filtered.selected
+        return ReportScreen(self._run, section.title if section else "")
 
     @work
     async def _load(self) -> None:
@@ -90,6 +92,8 @@ class ReportScreen(View[None], Filtering, Renewing):
                 self.query_one(Banner).standing = (stale, "warn")
                 self.filtered.focus()
                 self.watch_words()
+                titles = [section.title for section in report.sections]
+                self.filtered.cursor = titles.index(self._first) if self._first in titles else 0
             self.refresh_bindings()
 
     def watch_words(self) -> None:
@@ -125,8 +129,10 @@ class ReportScreen(View[None], Filtering, Renewing):
 
     @on(Lines.Chosen, "#sections")
     def _read(self) -> None:
-        """Into the text, to scroll it."""
+        """Into the text, to scroll it; on a narrow screen it has all of the room then."""
+        self.add_class("-in")
         self.query_one("#page").focus()
+        self.call_after_refresh(self._show)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a report there is nothing to open."""
@@ -160,7 +166,9 @@ class ReportScreen(View[None], Filtering, Renewing):
     def action_leave(self) -> None:
         """Back to the contents, to all of them, to the screen before."""
         if self.query_one("#page").has_focus:
+            self.remove_class("-in")
             self.filtered.focus()
+            self.call_after_refresh(self._show)
         elif not self.end_filter():
             self.app.pop_screen()
 

@@ -10,7 +10,7 @@ import gc
 import importlib
 import sys
 import time
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -22,9 +22,7 @@ from textual.widgets import Input
 from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
-from tui.readers.hardware import MachineReader, MachineSample
 from tui.readers.log_tail import LogTail
-from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.base import FIRST_LOOK_S
 from tui.screens.charting import ChartKeys
 from tui.screens.stages import StageKeys, choices
@@ -40,6 +38,11 @@ from tui.widgets.plot import Series
 from tui.widgets.stage_list import StageList
 from tui.widgets.states import standing
 
+if TYPE_CHECKING:
+    from pipeline.contract.status import State
+    from tui.readers.hardware import MachineReader, MachineSample
+    from tui.readers.run_reader import RunReader, RunSnapshot
+
 _INTERVAL_S = 1.0
 _AHEAD_S = 0.5
 """When what the rankings need is imported: the first look has been shown by then."""
@@ -53,6 +56,12 @@ _AHEAD = (
 )
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
+_NO_LOG: dict[State, str] = {
+    "waiting": "has not run yet",
+    "queued": "has not run yet",
+    "running": "nothing written yet",
+    "stopping": "nothing written yet",
+}
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
     True: ("warn", "◆", True),
@@ -72,7 +81,7 @@ class RunScreen(StageKeys, ChartKeys):
 
     def __init__(self, run: RunDir, machine: MachineReader) -> None:
         super().__init__(run)
-        self._reader = RunReader(run)
+        self._reader: RunReader | None = None
         self._machine = machine
         self._log: tuple[str, LogTail] | None = None
         self._machine_due = 0.0
@@ -113,11 +122,18 @@ class RunScreen(StageKeys, ChartKeys):
 
     async def look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
-        snapshot = await asyncio.to_thread(self._reader.read)
+        snapshot = await asyncio.to_thread(self._read_run)
         with self.unless_closed():
             self.snapshot = snapshot
             await self._look_at_machine()
             await self._read_log()
+
+    def _read_run(self) -> RunSnapshot:
+        if self._reader is None:
+            from tui.readers.run_reader import RunReader  # not before the first paint
+
+            self._reader = RunReader(self._run)
+        return self._reader.read()
 
     async def _look_at_machine(self) -> None:
         """Now and then only: asking NVML often slows the GPU's own work."""
@@ -186,8 +202,9 @@ class RunScreen(StageKeys, ChartKeys):
         if stage and (self._log is None or self._log[0] != stage.stage):
             self._log = (stage.stage, LogTail(self._run.log(stage.stage)))
             panel.show(stage.stage)
-        if self._log:
-            panel.add(await asyncio.to_thread(self._log[1].read))
+        if stage and self._log:
+            told = _NO_LOG.get(stage.state, "wrote nothing")
+            panel.add(await asyncio.to_thread(self._log[1].read), told)
 
     def _explain(self) -> None:
         """Says what is wrong with the run, or with the selected stage."""

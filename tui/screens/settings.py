@@ -52,7 +52,7 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         yield Notice(id="notice")
         with Horizontal(id="editor"):
             yield SettingsList(id="settings")
-            yield Static(id="meaning")
+            yield Static(id="meaning", classes="panel")
         yield Static(id="fault")
         yield self.filter_entry("words of a setting's name or meaning")
         yield Entry(id="value")

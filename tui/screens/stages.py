@@ -1,22 +1,24 @@
-"""Starting and stopping the stages of a run. They live on without the screen."""
+"""Starting and stopping the stages of a run. They live on without the screen.
+
+What a key needs is imported when it is pressed: the first paint is quicker so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, STAGES, downstream, forget, upstream
-from pipeline.contract.status import StageStatus
-from tui.launcher import start_stages
-from tui.readers.run_reader import RunSnapshot
 from tui.screens.base import View
-from tui.screens.dialog import Question
 from tui.widgets.stage_list import StageList
+
+if TYPE_CHECKING:
+    from pipeline.contract.status import StageStatus
+    from tui.readers.run_reader import RunSnapshot
 
 
 class StageKeys(View[None]):
@@ -39,6 +41,8 @@ class StageKeys(View[None]):
 
     def action_run_all(self) -> None:
         """Runs every stage; those that are up to date are passed over."""
+        from pipeline.contract.stages import GROUPS
+
         self._start(GROUPS["all"])
 
     def action_resume(self) -> None:
@@ -48,13 +52,16 @@ class StageKeys(View[None]):
     @work
     async def action_run_stage(self) -> None:
         """Runs the selected stage; one that is up to date only if a person insists."""
+        from pipeline.contract.stages import STAGES, forget, upstream
+
         stage = self.query_one(StageList).selected
         if stage is None:
             return
         if stage.state == "done":
             text = "It is up to date. What it wrote is replaced, and later stages become stale."
-            question = Question(f"Run {stage.stage} again?", text, "run it again", "leave it")
-            if not await self.app.push_screen_wait(question):
+            if not await self._agrees(
+                f"Run {stage.stage} again?", text, "run it again", "leave it"
+            ):
                 return
             forget(stage.stage, self._run)
         unfinished = {s.stage for s in self._stages if s.state != "done"}
@@ -64,6 +71,9 @@ class StageKeys(View[None]):
     @work
     async def action_from_here(self) -> None:
         """Runs the selected stage and all after it from nothing, if a person insists."""
+        from pipeline.contract.processes import is_locked
+        from pipeline.contract.stages import STAGES, downstream, forget, upstream
+
         stage = self.query_one(StageList).selected
         if stage is None:
             return
@@ -72,8 +82,8 @@ class StageKeys(View[None]):
         text = (
             f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
         )
-        question = Question(f"Run again from {stage.stage}?", text, "run them", "leave them")
-        if not await self.app.push_screen_wait(question):
+        title = f"Run again from {stage.stage}?"
+        if not await self._agrees(title, text, "run them", "leave them"):
             return
         if not is_locked(self._run):
             for name in stages:
@@ -85,16 +95,23 @@ class StageKeys(View[None]):
     @work
     async def action_cancel(self) -> None:
         """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
+        from pipeline.contract.processes import request_cancel
+
         stage = self.snapshot.at_work if self.snapshot else None
         name = stage.stage if stage else "the run"
         if stage is None or stage.state != "stopping":
             text = "What is finished stays, and Resume goes on from the last checkpoint."
-            question = Question(f"Stop {name}?", text, "stop it", "let it run")
-            if not await self.app.push_screen_wait(question):
+            if not await self._agrees(f"Stop {name}?", text, "stop it", "let it run"):
                 return
         if not await asyncio.to_thread(request_cancel, self._run):
             self.notify("nothing is running", markup=False)
         await self.look()
+
+    async def _agrees(self, title: str, text: str, yes: str, no: str) -> bool:
+        from tui.screens.dialog import Question
+
+        answer: bool = await self.app.push_screen_wait(Question(title, text, yes, no))
+        return answer
 
     @property
     def _stages(self) -> tuple[StageStatus, ...]:
@@ -102,6 +119,8 @@ class StageKeys(View[None]):
 
     @work
     async def _start(self, stages: tuple[str, ...]) -> None:
+        from tui.launcher import start_stages
+
         try:
             await asyncio.to_thread(start_stages, self._run, stages)
         except HeadwaterError as error:

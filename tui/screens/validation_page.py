@@ -10,7 +10,8 @@ from textual.content import Content
 from tui import validation
 from tui.readers.clean import clean
 from tui.readers.evaluation import Interval, Validation
-from tui.screens.pages import Page, Pane
+from tui.screens.pages import Page
+from tui.screens.tabled import Pane
 from tui.validation import Proof
 from tui.widgets.forest import forest, span_of
 from tui.widgets.ink import Ink

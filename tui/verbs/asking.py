@@ -1,4 +1,4 @@
-"""The verb that traces a new prompt."""
+"""The verbs that trace new prompts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from pipeline.contract.asking import (
 )
 from pipeline.contract.asking import ask as put
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_json
+from pipeline.contract.new_run import adding_to_index, change_settings
 from pipeline.contract.run_dir import RunDir
+from pipeline.contract.units import size
 from tui import narration, tables
 from tui.entry import existing
 from tui.readers.clean import clean
@@ -67,6 +70,32 @@ def ask(
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         click.echo(tables.plain([_row(row) for row in replies[-1]["rows"]]))
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--add",
+    "added",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A file or folder of texts to trace questions to beside the training examples.",
+)
+@click.pass_obj
+def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
+    """Make RUN ready for questions; what is added is indexed alone.
+
+    Added texts come with a + before their id: the model has not learnt from them.
+    """
+    target = existing(runs, run)
+    if added:
+        change_settings(target, adding_to_index(target.settings.read_text("utf-8"), added))
+    narration.bring_up_to_date("index", target)
+    made = read_json(target.summary("index")) or {}
+    click.echo(
+        f"{made['examples']:,} examples indexed, {made['added']:,} of them added; "
+        f"{size(made['bytes'])}"
+    )
 
 
 def _listen(address: WorkerAddress, question: Question) -> tuple[str, list[Reply]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from pipeline.contract.run_dir import list_runs
 from pipeline.contract.settings import load_settings
 from pipeline.contract.status import run_status
 from tui import narration, tables, validation
-from tui.comparison import result_rows, settings_rows
+from tui.comparison import comparison_text, result_rows, settings_rows
 from tui.entry import existing
 
 
@@ -104,7 +106,19 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     if as_html or open_it:
         click.echo(target.report_html)
     else:
-        click.echo(target.report_markdown.read_text(encoding="utf-8"), nl=False)
+        _print_page(target.report_markdown.read_text(encoding="utf-8"))
+
+
+def _print_page(text: str) -> None:
+    """Markdown as it is for a file or a pipe, laid out for a person at a terminal."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=False)
+        return
+    from rich.console import Console  # here: other verbs do not wait for it
+    from rich.markdown import Markdown
+
+    pictures_named = re.sub(r"(?m)^!\[(.*)\]\(.*\)$", r"*Picture, in the HTML page: \1*", text)
+    Console().print(Markdown(pictures_named, hyperlinks=False))
 
 
 @click.command()
@@ -132,9 +146,8 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     first, second = existing(runs, run_a), existing(runs, run_b)
     if first.name == second.name:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
-    settings, results = settings_rows(first, second), result_rows(first, second)
     if as_json:
-        click.echo(json.dumps({"settings": settings, "results": results}, indent=2))
+        found = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"Settings that differ\n\n{tables.plain(settings)}\n")
-        click.echo(f"Results\n\n{tables.plain(results)}")
+        click.echo(comparison_text(first, second))

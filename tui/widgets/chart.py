@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
@@ -19,13 +20,16 @@ from tui.widgets.plot import GAP, LABEL, Plot, Series
 _AXIS_ROWS, _FEWEST_ROWS = 2, 2
 _LEGEND_ROWS = 3
 """Lines that the legend takes at the most."""
-_NAME = 24
+_NAMES = (24, 12, 8)
+"""Cells of a series' name in the legend: where there is room, and where there is less."""
 _ROOM = 0.06
 """Share of the axis that is left free for the readings to come."""
 
 
 class Chart(Inked):
     """Follows the curves of some series over the same steps."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     series: reactive[tuple[Series, ...]] = reactive((), always_update=True, repaint=False)
     title: reactive[str] = reactive("")
@@ -190,7 +194,11 @@ class Chart(Inked):
 
     def _legend(self, width: int) -> list[list[Part]]:
         """What each line is, and its newest or its inspected reading."""
-        entries = [self._entry(one, width) for one in self.series if one.curve.span]
+        entries = list[list[Part]]()
+        for name in _NAMES:  # shorter names where full ones take more than two lines
+            entries = [self._entry(one, name) for one in self.series]
+            if len(list(_flow(entries, width))) <= 2:
+                break
         if self.inspected is not None:
             at = f" {self.axis.name} {self.axis.text(self.inspected)} "
             entries.insert(0, [(at, "strong")])
@@ -199,8 +207,8 @@ class Chart(Inked):
             entries.append([(f" {GAP} {gaps} not a number", "bad")])
         return list(_flow(entries, width))[:_LEGEND_ROWS]
 
-    def _entry(self, one: Series, width: int) -> list[Part]:
-        name = fit(clean(one.name), _NAME).rstrip() if width >= 40 else clean(one.name)[:5]
+    def _entry(self, one: Series, cells: int) -> list[Part]:
+        name = fit(clean(one.name), cells).rstrip()
         return [(f" {one.mark} ", one.ink), (f"{name} ", "dim"), (self._reading(one), "strong")]
 
     def _reading(self, one: Series) -> str:
@@ -215,12 +223,17 @@ class Chart(Inked):
         return value if near[0] == self.inspected else f"{value} at {self.axis.text(near[0])}"
 
 
+def _length(entry: Sequence[Part]) -> int:
+    """Cells of an entry, with the one that follows it."""
+    return sum(cell_len(text) for text, _ in entry) + 1
+
+
 def _flow(entries: Iterable[Sequence[Part]], width: int) -> Iterable[list[Part]]:
     """Entries side by side, on as many lines as they need."""
     line: list[Part] = []
     used = 0
     for entry in entries:
-        length = sum(cell_len(text) for text, _ in entry) + 1
+        length = _length(entry)
         if line and used + length > width:
             yield line
             line, used = [], 0

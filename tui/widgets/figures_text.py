@@ -52,12 +52,15 @@ def figures_text(
     kinds = overview.kinds(strategy)
     columns = [found(module, of) for of in kinds]
     table = [(title, [f[name] if f else None for f in columns]) for name, title in _NAMES.items()]
+    longest = max(len(SYMBOLS[of]) for of in kinds)
+    room = _cells(width, len(kinds)) > longest
+    titles = [SYMBOLS[of] if room else SYMBOLS[of][0].upper() for of in kinds]
     meanings = [
-        Content.assemble((f"\n{SYMBOLS[of]}: ", "$secondary"), clean(figures.meaning, 200))
-        for of, figures in zip(kinds, columns, strict=True)
+        Content.assemble((f"\n{title}: ", "$secondary"), clean(figures.meaning, 200))
+        for title, figures in zip(titles, columns, strict=True)
         if figures
     ]
-    return Content.assemble(_table([SYMBOLS[of] for of in kinds], table, width), *meanings)
+    return Content.assemble(_table(titles, table, width), *meanings)
 
 
 def _of_layer(
@@ -95,8 +98,12 @@ def _two(here: str, there: str, rows: Iterable[Row], width: int) -> Content:
     return _table([here, f"◆ {there}", "ratio"], told, width)
 
 
+def _cells(width: int, columns: int) -> int:
+    return max(_NARROWEST, min(_WIDEST, (width - _LABEL) // columns))
+
+
 def _table(titles: Sequence[str], rows: Iterable[Row], width: int) -> Content:
-    cells = max(_NARROWEST, min(_WIDEST, (width - _LABEL) // len(titles)))
+    cells = _cells(width, len(titles))
     head = " " * _LABEL + "".join(fit(f" {clean(title)}", cells, right=True) for title in titles)
     lines = [Content.styled(head, "$secondary")]
     for title, numbers in rows:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from tui.readers.evaluation import Interval
 
+_CROSSED = {" ": "┊", "─": "┼"}
+"""What the line to compare with makes of what is drawn where it stands."""
+
 
 def span_of(intervals: Iterable[Interval], *more: float) -> tuple[float, float]:
     """From the lowest to the highest end of all, and of some other values."""
@@ -24,10 +27,11 @@ def forest(one: Interval, span: tuple[float, float], width: int, line: float) ->
         share = (value - span[0]) / (span[1] - span[0])
         return max(0, min(width - 1, round(share * (width - 1))))
 
-    letters[column(line)] = "┊"
     if one.low is not None and one.high is not None:
         first, last = column(one.low), column(one.high)
         letters[first : last + 1] = "─" * (last - first + 1)
         letters[first], letters[last] = "├", "┤"
+    at = column(line)
+    letters[at] = _CROSSED.get(letters[at], letters[at])
     letters[column(one.value)] = "●"
     return "".join(letters)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.contract.units import size
 from tui.readers.clean import clean
-from tui.readers.gpus import GpuSample
-from tui.readers.hardware import HostSample, MachineSample
-from tui.readers.history import StageMemory
 from tui.widgets.ink import Part, bar, fit
+
+if TYPE_CHECKING:
+    from tui.readers.gpus import GpuSample
+    from tui.readers.hardware import HostSample, MachineSample
+    from tui.readers.history import StageMemory
 
 Line = list[Part]
 
-_NAME = 8
+_NAME, _GPU = 10, 8
 _FIGURES = 20
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -52,9 +55,9 @@ def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: i
     busy = "MIG" if gpu.mig else f"{gpu.busy} %" if gpu.busy is not None else "n/a"
     figures = " ".join(filter(None, [busy, _heat(gpu, limit=False)]))
     memory = f"{size(gpu.used)} of {size(gpu.total)}" if gpu.total else "n/a"
-    room = width - _NAME - len(memory) - len(figures) - 2
+    room = width - _GPU - len(memory) - len(figures) - 2
     busy_then = spark(history.get(f"{gpu.uuid} busy", ()), min(room, 30)) if room >= 3 else ""
-    name: Part = (fit(f"gpu {gpu.index}", _NAME), "dim" if gpu.visible is False else "plain")
+    name: Part = (fit(f"gpu {gpu.index}", _GPU), "dim" if gpu.visible is False else "plain")
     return [name, (f"{memory} ", "plain"), (f"{busy_then} ", "accent"), (figures, "plain")]
 
 

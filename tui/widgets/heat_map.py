@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,6 +22,8 @@ from tui.widgets.ink import Inked, Part, fit
 
 _GAP = 2
 _RAMP = 10
+_WIDE_LEGEND = 72
+"""Cells of a legend that has room for what the map's sides are."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class _Grid:
 
 class HeatMap(Inked):
     """One or several maps, and the scale that all share."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     tiles: reactive[tuple[Tile, ...]] = reactive(())
     clip: reactive[float] = reactive(99.0)
@@ -121,7 +126,10 @@ class HeatMap(Inked):
         else:
             shares = [n / (_RAMP - 1) for n in range(_RAMP)]
             ramp = [Segment("▀", _style(share, share)) for share in shares]
-        ends = f"percentiles {100 - self.clip:g}–{self.clip:g} · outputs ↓ inputs →"
+        clip = f"{100 - self.clip:g}–{self.clip:g}"
+        ends = (
+            f"percentiles {clip} · outputs ↓ inputs →" if width >= _WIDE_LEGEND else f"{clip} pct"
+        )
         dim = self.rich_style + self._ink_style("dim")
         parts = [
             Segment(f"{tick(scale.low)} ", self.rich_style),

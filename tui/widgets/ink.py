@@ -52,6 +52,14 @@ def fit(text: str, width: int, right: bool = False) -> str:
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def fit_ends(text: str, width: int) -> str:
+    """The text in exactly `width` cells, cut in its middle: names differ at their ends."""
+    if cell_len(text) <= width or width < 2:
+        return fit(text, width)
+    tail = width // 2
+    return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
+
+
 class Inked(Widget):
     """A widget that makes strips from parts, and paints again only the lines that have changed.
 
@@ -112,9 +120,14 @@ class Inked(Widget):
         return self._ink_styles[ink]
 
     def ink_strip(self, parts: Sequence[Part], width: int, base: Style | None = None) -> Strip:
-        """One line of `width` cells; `base` is the style under the inks."""
+        """One line of `width` cells; `base` is the style under the inks. One that swaps text and
+        ground has no inks: each would be a ground of another colour."""
         under = base or self.rich_style
-        segments = [Segment(text, under + self._ink_style(ink)) for text, ink in parts]
+        inks = {ink: Style(bold=ink in _BOLD or None) for ink in INKS} if under.reverse else None
+        segments = [
+            Segment(text, under + (inks[ink] if inks else self._ink_style(ink)))
+            for text, ink in parts
+        ]
         return Strip(segments).adjust_cell_length(width, under).simplify()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 from textual import events
-from textual.binding import Binding
+from textual.binding import ActiveBinding, Binding
 from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.strip import Strip
@@ -12,6 +12,7 @@ from textual.strip import Strip
 from tui.widgets.ink import Inked, Part
 
 _ALWAYS = ("app.keys", "app.leave")
+_ON_LINE = ("choose", "mark", "submit")
 _MORE = "…  "
 
 
@@ -49,7 +50,7 @@ class KeyBar(Inked):
     def _offers(self) -> list[Binding | None]:
         """What fits; None stands for what was left out."""
         offered: dict[str, Binding] = {}
-        for active in self.screen.active_bindings.values():
+        for active in sorted(self.screen.active_bindings.values(), key=self._rank):
             if active.binding.show and active.enabled and not self._is_typed(active.binding.key):
                 offered.setdefault(active.binding.action, active.binding)
         kept = [b for b in offered.values() if b.action in _ALWAYS]
@@ -66,6 +67,11 @@ class KeyBar(Inked):
             shown.append(binding)
         return [*shown, None, *kept]
 
+    def _rank(self, active: ActiveBinding) -> int:
+        """What acts on the line under the cursor comes first, then the screen's own keys."""
+        on_line = active.binding.action in _ON_LINE
+        return 0 if on_line else 1 if active.node is self.screen else 2
+
     def _is_typed(self, key: str) -> bool:
         """Whether the key would go into a text that is being written."""
         focused = self.screen.focused
@@ -77,4 +83,7 @@ class KeyBar(Inked):
         return cell_len(self._key(binding)) + cell_len(binding.description) + 3
 
     def _key(self, binding: Binding) -> str:
-        return self.app.get_key_display(binding)
+        """As it is written; a second key by its own name, where the first would be typed."""
+        shown = self.app.get_key_display(binding)
+        is_second = len(shown) == 1 and key_to_character(binding.key) != shown
+        return binding.key.replace("ctrl+", "^").upper() if is_second else shown

@@ -24,6 +24,8 @@ _GUTTER = 2
 class Lines(ScrollView, Inked, can_focus=True):
     """Subclasses say what a line holds (`line`) and set `count`."""
 
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
+
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("scroll")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor"}
 
@@ -87,7 +89,8 @@ class Lines(ScrollView, Inked, can_focus=True):
             self.post_message(self.Moved(self, new))
 
     def on_resize(self) -> None:
-        """Keeps the cursor in view."""
+        """Keeps the cursor in view; there may be a header now, or none any more."""
+        self.virtual_size = Size(0, self.count + self._header_height)
         height = 1 + self._header_height
         self.scroll_to_region(Region(0, self.cursor, 1, height), animate=False, force=True)
 

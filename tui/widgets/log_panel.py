@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.highlighter import Highlighter, NullHighlighter
 from rich.text import Text
 from textual.content import Content
@@ -17,6 +19,8 @@ _MAX_LINES = 2000
 class LogPanel(Log, Scrolling):
     """Follows while its end is in view; scrolled up it stays where it is."""
 
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
+
     words: reactive[str] = reactive("")
     """What is searched for; the case of letters does not count."""
 
@@ -24,7 +28,7 @@ class LogPanel(Log, Scrolling):
         super().__init__(id=id, max_lines=_MAX_LINES, highlight=True)
         self.highlighter = NullHighlighter()
         self._match: int | None = None
-        self._told = ""
+        self._told = self._empty = ""
         self._follows = True
         self.show("")
 
@@ -34,8 +38,9 @@ class LogPanel(Log, Scrolling):
         self._match = None
         self.border_title = f"Log · {stage}" if stage else "Log"
 
-    def add(self, lines: list[str]) -> None:
-        """Adds lines that `clean` has been over."""
+    def add(self, lines: list[str], empty: str = "") -> None:
+        """Adds lines that `clean` has been over; `empty` is said where there are none at all."""
+        self._empty = empty
         if lines:
             self.write_lines(lines)
         self._tell()
@@ -80,7 +85,7 @@ class LogPanel(Log, Scrolling):
     def _tell(self) -> None:
         told = "" if self.is_vertical_scroll_end else "G follows"
         if not self.line_count:
-            told = "nothing written yet"
+            told = self._empty
         if self.words:
             found = self._matches()
             place = f"{found.index(self._match) + 1} of " if self._match in found else ""

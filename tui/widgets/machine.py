@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.readers.clean import clean
-from tui.readers.gpus import GpuSample
-from tui.readers.hardware import MachineSample
-from tui.readers.history import StageMemory
 from tui.widgets.gauges import (
     Line,
     compact_gpu,
@@ -24,10 +22,17 @@ from tui.widgets.gauges import (
 from tui.widgets.ink import Inked, fit
 from tui.widgets.scrolling import TextPane
 
+if TYPE_CHECKING:
+    from tui.readers.gpus import GpuSample
+    from tui.readers.hardware import MachineSample
+    from tui.readers.history import StageMemory
+
 
 class MachinePanel(Inked):
     """Bars with their figures, GPUs first; without a GPU it says why. What does not fit in full
     is shown in one line a GPU."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)
@@ -40,7 +45,16 @@ class MachinePanel(Inked):
 
     def watch_machine(self) -> None:
         """A new sample."""
+        told = ""
+        if self.machine and self.machine.no_gpu:
+            lines = self._lines(self.machine, self.size.width - 2)
+            told = "no GPU" if len(lines) > self.size.height else ""
+        self.entitle("Memory and load", told)
         self.refresh_changed()
+
+    def on_resize(self) -> None:
+        """There may be room for more now."""
+        self.watch_machine()
 
     def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
@@ -64,6 +78,8 @@ def _titled(gpu: GpuSample, machine: MachineSample, width: int) -> list[Line]:
 
 class DevicePanel(Inked):
     """One GPU, with its last minutes."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     def __init__(self, uuid: str) -> None:
         super().__init__()
@@ -93,6 +109,8 @@ class DevicePanel(Inked):
 
 class HostPanel(Inked):
     """The host and the stage at work, with their last minutes."""
+
+    DEFAULT_CLASSES: ClassVar[str] = "panel"
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)

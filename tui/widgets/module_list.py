@@ -36,9 +36,19 @@ class ModuleList(Lines):
     def watch_overview(self) -> None:
         """The modules have come."""
         self.count = len(self._places)
-        modules = [place for place in self._places if not place.is_layer]
-        self.entitle(f"Modules · {len(modules)}", "bar: effective rank of all")
+        self._count_modules()
         self.refresh()
+
+    def on_resize(self) -> None:
+        """There may be room for the bars now, or none any more."""
+        super().on_resize()
+        self._count_modules()
+
+    def _count_modules(self) -> None:
+        modules = [place for place in self._places if not place.is_layer]
+        has_bars = self.scrollable_content_region.width - 2 >= _WIDE
+        told = "bar: effective rank of all" if has_bars else ""
+        self.entitle(f"Modules · {len(modules)}", told)
 
     def step_layer(self, step: int) -> None:
         """Goes to the same module of the next layer that has it, or of the one before."""

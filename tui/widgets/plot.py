@@ -6,16 +6,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from tui.readers.curve import Bucket, Curve
 from tui.readers.format import tick
 from tui.readers.window import STEPS, Axis, Window
 from tui.widgets.canvas import Canvas
 from tui.widgets.ink import Ink, Part, fit
 
+if TYPE_CHECKING:
+    from tui.readers.curve import Bucket, Curve
+
 LABEL = 9
 """Cells of the labels of the vertical axis, and of the axis."""
 GAP = "×"
+_LABEL_EVERY = 7
+"""Rows from one label of the vertical axis to the next."""
 _SIGN_EVERY = 12
 """Columns from one mark on a line to the next, where several lines must be told apart."""
 
@@ -138,8 +143,11 @@ class Plot:
             self._canvas.mark(column, self._scale.row(bucket.last, self._rows), one.mark)
 
     def _labels(self) -> list[str]:
-        """The vertical axis: its ends and its middle named."""
-        scale, rows, middle = self._scale, self._rows, self._rows // 2
-        values = {0: scale.high, middle: scale.at(1 - middle / (rows - 1)), rows - 1: scale.low}
+        """The vertical axis: its ends named, and rows between them a few apart."""
+        scale, rows = self._scale, self._rows
+        steps = max(2, round((rows - 1) / _LABEL_EVERY))
+        between = (round(n * (rows - 1) / steps) for n in range(1, steps))
+        values = {row: scale.at(1 - row / (rows - 1)) for row in between}
+        values |= {0: scale.high, rows - 1: scale.low}
         texts = [tick(values[row]) if row in values else "" for row in range(rows)]
         return [fit(text, LABEL - 2, right=True) + " │" for text in texts]

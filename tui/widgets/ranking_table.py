@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import score
-from tui.widgets.ink import Part, fit
+from tui.widgets.ink import Part, fit, fit_ends
 from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _CUT = 400
 """Letters of a text that a line may show."""
 _ID = (10, 24)
 """Least and most cells of an example's id."""
-_SCORE, _TOKENS, _GROUP = 12, 8, 7
-_LEAST_TEXT = 24
-"""Below this many cells for the text, length and group are left out."""
+_SCORE, _TOKENS, _GROUP = 11, 8, 7
+_LEAST_TEXT = 32
+"""Below this many cells for the text the group is left out, then the length."""
 
 
 class RankingTable(Lines):
@@ -58,10 +58,10 @@ class RankingTable(Lines):
     def header(self, width: int) -> list[Part]:
         """Names of the columns."""
         rank, name, facts = self._widths(width)
+        titles = {_TOKENS: "tokens", _GROUP: "group"}
         names = "  " + fit("rank", rank, right=True) + fit("score", _SCORE, right=True) + "    "
         names += fit("example", name)
-        if facts:
-            names += fit("tokens", _TOKENS, right=True) + fit("group", _GROUP, right=True)
+        names += "".join(fit(titles[cells], cells, right=True) for cells in facts)
         return [(fit(names + "  text", width), "dim")]
 
     def line(self, index: int, width: int) -> list[Part]:
@@ -73,25 +73,26 @@ class RankingTable(Lines):
         example, value = listing.corpus.example(place), float(listing.ranking.scores[place])
         rank, name, facts = self._widths(width)
         group = str(example.group) if example.group >= 0 else "–"
+        told = {_TOKENS: f"{example.n_tokens:,}", _GROUP: group}
         parts: list[Part] = [
             ("● " if place in self.marked else "  ", "accent"),
             (fit(f"{listing.rank(index):,}", rank, right=True), "dim"),
             (fit(score(value), _SCORE, right=True), "pro" if value > 0 else "con"),
             ("  ★ " if place in listing.relevant else "    ", "warn"),
-            (fit(clean(example.id, _CUT), name), "plain"),
+            (fit_ends(clean(example.id, _CUT), name), "plain"),
+            *((fit(told[cells], cells, right=True), "dim") for cells in facts),
         ]
-        if facts:
-            parts.append((fit(f"{example.n_tokens:,}", _TOKENS, right=True), "dim"))
-            parts.append((fit(group, _GROUP, right=True), "dim"))
-        room = max(0, width - sum(len(text) for text, _ in parts[:3]) - 4 - name - 2)
-        room -= _TOKENS + _GROUP if facts else 0
+        room = max(0, width - 2 - rank - _SCORE - 4 - name - sum(facts) - 2)
         return [*parts, ("  " + fit(clean(listing.corpus.text(place, _CUT)), room), "plain")]
 
-    def _widths(self, width: int) -> tuple[int, int, bool]:
-        """Cells of the rank and of the id, and whether there is room for length and group."""
+    def _widths(self, width: int) -> tuple[int, int, list[int]]:
+        """Cells of the rank, of the id, and of length and group where there is room for them."""
         total = len(self.listing.ranking.order) if self.listing else 1
         rank = max(4, len(f"{total:,}"))
         left = width - 2 - rank - _SCORE - 4 - 2
-        facts = left - _TOKENS - _GROUP - _ID[0] >= _LEAST_TEXT
-        left -= _TOKENS + _GROUP if facts else 0
-        return rank, max(_ID[0], min(_ID[1], left // 4)), facts
+        longest = self.listing.corpus.id_length if self.listing else 0
+        name = max(_ID[0], min(_ID[1], longest, left // 3))
+        facts = [_TOKENS, _GROUP]
+        while facts and left - name - sum(facts) < _LEAST_TEXT:
+            facts.pop()
+        return rank, name, facts

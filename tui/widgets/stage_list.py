@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import BindingType
 from textual.reactive import reactive
 
-from pipeline.contract.status import StageStatus
+from tui.keys import bindings
 from tui.readers.format import clock
 from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
 from tui.widgets.states import SYMBOLS
+
+if TYPE_CHECKING:
+    from pipeline.contract.status import StageStatus
 
 _FIXED = 3 + 9 + 10 + 6 + 6
 """Cells of a line that are not the progress bar's."""
@@ -16,6 +22,8 @@ _FIXED = 3 + 9 + 10 + 6 + 6
 
 class StageList(Lines):
     """One line a stage. The cursor follows the stage at work until a person moves it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("stages")
 
     stages: reactive[tuple[StageStatus, ...]] = reactive((), repaint=False)
 
@@ -35,8 +43,10 @@ class StageList(Lines):
         self.entitle(_title(new))
         self.refresh_changed()
 
-    def header(self, width: int) -> list[Part]:
-        """Names of the columns."""
+    def header(self, width: int) -> list[Part] | None:
+        """Names of the columns, where there is room for them besides the stages."""
+        if self.count and self.size.height <= self.count:
+            return None
         middle = max(0, width - _FIXED)
         return [
             (fit("  stage", 12) + fit("state", 10), "dim"),
@@ -48,10 +58,11 @@ class StageList(Lines):
         """`● train  running  ━━━━━━──── 60 %  1:12  0:48`."""
         stage = self.stages[index]
         symbol, ink = SYMBOLS[stage.state]
+        state = "optional" if stage.unasked else stage.state
         return [
             (f"{symbol} ", ink),
             (fit(stage.stage, 10), "dim" if stage.state == "waiting" else "plain"),
-            (fit(stage.state, 10), ink),
+            (fit(state, 10), ink),
             *_progress(stage, max(0, width - _FIXED)),
             (fit(clock(stage.seconds) if stage.seconds is not None else "", 6, right=True), "dim"),
             (fit(clock(stage.eta) if stage.eta is not None else "", 6, right=True), "plain"),
@@ -65,7 +76,9 @@ def _progress(stage: StageStatus, width: int) -> list[Part]:
         percent = f" {share:>4.0%}"
         return [*bar(share, max(0, width - 5)), (fit(percent, min(5, width), right=True), "strong")]
     warned = f"{stage.warnings} warned" if stage.warnings else ""
-    return [(fit(warned, width), "warn")]
+    return [
+        (fit(warned if len(warned) < width else warned.replace(" warned", " !"), width), "warn")
+    ]
 
 
 def _at_work(stages: tuple[StageStatus, ...]) -> int | None:

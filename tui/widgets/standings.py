@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from tui.readers.clean import clean
 from tui.readers.format import score
 from tui.readers.scores import Standing
-from tui.widgets.ink import Part, fit
+from tui.widgets.ink import Part, fit, fit_ends
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10
@@ -58,7 +58,7 @@ class Standings(Lines):
         rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)
         strong = standing.name == self.current
         parts: list[Part] = [
-            (fit(clean(standing.name, _CUT), name), "strong" if strong else "plain"),
+            (fit_ends(clean(standing.name, _CUT), name), "strong" if strong else "plain"),
             ink,
             (rank, "dim"),
         ]
@@ -74,4 +74,5 @@ class Standings(Lines):
 
     def _name_width(self, width: int) -> int:
         left = width - _SCORE - _RANK
-        return max(_NAME[0], min(_NAME[1], left) if self.notes else left)
+        longest = max((len(standing.name) for standing in self.standings), default=0)
+        return max(_NAME[0], min(_NAME[1], longest, left) if self.notes else left)

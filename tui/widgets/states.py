@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.contract.status import StageStatus, State
 from tui.readers.clean import clean
 from tui.widgets.ink import Ink
 
 if TYPE_CHECKING:
+    from pipeline.contract.status import StageStatus, State
     from tui.readers.run_reader import RunSnapshot
 
 SYMBOLS: dict[State, tuple[str, Ink]] = {

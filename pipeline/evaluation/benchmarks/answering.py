@@ -21,13 +21,13 @@ from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.encoding import (
     DoesNotFitError,
     Request,
-    context_length,
     encode,
     encode_open,
 )
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
 from pipeline.generation import write
+from pipeline.model import context_length
 
 Item = tuple[Question, str]
 """A question, and the way in which it is put."""
@@ -104,7 +104,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
 
     def ranked(self, items: Sequence[Item]) -> Iterator[Answer]:
         """Answers ranked questions, in the order in which batches finish."""
-        limit = context_length(self._loaded)
+        limit = context_length(self._loaded.config)
         requests: list[tuple[int, Request]] = []
         left: dict[int, int] = {}
         for place, (question, way) in enumerate(items):
@@ -131,7 +131,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         self, items: Sequence[Item], benchmark: Mended, max_new_tokens: int
     ) -> Iterator[Answer]:
         """Answers open questions by greedy decoding, in the order in which batches finish."""
-        limit = context_length(self._loaded)
+        limit = context_length(self._loaded.config)
         room = None if limit is None else limit - max_new_tokens
         contexts: list[tuple[Item, tuple[int, ...], int]] = []
         for question, way in items:

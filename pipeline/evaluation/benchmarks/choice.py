@@ -28,6 +28,17 @@ from deepeval.benchmarks.winogrande.template import WinograndeTemplate
 
 from pipeline.evaluation.benchmarks.mended import Mended, ranked, shots, spaced
 from pipeline.evaluation.data import Record
+from pipeline.evaluation.layouts import (
+    ArcRow,
+    BbqRow,
+    BoolqRow,
+    HellaswagRow,
+    LogiqaRow,
+    MathqaRow,
+    MmluRow,
+    TruthfulQaRow,
+    WinograndeRow,
+)
 from pipeline.evaluation.questions import Question, Ranked
 
 LETTERS = "ABCD"
@@ -47,9 +58,8 @@ class Mmlu(Mended, MMLU):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split, with shots from the same subject's dev split."""
-        columns = ("question", "choices", "answer")
         about = MMLUTemplate.format_subject(task)
-        first = shots(self.data.rows("cais/mmlu", task, "dev", columns), self.n_shots, task)
+        first = shots(self.data.rows("cais/mmlu", task, "dev", MmluRow), self.n_shots, task)
         lettered = f"The following are multiple choice questions (with answers) about{about}.\n\n"
         lettered += "".join(MMLUTemplate.format_question(row) for row in first)
         worded = f"The following are questions (with answers) about{about}.\n\n"
@@ -57,7 +67,7 @@ class Mmlu(Mended, MMLU):  # type: ignore[misc]
             f"{_asked(row['question'].strip())} {row['choices'][row['answer']]}\n\n"
             for row in first
         )
-        for number, row in enumerate(self.data.rows("cais/mmlu", task, "test", columns)):
+        for number, row in enumerate(self.data.rows("cais/mmlu", task, "test", MmluRow)):
             gold = int(row["answer"])
             question = MMLUTemplate.format_question(row, include_answer=False)
             text = _asked(row["question"].strip())
@@ -81,9 +91,10 @@ class Hellaswag(Mended, HellaSwag):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split, with shots of unlike activities from the train split."""
-        columns = ("activity_label", "ctx", "ctx_a", "ctx_b", "endings", "label")
         train = (
-            self.data.rows("Rowan/hellaswag", "default", "train", columns) if self.n_shots else []
+            self.data.rows("Rowan/hellaswag", "default", "train", HellaswagRow)
+            if self.n_shots
+            else []
         )
         unlike = {row["activity_label"]: row for row in reversed(train)}  # the first of each
         in_order = [row for row in train if unlike[row["activity_label"]] is row]
@@ -93,7 +104,7 @@ class Hellaswag(Mended, HellaSwag):  # type: ignore[misc]
             f"{_scene(row)} {_cleaned(row['endings'][int(row['label'])])}\n\n" for row in first
         )
         for number, row in enumerate(
-            self.data.rows("Rowan/hellaswag", "default", "validation", columns)
+            self.data.rows("Rowan/hellaswag", "default", "validation", HellaswagRow)
         ):
             label = row["activity_label"]
             if task in ("", label):
@@ -138,8 +149,7 @@ class TruthfulQa(Mended, TruthfulQA):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split; six fixed examples stand before every question."""
-        columns = ("question", "mc1_targets", "mc2_targets")
-        rows = self.data.rows("truthful_qa", "multiple_choice", "validation", columns)
+        rows = self.data.rows("truthful_qa", "multiple_choice", "validation", TruthfulQaRow)
         for number, row in enumerate(rows):
             targets = row[f"{task}_targets"]
             gold = tuple(n for n, label in enumerate(targets["labels"]) if label == 1)
@@ -186,7 +196,7 @@ class Arc(Mended, ARC):  # type: ignore[misc]
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; DeepEval's own examples, which are of the train split."""
         config = (ARCMode.EASY if task == "easy" else ARCMode.CHALLENGE).value
-        rows = self.data.rows("ai2_arc", config, "test", ("question", "choices", "answerKey"))
+        rows = self.data.rows("ai2_arc", config, "test", ArcRow)
         first = ARCTemplate.n_shot_examples[: self.n_shots]
         lettered = "".join(ARCTemplate.format_question(row) for row in first)
         worded = "".join(
@@ -217,7 +227,7 @@ class Boolq(Mended, BoolQ):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split; five fixed examples."""
-        rows = self.data.rows("boolq", "default", "validation", ("question", "passage", "answer"))
+        rows = self.data.rows("boolq", "default", "validation", BoolqRow)
         lettered = BoolQTemplate.generate_output("", self.n_shots)
         for number, row in enumerate(rows):
             asked = f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:"
@@ -241,8 +251,7 @@ class Winogrande(Mended, DeepEvalWinogrande):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split. Texts: each name fills the gap, and what follows is compared."""
-        columns = ("sentence", "option1", "option2", "answer")
-        rows = self.data.rows("allenai/winogrande", "winogrande_xs", "validation", columns)
+        rows = self.data.rows("allenai/winogrande", "winogrande_xs", "validation", WinograndeRow)
         lettered = WinograndeTemplate.generate_output("", self.n_shots)
         for number, row in enumerate(rows):
             gold = int(row["answer"]) - 1
@@ -270,18 +279,17 @@ class Mathqa(Mended, MathQA):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; five fixed examples."""
-        columns = ("Problem", "options", "correct", "category")
-        rows = self.data.rows("regisss/math_qa", "default", "test", columns)
+        rows = self.data.rows("regisss/math_qa", "default", "test", MathqaRow)
         lettered = MathQATemplate.generate_output("", self.n_shots)
         for number, row in enumerate(rows):
             if task in ("", row["category"]):
                 gold = "abcde".index(row["correct"])
                 question = MathQATemplate.format_question(row, include_answer=False)
                 texts = spaced(_math_options(row["options"]))
-                ways = {
-                    "letters": ranked(lettered, question, spaced("abcde"), gold),
-                    "texts": ranked("", _asked(row["Problem"]), texts, gold, by_length=True),
-                }
+                ways = {"letters": ranked(lettered, question, spaced("abcde"), gold)}
+                if len(texts) == 5:  # else they are not told apart
+                    asked = _asked(row["Problem"])
+                    ways["texts"] = ranked("", asked, texts, gold, by_length=True)
                 yield Question(str(number), row["category"], dict(ways))
 
 
@@ -304,8 +312,7 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; five fixed examples."""
-        columns = ("text", "question", "options", "answer", "type")
-        rows = self.data.rows("csitfun/LogiQA2.0", "default", "test", columns)
+        rows = self.data.rows("csitfun/LogiQA2.0", "default", "test", LogiqaRow)
         lettered = LogiQATemplate.generate_output("", self.n_shots)
         for number, row in enumerate(rows):
             kinds = [kind for kind, holds in row["type"].items() if holds]
@@ -336,10 +343,9 @@ class Bbq(Mended, BBQ):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; five fixed examples."""
-        columns = ("context", "question", "ans0", "ans1", "ans2", "label")
         first = BBQTemplate.n_shot_examples[: self.n_shots]
         lettered = "".join(f"{BBQTemplate.format_question(row)}\n\n" for row in first)
-        for number, row in enumerate(self.data.rows("heegyu/bbq", task, "test", columns)):
+        for number, row in enumerate(self.data.rows("heegyu/bbq", task, "test", BbqRow)):
             question = BBQTemplate.format_question(row, include_answer=False)
             text = f"Context: {row['context']}\n{_asked(row['question'])}"
             texts, gold = spaced(row[f"ans{n}"] for n in range(3)), int(row["label"])

@@ -64,17 +64,22 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
             )
         unknown = [task for task in options.tasks if task not in self.task_names()]
         if unknown:
-            valid = self.task_names()
-            close = get_close_matches(unknown[0], valid, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ";"
-            raise SettingsError(
-                f"benchmark.chosen: {self.name} has no task {unknown[0]!r}{meant} "
-                f"valid: {', '.join(valid)}"
-            )
+            raise SettingsError(self._no_task(unknown[0]))
         self.tasks = list(options.tasks)
         self.predictions: pd.DataFrame | None = None
         self.task_scores: pd.DataFrame | None = None
         self.overall_score: float | None = None
+
+    @classmethod
+    def _no_task(cls, named: str) -> str:
+        valid = cls.task_names()
+        if not valid:
+            return f"benchmark.chosen: {cls.name} has no tasks; name it alone: {cls.name}"
+        close = get_close_matches(named, valid, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ";"
+        return (
+            f"benchmark.chosen: {cls.name} has no task {named!r}{meant} valid: {', '.join(valid)}"
+        )
 
     @classmethod
     def task_names(cls) -> list[str]:
@@ -133,7 +138,8 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
         ]
         columns = ["Task", "Input", "Expected Output", "Prediction", "Way", "Correct"]
         predictions = pd.DataFrame(rows, columns=columns)
-        first = predictions[predictions["Way"] == predictions["Way"].iloc[0]]
+        way = answers[0].way
+        first = predictions[predictions["Way"] == way]  # none: no question fits the model
         scores = first.groupby("Task", sort=False)["Correct"].mean().reset_index(name="Score")
         self.predictions, self.task_scores = predictions, scores
         self.overall_score = float(first["Correct"].mean())

@@ -33,6 +33,15 @@ from deepeval.utils import normalize_text
 
 from pipeline.evaluation.benchmarks.mended import Mended, ranked, shots
 from pipeline.evaluation.data import Record
+from pipeline.evaluation.layouts import (
+    BigBenchRow,
+    DropRow,
+    Gsm8kRow,
+    HumanevalRow,
+    IfevalRow,
+    LambadaRow,
+    SquadRow,
+)
 from pipeline.evaluation.questions import Open, Question, Ranked
 from pipeline.evaluation.sandbox import passes
 
@@ -50,12 +59,11 @@ class Gsm8k(Mended, GSM8K):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split, with shots from the train split."""
-        columns = ("question", "answer")
-        train = self.data.rows("gsm8k", "main", "train", columns) if self.n_shots else []
+        train = self.data.rows("gsm8k", "main", "train", Gsm8kRow) if self.n_shots else []
         first = shots(train, self.n_shots, "gsm8k")
         whole = GSM8KTemplate.generate_output("", first, self.n_shots, True)
         examples = whole[: whole.rindex("**Problem**")]
-        for number, row in enumerate(self.data.rows("gsm8k", "main", "test", columns)):
+        for number, row in enumerate(self.data.rows("gsm8k", "main", "test", Gsm8kRow)):
             asked = f"**Problem**: {row['question']}\n**Solution**:"
             accepted = (_plain_number(GSM8KTemplate.format_answer(row)),)
             way = Open(examples, asked, accepted, stop=("**Problem**",))
@@ -85,7 +93,7 @@ class Lambada(Mended, LAMBADA):  # type: ignore[misc]
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; five fixed examples."""
         examples = LAMBADATemplate.generate_output("", self.n_shots)
-        rows = self.data.rows("EleutherAI/lambada_openai", "default", "test", ("text",))
+        rows = self.data.rows("EleutherAI/lambada_openai", "default", "test", LambadaRow)
         for number, row in enumerate(rows):
             asked = LAMBADATemplate.format_question(row, include_answer=False)
             passage, _, last = row["text"].rpartition(" ")
@@ -115,15 +123,14 @@ class Drop(Mended, DROP):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split, with shots of unlike sections from the train split."""
-        columns = ("section_id", "passage", "question", "answers_spans")
-        train = self.data.rows("ucinlp/drop", "default", "train", columns) if self.n_shots else []
+        train = self.data.rows("ucinlp/drop", "default", "train", DropRow) if self.n_shots else []
         unlike = {row["section_id"]: row for row in reversed(train)}
         in_order = [row for row in train if unlike[row["section_id"]] is row]
         first = shots(in_order, self.n_shots, "drop")
         examples = DROPTemplate.generate_output("", [], 0)
         examples += "".join(f"{DROPTemplate.format_question(row, True)}\n" for row in first)
         for number, row in enumerate(
-            self.data.rows("ucinlp/drop", "default", "validation", columns)
+            self.data.rows("ucinlp/drop", "default", "validation", DropRow)
         ):
             if task in ("", row["section_id"]):
                 asked = DROPTemplate.format_question(row, include_answer=False)
@@ -149,9 +156,8 @@ class Squad(Mended, SQuAD):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The validation split; five fixed examples."""
-        columns = ("title", "context", "question", "answers")
         examples = SQuADTemplate.generate_output("", self.n_shots)
-        rows = self.data.rows("rajpurkar/squad", "plain_text", "validation", columns)
+        rows = self.data.rows("rajpurkar/squad", "plain_text", "validation", SquadRow)
         for number, row in enumerate(rows):
             if task in ("", row["title"]):
                 asked = SQuADTemplate.format_question(row, include_answer=False)
@@ -196,7 +202,7 @@ class BigBench(Mended, BigBenchHard):  # type: ignore[misc]
         )
         examples = whole[: whole.rindex("Q: ")]
         choices = get_args(bbh_models_dict[task].model_fields["answer"].annotation)
-        rows = self.data.rows("lukaemon/bbh", task, "test", ("input", "target"))
+        rows = self.data.rows("lukaemon/bbh", task, "test", BigBenchRow)
         for number, row in enumerate(rows):
             asked, target = f"Q: {row['input']}\nA:", row["target"].strip()
             offered = [choice for choice in choices if choice[0] != "(" or choice in row["input"]]
@@ -221,8 +227,9 @@ class Ifeval(Mended, IFEval):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The one split there is, called train."""
-        columns = ("prompt", "instruction_id_list", "kwargs")
-        for number, row in enumerate(self.data.rows("google/IFEval", "default", "train", columns)):
+        for number, row in enumerate(
+            self.data.rows("google/IFEval", "default", "train", IfevalRow)
+        ):
             way = Open("", IFEvalTemplate.format_instruction(row["prompt"]), (), stop=())
             yield Question(str(number), "ifeval", {"written": way}, row=row)
 
@@ -258,8 +265,7 @@ class Humaneval(Mended, HumanEval):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split."""
-        columns = ("prompt", "test", "entry_point")
-        for row in self.data.rows("openai_humaneval", "openai_humaneval", "test", columns):
+        for row in self.data.rows("openai_humaneval", "openai_humaneval", "test", HumanevalRow):
             if task in ("", row["entry_point"]):
                 stop = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n@")
                 way = Open("", row["prompt"], (), stop=stop)

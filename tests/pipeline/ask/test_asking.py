@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,13 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from small_runs import run_here
 
 from pipeline.contract import stages
 from pipeline.contract.asking import Question, WorkerAddress, ask, start_worker, stop_worker, worker
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json_lines
+from pipeline.contract.new_run import adding_to_index, change_settings
 from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import load_settings
 from pipeline.corpus.examples import read_examples
+from pipeline.stages import index
 
 PROMPT, COMPLETION = "The river runs", " past the mill"
 
@@ -181,6 +186,47 @@ def test_a_worker_ends_with_its_run(own_run: RunDir) -> None:
     address = start_worker(own_run)
     shutil.rmtree(own_run.root)
     assert until(lambda: not address.process.is_alive())
+
+
+def test_added_texts_are_traced_beside_the_training_examples(
+    own_run: RunDir, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"text": "The river runs past the mill."}\n{"text": "Of other things."}\n')
+    before = {path: path.stat().st_mtime_ns for path in own_run.features.iterdir()}
+    add_to_index(own_run, more)
+    assert {path: path.stat().st_mtime_ns for path in own_run.features.iterdir()} == before
+    with worker(own_run) as address:
+        first, exact = lists(address, Question(PROMPT, COMPLETION, top=50))
+    trained = set(read_examples(own_run.examples, ["example_id"])["example_id"].to_pylist())
+    for reply in (first, exact):
+        added = [row for row in reply["rows"] if row["example_id"] not in trained]
+        assert added[0]["text"] == "The river runs past the mill."
+        assert all(row["example_id"].startswith("+") for row in added)
+        assert len(added) == 2
+    assert exact["rows"][0]["text"] == "The river runs past the mill."
+
+
+def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_gone(
+    own_run: RunDir, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.txt"
+    more.write_text("Of other things.")
+    add_to_index(own_run, more)
+    more.write_text("Of other things, and of bread.")
+    assert not stages.is_fresh("index", load_settings(own_run.settings), own_run)
+    run_here(own_run, index)
+    (folder,) = own_run.added("").iterdir()
+    assert read_examples(folder / "examples.parquet")["text"].to_pylist() == [more.read_text()]
+    add_to_index(own_run)
+    assert not list(own_run.added("").iterdir())
+
+
+def add_to_index(run: RunDir, *paths: Path) -> None:
+    """The very paths; without any, what was added before goes."""
+    text = run.settings.read_text()
+    change_settings(run, adding_to_index(re.sub(r"(?m)^added = .*$", "added = []", text), paths))
+    run_here(run, index)
 
 
 def test_a_run_without_an_index_is_refused_with_what_to_do(own_run: RunDir) -> None:

@@ -35,7 +35,7 @@ def both_features(run: RunDir, features: int) -> tuple[torch.Tensor, torch.Tenso
     prompts = TokenDataset.of_prompts(traced_prompts(run, False), load_tokenizer(run.tokenizer))
     examples = TokenDataset.of_examples(run.examples)
     return tuple(  # type: ignore[return-value]
-        projection.features(pad_batch([rows[index] for index in range(len(rows))]))
+        projection.features(pad_batch([rows[index] for index in range(len(rows))]))[0]
         for rows in (prompts, examples)
     )
 
@@ -51,6 +51,11 @@ def test_products_and_lengths_come_near_kronfluences_scores(scored_run: RunDir) 
     assert squares == pytest.approx(scores["self_ekfac"], rel=0.05)
 
 
+def test_self_influence_is_kronfluences(indexed_run: RunDir) -> None:
+    own = np.load(indexed_run.features / "self_00000.npy")
+    assert own == pytest.approx(load_file(indexed_run.scores)["self_ekfac"], rel=1e-3)
+
+
 def test_more_features_come_nearer(scored_run: RunDir) -> None:
     scores = load_file(scored_run.scores)["ekfac"]
     errors = [
@@ -64,8 +69,8 @@ def test_a_sequences_features_do_not_depend_on_its_batch_mates(scored_run: RunDi
     model = load_model(scored_run.model, torch.device("cpu"))
     projection = run_projection(with_features(scored_run, 512), scored_run, model)
     examples = TokenDataset.of_examples(scored_run.examples)
-    alone = projection.features(pad_batch([examples[0]]))[0]
-    together = projection.features(pad_batch([examples[index] for index in (3, 0, 5)]))[1]
+    alone = projection.features(pad_batch([examples[0]]))[0][0]
+    together = projection.features(pad_batch([examples[index] for index in (3, 0, 5)]))[0][1]
     assert torch.allclose(alone, together, rtol=1e-4, atol=1e-4 * float(alone.abs().max()))
 
 

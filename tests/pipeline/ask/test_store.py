@@ -17,11 +17,15 @@ def features(rows: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(rows, FEATURES, generator=torch.Generator().manual_seed(seed))
 
 
+def add(store: FeatureStore, rows: torch.Tensor) -> None:
+    store.append(rows, rows.square().sum(dim=1))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> FeatureStore:
     store = FeatureStore(tmp_path, "of these factors", FEATURES)
-    store.append(features(5, 1))
-    store.append(features(3, 2))
+    add(store, features(5, 1))
+    add(store, features(3, 2))
     return store
 
 
@@ -32,9 +36,19 @@ def test_a_scan_gives_the_dot_products_to_half_precision(store: FeatureStore) ->
     assert cosines * lengths * float(query.norm()) == pytest.approx(wanted.numpy(), rel=0.02, abs=5)
 
 
+def test_self_influence_is_kept_as_it_was_given(store: FeatureStore) -> None:
+    wanted = torch.cat([features(5, 1), features(3, 2)]).square().sum(dim=1)
+    assert store.self_influence() == pytest.approx(wanted.numpy())
+
+
+def test_an_index_that_lacks_examples_says_so(store: FeatureStore) -> None:
+    with pytest.raises(MissingResultError, match="holds 8 of 9 examples"):
+        store.verify(9)
+
+
 def test_rows_of_any_size_survive_half_precision(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path, "x", FEATURES)
-    store.append(torch.stack([1e8 * features(1)[0], 1e-8 * features(1)[0], torch.zeros(FEATURES)]))
+    add(store, torch.stack([1e8 * features(1)[0], 1e-8 * features(1)[0], torch.zeros(FEATURES)]))
     cosines, lengths = store.scan(features(1)[0])
     assert cosines == pytest.approx([1, 1, 0], abs=2e-3)
     assert lengths[0] / lengths[1] == pytest.approx(1e16, rel=1e-3)
@@ -42,11 +56,11 @@ def test_rows_of_any_size_survive_half_precision(tmp_path: Path) -> None:
 
 def test_appending_touches_no_earlier_chunk(store: FeatureStore, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
-    FeatureStore(tmp_path, "of these factors", FEATURES).append(features(2, 4))
+    add(FeatureStore(tmp_path, "of these factors", FEATURES), features(2, 4))
     again = FeatureStore(tmp_path, "of these factors", FEATURES)
     assert again.rows == 10
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
-    again.verify()
+    again.verify(10)
 
 
 def test_features_of_other_factors_are_not_taken_for_these(
@@ -70,4 +84,4 @@ def test_a_damaged_chunk_is_said_not_scanned(
     else:
         chunk.unlink()
     with pytest.raises(MissingResultError, match=r"chunk_00001\.npy is damaged"):
-        store.verify()
+        store.verify(8)

@@ -60,6 +60,10 @@ def test_the_prompts_of_the_project_are_what_init_writes(tmp_path: Path) -> None
         ),
         ('[data]\npath = "x"\n[train]\nepochs = 0', "s.toml:4: train.epochs = 0: Input should be"),
         ('[data]\npath = "x"\n[run]\nseed = "1"', 's.toml:4: run.seed = "1": Input should be'),
+        (
+            '[data]\npath = "x"\n[scores]\namp_dtype = "float16"',
+            'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too',
+        ),
         ("[data]\n", "data.path is empty: name a dataset, a file or a folder"),
         ("data = ", "s.toml: not valid TOML"),
     ],
@@ -110,6 +114,10 @@ def test_prompts_come_from_a_folder_in_name_order(tmp_path: Path) -> None:
         ('{"id": "a", "completion": "c"}', "p.jsonl:1: prompt: Field required; keys: id, prompt"),
         ('{"id": "a", "prompt": "p", "answer": "c"}', "p.jsonl:1: answer: Extra inputs"),
         ("\n{not json}", "p.jsonl:2: not JSON"),
+        (
+            r'{"id": "a", "prompt": "p \ud83d", "completion": "c"}',
+            "p.jsonl:1: \\ud83d is half of a character",
+        ),
         (
             '{"id": "a", "prompt": "p", "completion": "c"}\n' * 2,
             "p.jsonl:2: prompt id 'a' is taken already, by",

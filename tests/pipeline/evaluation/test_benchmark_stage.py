@@ -23,6 +23,7 @@ from pipeline.contract.profiles import render_settings
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings
 from pipeline.stages import benchmark
+from tests.pipeline.evaluation.conftest import ROWS, path_of
 
 ROOT = Path(__file__).parents[3]
 NO_NETWORK = """
@@ -138,6 +139,29 @@ def test_long_prompts_lose_examples_never_the_question(
     assert any("were cut on their left" in text for text in summary["warnings"])
     rows = pq.read_table(run.root / summary["folder"] / "questions.parquet").to_pylist()
     assert all(row["cut_tokens"] > 0 and row["score"] is not None for row in rows)
+
+
+def test_a_benchmark_none_of_whose_questions_fit_has_no_score_and_that_is_said(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(rows_folder, tmp_path / "rows")
+    long = {**ROWS["boolq/default/validation"][0], "passage": "It snows. " * 400}
+    path_of(tmp_path / "rows", "boolq/default/validation").write_text(json.dumps(long) + "\n")
+    run = chosen(
+        trained_run, tmp_path / "rows", tmp_path / "run", "boolq", "gsm8k", max_new_tokens=600
+    )
+    summary = run_here(run)
+    assert summary["scores"] == summary["comparisons"] == []
+    assert "boolq: 1 of 1 questions do not fit into the model's context" in summary["warnings"][0]
+    assert "with benchmark.max_new_tokens = 600 for the answer" in summary["warnings"][1]
+
+
+def test_only_a_few_of_many_missing_files_are_listed(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        run_here(chosen(trained_run, rows_folder, tmp_path / "run", "mmlu"))
+    assert caught.value.message.splitlines()[-1] == "… and 50 more"
 
 
 def test_finished_questions_are_kept_when_the_stage_is_stopped(

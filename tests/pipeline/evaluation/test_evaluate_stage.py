@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract import stages
@@ -98,11 +100,49 @@ def test_the_summary_is_the_mean_of_the_rows_and_claims_nothing_of_two_prompts(
     assert (compared.comparison / "model_comparison_chart.png").stat().st_size > 1000
 
 
+def test_the_average_length_of_answers_stands_beside_the_measures(compared: RunDir) -> None:
+    table = rows(compared.comparison / "model_comparison.csv")
+    words = read_json(compared.summary("evaluate"))["words"]
+    for name, column in (("base", "base_completion"), ("expected", "expected")):
+        assert words[name] == sum(len(row[column].split()) for row in table) / len(table)
+
+
 def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
     found = read_json(compared.summary("generate"))["perplexities"]
     told = read_json(compared.summary("train"))
     assert found["trained"]["validation"] == pytest.approx(told["perplexity"], rel=0.02)
     assert found["base"]["validation"] == pytest.approx(told["base_perplexity"], rel=0.02)
+
+
+def test_answers_without_room_in_the_context_are_counted(
+    trained_run: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(shutil.copytree(trained_run.root, tmp_path / "run"))
+    settings = load_settings(run.settings)
+    long = {"max_new_tokens": 508}  # of the model's 512
+    settings = settings.model_copy(update={"generate": settings.generate.model_copy(update=long)})
+    generate.run(settings, run, EventWriter(run.events, "generate"))
+    (said,) = read_json(run.summary("generate"))["warnings"]
+    assert "no room for generate.max_new_tokens = 508" in said
+    assert said.endswith("2 of 2 (river, baker)")
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [(0, "the answers are shown, not measured"), (1, "only one prompt has an expected answer")],
+)
+def test_what_too_few_expected_answers_cannot_tell_is_said(
+    compared: RunDir, tmp_path: Path, expected: int, said: str
+) -> None:
+    run = RunDir(shutil.copytree(compared.root, tmp_path / "run"))
+    table = pq.read_table(run.generated_answers).to_pylist()
+    for row in table[expected:]:
+        row["expected"] = ""
+    pq.write_table(pa.Table.from_pylist(table, generate.ANSWER_SCHEMA), run.generated_answers)
+    evaluate.run(load_settings(run.settings), run, EventWriter(run.events, "evaluate"))
+    summary = read_json(run.summary("evaluate"))
+    assert said in summary["warnings"][0]
+    assert all(row["low"] is None and row["p_value"] is None for row in summary["metrics"])
 
 
 def test_without_scores_no_influence_is_shown(compared: RunDir) -> None:

@@ -5,7 +5,9 @@ Where a test's second half fails, DeepEval has mended the fault itself, and ours
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +29,7 @@ from pipeline.evaluation.benchmarks import choice, written
 from pipeline.evaluation.benchmarks.mended import Mended, Options
 from pipeline.evaluation.data import BenchmarkData
 from pipeline.evaluation.questions import Open, Question, Ranked
-from tests.pipeline.evaluation.conftest import ROWS, ByRule
+from tests.pipeline.evaluation.conftest import ROWS, ByRule, path_of
 
 
 class Recorder(DeepEvalBaseLLM):  # type: ignore[misc]
@@ -291,6 +293,8 @@ def test_wrong_names_and_numbers_are_said_with_the_right_ones(make: Any) -> None
         make(choice.Mmlu, "law")
     with pytest.raises(SettingsError, match=r"did you mean professional_law\? valid: "):
         make(choice.Mmlu, "profesional_law")
+    with pytest.raises(SettingsError, match="boolq has no tasks; name it alone: boolq"):
+        make(choice.Boolq, "law")
     with pytest.raises(SettingsError, match="shots = 9: mmlu takes at most 5"):
         make(choice.Mmlu, LAW, shots=9)
     with pytest.raises(DataError, match=r"12 few-shot examples .* there are 6|15 .* there are 12"):
@@ -311,3 +315,52 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no column 'passage'") as caught:
         choice.Boolq(data, Options()).questions()
     assert "question, passage, answer" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "change", "said"),
+    [
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"answer": 7}, "answer = 7: Input"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"answer": -1}, "answer = -1: Input"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"answer": "B"}, "answer = 'B': Input"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"answer": None}, "answer = None: Input"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"choices": ["a"]}, "choices = ['a']:"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"choices": "abcd"}, "choices = 'abcd':"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"question": None}, "question = None:"),
+        (choice.Mmlu, "cais/mmlu/business_ethics/test", {"question": "\ud83d"}, "question = "),
+        (choice.Arc, "ai2_arc/ARC-Challenge/test", {"answerKey": "F"}, "answerKey 'F' is none of"),
+        (choice.TruthfulQa, "truthful_qa/multiple_choice/validation",
+         {"mc1_targets": {"choices": ["a", "b"], "labels": [0, 0]}}, "one of them must be 1"),
+        (choice.Winogrande, "allenai/winogrande/winogrande_xs/validation",
+         {"sentence": "No gap."}, "sentence = 'No gap.'"),
+        (written.Gsm8k, "gsm8k/main/test", {"answer": "1,200"}, "answer = '1,200'"),
+        (written.Lambada, "EleutherAI/lambada_openai/default/test", {"text": "word"}, "text = 'wo"),
+        (written.Squad, "rajpurkar/squad/plain_text/validation",
+         {"answers": {"text": []}}, "answers.text = []"),
+        (written.Ifeval, "google/IFEval/default/train", {"kwargs": []}, "of different length"),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_is_named_with_its_place(
+    rows_folder: Path, tmp_path: Path, kind: type[Mended], key: str, change: Any, said: str
+) -> None:
+    shutil.copytree(rows_folder, tmp_path / "rows")
+    file = path_of(tmp_path / "rows", key)
+    rows = [{**row, **change} if n == 0 else row for n, row in enumerate(ROWS[key])]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = {"mmlu": (ETHICS,), "arc": ("challenge",), "truthfulqa": ("mc1",)}
+    made = kind(BenchmarkData(str(tmp_path / "rows")), Options(tasks.get(kind.name, ())))
+    with pytest.raises(DataError) as caught:
+        made.questions()
+    assert caught.value.message.startswith(f"{file}:1: ")
+    assert said in caught.value.message
+
+
+def test_options_that_cannot_be_told_apart_are_asked_by_letter_only(
+    rows_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(rows_folder, tmp_path / "rows")
+    (row,) = ROWS["regisss/math_qa/default/test"]
+    file = path_of(tmp_path / "rows", "regisss/math_qa/default/test")
+    file.write_text(json.dumps({**row, "options": "1, 2, 3, 4, none"}) + "\n")
+    (question,) = choice.Mathqa(BenchmarkData(str(tmp_path / "rows")), Options()).questions()
+    assert list(question.ways) == ["letters"]

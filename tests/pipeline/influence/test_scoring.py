@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pipeline.corpus.examples import TokenDataset, pad_batch
@@ -51,6 +52,23 @@ def gradients(modules: list[str], rows: TokenDataset) -> dict[str, Tensor]:
         name: torch.stack(parts)
         for name, parts in zip(modules, zip(*found, strict=True), strict=True)
     }
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_ranks_as_float32_does(
+    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, dtype: str
+) -> None:
+    """Of the empirical Fisher: sampled labels fall differently when probabilities are rounded."""
+    half = {"amp_dtype": dtype, "per_sample_gradient_dtype": dtype}
+    whole = sum_modules(scored(make_analyzer(factors=EMPIRICAL), "ekfac", prompts, examples))
+    analyzer = make_analyzer(factors=half | EMPIRICAL, scores=half)
+    for folder in (analyzer.run.factors("ekfac"), analyzer.run.kronfluence_scores("ekfac")):
+        shutil.rmtree(folder)
+    rounded = sum_modules(scored(analyzer, "ekfac", prompts, examples))
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, whole)
+    for row, exact in zip(rounded, whole, strict=True):
+        assert spearmanr(row, exact).statistic > 0.98
 
 
 def test_a_positive_score_means_training_on_the_example_lowers_the_prompts_loss(

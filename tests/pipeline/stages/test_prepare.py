@@ -191,6 +191,17 @@ def test_a_prompt_longer_than_the_models_context_is_refused(
         run_stage(asked, long)
 
 
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_refused(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    asked = settings({"path": corpus(tmp_path / "data", [prose(1, 20)])})
+    traced = asked.prompts.model_copy(update={"use_generated": True})
+    asked = asked.model_copy(update={"prompts": traced})
+    run_stage(asked, [Prompt(id="fits", prompt="~" * 510)])  # 511 tokens with the first, 1 is left
+    with pytest.raises(DataError, match=r"'full' with a single token of an answer is 513 tokens"):
+        run_stage(asked, [Prompt(id="full", prompt="~" * 511)])
+
+
 def test_prompts_are_checked_before_any_document_is_read(
     tmp_path: Path, run_stage: Prepare
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -301,6 +302,17 @@ def test_benchmarks_that_nobody_asked_for_are_no_fault(full: RunDir) -> None:
     text = full.report_markdown.read_text()
     assert "no benchmark has been run" in text
     assert "- benchmark has not been run" not in text
+
+
+def test_the_command_to_run_it_again_names_all_that_was_run(full: RunDir, tmp_path: Path) -> None:
+    assert "headwater run all --settings" in full.report_markdown.read_text()
+    run = RunDir(shutil.copytree(full.root, tmp_path / "run"))
+    finish("benchmark", run, write_benchmark)
+    report.run(SETTINGS, run, EventWriter(run.events, "report"))
+    for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
+        assert "headwater run all benchmark --settings" in text
+        assert "not asked for" in text
+        assert "waiting" not in text
 
 
 def test_benchmarks_stand_beside_chance_and_are_judged_by_their_intervals(

@@ -10,7 +10,8 @@ def test_the_value_lies_in_its_interval_beside_the_line() -> None:
     one = Interval(0.5, 0.25, 1.0)
     assert forest(one, (0.0, 1.0), 9, 0.0) == "┊ ├─●───┤"
     assert forest(Interval(0.5, None, None), (0.0, 1.0), 9, 0.0) == "┊   ●    "
-    assert forest(one, (0.0, 1.0), 9, 0.75) == "  ├─●───┤"
+    assert forest(one, (0.0, 1.0), 9, 0.75) == "  ├─●─┼─┤"
+    assert forest(one, (0.0, 1.0), 9, 0.5) == "  ├─●───┤"
 
 
 def test_the_axis_holds_every_end() -> None:

@@ -1,0 +1,104 @@
+"""What questions are traced to: the training examples, and texts added to the index later.
+
+    index/features/             features of the training examples
+    index/added/<name>/         one added file or folder: source.json (what it was read from),
+                                examples.parquet, features/
+
+A part is indexed by itself: adding one leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from transformers import PreTrainedTokenizerBase
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.files import read_json, write_json
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.contract.stages import file_marks
+from pipeline.corpus.cutting import Examples, write_documents
+from pipeline.corpus.examples import EXAMPLE_SCHEMA, read_examples
+from pipeline.corpus.readers import Reading
+from pipeline.corpus.tables import write_rows
+
+_MARK = "+"
+"""Before the ids of what the model was not trained on."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples and where their features are; `source` is empty for the training examples."""
+
+    examples: Path
+    features: Path
+    source: str = ""
+
+    def table(self) -> pa.Table:
+        """Columns example_id, document_id and text; ids of added texts begin with +."""
+        table = read_examples(self.examples, ["example_id", "document_id", "text"])
+        if not self.source:
+            return table
+        marked = [
+            pa.array(_MARK + name for name in table[column].to_pylist())
+            for column in ("example_id", "document_id")
+        ]
+        return pa.table([*marked, table["text"]], names=table.column_names)
+
+
+def parts(settings: Settings, run: RunDir) -> list[Part]:
+    """The training examples, then what [index] adds, in its order."""
+    added = dict.fromkeys(settings.index.added)
+    return [Part(run.examples, run.features), *(_part(run, source) for source in added)]
+
+
+def read_part(
+    part: Part,
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """Cuts an added text into examples as the corpus was; again if its files have changed.
+
+    Raises:
+        DataError: nothing can be read, or there is no text.
+    """
+    folder, marks = part.examples.parent, _marks(part.source)
+    if part.examples.exists() and (not marks or read_json(folder / "source.json") == marks):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    data = settings.data.model_copy(update={"source": "local", "path": part.source, "limit": 0})
+    reading = Reading(strict=data.strict, warn=events.warning)
+    documents = folder / "documents.parquet"
+    ids = write_documents(documents, data, settings.run.seed, reading, events)
+    examples = Examples(tokenizer, data.max_tokens, ids)
+    write_json(folder / "source.json", marks)
+    write_rows(part.examples, EXAMPLE_SCHEMA, examples.of(documents, reading, events))
+    reading.warn_of_losses()
+    documents.unlink()
+
+
+def forget_others(settings: Settings, run: RunDir) -> None:
+    """Removes what was added once and is not named any more."""
+    wanted = {_part(run, source).examples.parent for source in settings.index.added}
+    for folder in run.added("").glob("*"):
+        if folder not in wanted:
+            shutil.rmtree(folder)
+
+
+def _part(run: RunDir, source: str) -> Part:
+    name = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+    folder = run.added(name)
+    return Part(folder / "examples.parquet", folder / "features", source)
+
+
+def _marks(source: str) -> dict[str, Any]:
+    return {name: list(mark) for name, mark in file_marks([source]).items()}

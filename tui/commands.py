@@ -1,0 +1,63 @@
+"""The command palette: what every key does, found by any word of it, and the other runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.command import Hit, Hits, Provider
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from tui.keys import keys
+from tui.readers.clean import clean
+from tui.readers.words import holds
+from tui.screens.base import scopes
+
+if TYPE_CHECKING:
+    from tui.app import HeadwaterApp
+
+_Command = tuple[str, str, Callable[[], Any]]
+"""Its name, what it does, and the doing."""
+
+
+class Commands(Provider):
+    """A line a command, in the order of the table of keys."""
+
+    async def discover(self) -> Hits:
+        """Every command."""
+        for hit in self._hits(""):
+            yield hit
+
+    async def search(self, query: str) -> Hits:
+        """Those that hold all of the words; first where they are in the name."""
+        for hit in self._hits(query):
+            yield hit
+
+    def _hits(self, words: str) -> Iterator[Hit]:
+        for place, (name, told, do) in enumerate(self._commands()):
+            text = f"{name}: {told}"
+            if holds(text, words):
+                score = 0.5 * holds(name, words) + 0.5 / (1 + place)
+                yield Hit(score, Content.assemble((name, "bold"), f"  {told}"), do, text)
+
+    def _commands(self) -> Iterator[_Command]:
+        app = cast("HeadwaterApp", self.app)
+        for key in keys(*scopes(self.screen), "app"):
+            name = key.action.partition("(")[0]
+            owner = _owner(self.screen, name)
+            if name != "app.command_palette" and owner.check_action(name, ()):
+                told = f"{key.help} ({key.display(app.keymap)})"
+                yield key.label, told, partial(app.run_action, key.action, owner)
+        yield "Theme", "choose other colours", app.action_change_theme
+        yield "Hints", "give the hints for newcomers again", app.forget_hints
+        for run in app.runs_to_go_to():
+            yield f"Go to {clean(run.name, 60)}", "open the run", partial(app.open_run, run)
+
+
+def _owner(screen: Screen[object], action: str) -> DOMNode:
+    """Who an action is asked of: the part in use where it has it, else the screen."""
+    focused = screen.focused
+    return focused if focused is not None and hasattr(focused, f"action_{action}") else screen
