@@ -1,6 +1,6 @@
 """Scores the same examples with Bergson and with this project: its rankings, and its seconds.
 
-    uv run python -m bench.beside_bergson [--quick] [--budgets 512 1024 2048] [--data FOLDER]
+    uv run python -m bench.beside_bergson [--quick] [--budgets 256 2048] [--data FOLDER]
 
 The model, posts, prompts and modules of `bench.influence`'s "trial" shape; EKFAC with the data's
 own labels, damping 0.1 × the mean eigenvalue, float32. Bergson does the steps of `bergson ekfac`
@@ -176,7 +176,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer examples")
-    parser.add_argument("--budgets", type=int, nargs="+", default=[512, 1024, 2048])
+    parser.add_argument("--budgets", type=int, nargs="+", default=[256, 2048])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
     examples = QUICK[TRIAL.name] if options.quick else TRIAL.examples
