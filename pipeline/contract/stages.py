@@ -2,7 +2,8 @@
 
 A stage is fresh when it finished with the settings that hold now and with the very
 outputs that its upstream stages show now. Every finish has an id of its own, so
-running a stage again makes everything after it stale.
+running a stage again makes everything after it stale; but what reads only the corpus
+that prepare wrote, and not the prompts, goes by the corpus's bytes.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Stage:
     """Stages whose results it shows where there are any that are up to date."""
     outside: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
+    corpus_only: bool = False
+    """Of prepare it reads the examples and the tokenizer, not the prompts: when these are the very
+    same after prepare has run again, for new prompts, it need not run again itself."""
 
 
 STAGES: dict[str, Stage] = {
@@ -53,6 +57,7 @@ STAGES: dict[str, Stage] = {
             "train the model",
             needs=("prepare",),
             settings=("run.seed", "model", "train"),
+            corpus_only=True,
         ),
         Stage(
             "factors",
@@ -60,6 +65,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train"),
             settings=("run.seed", "run.tf32", "modules", "factors"),
             outside=("influence/factors_*",),
+            corpus_only=True,
         ),
         Stage(
             "scores",
@@ -89,6 +95,7 @@ STAGES: dict[str, Stage] = {
             "answer public benchmarks",
             needs=("prepare", "train"),
             settings=("run.seed", "benchmark"),
+            corpus_only=True,
         ),
         Stage(
             "index",
@@ -183,7 +190,10 @@ class Fingerprint:
     def now(cls, stage: str, settings: Settings, run: RunDir) -> Fingerprint:
         """The fingerprint that `stage` would have if it started now."""
         spec = STAGES[stage]
-        inputs = {name: done.id for name in spec.needs if (done := Done.read(name, run))}
+        found = [done for name in spec.needs if (done := Done.read(name, run))]
+        inputs = {
+            done.stage: (done.corpus if spec.corpus_only else "") or done.id for done in found
+        }
         for name in spec.uses:
             if is_fresh(name, settings, run) and (done := Done.read(name, run)):
                 inputs[name] = done.id
@@ -204,6 +214,8 @@ class Done:
     """Seconds since the epoch."""
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
+    corpus: str = ""
+    """Of prepare: a digest of the examples and the tokenizer that it wrote; else empty."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
@@ -248,8 +260,20 @@ def finish(
         seconds=round(seconds, 2),
         finished=time.time(),
         sources=_sources(stage, settings),
+        corpus=_corpus_digest(run) if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
+
+
+def _corpus_digest(run: RunDir) -> str:
+    """Of the bytes that training reads."""
+    tokenizer = sorted(run.tokenizer.iterdir()) if run.tokenizer.exists() else []
+    digest = hashlib.sha256()
+    for path in (run.examples, run.validation, *tokenizer):
+        if path.exists():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:

@@ -25,6 +25,14 @@ def finish(run: RunDir, name: str, with_settings: Settings) -> None:
     stages.finish(name, fingerprint, with_settings, run, seconds=1.0)
 
 
+def finish_with_examples(run: RunDir, examples: str) -> None:
+    """Prepare, begun anew, has written these."""
+    fingerprint = stages.begin("prepare", settings(), run)
+    run.examples.parent.mkdir(parents=True, exist_ok=True)
+    run.examples.write_text(examples)
+    stages.finish("prepare", fingerprint, settings(), run, seconds=1.0)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """A run whose every stage has finished."""
@@ -71,6 +79,19 @@ def test_running_a_stage_again_makes_those_after_it_stale(run: RunDir) -> None:
 def test_changed_prompts_make_everything_stale(run: RunDir) -> None:
     run.prompts.write_text('{"id": "new", "prompt": "p", "completion": "c"}\n')
     assert fresh(run, settings()) == set()
+
+
+def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunDir) -> None:
+    run.prompts.write_text("{}")
+    finish_with_examples(run, "the same bytes")
+    for name in list(stages.STAGES)[1:]:
+        finish(run, name, settings())
+    run.prompts.write_text("{} {}")
+    assert fresh(run, settings()) == set()
+    finish_with_examples(run, "the same bytes")
+    assert fresh(run, settings()) == {"prepare", "train", "factors", "inspect", "benchmark"}
+    finish_with_examples(run, "other bytes")
+    assert fresh(run, settings()) == {"prepare"}
 
 
 def test_a_changed_source_file_makes_everything_stale(tmp_path: Path) -> None:
