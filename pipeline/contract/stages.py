@@ -100,8 +100,9 @@ STAGES: dict[str, Stage] = {
         Stage(
             "index",
             "make new prompts quick to trace",
-            needs=("prepare", "train", "factors", "scores"),
-            settings=("run.tf32", "modules", "factors", "scores.damping", "index.features"),
+            needs=("prepare", "train", "factors"),
+            settings=("run.tf32", "modules", "factors", "scores", "index.features"),
+            corpus_only=True,
         ),
         Stage(
             "validate",

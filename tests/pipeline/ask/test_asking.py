@@ -224,6 +224,13 @@ def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_go
     assert not list(own_run.added("").iterdir())
 
 
+def test_an_index_needs_no_scores(own_run: RunDir) -> None:
+    stages.forget("scores", own_run)
+    stages.clear("scores", own_run)
+    with worker(own_run) as address:
+        assert lists(address, Question(PROMPT, COMPLETION))
+
+
 def test_what_cannot_be_added_leaves_the_settings_as_they_were(
     own_run: RunDir, tmp_path: Path
 ) -> None:

@@ -89,7 +89,14 @@ def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunD
     run.prompts.write_text("{} {}")
     assert fresh(run, settings()) == set()
     finish_with_examples(run, "the same bytes")
-    assert fresh(run, settings()) == {"prepare", "train", "factors", "inspect", "benchmark"}
+    assert fresh(run, settings()) == {
+        "prepare",
+        "train",
+        "factors",
+        "inspect",
+        "benchmark",
+        "index",
+    }
     finish_with_examples(run, "other bytes")
     assert fresh(run, settings()) == {"prepare"}
 
