@@ -62,8 +62,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         for ours in (HEADWATER, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
-        self.set_reactive(HeadwaterApp.theme, theme)  # applied once, with the other first values
+        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
         self._shown_theme = self.theme
         self._hinted = False
         self.set_keymap(self._user.settings.keys)
