@@ -84,8 +84,9 @@ class EventWriter:
         self._write("memory", rss=rss, allocated=allocated, reserved=reserved, peak=peak)
 
     def note(self, message: str) -> None:
-        """What the stage found or chose, for whoever reads along."""
+        """What the stage found or chose, for whoever reads along; its log tells it too."""
         self._write("note", message=message)
+        print(message, flush=True)
 
     def warning(self, message: str) -> None:
         """Something a person should know that does not stop the stage."""

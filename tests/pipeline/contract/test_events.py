@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 from pipeline.contract.events import EventReader, EventWriter
 
 
@@ -18,6 +20,13 @@ def test_a_reader_gives_each_event_once(tmp_path: Path) -> None:
     writer.warning("hot")
     assert [e.data for e in reader.read()] == [{"message": "hot"}]
     assert reader.read() == []
+
+
+def test_a_note_is_in_the_log_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "events.jsonl"
+    EventWriter(path, "factors").note("two batches agree")
+    assert [e.data for e in EventReader(path).read()] == [{"message": "two batches agree"}]
+    assert capsys.readouterr().out == "two batches agree\n"
 
 
 def test_a_torn_last_line_is_held_back_until_it_is_whole(tmp_path: Path) -> None:
