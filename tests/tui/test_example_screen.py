@@ -114,7 +114,7 @@ async def test_methods_and_other_prompts_rank_the_same_example(app: HeadwaterApp
         prompts = part(screen, "prompts")
         prompts.focus()
         await pilot.press("j", "enter")
-        await until_shown(pilot, "influence › home-1")
+        await until_shown(pilot, "Tilo Brandt was born in → Orsk Harbour")
         assert screen.place == 2
         await pilot.press("escape", "escape")
         rankings = app.screen

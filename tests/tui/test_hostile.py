@@ -153,7 +153,7 @@ async def test_the_screens_of_results_only_show_what_is_in_files(
         shown += await walk(app, pilot, ["4", "j", "enter", "escape"])
         shown += await walk(app, pilot, ["R", "j", "j", "j", "enter", "pagedown"])
     assert "[b" in shown or hostile is not MARKUP
-    assert "⟨U+202E⟩" in shown
+    assert "⟨U+202E⟩" in shown or hostile == LONG  # then it is many pages below
 
 
 @pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))

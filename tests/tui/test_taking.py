@@ -159,7 +159,7 @@ def test_the_terminal_is_sent_harmless_text_alone(terminal: Terminal) -> None:
     terminal.press("i")
     terminal.until("Tellin")
     terminal.press("\r")
-    terminal.until("doc-0001")
+    terminal.until("★ doc-000")
     terminal.press("y")
     terminal.until("clipboard", forget=False)
     sent = terminal.raw.partition(b"\x1b]52;c;")[2].partition(b"\x07")[0]

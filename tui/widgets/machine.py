@@ -46,7 +46,7 @@ class MachinePanel(Inked):
     def watch_machine(self) -> None:
         """A new sample."""
         told = ""
-        if self.machine and self.machine.no_gpu:
+        if self.machine and self.machine.no_gpu and self.size:
             lines = self._lines(self.machine, self.size.width - 2)
             told = "no GPU" if len(lines) > self.size.height else ""
         self.entitle("Memory and load", told)
