@@ -52,7 +52,7 @@ PICTURES = (
         "ask",
         [("", "all stages done"), ("i", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
     ),
-    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j", "Recall@5")]),
+    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j,j", "Recall@5")]),
 )
 
 
