@@ -188,6 +188,14 @@ async def test_what_a_finished_run_is_good_for_is_in_the_footer(tmp_path: Path) 
             assert offer in footer
 
 
+async def test_the_footer_writes_a_key_as_it_is_on_the_keyboard(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "all stages done")
+        await pilot.press("i", "enter")
+        await until_shown(pilot, " / Filter")
+
+
 async def test_while_one_writes_the_footer_names_the_keys_that_are_no_letters(
     tmp_path: Path,
 ) -> None:

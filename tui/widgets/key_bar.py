@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len
 from textual import events
 from textual.binding import ActiveBinding, Binding
@@ -14,6 +16,7 @@ from tui.widgets.ink import Inked, Part
 _ALWAYS = ("app.keys", "app.leave")
 _ON_LINE = ("choose", "mark", "submit")
 _MORE = "…  "
+_SECOND = re.compile(r"ctrl\+\w|f\d+")
 
 
 class KeyBar(Inked):
@@ -85,5 +88,5 @@ class KeyBar(Inked):
     def _key(self, binding: Binding) -> str:
         """As it is written; a second key by its own name, where the first would be typed."""
         shown = self.app.get_key_display(binding)
-        is_second = len(shown) == 1 and key_to_character(binding.key) != shown
+        is_second = len(shown) == 1 and _SECOND.fullmatch(binding.key)
         return binding.key.replace("ctrl+", "^").upper() if is_second else shown
