@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from pipeline.contract import stages
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
@@ -19,11 +18,15 @@ from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings
 
+_AGAIN_S = 0.05
+
 
 def main(stage: str, run: RunDir) -> int:
     """Runs the stage unless it is fresh; gives the exit code."""
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    # no Exception: libraries catch those, and a stop that they caught would be forgotten
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _stop_again
     attempts = sum(e.stage == stage and e.type == "started" for e in EventReader(run.events).read())
     events = EventWriter(run.events, stage)
     try:
@@ -33,9 +36,9 @@ def main(stage: str, run: RunDir) -> int:
                 events.started(attempts + 1)
                 _run(stage, settings, run, events)
         return 0
-    except CancelledError as error:
-        events.cancelled(error.message)
-        return error.exit_code
+    except KeyboardInterrupt:
+        events.cancelled("stopped on request")
+        return CancelledError.exit_code
     except HeadwaterError as error:
         print(error, file=sys.stderr)
         events.failed(error.message, error.hint, error.exit_code)
@@ -82,8 +85,12 @@ def _limit_threads(settings: Settings) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise CancelledError("stopped on request")
+def _stop_again(lost: sys.UnraisableHookArgs) -> None:
+    """A stop that fell into the collection of an object is raised once more, after it."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 if __name__ == "__main__":

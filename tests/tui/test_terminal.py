@@ -181,11 +181,11 @@ def test_two_screens_on_one_run_show_the_same(runs: Path) -> None:
     try:
         for screen in screens:
             screen.until("waiting")
-        screens[0].press("a")  # all: one stage alone may be over before it is stopped
+        screens[0].press("s")
         for screen in screens:
             screen.until("prepare running")
         screens[1].press("c")
-        screens[1].until("Stop ")
+        screens[1].until("Stop prepare?")
         screens[1].press("y")
         for screen in screens:
             screen.until("cancelled")

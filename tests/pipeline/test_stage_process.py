@@ -1,0 +1,65 @@
+"""A stage's process: it ends when it is asked to, wherever it is then."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.events import EventReader
+from pipeline.contract.profiles import profile, render_settings
+from pipeline.contract.run_dir import RunDir
+
+SCRIPT = """
+import sys, time, types
+from pathlib import Path
+from pipeline.__main__ import main
+from pipeline.contract.run_dir import RunDir
+
+def wait():
+    (target.root / "waiting").touch()
+    time.sleep(30)
+
+class Garbage:
+    def __del__(self):
+        wait()
+
+def swallow(settings, run, events):
+    try:
+        wait()
+    except Exception:  # as libraries do around what may be missing
+        time.sleep(30)
+
+def collect(settings, run, events):
+    Garbage()  # what is raised while it is collected goes nowhere
+    time.sleep(30)
+
+target = RunDir(Path(sys.argv[1]))
+sys.modules["pipeline.stages.prepare"] = types.SimpleNamespace(run=globals()[sys.argv[2]])
+sys.exit(main("prepare", target))
+"""
+
+
+@pytest.mark.parametrize("where", ["swallow", "collect"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_heard_even_where_exceptions_get_lost(
+    tmp_path: Path, where: str, number: signal.Signals
+) -> None:
+    run = RunDir(tmp_path)
+    run.settings.write_text(render_settings(profile("demo")))
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path), where])
+    try:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "waiting").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert EventReader(run.events).read()[-1].type == "cancelled"
