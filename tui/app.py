@@ -166,8 +166,12 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self._end_hint()
         told = hint(event.scope, self._user.settings.keys)
         if told and self._user.sees_first(event.scope):
-            self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
-            self._hinted = True
+            # by then the screen has what was told before, and can take it away
+            self.call_after_refresh(self._give_hint, told)
+
+    def _give_hint(self, told: str) -> None:
+        self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
+        self._hinted = True
 
     def _end_hint(self) -> None:
         """A hint does not lie over the next screen; other news stays until its time is over."""

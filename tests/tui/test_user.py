@@ -118,6 +118,15 @@ async def test_a_hint_does_not_lie_over_the_next_screen(tmp_path: Path) -> None:
         assert "New here?" not in screen_text(app)
 
 
+async def test_a_hint_makes_room_for_the_next_screens_own(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path), user(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        await pilot.press("i")
+        await until_shown(pilot, "Enter opens a prompt")
+        assert screen_text(app).count("New here?") == 1
+
+
 async def test_news_that_is_no_hint_stays_on_the_next_screen(tmp_path: Path) -> None:
     run = sample_run.new_run(tmp_path / "runs")
     app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
