@@ -93,8 +93,9 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
         change_settings(target, adding_to_index(before, added))
     try:
         narration.bring_up_to_date("index", target)
-    except SystemExit:  # what cannot be indexed must not stay in the way of the rest
-        change_settings(target, before)
+    except SystemExit:
+        if added:  # what cannot be indexed must not stay in the way of the rest
+            change_settings(target, before)
         raise
     made = read_json(target.summary("index")) or {}
     click.echo(
