@@ -15,16 +15,13 @@ rankings.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -33,76 +30,17 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
+from bench.bergson_rankings import run_bergson, scores_file
 from bench.influence import QUICK, STRATEGY, TRIAL, accelerated, read_data
 from bench.plain_kronfluence import likeness
-from pipeline.contract.files import read_json, write_text
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
 from pipeline.corpus.examples import TokenBatch, TokenDataset
-from pipeline.influence.answers import traced_prompts
 from pipeline.influence.fitting import fit
 from pipeline.influence.rankings import Scores
 from pipeline.influence.scoring import pairwise_scores, sum_modules
 from pipeline.influence.task import LanguageModelingTask
-from pipeline.model import load_tokenizer
 
-PASSES = Path(__file__).with_name("bergson_passes.py")
-JUDGED = ("ekfac:0.1", "ekfac:1e-3", "ekfac:1e-8", "kfac:0.1")
-"""Strategy and damping ÷ mean eigenvalue; 0.1 is Bergson's own."""
 TIMED = "ekfac:0.1"
-
-
-def bergson_rankings(run: RunDir, folder: Path) -> list[Path]:
-    """Bergson's scores of a run's prompts and examples, in files for `validation.outside`.
-
-    `folder` is written anew unless it has them all.
-    """
-    files = [_file(folder, ranking) for ranking in JUDGED]
-    if not all(file.exists() for file in files):
-        shutil.rmtree(folder, ignore_errors=True)
-        _score(run, folder)
-    ours = [name.removeprefix("model.") for name in read_json(run.summary("scores"))["modules"]]
-    if sorted(read_json(folder / "summary.json")["modules"]) != sorted(ours):
-        raise SystemExit(f"{run.root}: only all layers' MLP modules can be compared")
-    return files
-
-
-def _score(run: RunDir, folder: Path) -> None:
-    settings = load_settings(run.settings)
-    prompts = traced_prompts(run, settings.prompts.use_generated)
-    queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
-    examples = TokenDataset.of_examples(run.examples)
-    shutil.copytree(run.model, folder / "model")
-    shutil.copytree(run.tokenizer, folder / "tokenizer")
-    labels = ["--data-labels"] * (settings.factors.fisher == "empirical")
-    context = read_json(run.model / "config.json")["max_position_embeddings"]
-    _work(folder, examples, queries, [*JUDGED, f"--tokens={min(context, 2048)}", *labels])
-
-
-def _work(
-    folder: Path, examples: TokenDataset, prompts: TokenDataset, arguments: Sequence[str]
-) -> dict[str, Any]:
-    """Has Bergson score what `folder`'s model makes of them; returns its summary."""
-    _write(folder / "train.jsonl", examples)
-    _write(folder / "prompts.jsonl", prompts)
-    command = ["uv", "run", "--script", str(PASSES), str(folder), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{PASSES.name} failed:\n{done.stderr[-3000:]}")
-    summary: dict[str, Any] = read_json(folder / "summary.json")
-    return summary
-
-
-def _write(path: Path, rows: TokenDataset) -> None:
-    lines = []
-    for index, length in enumerate(rows.lengths):
-        tokens, labels = rows[index]["input_ids"].tolist(), rows[index]["labels"].tolist()
-        lines.append(json.dumps({"input_ids": tokens, "labels": labels, "length": length}) + "\n")
-    write_text(path, "".join(lines))
-
-
-def _file(folder: Path, ranking: str) -> Path:
-    return folder / f"bergson_{ranking.replace(':', '_')}.npy"
 
 
 @dataclass(frozen=True)
@@ -147,8 +85,8 @@ def bergsons(rows: TokenDataset, prompts: TokenDataset, source: Path, budget: in
         shutil.copytree(source / "tokenizer/hf", folder / "tokenizer")
         TRIAL.model().save_pretrained(folder / "model")
         arguments = [TIMED, "--data-labels", f"--tokens={budget}"]
-        seconds = _work(folder, rows, prompts, arguments)["seconds"]
-        scores = np.load(_file(folder, TIMED))
+        seconds = run_bergson(folder, rows, prompts, arguments)["seconds"]
+        scores = np.load(scores_file(folder, TIMED))
         return Timing(seconds["factors"], seconds["prompts"] + seconds[TIMED], scores)
 
 

@@ -173,11 +173,13 @@ def _score(
     train: Rows,
     batch_size: int,
 ) -> NDArray[np.float32]:
-    damping = settings.scores.damping
-    args = ScoreArguments(
-        damping_factor=None if damping == "heuristic" else damping,
-        **_arguments(ScoreArguments, settings.scores),
-    )
+    damping, gathered = settings.scores.damping, settings.scores.query_gradient_accumulation_steps
+    chosen = _arguments(ScoreArguments, settings.scores)
+    chosen |= {
+        "damping_factor": None if damping == "heuristic" else damping,
+        "query_gradient_accumulation_steps": gathered or 1,  # 0 = what memory holds, for ours
+    }
+    args = ScoreArguments(**chosen)
     analyzer.compute_pairwise_scores(
         scores_name=factors,
         factors_name=factors,

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import tomlkit
 
-from bench.beside_bergson import bergson_rankings
+from bench.bergson_rankings import bergson_rankings
 from bench.plain_kronfluence import plain_scores
 from pipeline.contract.files import read_json, write_text
 from pipeline.contract.new_run import change_settings, write_run
