@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from pipeline.evaluation.instructions import check
+
 Text = Annotated[str, Field(min_length=1)]
 Four = Annotated[list[str], Field(min_length=4, max_length=4)]
 OneOfFour = Annotated[int, Field(ge=0, le=3)]
@@ -172,7 +174,7 @@ class BigBenchRow(BaseModel):
 
 
 class IfevalRow(BaseModel):
-    """google/IFEval."""
+    """google/IFEval; its rows carry None for every argument that an instruction does not take."""
 
     prompt: Text
     instruction_id_list: Annotated[list[str], Field(min_length=1)]
@@ -182,6 +184,9 @@ class IfevalRow(BaseModel):
     def _one_each(self) -> Self:
         if len(self.instruction_id_list) != len(self.kwargs):
             raise ValueError("instruction_id_list and kwargs are of different length")
+        self.kwargs = [{k: v for k, v in one.items() if v is not None} for one in self.kwargs]
+        for name, arguments in zip(self.instruction_id_list, self.kwargs, strict=True):
+            check(name, arguments)
         return self
 
 
