@@ -254,16 +254,18 @@ class Humaneval(Mended, HumanEval):  # type: ignore[misc]
 
     @classmethod
     def task_names(cls) -> list[str]:
-        """164 functions."""
+        """The names of 164 functions, of which a few are two functions'."""
         return [task.value for task in HumanEvalTask]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split."""
-        for row in self.data.rows("openai_humaneval", "openai_humaneval", "test", HumanevalRow):
-            if task in ("", row["entry_point"]):
+        rows = self.data.rows("openai_humaneval", "openai_humaneval", "test", HumanevalRow)
+        for number, row in enumerate(rows):
+            name = row["entry_point"]
+            if task in ("", name):
                 stop = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n@")
                 way = Open("", row["prompt"], (), stop=stop)
-                yield Question(row["entry_point"], row["entry_point"], {"written": way}, row=row)
+                yield Question(f"{name}/{number}", name, {"written": way}, row=row)
 
     def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
         """Whether the completed function passes its test."""

@@ -116,6 +116,17 @@ def test_every_answer_is_a_row_from_which_its_score_can_be_found_again(
     assert np.mean([row["score"] for row in ethics]) == score["value"]
 
 
+def test_named_tasks_are_scored_each(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    kinds = ["logiqa/Categorical Reasoning", "logiqa/Conjunctive Reasoning"]
+    run = chosen(trained_run, rows_folder, tmp_path / "run", *kinds, ask=["texts"], shots=0)
+    scores = run_here(run)["scores"]
+    trained = [r for r in scores if (r["model"], r["scored_by"]) == ("trained", "texts")]
+    assert {r["task"]: r["n"] for r in trained} == {
+        "Categorical Reasoning": 2, "Conjunctive Reasoning": 1}  # fmt: skip
+
+
 def test_base_and_trained_are_compared_question_by_question(everything: RunDir) -> None:
     summary = read_json(everything.summary("benchmark"))
     rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
