@@ -17,6 +17,8 @@ from pipeline.corpus.rows import Row, check_columns
 _BATCH_ROWS = 256
 _SERVER_TROUBLE = 500
 _SCRIPT = "Dataset scripts are no longer supported"
+_NOT_CACHED = "Couldn't find cache for"
+"""Said of a configuration that is not in the cache while others are: offline, or of a script."""
 _CONVERTED = "refs/convert/parquet"
 
 
@@ -44,8 +46,8 @@ def _loaded(data: DataSettings) -> Any:
     wanted: dict[str, Any] = {"split": data.split, "streaming": data.streaming}
     try:
         return datasets.load_dataset(data.path, data.config or None, **wanted)
-    except RuntimeError as error:
-        if not str(error).startswith(_SCRIPT):
+    except (RuntimeError, ValueError) as error:
+        if not str(error).startswith((_SCRIPT, _NOT_CACHED)):
             raise
     split = data.split.partition("[")[0]
     files = {split: f"{data.config or 'default'}/{split}/*.parquet"}
@@ -73,4 +75,6 @@ def _is_unreachable(error: BaseException) -> bool:
     """Whether the hub gave no answer, as opposed to an answer that says no."""
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code >= _SERVER_TROUBLE
-    return isinstance(error, ConnectionError | TimeoutError | TransportError)
+    return isinstance(error, ConnectionError | TimeoutError | TransportError) or str(
+        error
+    ).startswith(_NOT_CACHED)
