@@ -260,6 +260,18 @@ def test_nothing_stands_between_target_word_and_its_answer(make: Any) -> None:
     assert not original.prompts[0].endswith("Target Word:")
 
 
+def test_a_passage_of_one_sentence_is_ranked_only(rows_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(rows_folder, tmp_path / "rows")
+    row = {"text": "Ann went to the river and there she saw the old mill"}
+    file = path_of(tmp_path / "rows", "EleutherAI/lambada_openai/default/test")
+    file.write_text(json.dumps(row) + "\n")
+    (question,) = written.Lambada(BenchmarkData(str(tmp_path / "rows")), Options()).questions()
+    assert list(question.ways) == ["texts"]
+
+    with pytest.raises(AttributeError):
+        LAMBADA(n_problems=1, dataset={"test": [row]}).evaluate(Recorder("mill"))
+
+
 def test_every_benchmark_asks_what_it_should(make: Any) -> None:
     """The right candidate or answer of the first question of each."""
     right = {}
