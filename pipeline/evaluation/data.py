@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 from pydantic import BaseModel, ValidationError
 
 from pipeline.contract.errors import DataError, HubUnreachableError
@@ -73,7 +74,9 @@ class BenchmarkData:
                 "in reach"
             )
             raise HubUnreachableError(
-                f"benchmark {name}: the hub does not answer and it is not cached here", hint
+                f"benchmark {name}: the hub does not answer and it is not in the cache, "
+                f"{datasets.config.HF_DATASETS_CACHE}",
+                hint,
             ) from error
         except DataError as error:
             raise DataError(error.message, f"{name} needs {', '.join(columns)}") from error
