@@ -43,6 +43,9 @@ class Stage:
     same after prepare has run again, for new prompts, it need not run again itself."""
 
 
+CORPUS = ("run.seed", "data", "tokenizer", "model")
+"""Of prepare's settings, those that its examples and its tokenizer come from."""
+
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
@@ -50,7 +53,7 @@ STAGES: dict[str, Stage] = {
             "prepare",
             "read, clean and tokenize the corpus",
             needs=(),
-            settings=("run.seed", "data", "tokenizer", "prompts", "model"),
+            settings=(*CORPUS, "prompts"),
         ),
         Stage(
             "train",
@@ -200,7 +203,7 @@ class Fingerprint:
                 inputs[name] = done.id
         if stage == "prepare" and run.prompts.exists():
             inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
-        return cls(_settings_hash(spec, settings), inputs)
+        return cls(_settings_hash(spec.settings, settings), inputs)
 
 
 @dataclass(frozen=True)
@@ -231,10 +234,12 @@ class Done:
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
-    to go on from, anything else is cleared, so that no stage ever meets old outputs."""
+    to go on from, and prepare's examples where only the prompts are new; anything else is
+    cleared, so that no stage ever meets old outputs."""
     fingerprint = Fingerprint.now(stage, settings, run)
     if read_json(run.started(stage)) != asdict(fingerprint):
-        clear(stage, run)
+        if stage != "prepare" or not has_corpus(settings, run):
+            clear(stage, run)
         write_json(run.started(stage), asdict(fingerprint))
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
@@ -264,6 +269,21 @@ def finish(
         corpus=_corpus_digest(run) if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
+
+
+def mark_corpus(settings: Settings, run: RunDir) -> None:
+    """Says of prepare's examples, once they are whole, what they come from."""
+    mark = {"settings": _settings_hash(CORPUS, settings), "sources": _sources("prepare", settings)}
+    write_json(run.corpus_mark, mark)
+
+
+def has_corpus(settings: Settings, run: RunDir) -> bool:
+    """Whether prepare's examples come from the settings and files that there are now."""
+    mark = read_json(run.corpus_mark)
+    if not isinstance(mark, dict) or mark["settings"] != _settings_hash(CORPUS, settings):
+        return False
+    sources = {path: list(values) for path, values in _sources("prepare", settings).items()}
+    return not sources or sources == mark["sources"]  # none: see `is_fresh`
 
 
 def _corpus_digest(run: RunDir) -> str:
@@ -315,10 +335,10 @@ def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _settings_hash(spec: Stage, settings: Settings) -> str:
+def _settings_hash(names: tuple[str, ...], settings: Settings) -> str:
     whole: dict[str, Any] = settings.model_dump(mode="json")
     picked: dict[str, Any] = {}
-    for name in spec.settings:
+    for name in names:
         section, _, key = name.partition(".")
         picked[name] = whole[section][key] if key else whole[section]
     return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
@@ -326,5 +346,8 @@ def _settings_hash(spec: Stage, settings: Settings) -> str:
 
 def forget(stage: str, run: RunDir) -> None:
     """Makes the stage start from nothing the next time it runs."""
-    for path in (run.done(stage), run.started(stage)):
+    paths = [run.done(stage), run.started(stage)]
+    if stage == "prepare":
+        paths.append(run.corpus_mark)
+    for path in paths:
         path.unlink(missing_ok=True)
