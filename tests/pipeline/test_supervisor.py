@@ -25,6 +25,7 @@ from pipeline.contract.processes import (
 )
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.stages import forget
 from pipeline.contract.status import StageStatus, run_status
 
 SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})
@@ -89,6 +90,16 @@ def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
     assert read_json(run.exit("train"))["state"] == "failed"
     assert not run.log("factors").exists()
     assert train(run).state == "failed"
+
+
+def test_what_was_to_run_again_is_not_done_where_it_was_not_reached(
+    run: RunDir, start: Start
+) -> None:
+    assert start("true", stages="train").wait(20) == 0
+    forget("train", run)  # as `run prepare train --force` does
+    assert start("false", stages="prepare train").wait(20) == 1
+    assert train(run).state == "lost"
+    assert "was to run again" in train(run).message
 
 
 def test_while_it_works_the_others_wait_in_the_queue(run: RunDir, start: Start) -> None:
