@@ -170,7 +170,7 @@ class RunDir:
         return self.kronfluence_scores(strategy) / "pairwise_scores.safetensors"
 
     def module_scores_order(self, strategy: str) -> Path:
-        """Kronfluence's note on them: `indices`, the example of every column; null = as they come."""
+        """Kronfluence's note on them: `indices`, every column's example; null = as they come."""
         return self.kronfluence_scores(strategy) / "train_dataset_metadata.json"
 
     @property

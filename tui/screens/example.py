@@ -36,8 +36,8 @@ from tui.widgets.tint import MANNERS, Manner
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
 _LEGENDS: dict[Manner, str] = {
-    "colour": "blue adds to the score, orange takes from it",
-    "signs": "⁺ adds to the score, ⁻ takes from it, doubled where strong",
+    "colour": "predicting a blue token adds to the score, an orange one takes",
+    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
     "plain": "",
 }
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"
