@@ -30,7 +30,7 @@ class Lines(ScrollView, Inked, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor"}
 
     count: reactive[int] = reactive(0)
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)
     empty: reactive[str] = reactive("")
     """What is said where there are no lines."""
 
@@ -85,8 +85,15 @@ class Lines(ScrollView, Inked, can_focus=True):
         if old != new:
             height = 1 + self._header_height  # the header covers the line above the cursor's
             self.scroll_to_region(Region(0, new, 1, height), animate=False, force=True)
-            self.refresh()
+            self._refresh_line_of(old)
+            self._refresh_line_of(new)
             self.post_message(self.Moved(self, new))
+
+    def _refresh_line_of(self, index: int) -> None:
+        """Paints one line again, where it is in view."""
+        y = index + self._header_height - self.scroll_offset.y
+        if self._header_height <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
 
     def on_resize(self) -> None:
         """Keeps the cursor in view; there may be a header now, or none any more."""

@@ -32,7 +32,7 @@ class RankingTable(Lines):
     BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
 
     listing: reactive[Listing | None] = reactive(None)
-    marked: reactive[frozenset[int]] = reactive(frozenset())
+    marked: reactive[frozenset[int]] = reactive(frozenset(), repaint=False)
     """Places of the examples that are marked."""
 
     @property
@@ -44,6 +44,10 @@ class RankingTable(Lines):
         """Another ranking, or another part or order of one."""
         self.count = len(listing) if listing else 0
         self.refresh()
+
+    def watch_marked(self) -> None:
+        """An example has a mark, or none any more."""
+        self.refresh_changed()
 
     def on_unmount(self) -> None:
         """Lets go of the scores at once, not when Python next looks for cycles."""
