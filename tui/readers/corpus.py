@@ -23,6 +23,8 @@ _SAMPLE = 128
 """Examples at either end of a corpus whose ids are measured."""
 _OFTEN = 128
 """Examples from which on a word counts as a frequent one."""
+_BLOCK = 1 << 21
+"""Bytes that are searched at once: what is found in them takes several times their memory."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,14 @@ class Corpus:
         last = len(joined) - len(letters) + 1
         if not len(letters) or last <= 0:
             return np.arange(len(at) - 1 if not len(letters) else 0)
-        found = np.flatnonzero(joined[:last] == letters[0])
-        for offset, letter in enumerate(letters[1:], start=1):
-            found = found[joined[found + offset] == letter]
-        texts = np.searchsorted(at, found, side="right") - 1
-        whole = found + len(letters) <= at[texts + 1]
-        return _distinct(texts[whole])
+        parts = []
+        for begin in range(0, last, _BLOCK):
+            found = begin + np.flatnonzero(joined[begin : min(begin + _BLOCK, last)] == letters[0])
+            for offset, letter in enumerate(letters[1:], start=1):
+                found = found[joined[found + offset] == letter]
+            texts = np.searchsorted(at, found, side="right") - 1
+            parts.append(texts[found + len(letters) <= at[texts + 1]])
+        return _distinct(np.concatenate(parts))
 
     def _number(self, name: str, place: int) -> int:
         return int(self._file.part(name, place, place + 1)[0])

@@ -93,8 +93,10 @@ class RankingReader:
         Raises:
             OSError, ValueError, KeyError: they cannot be read.
         """
+        from tui.readers.memory import give_back_large_arrays
         from tui.readers.scores import Scored
 
+        give_back_large_arrays()
         return Scored(self._run)
 
     def tokens(self, prompt_id: str, example_id: str) -> TokenScores | None:
