@@ -322,6 +322,12 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         """Sorts by the next column."""
         self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
 
+    @on(RankingTable.Sorted)
+    def _sort_by(self, event: RankingTable.Sorted) -> None:
+        """A column was clicked; where it is sorted by already, the other way around."""
+        self.reverse = event.sort == self.sort and not self.reverse
+        self.sort = event.sort
+
     def action_filter(self) -> None:
         """Opens the filter; on a narrow screen, over the ranking."""
         self.add_class("-in")
