@@ -145,15 +145,15 @@ class ExampleScreen(View[Browsed], Taking):
 
     @work(exclusive=True)
     async def _read(self) -> None:
-        trouble = ""
+        failed = None
         try:
             arguments = (self._reader, self._scored, self._listing, self.place)
             self._detail = await asyncio.to_thread(detail, *arguments)
         except (OSError, ValueError, KeyError) as error:
-            trouble = f"the example cannot be read: {error}"
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
-            if self._detail and not trouble:
+            self.query_one(Notice).tell(failed, "the example")
+            if self._detail and not failed:
                 self._show(self._detail)
 
     def _show(self, found: Detail) -> None:
