@@ -7,6 +7,7 @@ screen imports it when a ranking is opened.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from tui.readers.tensors import TensorFile
 Places = NDArray[np.intp]
 """Places of examples."""
 Mask = NDArray[np.bool_]
+_FACTS = ("source", "row", "chunk", "chunks", "n_tokens", "duplicate_group")
+"""Numbers of an example, in the file's names."""
 _SAMPLE = 128
 """Examples at either end of a corpus whose ids are measured."""
 _OFTEN = 128
@@ -61,18 +64,29 @@ class Corpus:
 
     def example(self, place: int) -> Example:
         """One example."""
+        facts = [self._number(name, place) for name in _FACTS]
+        return self._example(place, *facts)
+
+    def examples(self, places: NDArray[np.integer]) -> Iterator[Example]:
+        """Many examples: as `example`, in a fraction of the time for each."""
+        facts = (self._file.array(name)[places].tolist() for name in _FACTS)
+        for place, *values in zip(places.tolist(), *facts, strict=True):
+            yield self._example(place, *values)
+
+    def _example(
+        self, place: int, source: int, row: int, chunk: int, chunks: int, n_tokens: int, group: int
+    ) -> Example:
         name = self._file.text("id", place)
-        chunks = self._number("chunks", place)
         return Example(
             place=place,
             id=name,
             document_id=name.rpartition("#")[0] if chunks > 1 else name,
-            chunk=self._number("chunk", place),
+            chunk=chunk,
             chunks=chunks,
-            n_tokens=self._number("n_tokens", place),
-            group=self._number("duplicate_group", place),
-            source=self._sources[self._number("source", place)],
-            row=self._number("row", place),
+            n_tokens=n_tokens,
+            group=group,
+            source=self._sources[source],
+            row=row,
         )
 
     @cached_property
