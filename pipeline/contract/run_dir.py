@@ -175,6 +175,10 @@ class RunDir:
         module, or `all_modules` where there was no room to keep them apart."""
         return self.kronfluence_scores(strategy) / "pairwise_scores.safetensors"
 
+    def module_scores_order(self, strategy: str) -> Path:
+        """Kronfluence's note on them: `indices`, every column's example; null = as they come."""
+        return self.kronfluence_scores(strategy) / "train_dataset_metadata.json"
+
     @property
     def token_scores(self) -> Path:
         """Per-token scores of the top examples."""

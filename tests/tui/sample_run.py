@@ -128,7 +128,9 @@ def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
     chance = random.Random(row["text"])
     words = row["text"].split(" ")
     tokens = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
-    scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in tokens]
+    predicted = [*tokens[1:], ""]  # by the positions in turn; the last adds nothing
+    scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in predicted]
+    scores[-1] = 0.0
     return {
         "prompt_id": prompt_id,
         "example_id": row["example_id"],
