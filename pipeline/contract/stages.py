@@ -3,7 +3,8 @@
 A stage is fresh when it finished with the settings that hold now and with the very
 outputs that its upstream stages show now. Every finish has an id of its own, so
 running a stage again makes everything after it stale; but what reads only the corpus
-that prepare wrote, and not the prompts, goes by the corpus's bytes.
+that prepare wrote, and not the prompts, goes by the corpus's bytes: new prompts train no
+model again.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ class Stage:
     outside: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
     corpus_only: bool = False
-    """Of prepare it reads the examples and the tokenizer, not the prompts: when these are the very
-    same after prepare has run again, for new prompts, it need not run again itself."""
+    """Of prepare it reads the examples and the tokenizer, not the prompts: new prompts leave it up
+    to date, and when prepare has run again for them and wrote the very same, so does that."""
+    prompts_only: tuple[str, ...] = ()
+    """Of its settings, those that change only the prompts that it writes."""
 
 
 STAGES: dict[str, Stage] = {
@@ -51,6 +54,7 @@ STAGES: dict[str, Stage] = {
             "read, clean and tokenize the corpus",
             needs=(),
             settings=("run.seed", "data", "tokenizer", "prompts", "model"),
+            prompts_only=("prompts",),
         ),
         Stage(
             "train",
@@ -156,11 +160,13 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in chosen)
 
 
-def downstream(stage: str) -> set[str]:
-    """The stage and every stage that reads, through others or not, what it writes."""
+def downstream(stage: str, prompts_only: bool = False) -> set[str]:
+    """The stage and every stage that reads, through others or not, what it writes; `prompts_only`:
+    or what it writes for other prompts, the corpus being the same."""
     found = {stage}
     for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
-        if found & {*spec.needs, *spec.uses}:
+        apart = {stage} if prompts_only and spec.corpus_only else set()
+        if found & ({*spec.needs, *spec.uses} - apart):
             found.add(name)
     return found
 
@@ -176,7 +182,7 @@ def stages_reading(section: str, key: str) -> tuple[str, ...]:
     found: set[str] = set()
     for name, spec in STAGES.items():
         if section in spec.settings or f"{section}.{key}" in spec.settings:
-            found |= downstream(name)
+            found |= downstream(name, prompts_only=section in spec.prompts_only)
     return tuple(name for name in STAGES if name in found)
 
 
@@ -200,7 +206,7 @@ class Fingerprint:
                 inputs[name] = done.id
         if stage == "prepare" and run.prompts.exists():
             inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
-        return cls(_settings_hash(spec, settings), inputs)
+        return cls(_settings_hash(spec.settings, settings), inputs)
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,8 @@ class Done:
     """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
     corpus: str = ""
     """Of prepare: a digest of the examples and the tokenizer that it wrote; else empty."""
+    corpus_settings: str = ""
+    """A digest of the settings that these depend on; empty in runs of old."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
@@ -262,6 +270,7 @@ def finish(
         finished=time.time(),
         sources=_sources(stage, settings),
         corpus=_corpus_digest(run) if stage == "prepare" else "",
+        corpus_settings=_corpus_settings(settings) if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
 
@@ -282,10 +291,38 @@ def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     done = Done.read(stage, run)
     if done is None or done.fingerprint != Fingerprint.now(stage, settings, run):
         return False
-    sources = _sources(stage, settings)
-    if sources and sources != done.sources:  # none: the run was copied to another machine
+    return _has_same_sources(done, settings) and not unmet(stage, settings, run)
+
+
+def unmet(stage: str, settings: Settings, run: RunDir) -> list[str]:
+    """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
+    corpus_only = STAGES[stage].corpus_only and _is_corpus_fresh(settings, run)
+    return [
+        name
+        for name in STAGES[stage].needs
+        if not (is_fresh(name, settings, run) or (corpus_only and name == "prepare"))
+    ]
+
+
+def _is_corpus_fresh(settings: Settings, run: RunDir) -> bool:
+    """Whether prepare would write the same examples again, whatever the prompts are now."""
+    done = Done.read("prepare", run)
+    if done is None or not _has_same_sources(done, settings):
         return False
-    return all(is_fresh(name, settings, run) for name in STAGES[stage].needs)
+    if done.corpus_settings:
+        return done.corpus_settings == _corpus_settings(settings)
+    return done.fingerprint.settings == _settings_hash(STAGES["prepare"].settings, settings)
+
+
+def _corpus_settings(settings: Settings) -> str:
+    spec = STAGES["prepare"]
+    names = tuple(name for name in spec.settings if name not in spec.prompts_only)
+    return _settings_hash(names, settings)
+
+
+def _has_same_sources(done: Done, settings: Settings) -> bool:
+    sources = _sources(done.stage, settings)
+    return not sources or sources == done.sources  # none: copied to another machine
 
 
 def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
@@ -315,10 +352,10 @@ def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _settings_hash(spec: Stage, settings: Settings) -> str:
+def _settings_hash(names: tuple[str, ...], settings: Settings) -> str:
     whole: dict[str, Any] = settings.model_dump(mode="json")
     picked: dict[str, Any] = {}
-    for name in spec.settings:
+    for name in names:
         section, _, key = name.partition(".")
         picked[name] = whole[section][key] if key else whole[section]
     return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()

@@ -99,7 +99,7 @@ class PromptsDraft:
 
     def made_stale(self) -> tuple[str, ...]:
         """Finished stages that saving would make stale: prepare reads the prompts."""
-        after = [name for name in STAGES if name in downstream("prepare")]
+        after = [name for name in STAGES if name in downstream("prepare", prompts_only=True)]
         return tuple(name for name in after if is_fresh(name, self._settings, self._run))
 
     def save(self) -> None:

@@ -38,7 +38,7 @@ class PromptForm(ModalScreen[Prompt | None]):
         """The fields, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = "Prompt"
-            box.border_subtitle = "Tab goes on · F2 accepts · Esc leaves"
+            box.border_subtitle = "Tab goes on"
             yield Label("id")
             yield Entry(self._prompt.id, id="id")
             yield Label("prompt")

@@ -29,6 +29,7 @@ from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 
 _CUT = 5000
+_NO_PROMPTS = "no prompts yet: {prompts.add} writes one, {prompts.import} imports a file"
 
 
 class PromptsScreen(Drafting[PromptsDraft]):
@@ -57,7 +58,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
         except HeadwaterError as error:
             self.query_one(Notice).trouble = str(error)
             return
-        self.list.empty = "no prompts yet: a writes one, i imports a file"
+        self.list.empty = self.told(_NO_PROMPTS)
         self.query_one(Notice).warning = "\n".join(FIXED) if self._draft.is_fixed else ""
         self._show()
 
@@ -70,7 +71,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
         draft, rows = self._draft, self.list
         assert draft is not None
         rows.prompts = tuple(draft.prompts)
-        told = "changed · w saves" if draft.is_changed else ""
+        told = self.told("changed · {prompts.save} saves") if draft.is_changed else ""
         rows.entitle(f"Prompts · {len(draft.prompts)}", told)
         self._explain()
         self.refresh_bindings()

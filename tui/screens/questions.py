@@ -44,7 +44,6 @@ class QuestionsScreen(Tabled):
     """A table of questions; below it the one under the cursor, and both models' replies."""
 
     SCOPE: ClassVar[Scope] = "questions"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("benchmark",)
     LOOKED_THROUGH = "a question or its choices"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("questions"), *bindings("results")]

@@ -90,8 +90,8 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         rows.values = {field.name: draft.value(field) for field in self._fields}
         rows.changed = frozenset(f.name for f in self._fields if draft.differs(f))
         rows.refresh()
-        told = "w saves * lines" if draft.is_changed else "• not the default"
-        rows.entitle(f"Settings · {len(rows.fields)}", told)
+        told = "{settings.save} saves * lines" if draft.is_changed else "• not the default"
+        rows.entitle(f"Settings · {len(rows.fields)}", self.told(told))
         self.query_one(Notice).trouble = draft.trouble()
         self._explain()
 

@@ -11,6 +11,7 @@ from textual import events
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 from tui.readers.format import number
 from tui.readers.window import STEPS, Axis, Window
@@ -67,7 +68,8 @@ class Chart(Inked):
     def _name_panel(self) -> None:
         told = ["log scale"] * self.log_scale
         if self.window:
-            told.append("zoomed" + " · follows" * self._follows + " · 0 shows all")
+            whole = with_keys("{chart.whole} shows all", keymap_of(self.app))
+            told += ["zoomed", *["follows"] * self._follows, whole]
         self.entitle(clean(self.title), " · ".join(told))
 
     @property
