@@ -79,7 +79,7 @@ PARTS: dict[Scope, tuple[Scope, ...]] = {
     "run": ("chart", "stages", "scroll", "text"),
     "settings": ("list", "scroll"),
     "prompts": ("list", "scroll", "text"),
-    "rankings": ("marks", "taking", "results", "list", "scroll", "text"),
+    "rankings": ("marks", "taking", "results", "list", "scroll"),
     "ask": ("table", "results", "list", "scroll", "text"),
     "example": ("taking", "list", "scroll", "text"),
     "factors": ("chart", "results", "list", "scroll", "text"),

@@ -64,6 +64,8 @@ class SupervisorState:
     stage_started: float = 0.0
     exit_code: int | None = None
     """Set when the supervisor has nothing more to do."""
+    asked: tuple[str, ...] = ()
+    """Every stage that was ever asked for in this run; empty in runs of old."""
 
     def write(self, run: RunDir) -> None:
         """Replaces `state.json`."""
@@ -80,6 +82,7 @@ class SupervisorState:
             supervisor=ProcessIdentity(**value.pop("supervisor")),
             stage_process=ProcessIdentity(**child) if child else None,
             stages=tuple(value.pop("stages")),
+            asked=tuple(value.pop("asked", ())),
             **value,
         )
 

@@ -12,7 +12,7 @@ from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import OPTIONAL, STAGES, Done, is_fresh
+from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, Done, is_fresh, upstream
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings
@@ -42,10 +42,22 @@ class StageStatus:
     """Why it failed, and what to do."""
     warnings: int = 0
 
+    asked: bool = False
+    """Whether anybody has asked for it, by its name or with a group."""
+
     @property
     def unasked(self) -> bool:
         """An optional stage that nobody has asked for yet."""
-        return self.state == "waiting" and self.stage in OPTIONAL
+        return self.state == "waiting" and self.stage in OPTIONAL and not self.asked
+
+
+def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
+    """What finishes everything that was asked for: the stages that were begun or asked for and are
+    not up to date, and what these need."""
+    unfinished = {s.stage: s for s in statuses if s.state != "done"}
+    left = {s.stage for s in unfinished.values() if s.state != "waiting" or s.asked}
+    needed = left.union(*map(upstream, left)) & set(unfinished)
+    return tuple(name for name in STAGES if name in needed)
 
 
 def run_status(
@@ -81,16 +93,20 @@ def _stage_status(
     attempt: list[Event],
 ) -> StageStatus:
     unfinished = supervisor if supervisor and supervisor.exit_code is None else None
+    began = 0.0
     if unfinished and working and stage in _ahead(unfinished):
         state, message = _state_at_work(stage, run, unfinished), ""
+        if stage == unfinished.stage:
+            began = unfinished.stage_started
+            attempt = [event for event in attempt if event.time >= began]  # no earlier attempt's
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
         state, message = _state_at_rest(stage, run, settings, attempt, lost)
     progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
     done = Done.read(stage, run)
     seconds = done.seconds if done else None
-    if state in ("running", "stopping") and attempt:
-        seconds = time.time() - attempt[0].time
+    if began:
+        seconds = time.time() - began
     return StageStatus(
         stage=stage,
         state=state,
@@ -101,8 +117,14 @@ def _stage_status(
         phase=progress.get("phase", ""),
         eta=progress.get("eta") if state == "running" else None,
         message=message,
+        asked=stage in _asked(supervisor),
         warnings=sum(event.type == "warning" for event in attempt),
     )
+
+
+def _asked(supervisor: SupervisorState | None) -> tuple[str, ...]:
+    """Of runs of old it is not known: of these everything that is not optional."""
+    return (supervisor.asked if supervisor else ()) or GROUPS["all"]
 
 
 def _ahead(supervisor: SupervisorState) -> tuple[str, ...]:

@@ -139,5 +139,5 @@ def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def supervising(stage: str, stages: tuple[str, ...]) -> dict[str, Any]:
     """The `state.json` of a supervisor that is at work: this very process."""
-    me = ProcessIdentity.of(os.getpid())
-    return asdict(SupervisorState(me, stages, token="test", stage=stage, stage_started=time.time()))
+    me, began = ProcessIdentity.of(os.getpid()), time.time() - 60
+    return asdict(SupervisorState(me, stages, token="test", stage=stage, stage_started=began))

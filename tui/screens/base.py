@@ -41,7 +41,13 @@ class View(Screen[_Result]):
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
-        self.post_message(self.Shown(self.SCOPE))
+        if self.has_hint:
+            self.post_message(self.Shown(self.SCOPE))
+
+    @property
+    def has_hint(self) -> bool:
+        """Whether what newcomers are told about the screen holds now."""
+        return True
 
     def told(self, text: str) -> str:
         """A text that names actions, as in "{runs.shelf} shows it", with the keys as they are."""

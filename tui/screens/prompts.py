@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.settings import load_settings
 from tui.drafts.prompts import FIXED, PromptsDraft
@@ -63,6 +63,11 @@ class PromptsScreen(Drafting[PromptsDraft]):
         self._show()
 
     @property
+    def has_hint(self) -> bool:
+        """The hint tells how prompts are written: not where they cannot be."""
+        return not (self._draft and self._draft.is_fixed)
+
+    @property
     def list(self) -> DraftList:
         """The prompts."""
         return self.query_one(DraftList)
@@ -88,7 +93,9 @@ class PromptsScreen(Drafting[PromptsDraft]):
 
     @on(Lines.Chosen, "#prompts")
     def _edit(self) -> None:
-        if self._draft and not self._draft.is_fixed and self.list.selected:
+        if self._draft and self._draft.is_fixed:
+            self.complain(UsageError(*FIXED))
+        elif self._draft and self.list.selected:
             self._write(self.list.selected, self.list.cursor)
 
     def action_add(self) -> None:

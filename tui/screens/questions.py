@@ -167,7 +167,9 @@ class QuestionsScreen(Tabled):
         question = Question(f"Add {written.id} to the prompts?", text, "add it", "leave them")
         if await self.app.push_screen_wait(question):
             draft.save()
-            told = "added; a on the run's screen runs what is stale, scoring among it"
+            told = self.told(
+                "added; {run.run_all} on the run's screen runs what is stale, scoring too"
+            )
             self.notify(told, markup=False)
 
 

@@ -155,7 +155,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
             self.app.push_screen(RunScreen(row.run, self._machine))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Runs that were put away are only brought back or deleted."""
+        """Runs that were put away are only brought back or deleted; there is nothing behind the
+        list of the others."""
+        if action == "leave":
+            return self.away or self.is_filtering
         return not (self.away and action in ("clone", "settings", "pin"))
 
     def action_leave(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -181,7 +182,8 @@ class Chart(Inked):
 
     def _draw(self, width: int, height: int) -> list[list[Part]]:
         view = self.view
-        nothing: list[list[Part]] = [[], [(" " + self.empty, "dim")]]
+        nothing: list[list[Part]] = [[]]
+        nothing += [[(f" {line}", "dim")] for line in wrap(self.empty, max(1, width - 2))]
         if view is None:
             return nothing
         legend = self._legend(width)
