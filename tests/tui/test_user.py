@@ -214,6 +214,33 @@ def test_a_hint_has_room_on_a_small_screen(scope: Scope) -> None:
     assert max(map(len, hint(scope, {}).splitlines())) <= 74
 
 
+async def test_without_a_home_to_write_to_everything_works_for_the_session(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file where a folder should be")  # root may write to every folder
+    sample_run.new_run(tmp_path / "runs", "one")
+    sample_run.new_run(tmp_path / "runs", "two")
+    person = User.of({"HOME": str(home)})
+    app = HeadwaterApp(tmp_path / "runs", None, person)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        await pilot.press("p")
+        await until_shown(pilot, "what you chose holds until you leave")
+        await until_shown(pilot, "⚑   two")
+        app.clear_notifications()
+        app.theme = "nord"
+        await until_shown(pilot, "what you chose holds until you leave")
+        assert person.settings.theme == "nord"
+
+
+async def test_a_settings_file_that_was_spoilt_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, None, user(tmp_path))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        (tmp_path / "config.toml").write_text("[keys\n")
+        app.theme = "nord"
+        await until_shown(pilot, "what you chose holds until you leave")
+    assert (tmp_path / "config.toml").read_text() == "[keys\n"
+
+
 def test_hints_name_the_keys_as_they_are() -> None:
     assert hint("prompts", {"prompts.add": "z"}).startswith("z writes a prompt")
     assert hint("dialog", {}) == ""

@@ -180,7 +180,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     def action_pin(self) -> None:
         """Keeps the run at the top, or lets it go."""
         if row := self.list.selected:
-            self._user.pin(self._runs, row.run.name)
+            try:
+                self._user.pin(self._runs, row.run.name)
+            except HeadwaterError as error:
+                self.complain(error)
             self.list.pinned = self._user.pins(self._runs)
             self._show()
 
