@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.errors import RunBusyError
+from pipeline.contract.errors import RunBusyError, UsageError
 from pipeline.contract.files import read_json, write_json, write_text
 from pipeline.contract.run_dir import RunDir
 
@@ -92,8 +92,13 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 
     Raises:
         RunBusyError: another supervisor, or a stage that outlived one, holds it.
+        UsageError: the run's folder is gone.
     """
-    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:
+        hint = "somebody has moved or deleted it; `headwater runs` lists those there are"
+        raise UsageError(f"there is no run {run.root} any more", hint) from None
     deadline = time.monotonic() + wait_s
     while True:
         try:

@@ -74,8 +74,8 @@ class View(Screen[_Result]):
     def complain(self, error: HeadwaterError) -> None:
         """Shows an error where the person is looking."""
         self.notify(
-            clean_lines(error.hint),
-            title=clean_lines(error.message),
+            clean_lines(error.hint or error.message),
+            title=clean_lines(error.message) if error.hint else "",
             severity="error",
             timeout=12,
             markup=False,
