@@ -138,7 +138,7 @@ async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
         await pilot.press("c")
         await until_shown(pilot, "step 49")
         await pilot.press("plus")
-        await until_shown(pilot, "zoomed · follows")
+        await until_shown(pilot, "follows · 0 shows all")
         await pilot.press("0", "o")
         await until_shown(pilot, "log scale")
         await pilot.press("x", "left")

@@ -75,16 +75,16 @@ class Ask(ModalScreen[str | None]):
         yield KeyBar()
 
     @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        told = self._fault(event.value)
+    def _check(self) -> bool:
+        told = self._fault(self.query_one(Input).value)
         self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
+        return not told
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
-        """Ends with what is written, if nothing is wrong with it."""
-        written = self.query_one(Input).value
-        if not self._fault(written):
-            self.dismiss(written)
+        """Ends with what is written, if nothing is wrong with it; else says what is."""
+        if self._check():
+            self.dismiss(self.query_one(Input).value)
 
     def action_leave(self) -> None:
         """Ends without an answer."""

@@ -63,17 +63,15 @@ class PromptForm(ModalScreen[Prompt | None]):
 
     @on(Input.Changed)
     @on(TextArea.Changed)
-    def _check(self) -> None:
+    def _check(self) -> bool:
         told = clean(self._fault(self.written))
         self.query_one("#fault", Static).update(Content.styled(told, "$error"))
+        return not told
 
     @on(Input.Submitted)
-    def _go_on(self) -> None:
-        self.focus_next()
-
     def action_accept(self) -> None:
-        """Takes what is written, if nothing is wrong with it."""
-        if not self._fault(self.written):
+        """Takes what is written, if nothing is wrong with it; else says what is."""
+        if self._check():
             self.dismiss(self.written)
 
     def action_leave(self) -> None:

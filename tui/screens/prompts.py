@@ -141,7 +141,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
             self.complain(error)
             return
         over = f", {taken} passed over: their ids are taken" if taken else ""
-        self.notify(f"{new} prompts came{over}", markup=False)
+        self.notify(f"{new} prompt{'s' * (new != 1)} came{over}", markup=False)
         self._show()
 
 

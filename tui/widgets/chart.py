@@ -70,7 +70,7 @@ class Chart(Inked):
         told = ["log scale"] * self.log_scale
         if self.window:
             whole = with_keys("{chart.whole} shows all", keymap_of(self.app))
-            told += ["zoomed", *["follows"] * self._follows, whole]
+            told += ["follows" if self._follows else "zoomed", whole]
         self.entitle(clean(self.title), " · ".join(told))
 
     @property
