@@ -149,6 +149,22 @@ async def test_a_chosen_theme_is_kept_with_the_rest_of_the_file(tmp_path: Path) 
     assert app.theme == "textual-light"
 
 
+@pytest.mark.parametrize("name", ["headwater", "headwater-16", "nord", "textual-light"])
+async def test_a_person_s_theme_is_there_from_the_start(tmp_path: Path, name: str) -> None:
+    (tmp_path / "begun").mkdir(), (tmp_path / "set").mkdir()
+    begun = HeadwaterApp(tmp_path, None, user(tmp_path / "begun", f'theme = "{name}"\n'))
+    later = HeadwaterApp(tmp_path, None, user(tmp_path / "set"))
+    looks = []
+    for app in (begun, later):
+        async with app.run_test() as pilot:
+            app.theme = name
+            await pilot.pause()
+            filters = [(type(each), each.enabled) for each in app.get_line_filters()]
+            pseudo = app.pseudo_classes - {"focus", "blur"}
+            looks.append((app.screen.styles.background, pseudo, filters))
+    assert looks[0] == looks[1]
+
+
 async def test_a_theme_that_suits_the_terminal_is_not_written_down(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, None, user(tmp_path))
     async with app.run_test() as pilot:
