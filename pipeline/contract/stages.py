@@ -193,21 +193,6 @@ class Fingerprint:
     settings: str
     inputs: dict[str, str]
 
-    @classmethod
-    def now(cls, stage: str, settings: Settings, run: RunDir) -> Fingerprint:
-        """The fingerprint that `stage` would have if it started now."""
-        spec = STAGES[stage]
-        found = [done for name in spec.needs if (done := Done.read(name, run))]
-        inputs = {
-            done.stage: (done.corpus if spec.corpus_only else "") or done.id for done in found
-        }
-        for name in spec.uses:
-            if is_fresh(name, settings, run) and (done := Done.read(name, run)):
-                inputs[name] = done.id
-        if stage == "prepare" and run.prompts.exists():
-            inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
-        return cls(_settings_hash(spec.settings, settings), inputs)
-
 
 @dataclass(frozen=True)
 class Done:
@@ -240,7 +225,7 @@ class Done:
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
     to go on from, anything else is cleared, so that no stage ever meets old outputs."""
-    fingerprint = Fingerprint.now(stage, settings, run)
+    fingerprint = Look(settings, run).fingerprint(stage)
     if read_json(run.started(stage)) != asdict(fingerprint):
         clear(stage, run)
         write_json(run.started(stage), asdict(fingerprint))
@@ -270,7 +255,7 @@ def finish(
         finished=time.time(),
         sources=_sources(stage, settings),
         corpus=_corpus_digest(run) if stage == "prepare" else "",
-        corpus_settings=_corpus_settings(settings) if stage == "prepare" else "",
+        corpus_settings=Look(settings, run).corpus_settings() if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
 
@@ -286,43 +271,89 @@ def _corpus_digest(run: RunDir) -> str:
     return digest.hexdigest()
 
 
+class Look:
+    """One look at how a run's stages stand to its settings: each file of theirs is read once."""
+
+    def __init__(self, settings: Settings, run: RunDir) -> None:
+        self._settings, self._run = settings, run
+        self._whole: dict[str, Any] = settings.model_dump(mode="json")
+        self._done: dict[str, Done | None] = {}
+        self._fresh: dict[str, bool] = {}
+        self._same_sources: dict[str, bool] = {}
+
+    def done(self, stage: str) -> Done | None:
+        """The stage's finish, or None if it has not finished."""
+        if stage not in self._done:
+            self._done[stage] = Done.read(stage, self._run)
+        return self._done[stage]
+
+    def is_fresh(self, stage: str) -> bool:
+        """Whether the stage has finished and nothing that it read has changed since."""
+        if stage not in self._fresh:
+            done = self.done(stage)
+            same = done is not None and done.fingerprint == self.fingerprint(stage)
+            self._fresh[stage] = same and self._has_same_sources(stage) and not self.unmet(stage)
+        return self._fresh[stage]
+
+    def unmet(self, stage: str) -> list[str]:
+        """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
+        corpus_only = STAGES[stage].corpus_only and self._is_corpus_fresh()
+        return [
+            name
+            for name in STAGES[stage].needs
+            if not (self.is_fresh(name) or (corpus_only and name == "prepare"))
+        ]
+
+    def fingerprint(self, stage: str) -> Fingerprint:
+        """The fingerprint that the stage would have if it started now."""
+        spec = STAGES[stage]
+        found = [done for name in spec.needs if (done := self.done(name))]
+        inputs = {
+            done.stage: (done.corpus if spec.corpus_only else "") or done.id for done in found
+        }
+        for name in spec.uses:
+            if self.is_fresh(name) and (done := self.done(name)):
+                inputs[name] = done.id
+        if stage == "prepare" and self._run.prompts.exists():
+            prompts = hashlib.sha256(self._run.prompts.read_bytes()).hexdigest()
+            inputs["prompts.jsonl"] = prompts
+        return Fingerprint(self.digest(spec.settings), inputs)
+
+    def digest(self, names: tuple[str, ...]) -> str:
+        """Of the values of some sections, or section.key."""
+        picked: dict[str, Any] = {}
+        for name in names:
+            section, _, key = name.partition(".")
+            picked[name] = self._whole[section][key] if key else self._whole[section]
+        return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
+
+    def corpus_settings(self) -> str:
+        """A digest of the settings that the corpus depends on."""
+        spec = STAGES["prepare"]
+        return self.digest(tuple(n for n in spec.settings if n not in spec.prompts_only))
+
+    def _is_corpus_fresh(self) -> bool:
+        """Whether prepare would write the same examples again, whatever the prompts are now."""
+        done = self.done("prepare")
+        if done is None or not self._has_same_sources("prepare"):
+            return False
+        if done.corpus_settings:
+            return done.corpus_settings == self.corpus_settings()
+        return done.fingerprint.settings == self.digest(STAGES["prepare"].settings)
+
+    def _has_same_sources(self, stage: str) -> bool:
+        if stage not in self._same_sources:
+            done, sources = self.done(stage), _sources(stage, self._settings)
+            # none: the run was copied to another machine
+            self._same_sources[stage] = not sources or (
+                done is not None and sources == done.sources
+            )
+        return self._same_sources[stage]
+
+
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     """Whether the stage has finished and nothing that it read has changed since."""
-    done = Done.read(stage, run)
-    if done is None or done.fingerprint != Fingerprint.now(stage, settings, run):
-        return False
-    return _has_same_sources(done, settings) and not unmet(stage, settings, run)
-
-
-def unmet(stage: str, settings: Settings, run: RunDir) -> list[str]:
-    """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
-    corpus_only = STAGES[stage].corpus_only and _is_corpus_fresh(settings, run)
-    return [
-        name
-        for name in STAGES[stage].needs
-        if not (is_fresh(name, settings, run) or (corpus_only and name == "prepare"))
-    ]
-
-
-def _is_corpus_fresh(settings: Settings, run: RunDir) -> bool:
-    """Whether prepare would write the same examples again, whatever the prompts are now."""
-    done = Done.read("prepare", run)
-    if done is None or not _has_same_sources(done, settings):
-        return False
-    if done.corpus_settings:
-        return done.corpus_settings == _corpus_settings(settings)
-    return done.fingerprint.settings == _settings_hash(STAGES["prepare"].settings, settings)
-
-
-def _corpus_settings(settings: Settings) -> str:
-    spec = STAGES["prepare"]
-    names = tuple(name for name in spec.settings if name not in spec.prompts_only)
-    return _settings_hash(names, settings)
-
-
-def _has_same_sources(done: Done, settings: Settings) -> bool:
-    sources = _sources(done.stage, settings)
-    return not sources or sources == done.sources  # none: copied to another machine
+    return Look(settings, run).is_fresh(stage)
 
 
 def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
@@ -350,15 +381,6 @@ def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
                 status = file.stat()
                 found[str(file)] = (status.st_size, status.st_mtime_ns)
     return found
-
-
-def _settings_hash(names: tuple[str, ...], settings: Settings) -> str:
-    whole: dict[str, Any] = settings.model_dump(mode="json")
-    picked: dict[str, Any] = {}
-    for name in names:
-        section, _, key = name.partition(".")
-        picked[name] = whole[section][key] if key else whole[section]
-    return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
 
 def forget(stage: str, run: RunDir) -> None:

@@ -12,7 +12,7 @@ from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, Done, is_fresh, upstream
+from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, Look, upstream
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings
@@ -66,9 +66,9 @@ def run_status(
     """The status of every stage; `events` where the caller has read them already."""
     told = list(events) if events is not None else EventReader(run.events).read()
     supervisor = SupervisorState.read(run)
-    working = is_locked(run)
+    working, look = is_locked(run), Look(settings, run)
     return [
-        _stage_status(name, run, settings, supervisor, working, _last_attempt(name, told))
+        _stage_status(name, run, look, supervisor, working, _last_attempt(name, told))
         for name in STAGES
     ]
 
@@ -87,7 +87,7 @@ def _last_attempt(stage: str, events: list[Event]) -> list[Event]:
 def _stage_status(
     stage: str,
     run: RunDir,
-    settings: Settings,
+    look: Look,
     supervisor: SupervisorState | None,
     working: bool,
     attempt: list[Event],
@@ -101,9 +101,9 @@ def _stage_status(
             attempt = [event for event in attempt if event.time >= began]  # no earlier attempt's
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
-        state, message = _state_at_rest(stage, run, settings, attempt, lost)
+        state, message = _state_at_rest(stage, run, look, attempt, lost)
     progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
-    done = Done.read(stage, run)
+    done = look.done(stage)
     seconds = done.seconds if done else None
     if began:
         seconds = time.time() - began
@@ -141,11 +141,11 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 
 
 def _state_at_rest(
-    stage: str, run: RunDir, settings: Settings, attempt: list[Event], lost: bool
+    stage: str, run: RunDir, look: Look, attempt: list[Event], lost: bool
 ) -> tuple[State, str]:
     """`lost`: the supervisor was killed while this stage ran."""
-    if Done.read(stage, run):
-        return ("done" if is_fresh(stage, settings, run) else "stale"), ""
+    if look.done(stage):
+        return ("done" if look.is_fresh(stage) else "stale"), ""
     ending = attempt[-1] if attempt else None
     if ending and ending.type == "cancelled":
         return "cancelled", str(ending.data.get("message", ""))
