@@ -108,7 +108,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     def _theme_chosen(self, theme: Theme) -> None:
         if theme.name != self._shown_theme:
             self._shown_theme = theme.name
-            self._user.choose_theme(theme.name)
+            try:
+                self._user.choose_theme(theme.name)
+            except SettingsError as error:
+                told = clean(error.message)
+                self.notify(error.hint, title=told, severity="warning", markup=False)
 
     def _watch_terminal(self) -> None:
         """Leaves when the terminal does, told by a signal or not."""

@@ -118,7 +118,7 @@ class RunDir:
 
     @property
     def corpus_mark(self) -> Path:
-        """What the examples come from, written when they are whole; see `stages.has_corpus`."""
+        """What the examples come from, written when they are whole; see `stages.Look`."""
         return self.stage("prepare") / "corpus.json"
 
     @property

@@ -76,7 +76,6 @@ class RunScreen(StageKeys, ChartKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
     metric: reactive[int] = reactive(0, init=False, repaint=False)
