@@ -13,7 +13,8 @@ from textual.filter import LineFilter
 
 _PLAIN = {
     **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
-    **dict.fromkeys("│┃▌▏▎▍▋▊▐", "|"),
+    "▌": ">",  # the cursor: beside a border it must not look like one
+    **dict.fromkeys("│┃▏▎▍▋▊▐", "|"),
     **dict.fromkeys("─╌", "-"),
     **dict.fromkeys("━═▔", "="),
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),

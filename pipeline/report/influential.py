@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.facts import json_lines
 from pipeline.report.rankings import Rankings
 from pipeline.report.text import figure, markdown, visible
@@ -68,7 +69,7 @@ def _page(settings: Settings, run: RunDir, style: _Style) -> Iterator[str]:
         "prompts.use_generated = true traces those."
     )
     yield f"Ranked by {rankings.default}; scores are rows of scores/rankings.parquet. " + (
-        f"{style.marks[0]}Marked{style.marks[1]}: the tokens of an example that count most."
+        f"{style.marks[0]}Marked{style.marks[1]}: the tokens whose prediction counts most."
     )
     for prompt in load_prompts(run.prepared_prompts, use_generated=True):
         ranking = rankings.of_prompt(prompt.id)
@@ -101,7 +102,7 @@ def _marked_tokens(run: RunDir) -> dict[tuple[str, str], list[tuple[str, bool]]]
 
 
 def _largest(row: dict[str, Any]) -> list[tuple[str, bool]]:
-    scores = row["scores"]
+    scores = by_predicted_token(row["scores"])
     count = max(1, round(len(scores) * _MARKED_SHARE))
     least = sorted(scores, reverse=True)[min(count, len(scores)) - 1]
     return [
