@@ -13,7 +13,9 @@ from textual.filter import LineFilter
 
 _PLAIN = {
     **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
-    **dict.fromkeys("│┃▌▏▎▍▋▊▐", "|"),
+    **dict.fromkeys("│┃▏▎▍▋▊▐", "|"),
+    **dict.fromkeys("•‣▪◦⭑", "*"),
+    "▌": ">",  # where the cursor is: beside a frame, a bar would be lost
     **dict.fromkeys("─╌", "-"),
     **dict.fromkeys("━═▔", "="),
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),

@@ -144,6 +144,7 @@ def test_the_locale_tells_what_the_terminal_speaks(
 def test_plain_letters_keep_every_cell() -> None:
     assert plain("╭─ ✓ done · 漢字 ⣿ …") == "+- + done . ???? * ~"
     assert plain("headwater › demo ↑ ▁▃▅█ ■▲") == "headwater > demo ^ _-:# #A"
+    assert plain("▌ • demo") == "> * demo"
 
 
 def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:

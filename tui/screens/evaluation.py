@@ -161,7 +161,7 @@ class EvaluationScreen(Tabled):
         """Answers have differences, benchmarks have questions."""
         if action == "differences":
             return self.page == 1
-        return not (action == "export" and self._shown is None)
+        return not (action in ("export", "filter") and self._shown is None)
 
     # Keys
 
