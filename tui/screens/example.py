@@ -68,13 +68,13 @@ class ExampleScreen(View[Browsed], Taking):
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 
-    place: reactive[int] = reactive(0, init=False)
-    manner: reactive[Manner] = reactive("colour", init=False)
-    part: reactive[int] = reactive(0, init=False)
+    place: reactive[int] = reactive(0, init=False, repaint=False)
+    manner: reactive[Manner] = reactive("colour", init=False, repaint=False)
+    part: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the parts beside the text is shown, where there is room for one only."""
-    whole: reactive[bool] = reactive(False, init=False)
+    whole: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether the text is the whole document."""
-    marked: reactive[frozenset[int]] = reactive(frozenset(), init=False)
+    marked: reactive[frozenset[int]] = reactive(frozenset(), init=False, repaint=False)
 
     def __init__(
         self,

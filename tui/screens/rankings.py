@@ -58,10 +58,10 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         *bindings("results"),
     ]
 
-    ranked_by: reactive[str] = reactive("", init=False)
+    ranked_by: reactive[str] = reactive("", init=False, repaint=False)
     """A method, or a layer."""
-    sort: reactive[Sort] = reactive("score", init=False)
-    reverse: reactive[bool] = reactive(False, init=False)
+    sort: reactive[Sort] = reactive("score", init=False, repaint=False)
+    reverse: reactive[bool] = reactive(False, init=False, repaint=False)
 
     def __init__(self, run: RunDir, held: Held | None = None) -> None:
         super().__init__()
