@@ -1,6 +1,7 @@
 """Compares choice ranking with EleutherAI's lm-evaluation-harness on the same questions.
 
-    uv run --with lm_eval python -m bench.choice_ranking MODEL --data FOLDER [--limit 50] TASK …
+    uv run --with lm_eval python -m bench.choice_ranking MODEL --data FOLDER
+        [--limit 50] [--shots 5] [--ways letters] -- TASK …
 
 MODEL is a transformers folder, TASK as in `benchmark.chosen`. Both rank the same candidates after
 the same prompts with the same loaded model and, as near as can be, the same batch budget: the
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=50)
     parser.add_argument("--shots", type=int, default=-1)
     parser.add_argument("--batch-tokens", type=int, default=16384)
+    parser.add_argument("--ways", nargs="+", default=["letters", "texts"])
     options = parser.parse_args()
     model = load_model(options.model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     tokenizer = AutoTokenizer.from_pretrained(options.model)
@@ -141,7 +143,7 @@ def main() -> None:
                "harness s", "ratio")  # fmt: skip
     table = Table(*columns)
     for name, questions in all_questions(ready(settings)[0]).items():
-        for way in ("letters", "texts"):
+        for way in options.ways:
             items = [(question, way) for question in questions if way in question.ways]
             if not items:
                 continue

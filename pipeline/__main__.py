@@ -66,12 +66,11 @@ def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> No
 
 
 def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
-    for name in stages.STAGES[stage].needs:
-        if not stages.is_fresh(name, settings, run):
-            hint = f"`headwater run {name} {stage} --run {run.name}` runs both"
-            raise HeadwaterError(
-                f"{stage} needs {name}, which has not finished with these settings", hint
-            )
+    for name in stages.Look(settings, run).unmet(stage):
+        hint = f"`headwater run {name} {stage} --run {run.name}` runs both"
+        raise HeadwaterError(
+            f"{stage} needs {name}, which has not finished with these settings", hint
+        )
 
 
 def _limit_threads(settings: Settings) -> None:

@@ -63,8 +63,13 @@ class Supervisor:
         self._lock = lock
         self._command = command
         self._terminated = False
+        before = SupervisorState.read(run)
+        asked = dict.fromkeys([*(before.asked if before else ()), *stages])
         self._state = SupervisorState(
-            ProcessIdentity.of(os.getpid()), stages, token=secrets.token_hex(8)
+            ProcessIdentity.of(os.getpid()),
+            stages,
+            token=secrets.token_hex(8),
+            asked=tuple(asked),
         )
 
     def supervise(self) -> int:

@@ -17,11 +17,12 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.filter import LineFilter
+from textual.screen import Screen
 from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run_dir import RunDir, list_runs
-from tui.keys import bindings, hint
+from tui.keys import Scope, bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.screens.base import View, scopes
@@ -62,7 +63,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         for ours in (HEADWATER, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self.theme = self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER)
+        self._begin_with(self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER))
         self._shown_theme = self.theme
         self._hinted = False
         self.set_keymap(self._user.settings.keys)
@@ -73,6 +74,16 @@ class HeadwaterApp(App[None], inherit_bindings=False):
             raise SettingsError(f"there is no theme {name!r}", f"valid: {valid}")
         return name or otherwise.name
 
+    def _begin_with(self, name: str) -> None:
+        """Setting `theme` styles everything a second time. Textual has begun with a dark theme of
+        true colours: another such can just be put in its place."""
+        theme = self.get_theme(name)
+        if theme and theme.dark and not theme.ansi:
+            self.set_reactive(HeadwaterApp.theme, name)
+            self.stylesheet.set_variables(self.get_css_variables())
+        else:
+            self.theme = name
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What our stylesheet needs of every theme."""
         return DEFAULTS
@@ -82,11 +93,14 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         filters = super().get_line_filters()
         return [*filters, self._plain_letters] if self._plain_letters.enabled else filters
 
-    def on_mount(self) -> None:
-        """Opens the run, or the list of runs."""
+    def get_default_screen(self) -> View[None]:
+        """The run that was asked for or the only one, or the list of runs."""
         found = list_runs(self._runs)
         run = self._run or (found[0] if len(found) == 1 else None)
-        self.push_screen(self._one_run(run) if run else self._list_of_runs())
+        return self._one_run(run) if run else self._list_of_runs()
+
+    def on_mount(self) -> None:
+        """Watches for what the person and the terminal do."""
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if not self.is_headless:
             self._watch_terminal()
@@ -94,7 +108,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     def _theme_chosen(self, theme: Theme) -> None:
         if theme.name != self._shown_theme:
             self._shown_theme = theme.name
-            self._user.choose_theme(theme.name)
+            try:
+                self._user.choose_theme(theme.name)
+            except SettingsError as error:
+                told = clean(error.message)
+                self.notify(error.hint, title=told, severity="warning", markup=False)
 
     def _watch_terminal(self) -> None:
         """Leaves when the terminal does, told by a signal or not."""
@@ -130,19 +148,19 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def open_run(self, run: RunDir) -> None:
         """Leaves what is open for another run; Esc leads from there to the list of runs."""
-        while len(self.screen_stack) > 2:
+        while len(self.screen_stack) > 1 and _scope(self.screen) != "runs":
             self.pop_screen()
-        if isinstance(self.screen, View) and self.screen.SCOPE == "runs":
-            self.push_screen(self._one_run(run))
-        else:
-            self.switch_screen(self._one_run(run))
+        self.push_screen(self._one_run(run))
 
     def action_out(self) -> None:
-        """Back to the screen before, or to the list of runs where that was passed over."""
-        if len(self.screen_stack) > 2:
+        """Back to the screen before; from a run to the list of runs, also where that was passed
+        over."""
+        here, below = _scope(self.screen), self.screen_stack[:-1]
+        if here == "run" and (not below or _scope(below[-1]) != "runs"):
+            show = self.switch_screen if below else self.push_screen
+            show(self._list_of_runs())
+        elif here != "runs":
             self.pop_screen()
-        elif isinstance(self.screen, View) and self.screen.SCOPE != "runs":
-            self.switch_screen(self._list_of_runs())
 
     def _list_of_runs(self) -> View[None]:
         from tui.screens.runs import RunsScreen  # where a run is opened, its screen comes first
@@ -199,6 +217,10 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         if self._run:
             runs[self._run.root.resolve()] = self._run
         return [run.name for run in runs.values() if is_locked(run)]
+
+
+def _scope(screen: Screen[Any]) -> Scope | None:
+    return screen.SCOPE if isinstance(screen, View) else None
 
 
 def _leaving(working: list[str]) -> Question:

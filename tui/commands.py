@@ -48,7 +48,7 @@ class Commands(Provider):
         for key in keys(*scopes(self.screen), "app"):
             name = key.action.partition("(")[0]
             owner = _owner(self.screen, name)
-            if name != "app.command_palette" and owner.check_action(name, ()):
+            if owner and name != "app.command_palette" and owner.check_action(name, ()):
                 told = f"{key.help} ({key.display(app.keymap)})"
                 yield key.label, told, partial(app.run_action, key.action, owner)
         yield "Theme", "choose other colours", app.action_change_theme
@@ -57,7 +57,8 @@ class Commands(Provider):
             yield f"Go to {clean(run.name, 60)}", "open the run", partial(app.open_run, run)
 
 
-def _owner(screen: Screen[object], action: str) -> DOMNode:
-    """Who an action is asked of: the part in use where it has it, else the screen."""
-    focused = screen.focused
-    return focused if focused is not None and hasattr(focused, f"action_{action}") else screen
+def _owner(screen: Screen[object], action: str) -> DOMNode | None:
+    """Who an action is asked of: the part in use where it has it, else the screen or the app."""
+    namespace, _, name = action.rpartition(".")
+    asked = (screen.app,) if namespace else (screen.focused, screen)
+    return next((one for one in asked if hasattr(one, f"action_{name}")), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -41,6 +41,7 @@ Scope = Literal[
     "report",
     "results",
     "table",
+    "help",
     "dialog",
 ]
 
@@ -68,8 +69,69 @@ TITLES: dict[Scope, str] = {
     "report": "Report",
     "results": "In results",
     "table": "In tables",
+    "help": "Help",
     "dialog": "Questions",
 }
+
+
+PARTS: dict[Scope, tuple[Scope, ...]] = {
+    "runs": ("marks", "chart", "list", "scroll"),
+    "run": ("chart", "stages", "scroll", "text"),
+    "settings": ("list", "scroll"),
+    "prompts": ("list", "scroll", "text"),
+    "rankings": ("marks", "taking", "results", "list", "scroll"),
+    "ask": ("table", "results", "list", "scroll", "text"),
+    "example": ("taking", "list", "scroll", "text"),
+    "factors": ("chart", "results", "list", "scroll", "text"),
+    "evaluation": ("table", "results", "list", "scroll", "text"),
+    "questions": ("table", "results", "list", "scroll", "text"),
+    "report": ("results", "list", "scroll", "text"),
+}
+"""Screens, and the scopes of the keys that their parts bring."""
+
+_WRITTEN = {
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "home": "Home",
+    "end": "End",
+    "tab": "Tab",
+    "backspace": "Backspace",
+    "delete": "Del",
+    "insert": "Ins",
+}
+"""Keys that write nothing, and blanks, as they are named on a keyboard."""
+_LETTERS = {
+    "slash": "/",
+    "backslash": "\\",
+    "plus": "+",
+    "minus": "-",
+    "underscore": "_",
+    "at": "@",
+}
+"""What Textual's `key_to_character` does not know of its own names."""
+_FUNCTION = re.compile(r"f([1-9]|1\d|2[0-4])")
+
+
+def letter_of(key: str) -> str | None:
+    """What a key writes: "/" for "slash"; None for one that writes nothing."""
+    letter = key if len(key) == 1 else _LETTERS.get(key) or key_to_character(key)
+    return letter if letter and letter.isprintable() else None
+
+
+def written(key: str) -> str:
+    """A key as a person reads it: "Esc", "^C", "?", "F1"."""
+    *others, last = key.split("+") if len(key) > 1 else [key]
+    shown = _WRITTEN.get(last) or letter_of(last) or last.capitalize()
+    if others == ["ctrl"]:
+        return f"^{shown.upper()}"
+    return "+".join([*map(str.capitalize, others), shown])
 
 
 @dataclass(frozen=True)
@@ -83,8 +145,6 @@ class Key:
     """One or two words for the footer."""
     help: str
     footer: bool = False
-    shown: str = ""
-    """How the keys are written, where not as they are."""
 
     @property
     def id(self) -> str:
@@ -92,13 +152,25 @@ class Key:
         name = self.action.removeprefix("app.").replace("(", ".").rstrip(")")
         return f"{self.scope}.{name.lower()}"
 
+    def names(self, keymap: Mapping[str, str]) -> list[str]:
+        """What Textual calls its keys."""
+        return [name.strip() for name in keymap.get(self.id, self.keys).split(",")]
+
+    def letters(self, keymap: Mapping[str, str]) -> set[str]:
+        """Its keys by their letters, where they have one: "/" and "slash" are the same key."""
+        return {letter_of(name) or name for name in self.names(keymap)}
+
     def display(self, keymap: Mapping[str, str]) -> str:
         """The keys as a person reads them."""
-        return keymap.get(self.id, self.shown or self.keys).replace(",", " ")
+        return " ".join(map(written, self.names(keymap)))
+
+    def first(self, keymap: Mapping[str, str]) -> str:
+        """The first of its keys, as a person reads it."""
+        return self.display(keymap).split(" ")[0]
 
 
 KEYS: tuple[Key, ...] = (
-    Key("runs", "slash", "filter", "Filter", "show only runs with some words", True, "/"),
+    Key("runs", "slash", "filter", "Filter", "show only runs with some words", True),
     Key("runs", "s", "sort", "Sort", "sort by the next column", True),
     Key("runs", "S", "reverse", "Reverse", "turn the order around"),
     Key("runs", "p", "pin", "Pin", "keep the run at the top, or let it go", True),
@@ -114,8 +186,7 @@ KEYS: tuple[Key, ...] = (
         "leave",
         "Back",
         "end the filter, or come back from the archive",
-        False,
-        "Esc",
+        True,
     ),
     Key("run", "a", "run_all", "Run all", "run every stage that is not up to date", True),
     Key("run", "s", "run_stage", "Run stage", "run the selected stage and what it needs", True),
@@ -130,13 +201,13 @@ KEYS: tuple[Key, ...] = (
     Key("run", "m", "metric", "Metric", "draw the next metric", True),
     Key("run", "M", "metric(-1)", "Metric", "draw the metric before"),
     Key("run", "l", "log", "Log", "make the log large, and small again", True),
-    Key("run", "slash", "find", "Find", "search the log", False, "/"),
+    Key("run", "slash", "find", "Find", "search the log"),
     Key("run", "n", "next_match", "Next match", "the next line that the search found"),
     Key("run", "N", "next_match(-1)", "Match before", "the line found before"),
     Key("run", "d", "devices", "Devices", "every GPU with its last minutes, and back", True),
     Key("run", "e", "settings", "Settings", "edit the settings of this run", True),
     Key("run", "p", "prompts", "Prompts", "edit the prompts of this run", True),
-    Key("run", "escape", "leave", "Back", "end the search, or back to the runs", False, "Esc"),
+    Key("run", "escape", "leave", "Back", "end the search, or back to the runs", True),
     Key("settings", "w", "save", "Save", "show what changes, then write it", True),
     Key(
         "settings",
@@ -144,31 +215,29 @@ KEYS: tuple[Key, ...] = (
         "choice(-1)",
         "Before",
         "the value before, where they are named",
-        False,
-        "←",
     ),
-    Key("settings", "right", "choice", "Next", "the next value, where they are named", False, "→"),
+    Key("settings", "right", "choice", "Next", "the next value, where they are named"),
     Key("settings", "u", "take_back", "Undo", "put back what is saved", True),
     Key("settings", "D", "default", "Default", "put back the default", True),
-    Key("settings", "slash", "filter", "Filter", "show only settings with some words", True, "/"),
+    Key("settings", "slash", "filter", "Filter", "show only settings with some words", True),
     Key("settings", "p", "prompts", "Prompts", "edit the prompts", True),
-    Key("settings", "escape", "leave", "Back", "one step out", True, "Esc"),
+    Key("settings", "escape", "leave", "Back", "one step out", True),
     Key("prompts", "a", "add", "Add", "write a new prompt", True),
     Key("prompts", "c", "copy", "Duplicate", "a new prompt like this one", True),
     Key("prompts", "d", "remove", "Remove", "take the prompt out", True),
     Key("prompts", "i", "import", "Import", "add the prompts of a file or folder", True),
     Key("prompts", "w", "save", "Save", "show what changes, then write it", True),
-    Key("prompts", "escape", "leave", "Back", "back out", True, "Esc"),
+    Key("prompts", "escape", "leave", "Back", "back out", True),
     Key("rankings", "m", "method", "Method", "rank by the next method or layer", True),
     Key("rankings", "M", "method(-1)", "Method", "rank by the method or layer before"),
-    Key("rankings", "slash", "filter", "Filter", "show only examples with some words", True, "/"),
+    Key("rankings", "slash", "filter", "Filter", "show only examples with some words", True),
     Key("rankings", "b", "end", "Top/bottom", "turn the order around: opponents first", True),
     Key("rankings", "s", "sort", "Sort", "sort by score, tokens, group or corpus", True),
     Key("rankings", "r", "rank", "Rank", "go to an example by its rank", True),
     Key("rankings", "A", "ask", "Ask", "put the prompt to the model, or one like it", True),
     Key("rankings", "n", "relevant", "Next ★", "the next example that states the answer"),
     Key("rankings", "N", "relevant(-1)", "★ before", "the one before that states the answer"),
-    Key("rankings", "escape", "leave", "Back", "go back out", True, "Esc"),
+    Key("rankings", "escape", "leave", "Back", "go back out", True),
     Key("ask", "p", "prompt", "Prompt", "write a prompt; Enter asks", True),
     Key(
         "ask",
@@ -179,17 +248,17 @@ KEYS: tuple[Key, ...] = (
         True,
     ),
     Key("ask", "i", "index", "Index", "run what is missing for questions: the index", True),
-    Key("ask", "escape", "leave", "Back", "to the examples, or back out", True, "Esc"),
-    Key("example", "n,right", "step(1)", "Next", "the next example of the table", True, "n →"),
-    Key("example", "p,left", "step(-1)", "Previous", "the example before", True, "p ←"),
-    Key("example", "space", "mark", "Mark", "mark it, or take its mark away", True, "Space"),
+    Key("ask", "escape", "leave", "Back", "to the examples, or back out", True),
+    Key("example", "n,right", "step(1)", "Next", "the next example of the table", True),
+    Key("example", "p,left", "step(-1)", "Previous", "the example before", True),
+    Key("example", "space", "mark", "Mark", "mark it, or take its mark away", True),
     Key("example", "t", "tokens", "Tokens", "what each token adds: colours, signs, or off", True),
     Key("example", "v", "part", "View", "the next of the panels beside the text", True),
     Key("example", "V", "part(-1)", "View", "the panel before"),
     Key("example", "d", "document", "Document", "show the whole document, or the example", True),
     Key("example", "m", "method", "Method", "the example by the next method or layer", True),
     Key("example", "M", "method(-1)", "Method", "the example by the method or layer before"),
-    Key("example", "escape", "leave", "Back", "back to the text, or to the ranking", True, "Esc"),
+    Key("example", "escape", "leave", "Back", "back to the text, or to the ranking", True),
     Key(
         "taking",
         "x",
@@ -217,10 +286,9 @@ KEYS: tuple[Key, ...] = (
         "Compare",
         "keep this layer or module beside every other",
         True,
-        "Space",
     ),
     Key("factors", "p", "clip", "Clip", "the next percentile where the map's colours end"),
-    Key("factors", "escape", "leave", "Back", "go back out", True, "Esc"),
+    Key("factors", "escape", "leave", "Back", "go back out", True),
     Key("evaluation", "1", "part(0)", "Metrics", "text metrics of both models", True),
     Key("evaluation", "2", "part(1)", "Answers", "both models' answers side by side", True),
     Key("evaluation", "3", "part(2)", "Benchmarks", "scores of public benchmarks", True),
@@ -233,10 +301,10 @@ KEYS: tuple[Key, ...] = (
         "mark differences from the expected answer, or from the other model's",
         True,
     ),
-    Key("evaluation", "slash", "filter", "Filter", "show only rows with some words", True, "/"),
+    Key("evaluation", "slash", "filter", "Filter", "show only rows with some words", True),
     Key("evaluation", "x", "export", "Export", "write the rows as they are shown to a file", True),
     Key("evaluation", "R", "report", "Report", "read the report", True),
-    Key("evaluation", "escape", "leave", "Back", "end the filter, or go back out", True, "Esc"),
+    Key("evaluation", "escape", "leave", "Back", "end the filter, or go back out", True),
     Key(
         "questions",
         "t",
@@ -255,42 +323,45 @@ KEYS: tuple[Key, ...] = (
         "all, those the trained model misses, or where the models differ",
         True,
     ),
-    Key("questions", "slash", "filter", "Filter", "show only questions with some words", True, "/"),
-    Key("questions", "escape", "leave", "Back", "end the filter, or go back out", True, "Esc"),
+    Key("questions", "slash", "filter", "Filter", "show only questions with some words", True),
+    Key("questions", "escape", "leave", "Back", "end the filter, or go back out", True),
     Key("report", "o", "open", "Browser", "open the page in a browser on this machine", True),
     Key("report", "x", "export", "Export", "copy the report to a file", True),
-    Key("report", "slash", "filter", "Filter", "show only sections with some words", True, "/"),
-    Key("report", "escape", "leave", "Back", "end the filter, or go back out", True, "Esc"),
-    Key("results", "f5", "renew", "Renew", "show what stages have written since", False, "F5"),
+    Key("report", "slash", "filter", "Filter", "show only sections with some words", True),
+    Key("report", "escape", "leave", "Back", "end the filter, or go back out", True),
+    Key("results", "f5", "renew", "Renew", "show what stages have written since"),
     Key("table", "s", "sort", "Sort", "sort by the next column, at last in the file's order", True),
     Key("table", "S", "reverse", "Reverse", "turn the order around"),
-    Key("scroll", "j,down", "move(1)", "Down", "down one line", False, "j ↓"),
-    Key("scroll", "k,up", "move(-1)", "Up", "up one line", False, "k ↑"),
-    Key("scroll", "pagedown", "page(1)", "Page down", "down one page", False, "PgDn"),
-    Key("scroll", "pageup", "page(-1)", "Page up", "up one page", False, "PgUp"),
-    Key("scroll", "g,home", "jump(0)", "First", "the first line", False, "g Home"),
-    Key("scroll", "G,end", "jump(-1)", "Last", "the last line", False, "G End"),
-    Key("text", "space", "page(1)", "Page down", "down one page", False, "Space"),
-    Key("marks", "space", "mark", "Mark", "mark the line, or take its mark away", True, "Space"),
+    Key("marks", "space", "mark", "Mark", "mark the line, or take its mark away", True),
     Key("chart", "o", "log_scale", "Log scale", "draw on a logarithmic scale"),
-    Key("chart", "plus,equals_sign", "zoom(0.5)", "Zoom in", "show fewer steps", False, "+ ="),
-    Key("chart", "minus", "zoom(2)", "Zoom out", "show more steps", False, "-"),
-    Key("chart", "left", "pan(-0.25)", "Earlier", "earlier steps, or the point before", False, "←"),
-    Key("chart", "right", "pan(0.25)", "Later", "later steps, or the next point", False, "→"),
+    Key("chart", "plus,equals_sign", "zoom(0.5)", "Zoom in", "show fewer steps"),
+    Key("chart", "minus", "zoom(2)", "Zoom out", "show more steps"),
+    Key("chart", "left", "pan(-0.25)", "Earlier", "earlier steps, or the point before"),
+    Key("chart", "right", "pan(0.25)", "Later", "later steps, or the next point"),
     Key("chart", "0", "whole", "All", "show all steps, and follow"),
     Key("chart", "x", "inspect", "Inspect", "tell the readings at a point, or stop"),
-    Key("list", "enter", "choose", "Open", "go into what the line shows", True, "Enter"),
-    Key("stages", "enter", "choose", "Log", "make the stage's log large", False, "Enter"),
-    Key("entry", "enter", "submit", "Accept", "take what is written", True, "Enter"),
-    Key("form", "f2", "accept", "Accept", "take what is written", True, "F2"),
-    Key("form", "escape", "leave", "Back", "leave it as it was", True, "Esc"),
-    Key("dialog", "y,enter", "answer(True)", "Yes", "do it", True, "y Enter"),
-    Key("dialog", "n,escape", "answer(False)", "No", "leave it", True, "n Esc"),
-    Key("app", "question_mark,f1", "app.keys", "Help", "show all keys", True, "? F1"),
-    Key("app", "colon", "app.command_palette", "Commands", "find a command by name", False, ":"),
-    Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True, "q"),
+    Key("list", "enter", "choose", "Open", "go into what the line shows", True),
+    Key("stages", "enter", "choose", "Log", "make the stage's log large"),
+    Key("scroll", "j,down", "move(1)", "Down", "down one line"),
+    Key("scroll", "k,up", "move(-1)", "Up", "up one line"),
+    Key("scroll", "pagedown", "page(1)", "Page down", "down one page"),
+    Key("scroll", "pageup", "page(-1)", "Page up", "up one page"),
+    Key("scroll", "g,home", "jump(0)", "First", "the first line"),
+    Key("scroll", "G,end", "jump(-1)", "Last", "the last line"),
+    Key("text", "space", "page(1)", "Page down", "down one page"),
+    Key("entry", "enter", "submit", "Accept", "take what is written", True),
+    Key("help", "escape", "leave", "Close", "back to the screen", True),
+    Key("form", "f2", "accept", "Accept", "take what is written", True),
+    Key("form", "escape", "leave", "Back", "leave it as it was", True),
+    Key("dialog", "y", "answer(True)", "Yes", "do it", True),
+    Key("dialog", "n,escape", "answer(False)", "No", "leave it", True),
+    Key("app", "question_mark,f1", "app.keys", "Help", "show all keys", True),
+    Key("app", "colon", "app.command_palette", "Commands", "find a command by name"),
+    Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True),
 )
 
+KEY = {key.id: key for key in KEYS}
+"""Keys by the names of what they do."""
 
 HINTS: dict[Scope, str] = {
     "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart · {runs.clone} clones "
@@ -309,7 +380,7 @@ HINTS: dict[Scope, str] = {
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} ranks otherwise"
     "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",
-    "ask": "Enter asks; the index answers first, then the exact method\n"
+    "ask": "{entry.submit} asks; the index answers first, then the exact method\n"
     "{list.choose} on an example reads it · the model stays until the screen is left",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
@@ -319,8 +390,18 @@ HINTS: dict[Scope, str] = {
 
 def hint(scope: Scope, keymap: Mapping[str, str]) -> str:
     """A screen's hint, with the keys as they are now; empty where it has none."""
-    shown = {key.id: key.display(keymap).split(" ")[0] for key in KEYS}
-    return re.sub(r"\{([^}]+)\}", lambda found: shown[found[1]], HINTS.get(scope, ""))
+    return with_keys(HINTS.get(scope, ""), keymap)
+
+
+def keymap_of(app: object) -> Mapping[str, str]:
+    """The person's own keys, in an app that has such."""
+    keymap: Mapping[str, str] = getattr(app, "keymap", {})
+    return keymap
+
+
+def with_keys(text: str, keymap: Mapping[str, str]) -> str:
+    """A text that names actions, as in "{runs.shelf} shows it", with the first key of each."""
+    return re.sub(r"\{([^}]+)\}", lambda found: KEY[found[1]].first(keymap), text)
 
 
 def keys(*scopes: Scope) -> list[Key]:
@@ -337,21 +418,52 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
     """Checks what a person wants other keys to be.
 
     Raises:
-        SettingsError: there is no such action, or a key would do two things at one place.
+        SettingsError: there is no such action or key, a key would do two things at one place, or a
+            letter would have to be a key while letters are written.
     """
-    known = {key.id: key for key in KEYS}
     for name in keymap:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise SettingsError(f"no key is called {name!r}", f"{hint}`headwater keys` lists all")
-    for scope in {known[name].scope for name in keymap}:
-        taken: dict[str, str] = {}
-        for key in keys(scope, "app"):
-            for name in map(_short_name, keymap.get(key.id, key.keys).split(",")):
-                other = taken.setdefault(name, key.id)
-                if other != key.id:
-                    raise SettingsError(f"{name!r} would be the key of {other} and of {key.id}")
+        if name not in KEY:
+            hint = f"{_meant(name, KEY)}`headwater keys` lists all"
+            raise SettingsError(f"no key is called {name!r}", hint)
+        _check_names(KEY[name], keymap)
+    for place, parts in PARTS.items():
+        _check_together(keys(place, *parts, "entry", "app"), keymap)
+    for box in ("form", "dialog", "help"):
+        _check_together(keys(box, "entry", "scroll", "text"), keymap)
+
+
+def _check_names(key: Key, keymap: Mapping[str, str]) -> None:
+    names = key.names(keymap)
+    for name in names:
+        if not _is_key(name):
+            hint = f"{_meant(name.lower(), _WRITTEN)}valid: letters, signs, f1, ctrl+g, space …"
+            raise SettingsError(f"{key.id}: there is no key {name!r}", hint)
+    if (key.scope in ("form", "entry") or key.action == "leave") and all(map(letter_of, names)):
+        hint = "it has to work while letters are written: add a key such as escape or f2"
+        raise SettingsError(f"{key.id}: {key.display(keymap)!r} alone will not do", hint)
+
+
+def _check_together(found: list[Key], keymap: Mapping[str, str]) -> None:
+    """No key does two things, unless it is meant to: the part in use has the first word."""
+    for number, key in enumerate(found):
+        for other in found[:number]:
+            meant = key.letters({}) & other.letters({})
+            if clash := key.letters(keymap) & other.letters(keymap) - meant:
+                raise SettingsError(
+                    f"{min(clash)!r} would be the key of {other.id} and of {key.id}"
+                )
+
+
+def _is_key(name: str) -> bool:
+    *others, last = name.split("+") if len(name) > 1 else [name]
+    if not set(others) <= {"ctrl", "shift", "alt"} or (len(last) > 1 and last != last.lower()):
+        return False
+    return last in _WRITTEN or bool(_FUNCTION.fullmatch(last) or letter_of(last))
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def keys_toml() -> str:
@@ -363,18 +475,12 @@ def keys_toml() -> str:
     return "\n".join(["[keys]", *lines])
 
 
-def _short_name(key: str) -> str:
-    """A key by its character, where it has one: "?" for "question_mark"."""
-    return key_to_character(key) or key
-
-
 def _binding(key: Key) -> Binding:
     return Binding(
         key.keys,
         key.action,
         key.label,
         show=key.footer,
-        key_display=key.shown.split(" ")[0] or None,
         id=key.id,
         tooltip=key.help,
     )

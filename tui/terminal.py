@@ -13,9 +13,9 @@ from textual.filter import LineFilter
 
 _PLAIN = {
     **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+    "▌": ">",  # the cursor: beside a border it must not look like one
     **dict.fromkeys("│┃▏▎▍▋▊▐", "|"),
     **dict.fromkeys("•‣▪◦⭑", "*"),
-    "▌": ">",  # where the cursor is: beside a frame, a bar would be lost
     **dict.fromkeys("─╌", "-"),
     **dict.fromkeys("━═▔", "="),
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),

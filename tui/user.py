@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,22 +67,31 @@ class User:
         return cls(config / "headwater" / "config.toml", state / "headwater" / "state.json")
 
     def choose_theme(self, name: str) -> None:
-        """Writes the theme into the settings file, the rest of it kept."""
+        """Writes the theme into the settings file, the rest of it kept.
+
+        Raises:
+            SettingsError: that file cannot be read or written; the theme holds for this session.
+        """
         self.settings = replace(self.settings, theme=name)
         if self._config:
             import tomlkit
 
-            text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
-            document = tomlkit.parse(text)
-            document["theme"] = name
-            write_text(self._config, tomlkit.dumps(document))
+            with _kept_for_now(self._config):
+                text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
+                document = tomlkit.parse(text)
+                document["theme"] = name
+                write_text(self._config, tomlkit.dumps(document))
 
     def pins(self, runs: Path) -> frozenset[str]:
         """Names of the runs that are kept at the top."""
         return frozenset(self._state["pins"].get(str(runs.resolve()), ()))
 
     def pin(self, runs: Path, name: str) -> None:
-        """Keeps a run at the top, or lets it go."""
+        """Keeps a run at the top, or lets it go.
+
+        Raises:
+            SettingsError: it cannot be remembered; it holds for this session.
+        """
         self._state["pins"][str(runs.resolve())] = sorted(self.pins(runs) ^ {name})
         self._save()
 
@@ -90,36 +100,57 @@ class User:
         if self._state_file is None or screen in self._state["seen"]:
             return False
         self._state["seen"].append(screen)
-        self._save()
+        with suppress(SettingsError):  # the next session tells it again
+            self._save()
         return True
 
     def forget_hints(self) -> None:
         """Gives every hint once more."""
         self._state["seen"] = []
-        self._save()
+        with suppress(SettingsError):
+            self._save()
 
     def _save(self) -> None:
         if self._state_file:
-            # ASCII: the name of a folder may hold what is no Unicode
-            write_text(self._state_file, json.dumps(self._state, indent=2) + "\n")
+            with _kept_for_now(self._state_file):
+                # ASCII: the name of a folder may hold what is no Unicode
+                write_text(self._state_file, json.dumps(self._state, indent=2) + "\n")
 
 
 def _read_settings(path: Path | None) -> UserSettings:
-    if path is None or not path.exists():
+    try:
+        text = path.read_text(encoding="utf-8") if path else ""
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return UserSettings()  # a container's user often has somebody else's home
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    if not text:
         return UserSettings()
     import tomli  # most people have no such file
 
     try:
-        return UserSettings.of(tomli.loads(path.read_text(encoding="utf-8")))
+        return UserSettings.of(tomli.loads(text))
     except SettingsError as error:
         raise SettingsError(f"{path}: {error.message}", error.hint) from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path}: {error}") from error
 
 
+@contextmanager
+def _kept_for_now(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        hint = "what you chose holds until you leave"
+        raise SettingsError(f"{path} cannot be written: {error}", hint) from error
+
+
 def _read_state(path: Path | None) -> dict[str, Any]:
-    """What was remembered; a file that is missing or of another shape counts as empty."""
-    found = read_json(path) if path else None
+    """What was remembered; a file that cannot be read or is of another shape counts as empty."""
+    try:
+        found = read_json(path) if path else None
+    except OSError:
+        found = None
     found = found if isinstance(found, dict) else {}
     pins, seen = found.get("pins"), found.get("seen")
     return {

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.errors import RunBusyError
+from pipeline.contract.errors import RunBusyError, UsageError
 from pipeline.contract.files import read_json, write_json, write_text
 from pipeline.contract.run_dir import RunDir
 
@@ -64,6 +64,8 @@ class SupervisorState:
     stage_started: float = 0.0
     exit_code: int | None = None
     """Set when the supervisor has nothing more to do."""
+    asked: tuple[str, ...] = ()
+    """Every stage that was ever asked for in this run; empty in runs of old."""
 
     def write(self, run: RunDir) -> None:
         """Replaces `state.json`."""
@@ -80,6 +82,7 @@ class SupervisorState:
             supervisor=ProcessIdentity(**value.pop("supervisor")),
             stage_process=ProcessIdentity(**child) if child else None,
             stages=tuple(value.pop("stages")),
+            asked=tuple(value.pop("asked", ())),
             **value,
         )
 
@@ -89,8 +92,13 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 
     Raises:
         RunBusyError: another supervisor, or a stage that outlived one, holds it.
+        UsageError: the run's folder is gone.
     """
-    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:
+        hint = "somebody has moved or deleted it; `headwater runs` lists those there are"
+        raise UsageError(f"there is no run {run.root} any more", hint) from None
     deadline = time.monotonic() + wait_s
     while True:
         try:

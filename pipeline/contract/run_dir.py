@@ -7,6 +7,7 @@ runs/<name>/
   logs/<stage>.log                                each stage's own output
   <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
   prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
+             corpus.json
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
@@ -114,6 +115,11 @@ class RunDir:
     def validation(self) -> Path:
         """Held-out examples, the same columns."""
         return self.stage("prepare") / "validation.parquet"
+
+    @property
+    def corpus_mark(self) -> Path:
+        """What the examples come from, written when they are whole; see `stages.Look`."""
+        return self.stage("prepare") / "corpus.json"
 
     @property
     def prepared_prompts(self) -> Path:

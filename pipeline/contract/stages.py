@@ -3,7 +3,8 @@
 A stage is fresh when it finished with the settings that hold now and with the very
 outputs that its upstream stages show now. Every finish has an id of its own, so
 running a stage again makes everything after it stale; but what reads only the corpus
-that prepare wrote, and not the prompts, goes by the corpus's bytes.
+that prepare wrote, and not the prompts, goes by the corpus's bytes: new prompts train no
+model again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +41,10 @@ class Stage:
     outside: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
     corpus_only: bool = False
-    """Of prepare it reads the examples and the tokenizer, not the prompts: when these are the very
-    same after prepare has run again, for new prompts, it need not run again itself."""
+    """Of prepare it reads the examples and the tokenizer, not the prompts: new prompts leave it up
+    to date, and when prepare has run again for them and wrote the very same, so does that."""
+    prompts_only: tuple[str, ...] = ()
+    """Of its settings, those that change only the prompts that it writes."""
 
 
 STAGES: dict[str, Stage] = {
@@ -51,6 +55,7 @@ STAGES: dict[str, Stage] = {
             "read, clean and tokenize the corpus",
             needs=(),
             settings=("run.seed", "data", "tokenizer", "prompts", "model"),
+            prompts_only=("prompts",),
         ),
         Stage(
             "train",
@@ -156,11 +161,13 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in chosen)
 
 
-def downstream(stage: str) -> set[str]:
-    """The stage and every stage that reads, through others or not, what it writes."""
+def downstream(stage: str, prompts_only: bool = False) -> set[str]:
+    """The stage and every stage that reads, through others or not, what it writes; `prompts_only`:
+    or what it writes for other prompts, the corpus being the same."""
     found = {stage}
     for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
-        if found & {*spec.needs, *spec.uses}:
+        apart = {stage} if prompts_only and spec.corpus_only else set()
+        if found & ({*spec.needs, *spec.uses} - apart):
             found.add(name)
     return found
 
@@ -176,7 +183,7 @@ def stages_reading(section: str, key: str) -> tuple[str, ...]:
     found: set[str] = set()
     for name, spec in STAGES.items():
         if section in spec.settings or f"{section}.{key}" in spec.settings:
-            found |= downstream(name)
+            found |= downstream(name, prompts_only=section in spec.prompts_only)
     return tuple(name for name in STAGES if name in found)
 
 
@@ -186,21 +193,6 @@ class Fingerprint:
 
     settings: str
     inputs: dict[str, str]
-
-    @classmethod
-    def now(cls, stage: str, settings: Settings, run: RunDir) -> Fingerprint:
-        """The fingerprint that `stage` would have if it started now."""
-        spec = STAGES[stage]
-        found = [done for name in spec.needs if (done := Done.read(name, run))]
-        inputs = {
-            done.stage: (done.corpus if spec.corpus_only else "") or done.id for done in found
-        }
-        for name in spec.uses:
-            if is_fresh(name, settings, run) and (done := Done.read(name, run)):
-                inputs[name] = done.id
-        if stage == "prepare" and run.prompts.exists():
-            inputs["prompts.jsonl"] = hashlib.sha256(run.prompts.read_bytes()).hexdigest()
-        return cls(_settings_hash(spec, settings), inputs)
 
 
 @dataclass(frozen=True)
@@ -216,7 +208,7 @@ class Done:
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
     corpus: str = ""
-    """Of prepare: a digest of the examples and the tokenizer that it wrote; else empty."""
+    """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
@@ -231,10 +223,13 @@ class Done:
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
-    to go on from, anything else is cleared, so that no stage ever meets old outputs."""
-    fingerprint = Fingerprint.now(stage, settings, run)
+    to go on from, and prepare's examples where only the prompts are new; anything else is
+    cleared, so that no stage ever meets old outputs."""
+    look = Look(settings, run)
+    fingerprint = look.fingerprint(stage)
     if read_json(run.started(stage)) != asdict(fingerprint):
-        clear(stage, run)
+        if stage != "prepare" or not look.has_corpus():
+            clear(stage, run)
         write_json(run.started(stage), asdict(fingerprint))
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
@@ -261,9 +256,14 @@ def finish(
         seconds=round(seconds, 2),
         finished=time.time(),
         sources=_sources(stage, settings),
-        corpus=_corpus_digest(run) if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
+
+
+def mark_corpus(settings: Settings, run: RunDir) -> None:
+    """Says of prepare's examples, once they are whole, what they come from."""
+    mark = {**Look(settings, run).corpus_source(), "digest": _corpus_digest(run)}
+    write_json(run.corpus_mark, mark)
 
 
 def _corpus_digest(run: RunDir) -> str:
@@ -277,15 +277,98 @@ def _corpus_digest(run: RunDir) -> str:
     return digest.hexdigest()
 
 
+class Look:
+    """One look at how a run's stages stand to its settings: each file of theirs is read once."""
+
+    def __init__(self, settings: Settings, run: RunDir) -> None:
+        self._settings, self._run = settings, run
+        self._whole: dict[str, Any] = settings.model_dump(mode="json")
+        self._done: dict[str, Done | None] = {}
+        self._fresh: dict[str, bool] = {}
+        self._same_sources: dict[str, bool] = {}
+
+    def done(self, stage: str) -> Done | None:
+        """The stage's finish, or None if it has not finished."""
+        if stage not in self._done:
+            self._done[stage] = Done.read(stage, self._run)
+        return self._done[stage]
+
+    def is_fresh(self, stage: str) -> bool:
+        """Whether the stage has finished and nothing that it read has changed since."""
+        if stage not in self._fresh:
+            done = self.done(stage)
+            same = done is not None and done.fingerprint == self.fingerprint(stage)
+            self._fresh[stage] = same and self._has_same_sources(stage) and not self.unmet(stage)
+        return self._fresh[stage]
+
+    def unmet(self, stage: str) -> list[str]:
+        """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
+        corpus_only = STAGES[stage].corpus_only and self.has_corpus()
+        return [
+            name
+            for name in STAGES[stage].needs
+            if not (self.is_fresh(name) or (corpus_only and name == "prepare"))
+        ]
+
+    def fingerprint(self, stage: str) -> Fingerprint:
+        """The fingerprint that the stage would have if it started now."""
+        spec = STAGES[stage]
+        found = [done for name in spec.needs if (done := self.done(name))]
+        inputs = {done.stage: done.id for done in found}
+        if spec.corpus_only and self._corpus_digest:
+            inputs["prepare"] = self._corpus_digest
+        for name in spec.uses:
+            if self.is_fresh(name) and (done := self.done(name)):
+                inputs[name] = done.id
+        if stage == "prepare" and self._run.prompts.exists():
+            prompts = hashlib.sha256(self._run.prompts.read_bytes()).hexdigest()
+            inputs["prompts.jsonl"] = prompts
+        return Fingerprint(self.digest(spec.settings), inputs)
+
+    def digest(self, names: tuple[str, ...]) -> str:
+        """Of the values of some sections, or section.key."""
+        picked: dict[str, Any] = {}
+        for name in names:
+            section, _, key = name.partition(".")
+            picked[name] = self._whole[section][key] if key else self._whole[section]
+        return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
+
+    def corpus_source(self) -> dict[str, Any]:
+        """What the examples that prepare would write now come from."""
+        spec = STAGES["prepare"]
+        names = tuple(name for name in spec.settings if name not in spec.prompts_only)
+        sources = {path: list(mark) for path, mark in _sources("prepare", self._settings).items()}
+        return {"settings": self.digest(names), "sources": sources}
+
+    def has_corpus(self) -> bool:
+        """Whether prepare would write the same examples again, whatever the prompts are now."""
+        then, now = self._corpus_mark, self.corpus_source()
+        same_settings = then.get("settings") == now["settings"]
+        return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
+
+    @cached_property
+    def _corpus_mark(self) -> dict[str, Any]:
+        mark = read_json(self._run.corpus_mark)
+        return mark if isinstance(mark, dict) else {}
+
+    @property
+    def _corpus_digest(self) -> str:
+        done = self.done("prepare")
+        return self._corpus_mark.get("digest") or (done.corpus if done else "")
+
+    def _has_same_sources(self, stage: str) -> bool:
+        if stage not in self._same_sources:
+            done, sources = self.done(stage), _sources(stage, self._settings)
+            # none: the run was copied to another machine
+            self._same_sources[stage] = not sources or (
+                done is not None and sources == done.sources
+            )
+        return self._same_sources[stage]
+
+
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     """Whether the stage has finished and nothing that it read has changed since."""
-    done = Done.read(stage, run)
-    if done is None or done.fingerprint != Fingerprint.now(stage, settings, run):
-        return False
-    sources = _sources(stage, settings)
-    if sources and sources != done.sources:  # none: the run was copied to another machine
-        return False
-    return all(is_fresh(name, settings, run) for name in STAGES[stage].needs)
+    return Look(settings, run).is_fresh(stage)
 
 
 def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
@@ -315,16 +398,10 @@ def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _settings_hash(spec: Stage, settings: Settings) -> str:
-    whole: dict[str, Any] = settings.model_dump(mode="json")
-    picked: dict[str, Any] = {}
-    for name in spec.settings:
-        section, _, key = name.partition(".")
-        picked[name] = whole[section][key] if key else whole[section]
-    return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
-
-
 def forget(stage: str, run: RunDir) -> None:
     """Makes the stage start from nothing the next time it runs."""
-    for path in (run.done(stage), run.started(stage)):
+    paths = [run.done(stage), run.started(stage)]
+    if stage == "prepare":
+        paths.append(run.corpus_mark)
+    for path in paths:
         path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import OPTIONAL, STAGES, Done, is_fresh
+from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, Look, upstream
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings
@@ -42,10 +42,22 @@ class StageStatus:
     """Why it failed, and what to do."""
     warnings: int = 0
 
+    asked: bool = False
+    """Whether anybody has asked for it, by its name or with a group."""
+
     @property
     def unasked(self) -> bool:
         """An optional stage that nobody has asked for yet."""
-        return self.state == "waiting" and self.stage in OPTIONAL
+        return self.state == "waiting" and self.stage in OPTIONAL and not self.asked
+
+
+def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
+    """What finishes everything that was asked for: the stages that were begun or asked for and are
+    not up to date, and what these need."""
+    unfinished = {s.stage: s for s in statuses if s.state != "done"}
+    left = {s.stage for s in unfinished.values() if s.state != "waiting" or s.asked}
+    needed = left.union(*map(upstream, left)) & set(unfinished)
+    return tuple(name for name in STAGES if name in needed)
 
 
 def run_status(
@@ -54,9 +66,9 @@ def run_status(
     """The status of every stage; `events` where the caller has read them already."""
     told = list(events) if events is not None else EventReader(run.events).read()
     supervisor = SupervisorState.read(run)
-    working = is_locked(run)
+    working, look = is_locked(run), Look(settings, run)
     return [
-        _stage_status(name, run, settings, supervisor, working, _last_attempt(name, told))
+        _stage_status(name, run, look, supervisor, working, _last_attempt(name, told))
         for name in STAGES
     ]
 
@@ -75,22 +87,26 @@ def _last_attempt(stage: str, events: list[Event]) -> list[Event]:
 def _stage_status(
     stage: str,
     run: RunDir,
-    settings: Settings,
+    look: Look,
     supervisor: SupervisorState | None,
     working: bool,
     attempt: list[Event],
 ) -> StageStatus:
     unfinished = supervisor if supervisor and supervisor.exit_code is None else None
+    began = 0.0
     if unfinished and working and stage in _ahead(unfinished):
         state, message = _state_at_work(stage, run, unfinished), ""
+        if stage == unfinished.stage:
+            began = unfinished.stage_started
+            attempt = [event for event in attempt if event.time >= began]  # no earlier attempt's
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
-        state, message = _state_at_rest(stage, run, settings, attempt, lost)
+        state, message = _state_at_rest(stage, run, look, attempt, lost)
     progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
-    done = Done.read(stage, run)
+    done = look.done(stage)
     seconds = done.seconds if done else None
-    if state in ("running", "stopping") and attempt:
-        seconds = time.time() - attempt[0].time
+    if began:
+        seconds = time.time() - began
     return StageStatus(
         stage=stage,
         state=state,
@@ -101,8 +117,14 @@ def _stage_status(
         phase=progress.get("phase", ""),
         eta=progress.get("eta") if state == "running" else None,
         message=message,
+        asked=stage in _asked(supervisor),
         warnings=sum(event.type == "warning" for event in attempt),
     )
+
+
+def _asked(supervisor: SupervisorState | None) -> tuple[str, ...]:
+    """Of runs of old it is not known: of these everything that is not optional."""
+    return (supervisor.asked if supervisor else ()) or GROUPS["all"]
 
 
 def _ahead(supervisor: SupervisorState) -> tuple[str, ...]:
@@ -119,11 +141,11 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 
 
 def _state_at_rest(
-    stage: str, run: RunDir, settings: Settings, attempt: list[Event], lost: bool
+    stage: str, run: RunDir, look: Look, attempt: list[Event], lost: bool
 ) -> tuple[State, str]:
     """`lost`: the supervisor was killed while this stage ran."""
-    if Done.read(stage, run):
-        return ("done" if is_fresh(stage, settings, run) else "stale"), ""
+    if look.done(stage):
+        return ("done" if look.is_fresh(stage) else "stale"), ""
     ending = attempt[-1] if attempt else None
     if ending and ending.type == "cancelled":
         return "cancelled", str(ending.data.get("message", ""))
@@ -131,6 +153,8 @@ def _state_at_rest(
         return "failed", "\n".join(filter(None, [ending.data["message"], ending.data["hint"]]))
     exit_record = read_json(run.exit(stage))
     if isinstance(exit_record, dict):
+        if exit_record["state"] == "done":  # of the attempt that `run --force` has forgotten
+            return "lost", "it was to run again and has not; `headwater resume` runs it"
         return exit_record["state"], exit_record["reason"]
     if lost or attempt:
         return "lost", "its process is gone and left no word; `headwater resume` goes on from there"

@@ -21,6 +21,7 @@ _EXAMPLES = 5
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Hold the marks' places until the text is escaped as a whole."""
 _PLACES = re.compile("[\ue000\ue001]")
+_BETWEEN = re.compile("\ue001( ?)\ue000")
 _SPECIAL = re.compile(r"<.*>|\[.*\]")
 _MARKED_SHARE = 0.1
 """Share of an example's tokens that are marked: those with the largest scores."""
@@ -37,7 +38,8 @@ class _Style:
     """Around a token that counts."""
 
 
-_MARKDOWN = _Style("# ", "## ", markdown, ("**", "**"))
+_MARKDOWN = _Style("# ", "## ", markdown, ("<b>", "</b>"))
+# "**" would show as asterisks where it meets a punctuation mark or parts a word from itself
 _TEXT = _Style("", "== ", visible, ("»", "«"))
 
 
@@ -120,5 +122,6 @@ def _text(text: str, tokens: list[tuple[str, bool]] | None, style: _Style) -> st
         plain = _PLACES.sub("", token)
         word = plain.strip()
         parts.append(plain.replace(word, f"{_OPEN}{word}{_CLOSE}", 1) if counts and word else plain)
-    shown = style.show("".join(parts).strip())
+    # what is marked throughout is one mark
+    shown = style.show(_BETWEEN.sub(r"\1", "".join(parts).strip()))
     return shown.replace(_OPEN, style.marks[0]).replace(_CLOSE, style.marks[1])

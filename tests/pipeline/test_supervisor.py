@@ -25,7 +25,8 @@ from pipeline.contract.processes import (
 )
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.contract.status import StageStatus, run_status
+from pipeline.contract.stages import GROUPS, begin, finish, forget
+from pipeline.contract.status import StageStatus, left_over, run_status
 
 SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})
 SCRIPT = """
@@ -89,6 +90,46 @@ def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
     assert read_json(run.exit("train"))["state"] == "failed"
     assert not run.log("factors").exists()
     assert train(run).state == "failed"
+
+
+def test_what_was_to_run_again_is_not_done_where_it_was_not_reached(
+    run: RunDir, start: Start
+) -> None:
+    assert start("true", stages="train").wait(20) == 0
+    forget("train", run)  # as `run prepare train --force` does
+    assert start("false", stages="prepare train").wait(20) == 1
+    assert train(run).state == "lost"
+    assert "was to run again" in train(run).message
+
+
+def test_what_is_left_over_is_what_was_asked_for_and_what_that_needs(
+    run: RunDir, start: Start
+) -> None:
+    assert left_over(run_status(run, SETTINGS)) == GROUPS["all"]  # nobody knows what was asked for
+    start('[ "$0" = prepare ]', "prepare train benchmark").wait()
+    finish("prepare", begin("prepare", SETTINGS, run), SETTINGS, run, seconds=1.0)
+    found = run_status(run, SETTINGS)
+    assert left_over(found) == ("train", "benchmark")
+    assert [s.stage for s in found if s.unasked] == ["generate", "evaluate", "index", "validate"]
+    start("exit 1", "inspect").wait()  # asked for in between: the former is not forgotten
+    left = left_over(run_status(run, SETTINGS))
+    assert left == ("train", "factors", "inspect", "benchmark")
+
+
+def test_a_stage_that_has_only_begun_tells_nothing_of_its_last_attempt(
+    run: RunDir, start: Start
+) -> None:
+    events = EventWriter(run.events, "train")
+    events.started(1)
+    events.progress(9, 10, "steps")
+    events.warning("one")
+    time.sleep(0.02)
+    start("sleep 60")
+    until(lambda: stage_pid(run))
+    status = train(run)
+    assert (status.state, status.done, status.total, status.warnings) == ("running", None, None, 0)
+    assert status.seconds is not None
+    assert status.seconds < 10
 
 
 def test_while_it_works_the_others_wait_in_the_queue(run: RunDir, start: Start) -> None:

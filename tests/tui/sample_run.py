@@ -46,6 +46,8 @@ def finish(run: RunDir, *names: str, seconds: float = 12.5) -> None:
         events.started(1)
         events.memory(400 * MEMORY)
         fingerprint = stages.begin(name, settings, run)
+        if name == "prepare":
+            stages.mark_corpus(settings, run)
         stages.finish(name, fingerprint, settings, run, seconds)
         events.finished(seconds)
         events.close()
@@ -141,5 +143,5 @@ def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def supervising(stage: str, stages: tuple[str, ...]) -> dict[str, Any]:
     """The `state.json` of a supervisor that is at work: this very process."""
-    me = ProcessIdentity.of(os.getpid())
-    return asdict(SupervisorState(me, stages, token="test", stage=stage, stage_started=time.time()))
+    me, began = ProcessIdentity.of(os.getpid()), time.time() - 60
+    return asdict(SupervisorState(me, stages, token="test", stage=stage, stage_started=began))

@@ -262,7 +262,7 @@ async def test_help_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
         await pilot.pause()
         text = screen_text(app)
         for key in KEYS:
-            if key.scope in ("run", "chart", "list", "scroll", "text", "app"):
+            if key.scope in ("run", "chart", "stages", "scroll", "text", "app"):
                 assert key.help in text
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
@@ -308,7 +308,7 @@ async def test_what_is_not_saved_is_not_left_by_a_command(tmp_path: Path) -> Non
         await until_shown(pilot, "run.seed")
         await pilot.press("j", "right")
         await until_shown(pilot, "w saves * lines")
-        await pilot.press("colon", *"go to")
+        await pilot.press("colon", *"go to demo")
         await until_shown(pilot, "No matches found")
 
 

@@ -9,6 +9,7 @@ import pytest
 import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
+from textual.widgets._toast import Toast
 from watching import screen_text, until, until_shown
 
 from pipeline.contract.processes import acquire_lock
@@ -32,7 +33,7 @@ EPOCHS = profile("demo").train.epochs
 async def open_settings(pilot: Pilot[None], name: str = "") -> SettingsList:
     await until_shown(pilot, "Stages ·")
     await pilot.press("e")
-    await until_shown(pilot, "Meaning")
+    await until_shown(pilot, "Settings ·")
     rows = pilot.app.screen.query_one(SettingsList)
     if name:
         rows.cursor = [field.name for field in rows.fields].index(name)
@@ -69,6 +70,9 @@ async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_pat
         assert screen_text(app).splitlines()[line][entry.region.x :].startswith(f"{EPOCHS}")
         entry.value = "-1"
         await until_shown(pilot, "✗ valid: number > 0")
+        assert line == next(
+            n for n, s in enumerate(screen_text(app).splitlines()) if "train.epochs" in s
+        )
         await pilot.press("enter")
         assert entry.display
         entry.value = "4e0"
@@ -250,7 +254,11 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
 
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
-        await pilot.press(*"new", "tab", *"Hi", "tab", "space", "y", "f2")
+        await pilot.press("f2")
+        await until_shown(pilot, "the id is empty")
+        await pilot.press(*"new", "enter")
+        await until_shown(pilot, "the prompt is empty")
+        await pilot.press("tab", *"Hi", "tab", "space", "y", "f2")
         await until(pilot, lambda: ids() == ["capital", "water", "new"])
         assert rows.prompts[2].completion == " y"
         await pilot.press("c")
@@ -266,12 +274,14 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
         await until(pilot, lambda: ids() == ["water", "new", "new-2"])
         await pilot.press("i")
         await until_shown(pilot, "Import prompts")
+        await pilot.press("enter")
+        await until_shown(pilot, "name a file or a folder")
         app.screen.query_one(Input).value = str(tmp_path / "nowhere")
         await until_shown(pilot, "there is no such file or folder")
         app.screen.query_one(Input).value = str(tmp_path / "more.jsonl")
         await pilot.press("enter")
         await until(pilot, lambda: ids()[-1] == "far")
-        await until_shown(pilot, "1 prompts came")
+        await until_shown(pilot, "1 prompt came")
         await pilot.press("escape")
         await until_shown(pilot, "Leave without saving?")
         await pilot.press("y")
@@ -299,3 +309,27 @@ async def test_a_long_question_keeps_its_answers_in_view(tmp_path: Path) -> None
         app.push_screen(Question("Save?", "\n".join(map(str, range(60))), "save", "not yet"))
         await until_shown(pilot, "not yet")
         await until_shown(pilot, "y save")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_every_setting_is_told_in_full(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=size) as pilot:
+        rows = await open_settings(pilot, "run.seed")
+        for place, field in enumerate(rows.fields):
+            rows.cursor = place
+            await until(pilot, lambda field=field: f"╭─ {field.name[:36]}" in screen_text(app))
+            shown = screen_text(app)  # what it is now stands last
+            assert "makes stale" in shown, field.name
+            assert re.search(r"│ now  ", shown), field.name
+
+
+async def test_prompts_of_the_corpus_cannot_be_edited_and_enter_says_so(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("p")
+        await until_shown(pilot, "In full")
+        await pilot.press("enter")
+        await until_shown(pilot, "clone the run and set data.source")
+        await until(pilot, lambda: len(app.screen.query(Toast)) == 1)

@@ -138,7 +138,7 @@ async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
         await pilot.press("c")
         await until_shown(pilot, "step 49")
         await pilot.press("plus")
-        await until_shown(pilot, "zoomed · follows")
+        await until_shown(pilot, "follows · 0 shows all")
         await pilot.press("0", "o")
         await until_shown(pilot, "log scale")
         await pilot.press("x", "left")
@@ -253,3 +253,26 @@ async def test_the_last_line_keeps_help_and_quit_and_takes_clicks(runs: Path) ->
         await pilot.click("KeyBar", offset=(last.index("Filter"), 0))
         await asyncio.sleep(0.1)
         await until(pilot, lambda: app.screen.query_one("#filter").display)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("a",), "any more"),
+        (("d", "y"), "any more"),
+        (("n", "x", "enter"), "there is no settings file"),
+    ],
+)
+async def test_a_run_that_somebody_moved_meanwhile_is_told(
+    runs: Path, keys: tuple[str, ...], told: str
+) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        (runs / "older").rename(runs.parent / "elsewhere")
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until_shown(pilot, told)
+        await until_shown(pilot, "Runs · 2")

@@ -98,7 +98,7 @@ def test_settings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> N
     async def edit(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
         await pilot.press("e")
-        await until_shown(pilot, "Meaning")
+        await until_shown(pilot, "Settings ·")
         await pilot.press("slash", *"train.", "enter", "j", "j", "enter", "x")
         await until_shown(pilot, "valid: number")
 
@@ -252,6 +252,6 @@ def test_help(runs: Path, snap_compare: Compare) -> None:
         await until_shown(pilot, "✓ all stages done")
         await until_shown(pilot, "gpu 0")
         await pilot.press("question_mark")
-        await until_shown(pilot, "Esc closes")
+        await until_shown(pilot, "Esc Close")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)

@@ -143,6 +143,7 @@ def test_the_locale_tells_what_the_terminal_speaks(
 
 def test_plain_letters_keep_every_cell() -> None:
     assert plain("╭─ ✓ done · 漢字 ⣿ …") == "+- + done . ???? * ~"
+    assert plain("│▌ ✓ prepare") == "|> + prepare"
     assert plain("headwater › demo ↑ ▁▃▅█ ■▲") == "headwater > demo ^ _-:# #A"
     assert plain("▌ • demo") == "> * demo"
 

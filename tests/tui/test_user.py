@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from watching import screen_text, until, until_shown
 
 from pipeline.contract.errors import SettingsError
 from tui.app import HeadwaterApp
-from tui.keys import HINTS, KEYS, Scope, hint, keys_toml
+from tui.keys import HINTS, KEYS, Scope, hint, keys_toml, written
 from tui.user import User
 
 
@@ -33,6 +34,51 @@ def test_the_list_of_keys_is_a_settings_file_once_its_lines_are_wanted(tmp_path:
     lines = [line.removeprefix("# ") for line in keys_toml().splitlines()]
     assert tomli.loads("\n".join(lines))["keys"] == {key.id: key.keys for key in KEYS}
     assert user(tmp_path, "\n".join(lines)).settings.keys
+
+
+@pytest.mark.parametrize("keys", ["+", "z, f12", "ctrl+g,slash", "shift+tab", "Z"])
+def test_keys_are_letters_signs_and_names(tmp_path: Path, keys: str) -> None:
+    config = (
+        f'[keys]\n"run.devices" = {json.dumps(keys)}\n"chart.zoom.0.5" = "="\n"run.find" = "F"\n'
+    )
+    config += '"run.factors" = "f2"\n'
+    assert user(tmp_path, config).settings.keys["run.devices"] == keys
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        *[
+            ("escape", "Esc"),
+            ("ctrl+c", "^C"),
+            ("f1", "F1"),
+            ("slash", "/"),
+            ("question_mark", "?"),
+        ],
+        *[("plus", "+"), ("+", "+"), ("left", "←"), ("shift+tab", "Shift+Tab"), ("G", "G")],
+    ],
+)
+def test_a_key_is_written_as_on_a_keyboard(key: str, shown: str) -> None:
+    assert written(key) == shown
+
+
+async def test_no_text_names_a_key_that_was_changed(tmp_path: Path) -> None:
+    config = '[keys]\n"runs.shelf" = "Z"\n"runs.archive" = "z"\n"marks.mark" = "B"\n'
+    config += '"dialog.answer.false" = "o,escape"\n"app.keys" = "h"\n"app.leave" = "Q"\n'
+    for name in ("one", "two"):
+        sample_run.new_run(tmp_path, name)
+    app = HeadwaterApp(tmp_path, None, user(tmp_path, config))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "Loss · B marks")
+        await pilot.press("d")
+        await until_shown(pilot, "z puts it away instead")
+        await until_shown(pilot, "o keep it")
+        await pilot.press("o", "z")
+        await until_shown(pilot, "was put away; Z shows it")
+        await pilot.press("h")
+        await until_shown(pilot, "show the runs that were put away")
+        await pilot.press("Q")
+        await until(pilot, lambda: "show the runs that" not in screen_text(app))
 
 
 async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
@@ -57,6 +103,19 @@ async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
         ('[keys]\n"run.device" = "z"\n', "no key is called 'run.device'"),
         ('[keys]\n"run.devices" = "a"\n', "'a' would be the key of run.run_all and of run.devices"),
         ('[keys]\n"run.devices" = "?"\n', "'?' would be the key of run.devices and of app.keys"),
+        ('[keys]\n"runs.sort" = "/"\n', "'/' would be the key of runs.filter and of runs.sort"),
+        ('[keys]\n"chart.inspect" = "a"\n', "'a' would be the key of runs.archive and of chart.in"),
+        ('[keys]\n"scroll.move.1" = "j,s"\n', "'s' would be the key of runs.sort and of scroll.mo"),
+        ('[keys]\n"run.devices" = ""\n', "run.devices: there is no key ''"),
+        ('[keys]\n"run.devices" = "Esc"\n', "did you mean escape?"),
+        ('[keys]\n"run.devices" = "z,ctrl+zz"\n', "run.devices: there is no key 'ctrl+zz'"),
+        ('[keys]\n"entry.submit" = "z"\n', "entry.submit: 'z' alone will not do"),
+        ('[keys]\n"settings.leave" = "z"\n', "add a key such as escape"),
+        ('[keys]\n"dialog.answer.true" = "n"\n', "'n' would be the key of dialog.answer.true and"),
+        (
+            '[keys]\n"dialog.answer.true" = "k"\n',
+            "'k' would be the key of scroll.move.-1 and of dia",
+        ),
         ('colour = "x"\n', "colour"),
         ("theme = 3\n", "theme"),
         ("[keys\n", "config.toml"),
@@ -88,6 +147,22 @@ async def test_a_chosen_theme_is_kept_with_the_rest_of_the_file(tmp_path: Path) 
     )
     app = HeadwaterApp(tmp_path, None, user(tmp_path))
     assert app.theme == "textual-light"
+
+
+@pytest.mark.parametrize("name", ["headwater", "headwater-16", "nord", "textual-light"])
+async def test_a_person_s_theme_is_there_from_the_start(tmp_path: Path, name: str) -> None:
+    (tmp_path / "begun").mkdir(), (tmp_path / "set").mkdir()
+    begun = HeadwaterApp(tmp_path, None, user(tmp_path / "begun", f'theme = "{name}"\n'))
+    later = HeadwaterApp(tmp_path, None, user(tmp_path / "set"))
+    looks = []
+    for app in (begun, later):
+        async with app.run_test() as pilot:
+            app.theme = name
+            await pilot.pause()
+            filters = [(type(each), each.enabled) for each in app.get_line_filters()]
+            pseudo = app.pseudo_classes - {"focus", "blur"}
+            looks.append((app.screen.styles.background, pseudo, filters))
+    assert looks[0] == looks[1]
 
 
 async def test_a_theme_that_suits_the_terminal_is_not_written_down(tmp_path: Path) -> None:
@@ -153,6 +228,33 @@ async def test_a_hint_breaks_where_it_was_meant_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scope", sorted(HINTS))
 def test_a_hint_has_room_on_a_small_screen(scope: Scope) -> None:
     assert max(map(len, hint(scope, {}).splitlines())) <= 74
+
+
+async def test_without_a_home_to_write_to_everything_works_for_the_session(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file where a folder should be")  # root may write to every folder
+    sample_run.new_run(tmp_path / "runs", "one")
+    sample_run.new_run(tmp_path / "runs", "two")
+    person = User.of({"HOME": str(home)})
+    app = HeadwaterApp(tmp_path / "runs", None, person)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        await pilot.press("p")
+        await until_shown(pilot, "what you chose holds until you leave")
+        await until_shown(pilot, "⚑   two")
+        app.clear_notifications()
+        app.theme = "nord"
+        await until_shown(pilot, "what you chose holds until you leave")
+        assert person.settings.theme == "nord"
+
+
+async def test_a_settings_file_that_was_spoilt_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, None, user(tmp_path))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        (tmp_path / "config.toml").write_text("[keys\n")
+        app.theme = "nord"
+        await until_shown(pilot, "what you chose holds until you leave")
+    assert (tmp_path / "config.toml").read_text() == "[keys\n"
 
 
 def test_hints_name_the_keys_as_they_are() -> None:

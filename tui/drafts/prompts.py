@@ -11,7 +11,7 @@ from pipeline.contract.new_run import change_prompts
 from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.contract.stages import STAGES, downstream, is_fresh
+from pipeline.contract.stages import STAGES, Look, downstream
 
 FIXED = (
     "the demo corpus brings its own prompts: they cannot be edited",
@@ -99,8 +99,9 @@ class PromptsDraft:
 
     def made_stale(self) -> tuple[str, ...]:
         """Finished stages that saving would make stale: prepare reads the prompts."""
-        after = [name for name in STAGES if name in downstream("prepare")]
-        return tuple(name for name in after if is_fresh(name, self._settings, self._run))
+        after = [name for name in STAGES if name in downstream("prepare", prompts_only=True)]
+        look = Look(self._settings, self._run)
+        return tuple(name for name in after if look.is_fresh(name))
 
     def save(self) -> None:
         """Writes the draft.

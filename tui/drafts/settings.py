@@ -15,7 +15,7 @@ from pipeline.contract.errors import HeadwaterError, RunBusyError, SettingsError
 from pipeline.contract.new_run import change_settings
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, parse_settings
-from pipeline.contract.stages import STAGES, is_fresh
+from pipeline.contract.stages import STAGES, Look
 from tui.drafts.fields import Field, fault, read_typed
 
 
@@ -99,8 +99,9 @@ class SettingsDraft:
             return ()  # what cannot be read now has no stage that is up to date
         after = self._parsed(self.text)
         run = self._run
-        fresh = [name for name in STAGES if is_fresh(name, before, run)]
-        return tuple(name for name in fresh if not is_fresh(name, after, run))
+        was, will_be = Look(before, run), Look(after, run)
+        fresh = [name for name in STAGES if was.is_fresh(name)]
+        return tuple(name for name in fresh if not will_be.is_fresh(name))
 
     def save(self) -> None:
         """Writes the draft.

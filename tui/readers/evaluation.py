@@ -197,11 +197,10 @@ def read_validation(run: RunDir) -> Validation:
 
 def _summary(run: RunDir, stage: str, missing: str) -> dict[str, Any]:
     found = read_json(run.summary(stage))
-    verb = f"; `headwater validate {run.name}` does the same" if stage == "validate" else ""
     if Done.read(stage, run) is None or not isinstance(found, dict):
-        raise MissingResultError(
-            missing, f"select {stage} on the run's screen and run it (s){verb}"
-        )
+        verb = "validate" if stage == "validate" else f"run {stage} --run"
+        hint = f"run {stage} on the run's screen, or by `headwater {verb} {run.name}`"
+        raise MissingResultError(missing, hint)
     return found
 
 

@@ -28,8 +28,8 @@ def lowest_first(keys: Keys) -> Order:
     By radix, the halves of the keys one after the other: a third of the time that NumPy's own
     sort of 32 bits takes, which compares.
     """
-    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    order = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
     upper = (keys >> _HALF).astype(np.uint16)
     if upper.any():
         order = order[np.argsort(upper[order], kind="stable")]
-    return order.astype(np.int32)
+    return order

@@ -71,7 +71,7 @@ class RankingReader:
         """
         run = self._run
         if Done.read("scores", run) is None:
-            hint = "run the stages (a) or go on with them (r) on the run's screen"
+            hint = f"run the stages on the run's screen, or by `headwater run all --run {run.name}`"
             raise MissingResultError("no rankings yet: the scores stage has not finished", hint)
         if not run.lookup.exists():
             hint = f"`headwater run scores --run {run.name} --force` scores again"

@@ -45,7 +45,7 @@ def read_report(run: RunDir) -> Report:
         OSError: the file cannot be read.
     """
     if Done.read("report", run) is None or not run.report_markdown.exists():
-        hint = "select report on the run's screen and run it (s)"
+        hint = f"run report on the run's screen, or by `headwater report {run.name}`"
         raise MissingResultError("no report yet: the report stage has not finished", hint)
     text = run.report_markdown.read_text(encoding="utf-8", errors="replace")
     return Report(tuple(sections(text)), not _fresh(run))

@@ -134,7 +134,9 @@ class SpectraReader:
         """
         run = self._run
         if Done.read("inspect", run) is None or not run.module_table.exists():
-            hint = "run the stages (a), or select inspect and run it (s), on the run's screen"
+            hint = (
+                f"run inspect on the run's screen, or by `headwater run inspect --run {run.name}`"
+            )
             raise MissingResultError("no spectra yet: the inspect stage has not finished", hint)
         with run.module_table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

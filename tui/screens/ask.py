@@ -42,7 +42,7 @@ from tui.widgets.table import Table
 _TOP = 50
 _INTERVAL_S = 1.0
 _HINTS = (
-    "what the model goes on from; Enter asks, Tab goes on",
+    "what the model goes on from; {entry.submit} asks, Tab goes on",
     "empty: all that the model says itself; else begin with a blank",
 )
 _TAIL = 160
@@ -54,7 +54,6 @@ class AskScreen(View[None], Renewing):
     """Keeps the run's model warm while it is open."""
 
     SCOPE: ClassVar[Scope] = "ask"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("index",)
     CSS_PATH = ["tables.tcss", "ask.tcss"]  # noqa: RUF012 (Textual's own way to name two)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("ask"), *bindings("results")]
@@ -77,7 +76,7 @@ class AskScreen(View[None], Renewing):
         for (name, value), hint in zip(self._given.items(), _HINTS, strict=True):
             with Horizontal(classes="asked"):
                 yield Label(name)
-                yield Entry(value, hint, id=name)
+                yield Entry(value, self.told(hint), id=name)
         yield Static(id="said")
         yield Table(id="table")
         yield Static(id="meaning")
@@ -138,7 +137,7 @@ class AskScreen(View[None], Renewing):
         self.missing = tuple(stage.stage for stage in stages if stage.state != "done")
         notice, banner = self.query_one(Notice), self.query_one(Banner)
         failed = [f"{s.stage} {s.state}: {s.message}" for s in stages if s.message]
-        advice = f"i runs what is missing: {', '.join(self.missing)}"
+        advice = self.told("{ask.index} runs what is missing: ") + ", ".join(self.missing)
         notice.warning = ""
         if snapshot.trouble:
             notice.trouble = snapshot.trouble

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
 from pipeline.contract.errors import HeadwaterError
-from tui.keys import Scope
+from tui.keys import PARTS, Scope, keymap_of, with_keys
 from tui.readers.clean import clean_lines
 
 FIRST_LOOK_S = 0.05
@@ -28,8 +28,6 @@ class View(Screen[_Result]):
     """A screen with keys of its own."""
 
     SCOPE: ClassVar[Scope]
-    ALSO: ClassVar[tuple[Scope, ...]] = ()
-    """Scopes of the keys that its parts bring."""
 
     @dataclass
     class Shown(Message):
@@ -43,7 +41,17 @@ class View(Screen[_Result]):
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
-        self.post_message(self.Shown(self.SCOPE))
+        if self.has_hint:
+            self.post_message(self.Shown(self.SCOPE))
+
+    @property
+    def has_hint(self) -> bool:
+        """Whether what newcomers are told about the screen holds now."""
+        return True
+
+    def told(self, text: str) -> str:
+        """A text that names actions, as in "{runs.shelf} shows it", with the keys as they are."""
+        return with_keys(text, keymap_of(self.app))
 
     @property
     def may_close(self) -> bool:
@@ -66,8 +74,8 @@ class View(Screen[_Result]):
     def complain(self, error: HeadwaterError) -> None:
         """Shows an error where the person is looking."""
         self.notify(
-            clean_lines(error.hint),
-            title=clean_lines(error.message),
+            clean_lines(error.hint or error.message),
+            title=clean_lines(error.message) if error.hint else "",
             severity="error",
             timeout=12,
             markup=False,
@@ -76,4 +84,4 @@ class View(Screen[_Result]):
 
 def scopes(screen: Screen[object]) -> tuple[Scope, ...]:
     """The keys that work on a screen, besides those that work everywhere."""
-    return (screen.SCOPE, *screen.ALSO) if isinstance(screen, View) else ()
+    return (screen.SCOPE, *PARTS[screen.SCOPE]) if isinstance(screen, View) else ()

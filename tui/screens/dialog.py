@@ -11,12 +11,14 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.style import Style
 from textual.widgets import Input, Static
 
-from tui.keys import bindings
+from tui.keys import KEY, bindings, keymap_of
 from tui.readers.clean import clean, clean_lines
 from tui.screens.base import HEIGHTS
 from tui.widgets.entry import Entry
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
 
@@ -39,12 +41,12 @@ class Question(ModalScreen[bool]):
             with TextPane(id="question"):
                 text = self._text
                 yield Static(Content(clean_lines(text)) if isinstance(text, str) else text)
+            answers = (_choice(self.app, "dialog.answer.true", yes), " " * 6)
             yield Static(
-                Content.assemble(
-                    ("y", "bold $accent"), f"  {yes}      ", ("n", "bold $accent"), f"  {no}"
-                ),
+                Content.assemble(*answers, _choice(self.app, "dialog.answer.false", no)),
                 id="answers",
             )
+        yield KeyBar()
 
     def action_answer(self, answer: bool) -> None:
         """Ends the question."""
@@ -66,27 +68,34 @@ class Ask(ModalScreen[str | None]):
         """A box with a line to write in, and what is wrong with it."""
         with Vertical(id="dialog") as box:
             box.border_title = Content(clean(self._title))
-            box.border_subtitle = "Enter accepts · Esc leaves"
             if self._hint:
                 yield Static(Content(clean_lines(self._hint)))
             yield Entry(self._value, id="entry")
             yield Static(id="fault")
+        yield KeyBar()
 
     @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        told = self._fault(event.value)
+    def _check(self) -> bool:
+        told = self._fault(self.query_one(Input).value)
         self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
+        return not told
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
-        """Ends with what is written, if nothing is wrong with it."""
-        written = self.query_one(Input).value
-        if not self._fault(written):
-            self.dismiss(written)
+        """Ends with what is written, if nothing is wrong with it; else says what is."""
+        if self._check():
+            self.dismiss(self.query_one(Input).value)
 
     def action_leave(self) -> None:
         """Ends without an answer."""
         self.dismiss(None)
+
+
+def _choice(app: object, key: str, text: str) -> Content:
+    """`y  delete it`: its key, and what it does when it is clicked."""
+    action = Style.from_meta({"@click": f"screen.{KEY[key].action}"})
+    shown = (KEY[key].first(keymap_of(app)), "bold $accent")
+    return Content.assemble(shown, f"  {text}").stylize(action)
 
 
 def changes(diff: list[str], stale: tuple[str, ...]) -> Content:

@@ -36,7 +36,6 @@ class EvaluationScreen(Tabled):
     """A table for every page."""
 
     SCOPE: ClassVar[Scope] = "evaluation"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("evaluate", "benchmark", "validate")
     LOOKED_THROUGH = "a row"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("evaluation"), *bindings("results")]

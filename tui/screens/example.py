@@ -64,7 +64,6 @@ class ExampleScreen(View[Browsed], Taking):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("taking",)
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 

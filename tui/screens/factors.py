@@ -59,7 +59,6 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
     """
 
     SCOPE: ClassVar[Scope] = "factors"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("chart", "results")
     STAGES = ("factors", "inspect")
     CSS_PATH = "factors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -45,11 +45,16 @@ class Filtering(DOMNode):
         self.query_one("#filter").display = False
         self.filtered.focus()
 
+    @property
+    def is_filtering(self) -> bool:
+        """Whether a filter holds, or is being written."""
+        return bool(self.words) or self.query_one("#filter").display
+
     def end_filter(self) -> bool:
         """Shows everything again; False where everything was shown already."""
-        entry = self.query_one("#filter", Input)
-        if not (entry.display or self.words):
+        if not self.is_filtering:
             return False
+        entry = self.query_one("#filter", Input)
         entry.value = self.words = ""
         entry.display = False
         self.filtered.focus()

@@ -38,7 +38,7 @@ class PromptForm(ModalScreen[Prompt | None]):
         """The fields, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = "Prompt"
-            box.border_subtitle = "Tab goes on · F2 accepts · Esc leaves"
+            box.border_subtitle = "Tab goes on"
             yield Label("id")
             yield Entry(self._prompt.id, id="id")
             yield Label("prompt")
@@ -63,17 +63,15 @@ class PromptForm(ModalScreen[Prompt | None]):
 
     @on(Input.Changed)
     @on(TextArea.Changed)
-    def _check(self) -> None:
+    def _check(self) -> bool:
         told = clean(self._fault(self.written))
         self.query_one("#fault", Static).update(Content.styled(told, "$error"))
+        return not told
 
     @on(Input.Submitted)
-    def _go_on(self) -> None:
-        self.focus_next()
-
     def action_accept(self) -> None:
-        """Takes what is written, if nothing is wrong with it."""
-        if not self._fault(self.written):
+        """Takes what is written, if nothing is wrong with it; else says what is."""
+        if self._check():
             self.dismiss(self.written)
 
     def action_leave(self) -> None:

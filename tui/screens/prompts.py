@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.settings import load_settings
 from tui.drafts.prompts import FIXED, PromptsDraft
@@ -29,6 +29,7 @@ from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 
 _CUT = 5000
+_NO_PROMPTS = "no prompts yet: {prompts.add} writes one, {prompts.import} imports a file"
 
 
 class PromptsScreen(Drafting[PromptsDraft]):
@@ -57,9 +58,14 @@ class PromptsScreen(Drafting[PromptsDraft]):
         except HeadwaterError as error:
             self.query_one(Notice).trouble = str(error)
             return
-        self.list.empty = "no prompts yet: a writes one, i imports a file"
+        self.list.empty = self.told(_NO_PROMPTS)
         self.query_one(Notice).warning = "\n".join(FIXED) if self._draft.is_fixed else ""
         self._show()
+
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells how prompts are written: not where they cannot be."""
+        return not (self._draft and self._draft.is_fixed)
 
     @property
     def list(self) -> DraftList:
@@ -70,7 +76,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
         draft, rows = self._draft, self.list
         assert draft is not None
         rows.prompts = tuple(draft.prompts)
-        told = "changed · w saves" if draft.is_changed else ""
+        told = self.told("changed · {prompts.save} saves") if draft.is_changed else ""
         rows.entitle(f"Prompts · {len(draft.prompts)}", told)
         self._explain()
         self.refresh_bindings()
@@ -87,7 +93,9 @@ class PromptsScreen(Drafting[PromptsDraft]):
 
     @on(Lines.Chosen, "#prompts")
     def _edit(self) -> None:
-        if self._draft and not self._draft.is_fixed and self.list.selected:
+        if self._draft and self._draft.is_fixed:
+            self.complain(UsageError(*FIXED))
+        elif self._draft and self.list.selected:
             self._write(self.list.selected, self.list.cursor)
 
     def action_add(self) -> None:
@@ -133,7 +141,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
             self.complain(error)
             return
         over = f", {taken} passed over: their ids are taken" if taken else ""
-        self.notify(f"{new} prompts came{over}", markup=False)
+        self.notify(f"{new} prompt{'s' * (new != 1)} came{over}", markup=False)
         self._show()
 
 

@@ -44,7 +44,6 @@ class QuestionsScreen(Tabled):
     """A table of questions; below it the one under the cursor, and both models' replies."""
 
     SCOPE: ClassVar[Scope] = "questions"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("table", "results")
     STAGES = ("benchmark",)
     LOOKED_THROUGH = "a question or its choices"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("questions"), *bindings("results")]
@@ -169,7 +168,9 @@ class QuestionsScreen(Tabled):
         question = Question(f"Add {written.id} to the prompts?", text, "add it", "leave them")
         if await self.app.push_screen_wait(question):
             draft.save()
-            told = "added; a on the run's screen runs what is stale, scoring among it"
+            told = self.told(
+                "added; {run.run_all} on the run's screen runs what is stale, scoring too"
+            )
             self.notify(told, markup=False)
 
 

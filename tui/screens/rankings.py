@@ -49,7 +49,6 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
     """
 
     SCOPE: ClassVar[Scope] = "rankings"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "taking", "results")
     STAGES = ("scores",)
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -10,13 +10,15 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from pipeline.contract.run_dir import RunDir
+from tui.keys import keymap_of, with_keys
 from tui.widgets.banner import Banner
 
 _INTERVAL_S = 2.0
+_NEWER = "newer results: {results.renew} shows them"
 
 
 class Renewing(DOMNode):
-    """Nothing changes under a person's hands: the first line tells, F5 shows the newer results. A
+    """Nothing changes under a person's hands: the first line tells, a key shows what is newer. A
     screen names `View` before it: Textual styles by the first base alone."""
 
     STAGES: ClassVar[tuple[str, ...]]
@@ -48,7 +50,7 @@ class Renewing(DOMNode):
             if not self.shows_results:
                 continue
             if any(self._seen.get(stage) != finish for stage, finish in found.items()):
-                self.query_one(Banner).news = "newer results: F5 shows them"
+                self.query_one(Banner).news = with_keys(_NEWER, keymap_of(self.app))
 
     def _finishes(self) -> dict[str, int]:
         """When each finished stage did, in nanoseconds of its file."""

@@ -39,7 +39,6 @@ class ReportScreen(View[None], Filtering, Renewing):
     """Contents on the left, the section under the cursor on the right."""
 
     SCOPE: ClassVar[Scope] = "report"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("results",)
     STAGES = ("report",)
     CSS_PATH = "tables.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("report"), *bindings("results")]

@@ -10,6 +10,7 @@ import gc
 import importlib
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -54,6 +55,8 @@ _AHEAD = (
     "tui.screens.example",
     "pyarrow.parquet",
 )
+_AHEAD_STYLES = Path(__file__).with_name("influence.tcss")
+"""Read by itself; with the screen, Textual parses every other style sheet again."""
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has not begun"
 _NO_LOG: dict[State, str] = {
@@ -73,7 +76,6 @@ class RunScreen(StageKeys, ChartKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("chart",)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
 
     metric: reactive[int] = reactive(0, init=False, repaint=False)
@@ -111,6 +113,7 @@ class RunScreen(StageKeys, ChartKeys):
         if self._run.scores.exists() and _AHEAD[-1] not in sys.modules:
             for name in _AHEAD:
                 await asyncio.to_thread(importlib.import_module, name)
+            self.app.stylesheet.read(_AHEAD_STYLES)
             gc.freeze()  # a collection that looks through all of it would be felt at a key
 
     @work

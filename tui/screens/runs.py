@@ -40,7 +40,7 @@ from tui.widgets.run_list import RunList, look_of, mark_of
 
 _INTERVAL_S = 2.0
 _NO_RUNS = "no runs yet: `headwater demo` makes one, `headwater init` writes settings"
-_NONE_AWAY = "no run was put away; A shows the others again"
+_NONE_AWAY = "no run was put away; {runs.shelf} shows the others again"
 _NONE_FOUND = "no run holds these words"
 
 
@@ -48,7 +48,6 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"
-    ALSO: ClassVar[tuple[Scope, ...]] = ("marks", "chart")
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("chart")]
 
     away: reactive[bool] = reactive(False, init=False)
@@ -115,7 +114,7 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         runs = self.list
         shown = arrange(self._found, self.words, runs.column, runs.reverse, runs.pinned)
         nothing = _NONE_FOUND if self.words else _NONE_AWAY if self.away else _NO_RUNS
-        runs.rows, runs.empty = tuple(shown), nothing
+        runs.rows, runs.empty = tuple(shown), self.told(nothing)
         told = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
         title = "Put away" if self.away else "Runs"
         runs.entitle(f"{title} · {told if self.words else len(shown)}")
@@ -143,7 +142,8 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         marked = [(row, self.list.marked[root]) for root, row in looks.items()]
         if not marked and (row := self.list.selected):
             marked = [(row, look_of(row.run.name, set()) or 0)]
-        self.chart.title = f"Loss · {len(looks)} marked" if looks else "Loss · Space marks"
+        how = f"{len(looks)} marked" if looks else self.told("{marks.mark} marks")
+        self.chart.title = f"Loss · {how}"
         self.chart.series = tuple(
             Series(row.run.name, row.snapshot.loss, SERIES[look], mark_of(look))
             for row, look in marked
@@ -155,7 +155,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
             self.app.push_screen(RunScreen(row.run, self._machine))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Runs that were put away are only brought back or deleted."""
+        """Runs that were put away are only brought back or deleted; there is nothing behind the
+        list of the others."""
+        if action == "leave":
+            return self.away or self.is_filtering
         return not (self.away and action in ("clone", "settings", "pin"))
 
     def action_leave(self) -> None:
@@ -177,7 +180,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     def action_pin(self) -> None:
         """Keeps the run at the top, or lets it go."""
         if row := self.list.selected:
-            self._user.pin(self._runs, row.run.name)
+            try:
+                self._user.pin(self._runs, row.run.name)
+            except HeadwaterError as error:
+                self.complain(error)
             self.list.pinned = self._user.pins(self._runs)
             self._show()
 
@@ -222,8 +228,8 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         """Puts the run away, or brings it back."""
         if row := self.list.selected:
             move = restore if self.away else archive
-            told = "is among the runs again" if self.away else "was put away; A shows it"
-            await self._change(lambda: move(row.run), f"{row.run.name} {told}")
+            told = "is among the runs again" if self.away else "was put away; {runs.shelf} shows it"
+            await self._change(lambda: move(row.run), f"{row.run.name} {self.told(told)}")
 
     @work
     async def action_delete(self) -> None:
@@ -232,7 +238,8 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         if row is None:
             return
         weight = f", {size(row.size)}" if row.size is not None else ""
-        text = f"{row.run.root}{weight}\n\nEverything in it is gone then. a puts it away instead."
+        advice = "" if self.away else self.told(" {runs.archive} puts it away instead.")
+        text = f"{row.run.root}{weight}\n\nEverything in it is gone then.{advice}"
         question = Question(f"Delete {row.run.name}?", text, "delete it for good", "keep it")
         if await self.app.push_screen_wait(question):
             await self._change(lambda: delete(row.run), f"{row.run.name} is deleted")

@@ -53,7 +53,6 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         with Horizontal(id="editor"):
             yield SettingsList(id="settings")
             yield Static(id="meaning", classes="panel")
-        yield Static(id="fault")
         yield self.filter_entry("words of a setting's name or meaning")
         yield Entry(id="value")
         yield KeyBar()
@@ -62,7 +61,6 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         """Reads what is saved."""
         self.query_one(Banner).trail = (self._run.name, "settings")
         self._entry.display = False
-        self.query_one("#meaning").border_title = "Meaning"
         try:
             self._draft = SettingsDraft(self._run)
         except HeadwaterError as error:
@@ -90,16 +88,24 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         rows.values = {field.name: draft.value(field) for field in self._fields}
         rows.changed = frozenset(f.name for f in self._fields if draft.differs(f))
         rows.refresh()
-        told = "w saves * lines" if draft.is_changed else "• not the default"
-        rows.entitle(f"Settings · {len(rows.fields)}", told)
+        self._entitle()
         self.query_one(Notice).trouble = draft.trouble()
         self._explain()
 
+    def _entitle(self, fault: str = "") -> None:
+        """Below the list: what is wrong with what is typed, or how to save."""
+        changed = self._draft is not None and self._draft.is_changed
+        told = "{settings.save} saves * lines" if changed else "• not the default"
+        rows = self.list
+        rows.set_class(bool(fault), "-wrong")
+        below = f"✗ {clean(fault)}" if fault else self.told(told)
+        rows.entitle(f"Settings · {len(rows.fields)}", below)
+
     @on(Lines.Moved, "#settings")
     def _explain(self) -> None:
-        field = self.list.selected
-        text = _meaning(field, self.list.values.get(field.name)) if field else Content()
-        self.query_one("#meaning", Static).update(text)
+        field, meaning = self.list.selected, self.query_one("#meaning", Static)
+        meaning.border_title = Content(field.name if field else "Meaning")
+        meaning.update(_meaning(field, self.list.values.get(field.name)) if field else "")
 
     def watch_words(self, words: str) -> None:
         """Another filter."""
@@ -134,8 +140,7 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         field = self.list.selected
         told = self._draft.fault(field, event.value) if self._draft and field else ""
         self._entry.set_class(bool(told), "-wrong")
-        text = Content.assemble(("✗ ", "bold"), clean(told)) if told else Content("")
-        self.query_one("#fault", Static).update(text)
+        self._entitle(told)
 
     @on(Input.Submitted, "#value")
     def _typed(self, event: Input.Submitted) -> None:
@@ -152,7 +157,7 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
 
     def _close_entry(self) -> None:
         self._entry.display = False
-        self.query_one("#fault", Static).update(Content(""))
+        self._entitle()
         self.list.focus()
 
     def action_choice(self, step: int = 1) -> None:
@@ -207,9 +212,8 @@ def _meaning(field: Field, value: Any) -> Content:
         ("type", field.kind),
         *([("valid", named)] if named else []),
         ("default", shown(field.default) or "empty"),
-        ("now", clean(shown(value), 300) or "empty"),
         ("makes stale", stale),
+        ("now", clean(shown(value), 300) or "empty"),
     ]
-    lines = [Content.styled(field.name, "bold"), Content(field.help), Content("")]
-    lines += [Content.assemble((f"{name:<13}", "$secondary"), text) for name, text in facts]
-    return Content("\n").join(lines)
+    lines = [Content.assemble((f"{name:<13}", "$secondary"), text) for name, text in facts]
+    return Content("\n").join([Content(field.help), *lines])

@@ -35,9 +35,9 @@ class StageKeys(View[None]):
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The footer offers what makes sense now."""
-        allowed = choices(self.snapshot) if self.snapshot else {}
-        return allowed.get(action, True)
+        """The footer offers what makes sense now: of what works on stages nothing before these are
+        known."""
+        return choices(self.snapshot).get(action, True)
 
     def action_run_all(self) -> None:
         """Runs every stage; those that are up to date are passed over."""
@@ -46,8 +46,10 @@ class StageKeys(View[None]):
         self._start(GROUPS["all"])
 
     def action_resume(self) -> None:
-        """Runs what has not finished."""
-        self._start(tuple(s.stage for s in self._stages if s.state != "done" and not s.unasked))
+        """Runs what was asked for and has not finished."""
+        from pipeline.contract.status import left_over
+
+        self._start(left_over(self._stages))
 
     @work
     async def action_run_stage(self) -> None:
@@ -128,14 +130,15 @@ class StageKeys(View[None]):
         await self.look()
 
 
-def choices(snapshot: RunSnapshot) -> dict[str, bool]:
+def choices(snapshot: RunSnapshot | None) -> dict[str, bool]:
     """Actions that make sense at some times only."""
-    states = {stage.state for stage in snapshot.stages if not stage.unasked}
-    at_rest = not snapshot.working and bool(states)
+    states = {stage.state for stage in snapshot.stages if not stage.unasked} if snapshot else set()
+    working = snapshot is not None and snapshot.working
+    at_rest = not working and bool(states)
     return {
         "run_all": at_rest and states != {"done"},
         "run_stage": at_rest,
         "from_here": at_rest,
         "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
-        "cancel": snapshot.working,
+        "cancel": working,
     }

@@ -16,7 +16,7 @@ from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.profiles import profile, render_settings
 from pipeline.contract.run_dir import RunDir, run_path
 from pipeline.contract.settings import load_settings
-from pipeline.contract.status import run_status
+from pipeline.contract.status import left_over, run_status
 from tui import narration, tables
 from tui.entry import existing, has_terminal, open_dashboard
 from tui.launcher import start_stages
@@ -100,18 +100,14 @@ def run(
 @click.option("--detach", is_flag=True, help="Return at once; the stages go on.")
 @click.pass_obj
 def resume(runs: Path, run: str, detach: bool) -> None:
-    """Go on with what RUN has not finished, from the last checkpoint or partition."""
+    """Finish what was asked for in RUN, from the last checkpoint or partition on."""
     target = existing(runs, run)
     settings = load_settings(target.settings)
-    left = [
-        status.stage
-        for status in run_status(target, settings)
-        if status.state != "done" and not status.unasked
-    ]
+    left = left_over(run_status(target, settings))
     if not left:
-        click.echo(f"run {target.name} is finished", err=True)
+        click.echo(f"run {target.name} has finished all that was asked for", err=True)
         return
-    _start_and_follow(target, tuple(left), detach)
+    _start_and_follow(target, left, detach)
 
 
 @click.command()

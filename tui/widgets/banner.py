@@ -28,6 +28,11 @@ class Banner(Inked):
         """The run stands otherwise."""
         self.refresh_changed()
 
+    async def on_click(self) -> None:
+        """One step back."""
+        if self.screen.check_action("leave", ()):
+            await self.screen.run_action("leave")
+
     def draw_line(self, y: int) -> Strip:
         """The line."""
         width = self.size.width

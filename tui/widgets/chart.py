@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from textual import events
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 from tui.readers.format import number
 from tui.readers.window import STEPS, Axis, Window
@@ -67,7 +69,8 @@ class Chart(Inked):
     def _name_panel(self) -> None:
         told = ["log scale"] * self.log_scale
         if self.window:
-            told.append("zoomed" + " · follows" * self._follows + " · 0 shows all")
+            whole = with_keys("{chart.whole} shows all", keymap_of(self.app))
+            told += ["follows" if self._follows else "zoomed", whole]
         self.entitle(clean(self.title), " · ".join(told))
 
     @property
@@ -179,7 +182,8 @@ class Chart(Inked):
 
     def _draw(self, width: int, height: int) -> list[list[Part]]:
         view = self.view
-        nothing: list[list[Part]] = [[], [(" " + self.empty, "dim")]]
+        nothing: list[list[Part]] = [[]]
+        nothing += [[(f" {line}", "dim")] for line in wrap(self.empty, max(1, width - 2))]
         if view is None:
             return nothing
         legend = self._legend(width)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.cells import cell_len
 from textual import events
 from textual.binding import ActiveBinding, Binding
-from textual.keys import key_to_character
 from textual.screen import Screen
 from textual.strip import Strip
 
+from tui.keys import letter_of, written
 from tui.widgets.ink import Inked, Part
 
 _ALWAYS = ("app.keys", "app.leave")
 _ON_LINE = ("choose", "mark", "submit")
 _MORE = "…  "
-_SECOND = re.compile(r"ctrl\+\w|f\d+")
 
 
 class KeyBar(Inked):
@@ -37,16 +34,18 @@ class KeyBar(Inked):
             if binding is None:
                 parts.append((_MORE, "dim"))
             else:
-                parts += [(self._key(binding), "key"), (f" {binding.description}  ", "dim")]
+                parts += [(written(binding.key), "key"), (f" {binding.description}  ", "dim")]
         return self.ink_strip(parts, self.size.width)
 
     def on_click(self, event: events.Click) -> None:
-        """Does what the key under the mouse would do."""
+        """Does what the key under the mouse would do; what was left out is among the commands."""
         edge = 1
         for binding in self._offers():
             edge += self._cells(binding)
             if event.x < edge:
-                if binding is not None:
+                if binding is None:
+                    self.app.action_command_palette()
+                else:
                     self.app.simulate_key(binding.key)
                 return
 
@@ -78,15 +77,9 @@ class KeyBar(Inked):
     def _is_typed(self, key: str) -> bool:
         """Whether the key would go into a text that is being written."""
         focused = self.screen.focused
-        return focused is not None and focused.check_consume_key(key, key_to_character(key))
+        return focused is not None and focused.check_consume_key(key, letter_of(key))
 
     def _cells(self, binding: Binding | None) -> int:
         if binding is None:
             return len(_MORE)
-        return cell_len(self._key(binding)) + cell_len(binding.description) + 3
-
-    def _key(self, binding: Binding) -> str:
-        """As it is written; a second key by its own name, where the first would be typed."""
-        shown = self.app.get_key_display(binding)
-        is_second = len(shown) == 1 and _SECOND.fullmatch(binding.key)
-        return binding.key.replace("ctrl+", "^").upper() if is_second else shown
+        return cell_len(written(binding.key)) + cell_len(binding.description) + 3

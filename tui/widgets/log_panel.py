@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Log
 
+from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 from tui.widgets.scrolling import Scrolling
 
@@ -83,15 +84,19 @@ class LogPanel(Log, Scrolling):
         return [n for n, line in enumerate(self.lines) if wanted in line.casefold()]
 
     def _tell(self) -> None:
-        told = "" if self.is_vertical_scroll_end else "G follows"
+        told = "" if self.is_vertical_scroll_end else self._keys("{scroll.jump.-1} follows")
         if not self.line_count:
             told = self._empty
         if self.words:
             found = self._matches()
             place = f"{found.index(self._match) + 1} of " if self._match in found else ""
-            told = f"“{clean(self.words, 30)}” in {place}{len(found)} lines · n N step · Esc ends"
+            told = f"“{clean(self.words, 30)}” in {place}{len(found)} lines"
+            told += self._keys(" · {run.next_match} {run.next_match.-1} step · {run.leave} ends")
         if told != self._told:
             self._told, self.border_subtitle = told, Content(told)
+
+    def _keys(self, text: str) -> str:
+        return with_keys(text, keymap_of(self.app))
 
 
 class _Words(Highlighter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pipeline.contract.settings import Settings
 
 EVERY = set(stages.STAGES)
 EVALUATED = {"prepare", "train", "generate", "evaluate", "benchmark"}
+OF_THE_CORPUS = {"train", "factors", "inspect", "benchmark", "index"}
+"""What new prompts leave as it is."""
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
@@ -22,6 +25,8 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 def finish(run: RunDir, name: str, with_settings: Settings) -> None:
     fingerprint = stages.begin(name, with_settings, run)
+    if name == "prepare":
+        stages.mark_corpus(with_settings, run)
     stages.finish(name, fingerprint, with_settings, run, seconds=1.0)
 
 
@@ -30,6 +35,7 @@ def finish_with_examples(run: RunDir, examples: str) -> None:
     fingerprint = stages.begin("prepare", settings(), run)
     run.examples.parent.mkdir(parents=True, exist_ok=True)
     run.examples.write_text(examples)
+    stages.mark_corpus(settings(), run)
     stages.finish("prepare", fingerprint, settings(), run, seconds=1.0)
 
 
@@ -76,9 +82,38 @@ def test_running_a_stage_again_makes_those_after_it_stale(run: RunDir) -> None:
     assert fresh(run, settings()) == (EVALUATED - {"evaluate"}) | {"factors"}
 
 
-def test_changed_prompts_make_everything_stale(run: RunDir) -> None:
+def test_changed_prompts_make_stale_what_reads_prompts(run: RunDir) -> None:
     run.prompts.write_text('{"id": "new", "prompt": "p", "completion": "c"}\n')
+    assert fresh(run, settings()) == OF_THE_CORPUS
+    assert fresh(run, settings(data={"path": "no-such-file", "limit": 5})) == set()
+    assert set(stages.STAGES) - stages.downstream("prepare", prompts_only=True) == OF_THE_CORPUS
+
+
+def test_changed_settings_of_prompts_make_stale_what_reads_prompts(run: RunDir) -> None:
+    assert fresh(run, settings(prompts={"use_generated": True})) == OF_THE_CORPUS
+    reading = stages.stages_reading("prompts", "use_generated")
+    assert set(stages.STAGES) - set(reading) == OF_THE_CORPUS
+
+
+def test_a_run_of_old_learns_what_its_corpus_comes_from_when_it_prepares(run: RunDir) -> None:
+    finish_with_examples(run, "the same bytes")
+    mark = json.loads(run.corpus_mark.read_text())
+    for name in list(stages.STAGES)[1:]:
+        finish(run, name, settings())
+    done = json.loads(run.done("prepare").read_text())
+    run.done("prepare").write_text(json.dumps(done | {"corpus": mark["digest"]}))
+    run.corpus_mark.unlink()
+    assert fresh(run, settings()) == set(stages.STAGES)
+    run.prompts.write_text("{}")
     assert fresh(run, settings()) == set()
+    finish_with_examples(run, "the same bytes")
+    assert fresh(run, settings()) == {"prepare", *OF_THE_CORPUS}
+
+
+def test_a_prompt_that_does_not_fit_spoils_no_model(run: RunDir) -> None:
+    run.prompts.write_text("{}")
+    stages.begin("prepare", settings(), run)  # and then it fails
+    assert fresh(run, settings()) == OF_THE_CORPUS
 
 
 def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunDir) -> None:
@@ -87,16 +122,9 @@ def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunD
     for name in list(stages.STAGES)[1:]:
         finish(run, name, settings())
     run.prompts.write_text("{} {}")
-    assert fresh(run, settings()) == set()
+    assert fresh(run, settings()) == OF_THE_CORPUS
     finish_with_examples(run, "the same bytes")
-    assert fresh(run, settings()) == {
-        "prepare",
-        "train",
-        "factors",
-        "inspect",
-        "benchmark",
-        "index",
-    }
+    assert fresh(run, settings()) == {"prepare", *OF_THE_CORPUS}
     finish_with_examples(run, "other bytes")
     assert fresh(run, settings()) == {"prepare"}
 

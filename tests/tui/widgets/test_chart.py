@@ -55,6 +55,14 @@ async def test_one_spike_of_many_readings_is_seen() -> None:
     assert round(31_234 / 50_000 * 52) == next(i for i, x in enumerate(top[9:]) if x > "\u2800")
 
 
+async def test_what_is_said_of_nothing_is_said_in_full() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(30, 15)):
+        chart = app.query_one(Chart)
+        chart.empty = "no loss yet: the train stage has not begun"
+        assert " ".join(" ".join(lines_of(chart)).split()) == chart.empty
+
+
 async def test_the_ends_of_both_axes_are_named() -> None:
     lines = await drawn([4.0, 3.0, 2.0], {2: 2.5})
     assert lines[0].split() == ["━", "train", "2", "◆", "validation", "2.5"]

@@ -1,0 +1,91 @@
+"""Help, footer and commands tell the truth on every screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sample_evaluation
+import sample_factors
+import sample_run
+from textual.dom import DOMNode
+from textual.pilot import Pilot
+from watching import until, until_shown
+
+from pipeline.contract.run_dir import RunDir
+from tui.app import HeadwaterApp
+from tui.commands import Commands
+from tui.keys import KEY, PARTS, Scope, keys
+from tui.screens.base import View
+
+WAYS: dict[Scope, tuple[str, ...]] = {
+    "run": (),
+    "runs": ("escape",),
+    "settings": ("e",),
+    "prompts": ("p",),
+    "rankings": ("i",),
+    "example": ("i", "enter", "enter"),
+    "ask": ("A",),
+    "factors": ("F",),
+    "evaluation": ("v",),
+    "questions": ("v", "3", "enter"),
+    "report": ("R",),
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run that has something for every screen."""
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "generate", "evaluate", "benchmark")
+    sample_factors.write_spectra(run)
+    sample_evaluation.write_evaluation(run)
+    sample_evaluation.write_benchmarks(run)
+    sample_evaluation.write_report(run)
+    return run
+
+
+async def go(pilot: Pilot[None], scope: Scope) -> View[None]:
+    """Opens a screen of the run."""
+    app = pilot.app
+    await until_shown(pilot, "Stages ·")
+    for number, key in enumerate(WAYS[scope]):
+        before = app.screen
+        await pilot.press(key)
+        last = number + 1 == len(WAYS[scope])
+        await until(pilot, lambda: not last or app.screen is not before)  # noqa: B023
+        if scope == "example":
+            await until_shown(pilot, "Prompts ·" if number == 0 else "of")
+    await until(pilot, lambda: isinstance(app.screen, View) and scope == app.screen.SCOPE)
+    assert isinstance(app.screen, View)
+    return app.screen
+
+
+def bound(node: DOMNode) -> set[str]:
+    """Names of what the keys of a screen and of its parts do."""
+    parts = [node, *node.walk_children(DOMNode)]
+    found = {b.id for one in parts for _, b in one._bindings}
+    return {name for name in found if name}
+
+
+@pytest.mark.parametrize("scope", list(PARTS))
+async def test_help_lists_every_key_of_a_screen_and_no_other(run: RunDir, scope: Scope) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await go(pilot, scope)
+        listed = {key.id for key in keys(scope, *PARTS[scope])}
+        assert listed == bound(screen) - {key.id for key in keys("entry")}
+
+
+@pytest.mark.parametrize("scope", list(PARTS))
+async def test_every_command_can_be_given(run: RunDir, scope: Scope) -> None:
+    """What is offered has somebody who does it; what is bound and makes sense is offered."""
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await go(pilot, scope)
+        offered = {told for _, told, _ in Commands(screen)._commands()}
+        told = {key.id: f"{key.help} ({key.display({})})" for key in KEY.values()}
+        for binding in screen.active_bindings.values():
+            name = binding.binding.id
+            if name and binding.enabled and name != "app.command_palette":
+                assert told[name] in offered, name
