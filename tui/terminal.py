@@ -15,6 +15,7 @@ _PLAIN = {
     **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
     "▌": ">",  # the cursor: beside a border it must not look like one
     **dict.fromkeys("│┃▏▎▍▋▊▐", "|"),
+    **dict.fromkeys("•‣▪◦⭑", "*"),
     **dict.fromkeys("─╌", "-"),
     **dict.fromkeys("━═▔", "="),
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),

@@ -58,7 +58,7 @@ async def test_modules_are_listed_by_layer_with_their_effective_rank(
         assert screen.list.overview is not None
         figures = screen.list.overview.figures["ekfac", "model.layers.0.mlp.gate_proj", "lambda"]
         assert f"{figures['effective_rank']:.4g}" in text
-        assert "rank 768" in text
+        assert "rank (log) 768" in text
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
 
@@ -76,7 +76,7 @@ async def test_eigenvalues_lie_on_two_logarithmic_axes(run: RunDir) -> None:
         assert series.curve.steps[7] - series.curve.steps[3] == pytest.approx(
             series.curve.steps[3] - series.curve.steps[1]
         )
-        await until_shown(pilot, "rank 16")
+        await until_shown(pilot, "rank (log) 16")
         await pilot.press("x", "left")
         await until(pilot, lambda: screen.chart.inspected is not None)
         await pilot.press("o")

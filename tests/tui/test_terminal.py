@@ -145,6 +145,7 @@ def test_plain_letters_keep_every_cell() -> None:
     assert plain("╭─ ✓ done · 漢字 ⣿ …") == "+- + done . ???? * ~"
     assert plain("│▌ ✓ prepare") == "|> + prepare"
     assert plain("headwater › demo ↑ ▁▃▅█ ■▲") == "headwater > demo ^ _-:# #A"
+    assert plain("▌ • demo") == "> * demo"
 
 
 def test_a_terminal_is_hung_up_when_its_other_end_is_closed() -> None:

@@ -58,7 +58,7 @@ class AskScreen(View[None], Renewing):
     CSS_PATH = ["tables.tcss", "ask.tcss"]  # noqa: RUF012 (Textual's own way to name two)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("ask"), *bindings("results")]
 
-    missing: reactive[tuple[str, ...]] = reactive((), init=False, bindings=True)
+    missing: reactive[tuple[str, ...]] = reactive((), init=False, repaint=False, bindings=True)
     """Stages that have to run before anything can be asked."""
 
     def __init__(self, run: RunDir, prompt: str = "", completion: str = "") -> None:

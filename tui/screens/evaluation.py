@@ -40,8 +40,8 @@ class EvaluationScreen(Tabled):
     LOOKED_THROUGH = "a row"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("evaluation"), *bindings("results")]
 
-    page: reactive[int] = reactive(0, init=False)
-    against_expected: reactive[bool] = reactive(False, init=False)
+    page: reactive[int] = reactive(0, init=False, repaint=False)
+    against_expected: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether answers are compared with the expected one instead of with each other."""
 
     def __init__(self, run: RunDir, first: int = 0) -> None:
@@ -160,7 +160,7 @@ class EvaluationScreen(Tabled):
         """Answers have differences, benchmarks have questions."""
         if action == "differences":
             return self.page == 1
-        return not (action == "export" and self._shown is None)
+        return not (action in ("export", "filter") and self._shown is None)
 
     # Keys
 

@@ -25,7 +25,7 @@ from tui.screens.base import View
 from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
 from tui.widgets.banner import Banner
-from tui.widgets.example_text import document_text, example_text
+from tui.widgets.example_text import LEGENDS, document_text, example_text, title_of
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.module_map import module_map
@@ -35,11 +35,6 @@ from tui.widgets.standings import Standings
 from tui.widgets.tint import MANNERS, Manner
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
-_LEGENDS: dict[Manner, str] = {
-    "colour": "predicting a blue token adds to the score, an orange one takes",
-    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
-    "plain": "",
-}
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"
 _NO_MODULES = "no scores module by module: they are kept only up to 1 GiB"
 
@@ -67,13 +62,13 @@ class ExampleScreen(View[Browsed], Taking):
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 
-    place: reactive[int] = reactive(0, init=False)
-    manner: reactive[Manner] = reactive("colour", init=False)
-    part: reactive[int] = reactive(0, init=False)
+    place: reactive[int] = reactive(0, init=False, repaint=False)
+    manner: reactive[Manner] = reactive("colour", init=False, repaint=False)
+    part: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the parts beside the text is shown, where there is room for one only."""
-    whole: reactive[bool] = reactive(False, init=False)
+    whole: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether the text is the whole document."""
-    marked: reactive[frozenset[int]] = reactive(frozenset(), init=False)
+    marked: reactive[frozenset[int]] = reactive(frozenset(), init=False, repaint=False)
 
     def __init__(
         self,
@@ -195,8 +190,8 @@ class ExampleScreen(View[Browsed], Taking):
         if found is None:
             return
         pane = self.query_one("#text", Reading)
-        pane.border_title = Content(_title(found))
-        pane.border_subtitle = _LEGENDS[self.manner] if found.tokens else _NO_TOKENS
+        pane.border_title = Content(title_of(found))
+        pane.border_subtitle = LEGENDS[self.manner] if found.tokens else _NO_TOKENS
         few = self.app.current_theme.ansi
         text = example_text(found.text, found.tokens, self.manner, few)
         if self.whole:
@@ -300,17 +295,3 @@ class ExampleScreen(View[Browsed], Taking):
     def _ranked(self, prompt_id: str, name: str) -> Listing:
         ranking = self._scored.ranking(prompt_id, name)
         return Listing(self._scored.corpus, ranking, self._scored.relevant(prompt_id))
-
-
-def _title(found: Detail) -> str:
-    """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
-    example = found.example
-    parts = [clean(example.id, 60)]
-    if example.chunks > 1:
-        parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
-    parts.append(f"{example.n_tokens:,} tokens")
-    if example.group >= 0:
-        parts.append(f"group {example.group}")
-    if found.relevant:
-        parts.append("★ states the answer")
-    return " · ".join([*parts, f"{clean(example.source, 60)} row {example.row}"])

@@ -67,11 +67,11 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         *bindings("results"),
     ]
 
-    strategy: reactive[str] = reactive("", init=False)
-    kind: reactive[Kind] = reactive("lambda", init=False)
-    cumulative: reactive[bool] = reactive(False, init=False)
+    strategy: reactive[str] = reactive("", init=False, repaint=False)
+    kind: reactive[Kind] = reactive("lambda", init=False, repaint=False)
+    cumulative: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether shares of the sum are drawn instead of the eigenvalues."""
-    compared: reactive[Place | None] = reactive(None, init=False)
+    compared: reactive[Place | None] = reactive(None, init=False, repaint=False)
     """What every other layer or module is compared with."""
 
     def __init__(self, run: RunDir, chosen: Chosen | None = None) -> None:

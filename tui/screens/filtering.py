@@ -15,7 +15,7 @@ class Filtering(DOMNode):
     """Keeps the words of `#filter`, which a screen makes by `filter_entry`; `watch_words` is the
     screen's own. A screen names `View` before it: Textual styles by the first base alone."""
 
-    words: reactive[str] = reactive("", init=False)
+    words: reactive[str] = reactive("", init=False, repaint=False)
     """Only what holds all of these words is shown."""
 
     @property

@@ -48,7 +48,7 @@ class QuestionsScreen(Tabled):
     LOOKED_THROUGH = "a question or its choices"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("questions"), *bindings("results")]
 
-    which: reactive[int] = reactive(0, init=False)
+    which: reactive[int] = reactive(0, init=False, repaint=False)
     """Which questions are shown."""
 
     def __init__(self, run: RunDir, folder: str, score: Score, which: int = 0) -> None:

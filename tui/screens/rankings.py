@@ -10,18 +10,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.reactive import reactive
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run_dir import RunDir
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import SORTS, Answer, Overview, RankingReader, Sort
+from tui.readers.rankings import Answer, Overview, RankingReader
 from tui.screens.base import View
 from tui.screens.dialog import Ask
 from tui.screens.filtering import Filtering
 from tui.screens.held import Held
+from tui.screens.ordering import Ordering
 from tui.screens.renewing import Renewing
 from tui.screens.taking import Taken, Taking
 from tui.widgets.answer_line import answer_text
@@ -42,7 +42,7 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None], Filtering, Renewing, Taking):
+class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
@@ -56,11 +56,6 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         *bindings("taking"),
         *bindings("results"),
     ]
-
-    ranked_by: reactive[str] = reactive("", init=False)
-    """A method, or a layer."""
-    sort: reactive[Sort] = reactive("score", init=False)
-    reverse: reactive[bool] = reactive(False, init=False)
 
     def __init__(self, run: RunDir, held: Held | None = None) -> None:
         super().__init__()
@@ -153,6 +148,11 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         """The ranking."""
         return self.query_one(RankingTable)
 
+    @property
+    def names(self) -> list[str]:
+        """Methods and layers."""
+        return self._scored.names if self._scored else []
+
     def chosen(self) -> Taken | None:
         """What an export or a copy takes from the table."""
         table, answer = self.filtered, self.query_one(PromptList).selected
@@ -162,18 +162,6 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
 
     @on(Lines.Moved, "#prompts")
     def _prompt_changed(self) -> None:
-        self._rank()
-
-    def watch_ranked_by(self) -> None:
-        """Another method or layer."""
-        self._rank()
-
-    def watch_sort(self) -> None:
-        """Another order."""
-        self._rank()
-
-    def watch_reverse(self) -> None:
-        """The other end first."""
         self._rank()
 
     def watch_words(self) -> None:
@@ -240,10 +228,8 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
     def _title(self, listing: Listing | None) -> tuple[str, str]:
         total = len(listing.ranking.order) if listing else 0
         shown = f"{len(listing or ()):,} of " if self.words else ""
-        end = "bottom" if self.reverse else "top"
-        order = end if self.sort == "score" else f"by {self.sort}, {end}"
         found = f"with “{clean(self.words, 30)}”" if self.words else ""
-        return f"{clean(self.ranked_by)} · {order} · {shown}{total:,}", found
+        return f"{self.order_told} · {shown}{total:,}", found
 
     @on(Lines.Moved, "#ranking")
     def _preview(self) -> None:
@@ -305,27 +291,6 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
             self.query_one(PromptList).focus()
         else:
             self.app.pop_screen()
-
-    def action_method(self, step: int = 1) -> None:
-        """The next method or layer, or the one before."""
-        names = self._scored.names if self._scored else []
-        if names:
-            place = names.index(self.ranked_by) if self.ranked_by in names else -1
-            self.ranked_by = names[(place + step) % len(names)]
-
-    def action_end(self) -> None:
-        """The other end of the ranking."""
-        self.reverse = not self.reverse
-
-    def action_sort(self) -> None:
-        """Sorts by the next column."""
-        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
-
-    @on(RankingTable.Sorted)
-    def _sort_by(self, event: RankingTable.Sorted) -> None:
-        """A column was clicked; where it is sorted by already, the other way around."""
-        self.reverse = event.sort == self.sort and not self.reverse
-        self.sort = event.sort
 
     def action_filter(self) -> None:
         """Opens the filter; on a narrow screen, over the ranking."""

@@ -16,7 +16,7 @@ from tui.widgets.ink import fit
 _CUT = 20_000
 _WORDS = 3000
 """Words that are compared; comparing takes their square."""
-_NAME = 20
+_NAME = 27
 _ENDED = {"end": "ended by itself", "stop": "ended by a stop text", "length": "cut at the limit"}
 SIGNS: dict[ModelName, str] = {"base": "⁻", "trained": "⁺"}
 _COLOURS: dict[ModelName, str] = {"base": "$error", "trained": "$success"}

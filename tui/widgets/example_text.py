@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 
-from tui.readers.clean import clean_lines
+from tui.readers.clean import clean, clean_lines
 from tui.readers.rankings import TokenScores
 from tui.widgets.tint import Manner, signed, tint
 
+if TYPE_CHECKING:
+    from tui.readers.detail import Detail
+
 _CUT = 200_000
+LEGENDS: dict[Manner, str] = {
+    "colour": "predicting a blue token adds to the score, an orange one takes",
+    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
+    "plain": "",
+}
+"""What a manner of telling tokens means."""
 _PIECE_SPACE = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n"})
 
 
@@ -55,3 +66,17 @@ def _token(
         return [(text, tint(share, few_colours))]
     blank = " " if text.startswith(" ") else ""
     return [Content(blank), (signed(share) + text[len(blank) :], tint(share, few_colours=True))]
+
+
+def title_of(found: Detail) -> str:
+    """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
+    example = found.example
+    parts = [clean(example.id, 60)]
+    if example.chunks > 1:
+        parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
+    parts.append(f"{example.n_tokens:,} tokens")
+    if example.group >= 0:
+        parts.append(f"group {example.group}")
+    if found.relevant:
+        parts.append("★ states the answer")
+    return " · ".join([*parts, f"{clean(example.source, 60)} row {example.row}"])

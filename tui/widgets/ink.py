@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -65,6 +65,9 @@ class Inked(Widget):
 
     Over a slow line what is sent is what counts: Textual itself sends a whole widget again.
     """
+
+    ALLOW_SELECT: ClassVar[bool] = False
+    """To begin to select text by the mouse paints the whole screen."""
 
     _ink_styles: dict[Ink, Style] | None = None
     _titles = ("", "")

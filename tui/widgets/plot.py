@@ -110,7 +110,8 @@ class Plot:
     def lines(self) -> list[list[Part]]:
         """The cells between their axes."""
         axis, window = self._axis, self._window
-        first, last = axis.text(window.first), f"{axis.name} {axis.text(window.last)}"
+        name = f"{axis.name} (log)" if axis.log else axis.name
+        first, last = axis.text(window.first), f"{name} {axis.text(window.last)}"
         below = first + fit(last, max(0, self._columns - len(first)), right=True)
         rows = zip(self._labels(), range(self._rows), strict=True)
         return [

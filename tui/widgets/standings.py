@@ -73,6 +73,6 @@ class Standings(Lines):
         return [(fit(" " * self._name_width(width) + figures, width), "dim")]
 
     def _name_width(self, width: int) -> int:
-        left = width - _SCORE - _RANK
+        left = width - _SCORE - _RANK - 1  # beside a scroll bar a rank stands apart
         longest = max((len(standing.name) for standing in self.standings), default=0)
         return max(_NAME[0], min(_NAME[1], longest, left) if self.notes else left)

@@ -35,3 +35,16 @@ async def test_moving_the_cursor_within_view_paints_two_lines_again() -> None:
         assert {region.y - rows.content_offset.y for region in rows._repaint_regions} == {1, 4}
         await pilot.pause()
         assert "▌ line 3" in rows.render_line(4).text
+
+
+async def test_a_click_begins_no_selection_of_text() -> None:
+    """Lists have none to be selected, and Textual paints the whole screen for each beginning."""
+    app = Numbered()
+    async with app.run_test(size=(40, 12)) as pilot:
+        rows = app.query_one(Numbers)
+        rows.count = 100
+        await pilot.pause()
+        await pilot.mouse_down(rows, offset=(4, 4))
+        assert app.screen._select_state is None
+        await pilot.click(rows, offset=(4, 4))
+        assert rows.cursor == 4 - 1 - rows.content_offset.y
