@@ -1,6 +1,7 @@
 """Compares choice ranking with EleutherAI's lm-evaluation-harness on the same questions.
 
-    uv run --with lm_eval python -m bench.choice_ranking MODEL --data FOLDER [--limit 50] [--ways letters] TASK …
+    uv run --with lm_eval python -m bench.choice_ranking MODEL --data FOLDER
+        [--limit 50] [--shots 5] [--ways letters] -- TASK …
 
 MODEL is a transformers folder, TASK as in `benchmark.chosen`. Both rank the same candidates after
 the same prompts with the same loaded model and, as near as can be, the same batch budget: the

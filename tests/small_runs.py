@@ -50,6 +50,7 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     pq.write_table(pa.Table.from_pylist(rows[:8], EXAMPLE_SCHEMA), run.validation)
     save_prompts(run.prepared_prompts, prompts)
     write_json(run.summary("prepare"), _prepare_summary(rows, len(tokenizer)))
+    stages.mark_corpus(chosen, run)
     stages.finish("prepare", fingerprint, chosen, run, seconds=0.1)
     return run
 

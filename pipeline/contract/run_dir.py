@@ -7,6 +7,7 @@ runs/<name>/
   logs/<stage>.log                                each stage's own output
   <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
   prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
+             corpus.json
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
@@ -118,6 +119,11 @@ class RunDir:
         return self.stage("prepare") / "validation.parquet"
 
     @property
+    def corpus_mark(self) -> Path:
+        """What the examples come from, written when they are whole; see `stages.Look`."""
+        return self.stage("prepare") / "corpus.json"
+
+    @property
     def prepared_prompts(self) -> Path:
         """The prompts that every later stage reads."""
         return self.stage("prepare") / "prompts.jsonl"
@@ -170,6 +176,10 @@ class RunDir:
         """Every example's score for every prompt in Kronfluence's own file: a tensor [Q, N] a
         module, or `all_modules` where there was no room to keep them apart."""
         return self.kronfluence_scores(strategy) / "pairwise_scores.safetensors"
+
+    def module_scores_order(self, strategy: str) -> Path:
+        """Kronfluence's note on them: `indices`, every column's example; null = as they come."""
+        return self.kronfluence_scores(strategy) / "train_dataset_metadata.json"
 
     @property
     def token_scores(self) -> Path:

@@ -15,6 +15,7 @@ import shutil
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,9 +208,7 @@ class Done:
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
     corpus: str = ""
-    """Of prepare: a digest of the examples and the tokenizer that it wrote; else empty."""
-    corpus_settings: str = ""
-    """A digest of the settings that these depend on; empty in runs of old."""
+    """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
@@ -224,10 +223,13 @@ class Done:
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
-    to go on from, anything else is cleared, so that no stage ever meets old outputs."""
-    fingerprint = Look(settings, run).fingerprint(stage)
+    to go on from, and prepare's examples where only the prompts are new; anything else is
+    cleared, so that no stage ever meets old outputs."""
+    look = Look(settings, run)
+    fingerprint = look.fingerprint(stage)
     if read_json(run.started(stage)) != asdict(fingerprint):
-        clear(stage, run)
+        if stage != "prepare" or not look.has_corpus():
+            clear(stage, run)
         write_json(run.started(stage), asdict(fingerprint))
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
@@ -254,10 +256,14 @@ def finish(
         seconds=round(seconds, 2),
         finished=time.time(),
         sources=_sources(stage, settings),
-        corpus=_corpus_digest(run) if stage == "prepare" else "",
-        corpus_settings=Look(settings, run).corpus_settings() if stage == "prepare" else "",
     )
     write_json(run.done(stage), asdict(done))
+
+
+def mark_corpus(settings: Settings, run: RunDir) -> None:
+    """Says of prepare's examples, once they are whole, what they come from."""
+    mark = {**Look(settings, run).corpus_source(), "digest": _corpus_digest(run)}
+    write_json(run.corpus_mark, mark)
 
 
 def _corpus_digest(run: RunDir) -> str:
@@ -297,7 +303,7 @@ class Look:
 
     def unmet(self, stage: str) -> list[str]:
         """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
-        corpus_only = STAGES[stage].corpus_only and self._is_corpus_fresh()
+        corpus_only = STAGES[stage].corpus_only and self.has_corpus()
         return [
             name
             for name in STAGES[stage].needs
@@ -308,9 +314,9 @@ class Look:
         """The fingerprint that the stage would have if it started now."""
         spec = STAGES[stage]
         found = [done for name in spec.needs if (done := self.done(name))]
-        inputs = {
-            done.stage: (done.corpus if spec.corpus_only else "") or done.id for done in found
-        }
+        inputs = {done.stage: done.id for done in found}
+        if spec.corpus_only and self._corpus_digest:
+            inputs["prepare"] = self._corpus_digest
         for name in spec.uses:
             if self.is_fresh(name) and (done := self.done(name)):
                 inputs[name] = done.id
@@ -327,19 +333,28 @@ class Look:
             picked[name] = self._whole[section][key] if key else self._whole[section]
         return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
-    def corpus_settings(self) -> str:
-        """A digest of the settings that the corpus depends on."""
+    def corpus_source(self) -> dict[str, Any]:
+        """What the examples that prepare would write now come from."""
         spec = STAGES["prepare"]
-        return self.digest(tuple(n for n in spec.settings if n not in spec.prompts_only))
+        names = tuple(name for name in spec.settings if name not in spec.prompts_only)
+        sources = {path: list(mark) for path, mark in _sources("prepare", self._settings).items()}
+        return {"settings": self.digest(names), "sources": sources}
 
-    def _is_corpus_fresh(self) -> bool:
+    def has_corpus(self) -> bool:
         """Whether prepare would write the same examples again, whatever the prompts are now."""
+        then, now = self._corpus_mark, self.corpus_source()
+        same_settings = then.get("settings") == now["settings"]
+        return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
+
+    @cached_property
+    def _corpus_mark(self) -> dict[str, Any]:
+        mark = read_json(self._run.corpus_mark)
+        return mark if isinstance(mark, dict) else {}
+
+    @property
+    def _corpus_digest(self) -> str:
         done = self.done("prepare")
-        if done is None or not self._has_same_sources("prepare"):
-            return False
-        if done.corpus_settings:
-            return done.corpus_settings == self.corpus_settings()
-        return done.fingerprint.settings == self.digest(STAGES["prepare"].settings)
+        return self._corpus_mark.get("digest") or (done.corpus if done else "")
 
     def _has_same_sources(self, stage: str) -> bool:
         if stage not in self._same_sources:
@@ -385,5 +400,8 @@ def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
 
 def forget(stage: str, run: RunDir) -> None:
     """Makes the stage start from nothing the next time it runs."""
-    for path in (run.done(stage), run.started(stage)):
+    paths = [run.done(stage), run.started(stage)]
+    if stage == "prepare":
+        paths.append(run.corpus_mark)
+    for path in paths:
         path.unlink(missing_ok=True)

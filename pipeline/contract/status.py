@@ -153,6 +153,8 @@ def _state_at_rest(
         return "failed", "\n".join(filter(None, [ending.data["message"], ending.data["hint"]]))
     exit_record = read_json(run.exit(stage))
     if isinstance(exit_record, dict):
+        if exit_record["state"] == "done":  # of the attempt that `run --force` has forgotten
+            return "lost", "it was to run again and has not; `headwater resume` runs it"
         return exit_record["state"], exit_record["reason"]
     if lost or attempt:
         return "lost", "its process is gone and left no word; `headwater resume` goes on from there"

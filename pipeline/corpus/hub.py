@@ -16,6 +16,10 @@ from pipeline.corpus.rows import Row, check_columns
 
 _BATCH_ROWS = 256
 _SERVER_TROUBLE = 500
+_SCRIPT = "Dataset scripts are no longer supported"
+_NOT_CACHED = "Couldn't find cache for"
+"""Said of a configuration that is not in the cache while others are: offline, or of a script."""
+_CONVERTED = "refs/convert/parquet"
 
 
 def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
@@ -26,9 +30,7 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
         HubUnreachableError: the hub does not answer, and the dataset is not cached.
     """
     with _trouble_explained(data.path):
-        dataset: Any = datasets.load_dataset(
-            data.path, data.config or None, split=data.split, streaming=data.streaming
-        )
+        dataset = _loaded(data)
         columns: list[str] = dataset.column_names or list(next(iter(dataset), {}))
         check_columns(wanted, columns, f"dataset {data.path}")
         number = 0
@@ -36,6 +38,20 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
             for values in zip(*(batch[name] for name in wanted), strict=True):
                 yield Row(data.path, number, dict(zip(wanted, values, strict=True)))
                 number += 1
+
+
+def _loaded(data: DataSettings) -> Any:
+    """The split; where the dataset's own branch holds a loading script, which `datasets` does not
+    run any more, the hub's conversion of it to Parquet."""
+    wanted: dict[str, Any] = {"split": data.split, "streaming": data.streaming}
+    try:
+        return datasets.load_dataset(data.path, data.config or None, **wanted)
+    except (RuntimeError, ValueError) as error:
+        if not str(error).startswith((_SCRIPT, _NOT_CACHED)):
+            raise
+    split = data.split.partition("[")[0]
+    files = {split: f"{data.config or 'default'}/{split}/*.parquet"}
+    return datasets.load_dataset(data.path, data_files=files, revision=_CONVERTED, **wanted)
 
 
 @contextmanager
@@ -59,4 +75,6 @@ def _is_unreachable(error: BaseException) -> bool:
     """Whether the hub gave no answer, as opposed to an answer that says no."""
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code >= _SERVER_TROUBLE
-    return isinstance(error, ConnectionError | TimeoutError | TransportError)
+    return isinstance(error, ConnectionError | TimeoutError | TransportError) or str(
+        error
+    ).startswith(_NOT_CACHED)

@@ -3,9 +3,14 @@ any model is loaded; further columns are passed over."""
 
 from __future__ import annotations
 
+import ast
+import json
+from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from pipeline.evaluation.instructions import check
 
 Text = Annotated[str, Field(min_length=1)]
 Four = Annotated[list[str], Field(min_length=4, max_length=4)]
@@ -100,14 +105,24 @@ class MathqaRow(BaseModel):
     category: str
 
 
+def _kinds(value: object) -> object:
+    """What the hub has as text: {"Categorical Reasoning": True, …}, by Python or by JSON."""
+    if not isinstance(value, str):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError):
+            return read(value)
+    return value
+
+
 class LogiqaRow(BaseModel):
-    """csitfun/LogiQA2.0."""
+    """baber/logiqa2."""
 
     text: str
     question: Text
     options: Four
     answer: OneOfFour
-    type: dict[str, Any]
+    type: Annotated[dict[str, bool], BeforeValidator(_kinds)]
 
 
 class BbqRow(BaseModel):
@@ -122,10 +137,10 @@ class BbqRow(BaseModel):
 
 
 class Gsm8kRow(BaseModel):
-    """gsm8k; the number stands behind "#### "."""
+    """gsm8k; the number stands behind "#### " on a line of its own."""
 
     question: Text
-    answer: Annotated[str, Field(pattern="#### .")]
+    answer: Annotated[str, Field(pattern="\n#### .")]
 
 
 class LambadaRow(BaseModel):
@@ -172,7 +187,7 @@ class BigBenchRow(BaseModel):
 
 
 class IfevalRow(BaseModel):
-    """google/IFEval."""
+    """google/IFEval; its rows carry None for every argument that an instruction does not take."""
 
     prompt: Text
     instruction_id_list: Annotated[list[str], Field(min_length=1)]
@@ -182,6 +197,9 @@ class IfevalRow(BaseModel):
     def _one_each(self) -> Self:
         if len(self.instruction_id_list) != len(self.kwargs):
             raise ValueError("instruction_id_list and kwargs are of different length")
+        self.kwargs = [{k: v for k, v in one.items() if v is not None} for one in self.kwargs]
+        for name, arguments in zip(self.instruction_id_list, self.kwargs, strict=True):
+            check(name, arguments)
         return self
 
 

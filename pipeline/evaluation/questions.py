@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Question:
     ways: dict[str, Ranked | Open]
     """"letters": the letter, number or word that the prompt asks for; "texts": the options' own
     texts; "written": an answer in words."""
-    row: dict[str, object] = field(default_factory=dict)
+    row: dict[str, Any] = field(default_factory=dict)
     """What grading a written answer needs of the data set's row."""
 
 

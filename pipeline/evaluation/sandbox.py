@@ -1,8 +1,9 @@
-"""Runs code that a model wrote: a process without network, with little time and memory.
+"""Runs code that a model wrote: a process that changes nothing, with little time and memory.
 
 It is no wall against a determined attacker. It keeps accidents away: an isolated interpreter in
-an empty folder, an empty environment, limits on time, memory, files and processes, and, where the
-system allows it to an ordinary user, a network namespace with nothing in it.
+an empty folder and an empty environment that refuses to write, to remove, to connect and to start
+or signal processes (see `confined`); limits on time, memory, files and processes; and, where the
+system allows it, a network namespace with nothing in it.
 """
 
 from __future__ import annotations
@@ -15,27 +16,32 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
+
+from pipeline.evaluation import confined
 
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
 _MEMORY = 1 << 30
-_FILE = 1 << 20
+_PROGRAM = Path(confined.__file__)
 
 
 def passes(code: str, seconds: float = 10.0) -> bool:
-    """Whether the code runs to its end without an error, within the limits."""
+    """Whether the code runs to its end without an error, within the limits; nothing that it does
+    outlives it."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", code],
+            [sys.executable, "-I", "-S", "-B", _PROGRAM],
             cwd=folder,
             env={},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_limit,
         )
         try:
-            return process.wait(seconds) == 0
+            process.communicate(code.encode("utf-8", "replace"), timeout=seconds)
+            return process.returncode == confined.PASSED
         except subprocess.TimeoutExpired:
             return False
         finally:
@@ -50,7 +56,7 @@ def _limit() -> None:
     for kind, most in (
         (resource.RLIMIT_CPU, 10),
         (resource.RLIMIT_AS, _MEMORY),
-        (resource.RLIMIT_FSIZE, _FILE),
+        (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -143,7 +143,7 @@ class Sheet:
             way = next(w for w in ("letters", "texts", "written") if by.startswith(w))
             ids = [name for name, question in self._questions.items() if way in question.ways]
             tasks = dict.fromkeys(self._questions[name].task for name in ids)
-            if len(tasks) > 1 and not self.benchmark.one_file:
+            if len(tasks) > 1 and (self.benchmark.tasks or not self.benchmark.one_file):
                 for task in tasks:
                     yield task, by, [n for n in ids if self._questions[n].task == task]
             if len(tasks) == 1:

@@ -17,7 +17,7 @@ TOKEN_SCHEMA = pa.schema(
         ("prompt_id", pa.string()),
         ("example_id", pa.string()),
         ("tokens", pa.list_(pa.string())),  # put together, they are the example's text
-        ("scores", pa.list_(pa.float32())),  # added up, they are the example's raw score
+        ("scores", pa.list_(pa.float32())),  # of positions; added up, the example's raw score
     ]
 )
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.facts import json_lines
 from pipeline.report.rankings import Rankings
 from pipeline.report.text import figure, markdown, visible
@@ -20,6 +21,7 @@ _EXAMPLES = 5
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Hold the marks' places until the text is escaped as a whole."""
 _PLACES = re.compile("[\ue000\ue001]")
+_BETWEEN = re.compile("\ue001( ?)\ue000")
 _SPECIAL = re.compile(r"<.*>|\[.*\]")
 _MARKED_SHARE = 0.1
 """Share of an example's tokens that are marked: those with the largest scores."""
@@ -36,7 +38,8 @@ class _Style:
     """Around a token that counts."""
 
 
-_MARKDOWN = _Style("# ", "## ", markdown, ("**", "**"))
+_MARKDOWN = _Style("# ", "## ", markdown, ("<b>", "</b>"))
+# "**" would show as asterisks where it meets a punctuation mark or parts a word from itself
 _TEXT = _Style("", "== ", visible, ("»", "«"))
 
 
@@ -66,7 +69,7 @@ def _page(settings: Settings, run: RunDir, style: _Style) -> Iterator[str]:
         "prompts.use_generated = true traces those."
     )
     yield f"Ranked by {rankings.default}; scores are rows of scores/rankings.parquet. " + (
-        f"{style.marks[0]}Marked{style.marks[1]}: the tokens of an example that count most."
+        f"{style.marks[0]}Marked{style.marks[1]}: the tokens whose prediction counts most."
     )
     for prompt in load_prompts(run.prepared_prompts, use_generated=True):
         ranking = rankings.of_prompt(prompt.id)
@@ -99,7 +102,7 @@ def _marked_tokens(run: RunDir) -> dict[tuple[str, str], list[tuple[str, bool]]]
 
 
 def _largest(row: dict[str, Any]) -> list[tuple[str, bool]]:
-    scores = row["scores"]
+    scores = by_predicted_token(row["scores"])
     count = max(1, round(len(scores) * _MARKED_SHARE))
     least = sorted(scores, reverse=True)[min(count, len(scores)) - 1]
     return [
@@ -119,5 +122,6 @@ def _text(text: str, tokens: list[tuple[str, bool]] | None, style: _Style) -> st
         plain = _PLACES.sub("", token)
         word = plain.strip()
         parts.append(plain.replace(word, f"{_OPEN}{word}{_CLOSE}", 1) if counts and word else plain)
-    shown = style.show("".join(parts).strip())
+    # what is marked throughout is one mark
+    shown = style.show(_BETWEEN.sub(r"\1", "".join(parts).strip()))
     return shown.replace(_OPEN, style.marks[0]).replace(_CLOSE, style.marks[1])

@@ -77,7 +77,7 @@ def _estimates(rows: Mapping[str, Any], label: str) -> Figure:
         if row["low"] is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=COLORS[0], lw=1.2)
         axes.plot(row["value"], place, "s", ms=5, mec=COLORS[0], mfc=COLORS[0])
-    axes.set_xlabel(label)
+    axes.set_xlabel(label, loc="right")  # a long one goes on to the left
     return figure
 
 
@@ -91,7 +91,9 @@ def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
             100 * row["difference"], place, "s", ms=5, mec=COLORS[0],
             mfc=COLORS[0] if shown else "white",
         )  # fmt: skip
-    axes.set_xlabel("trained − base, percentage points (filled: a difference is shown)")
+    axes.set_xlabel(
+        "trained − base, percentage points (filled: a difference is shown)", loc="right"
+    )
     return figure
 
 

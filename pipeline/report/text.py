@@ -121,14 +121,16 @@ def score(value: float | None) -> str:
 
 def measure(value: float | None, metric: str) -> str:
     """A metric's value: shares in percent, log-likelihoods in nats."""
-    return figure(value, 3) if metric == "log_likelihood_per_token" else score(value)
+    if value is None or metric != "log_likelihood_per_token":
+        return score(value)
+    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def change(value: float | None, metric: str) -> str:
     """A difference of a metric's values, with its sign."""
     if value is None or metric != "log_likelihood_per_token":
         return signed(value)
-    return ("+" if value >= 0 else "\u2212") + figure(abs(value), 3)
+    return f"{value:+.2f}".replace("-", "\u2212")
 
 
 def signed(value: float | None) -> str:

@@ -167,13 +167,14 @@ def _flat(prompt: dict[str, Any]) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
     """A row of model_comparison_summary.csv."""
-    relative = row["difference"] / abs(row["base"]) * 100 if row["base"] else None
+    share = row["metric"] != LIKELIHOOD
+    relative = row["difference"] / row["base"] * 100 if share and row["base"] else None
     return {
         "Metric": row["title"],
         "Base Model": row["base"],
         "Fine-tuned Model": row["trained"],
-        "Improvement": row["difference"],
-        "Relative Improvement (%)": relative,
+        "Difference": row["difference"],
+        "Relative Difference (%)": relative,
         "95% low": row["low"],
         "95% high": row["high"],
         "p": row["p_value"],

@@ -155,7 +155,8 @@ def _expected(
 def _perplexity(settings: Settings, model: PreTrainedModel, examples: Any) -> float | None:
     """exp of the mean loss a token over evenly spaced examples; None where there are none."""
     rows = read_examples(examples, ["tokens"])["tokens"].to_pylist()
-    chosen = rows[:: max(1, len(rows) // _SAMPLED_EXAMPLES)][:_SAMPLED_EXAMPLES]
+    count = min(len(rows), _SAMPLED_EXAMPLES)
+    chosen = [rows[n * len(rows) // count] for n in range(count)]
     requests = [Request(tuple(r[:1]), (tuple(r[1:]),)) for r in chosen if len(r) > 1]
     found = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
     tokens = sum(one.tokens for one in found)

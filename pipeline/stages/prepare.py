@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contract import stages
 from pipeline.contract.errors import DataError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
@@ -34,12 +35,27 @@ from pipeline.model import context_length, load_tokenizer, model_config
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json."""
+    prompts = _prompts(settings, run_dir)
+    if stages.Look(settings, run_dir).has_corpus():
+        events.note("the corpus is as it was: only the prompts are read again")
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
+        _check_relevant(prompts, _documents(run_dir), events)
+    else:
+        run_dir.corpus_mark.unlink(missing_ok=True)
+        _read_corpus(prompts, settings, run_dir, events)
+        stages.mark_corpus(settings, run_dir)
+    save_prompts(run_dir.prepared_prompts, prompts)
+
+
+def _read_corpus(
+    prompts: list[Prompt], settings: Settings, run_dir: RunDir, events: EventWriter
+) -> None:
+    """Everything but the prompts, which are checked as soon as they can be."""
     folder = run_dir.stage("prepare")
     documents, chunks = folder / "documents.parquet", folder / "chunks.parquet"
     _remove_leftovers(folder)
     reading = Reading(strict=settings.data.strict, warn=events.warning)
 
-    prompts = _prompts(settings, run_dir)
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         ready_tokenizer(settings).save_pretrained(run_dir.tokenizer)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
@@ -58,7 +74,6 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     away = _held_out(examples.documents, groups, settings, events)
     split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
-    save_prompts(run_dir.prepared_prompts, prompts)
     summary = _summary(settings, reading, examples, groups, away, len(tokenizer))
     write_json(run_dir.summary("prepare"), summary)
     documents.unlink()
@@ -100,7 +115,18 @@ def _check_fit(
             )
 
 
-def _check_relevant(prompts: list[Prompt], ids: DocumentIds, events: EventWriter) -> None:
+def _documents(run_dir: RunDir) -> set[str]:
+    """Ids of the documents that the examples come from."""
+    found: set[str] = set()
+    for path in (run_dir.examples, run_dir.validation):
+        for batch in read_batches(path, ["document_id"]):
+            found.update(batch["document_id"].to_pylist())
+    return found
+
+
+def _check_relevant(
+    prompts: list[Prompt], ids: set[str] | DocumentIds, events: EventWriter
+) -> None:
     for prompt in prompts:
         if missing := [name for name in prompt.relevant if name not in ids]:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""

@@ -25,7 +25,7 @@ from pipeline.contract.processes import (
 )
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.contract.stages import GROUPS
+from pipeline.contract.stages import GROUPS, begin, finish, forget
 from pipeline.contract.status import StageStatus, left_over, run_status
 
 SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})
@@ -92,11 +92,22 @@ def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
     assert train(run).state == "failed"
 
 
+def test_what_was_to_run_again_is_not_done_where_it_was_not_reached(
+    run: RunDir, start: Start
+) -> None:
+    assert start("true", stages="train").wait(20) == 0
+    forget("train", run)  # as `run prepare train --force` does
+    assert start("false", stages="prepare train").wait(20) == 1
+    assert train(run).state == "lost"
+    assert "was to run again" in train(run).message
+
+
 def test_what_is_left_over_is_what_was_asked_for_and_what_that_needs(
     run: RunDir, start: Start
 ) -> None:
     assert left_over(run_status(run, SETTINGS)) == GROUPS["all"]  # nobody knows what was asked for
     start('[ "$0" = prepare ]', "prepare train benchmark").wait()
+    finish("prepare", begin("prepare", SETTINGS, run), SETTINGS, run, seconds=1.0)
     found = run_status(run, SETTINGS)
     assert left_over(found) == ("train", "benchmark")
     assert [s.stage for s in found if s.unasked] == ["generate", "evaluate", "index", "validate"]

@@ -46,6 +46,8 @@ def finish(run: RunDir, *names: str, seconds: float = 12.5) -> None:
         events.started(1)
         events.memory(400 * MEMORY)
         fingerprint = stages.begin(name, settings, run)
+        if name == "prepare":
+            stages.mark_corpus(settings, run)
         stages.finish(name, fingerprint, settings, run, seconds)
         events.finished(seconds)
         events.close()
@@ -128,7 +130,9 @@ def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
     chance = random.Random(row["text"])
     words = row["text"].split(" ")
     tokens = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
-    scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in tokens]
+    predicted = [*tokens[1:], ""]  # by the positions in turn; the last adds nothing
+    scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in predicted]
+    scores[-1] = 0.0
     return {
         "prompt_id": prompt_id,
         "example_id": row["example_id"],

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from pipeline.contract.files import write_json
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.influence.lookup import write_lookup
@@ -39,9 +40,17 @@ def write_scores(
         "examples": str(len(texts)),
     }
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, run.scores, metadata)
+    _write_module_scores(run, parts)
+
+
+def _write_module_scores(run: RunDir, parts: dict[str, NDArray[np.float32]]) -> None:
+    """As Kronfluence leaves them: the examples in an order of their own, which stands beside."""
+    order = random.Random(0).sample(range(COUNT), COUNT)
     path = run.module_scores("ekfac")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(parts, path)
+    save_file({name: np.ascontiguousarray(part[:, order]) for name, part in parts.items()}, path)
+    told = {"type": "TokenDataset", "dataset_size": COUNT, "indices": order}
+    write_json(run.module_scores_order("ekfac"), told)
 
 
 def modules() -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +143,36 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
         best = app.screen.query_one(Table).rows[0].item
         assert best["score"] == pytest.approx(expected, rel=1e-3)
         assert "The baker sells → bread" in screen_text(app)
+
+
+async def test_a_newer_index_is_news_to_who_has_an_answer(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.renewing._INTERVAL_S", 0.05)
+
+    def index_again() -> None:
+        done = run.done("index")
+        os.utime(done, ns=(0, done.stat().st_mtime_ns + 1))
+
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("A")
+        await until_shown(pilot, "✓ the model is loaded")
+        index_again()
+        await asyncio.sleep(0.3)
+        assert "newer results" not in screen_text(app), "nothing is shown that could be older"
+        await ask(pilot, PROMPT, COMPLETION)
+        await until_shown(pilot, "✓ answered")
+        index_again()
+        await until_shown(pilot, "newer results: F5 shows them")
+        before = app.screen
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is not before)
+        await until_shown(pilot, "✓ the model is loaded")
+        written = [
+            app.screen.query_one(f"#{name}", Input).value for name in ("prompt", "completion")
+        ]
+        assert written == [PROMPT, COMPLETION]
 
 
 async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:

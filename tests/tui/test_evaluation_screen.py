@@ -150,11 +150,41 @@ async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
         await pilot.press("v")
-        await until_shown(pilot, "no answers yet: the evaluate stage has not finished")
+        await until_shown(pilot, "○ no answers yet: the evaluate stage has not finished")
+        assert "✗" not in screen_text(app)
         await pilot.press("3")
         await until_shown(pilot, "no scores yet: the benchmark stage has not finished")
         await pilot.press("R")
-        await until_shown(pilot, "no report yet: the report stage has not finished")
+        await until_shown(pilot, "○ no report yet: the report stage has not finished")
+
+
+async def test_the_pages_tell_what_they_hold_and_are_turned_by_a_click(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_evaluation(pilot)
+        pages = "▌Metrics 3 Answers 2 Benchmarks 2 Validation –"
+        await until_shown(pilot, pages)
+        line = screen_text(app).splitlines()[1]
+        await pilot.click(offset=(line.index("Validation") + 3, 1))
+        await until_shown(pilot, "○ no proofs yet")
+        await until_shown(pilot, "▌Validation –")
+        await pilot.click(offset=(line.index("Answers"), 1))
+        await until_shown(pilot, "▌Answers 2")
+        assert app.screen.query_one(Table).has_focus
+
+
+async def test_a_click_on_a_column_sorts_the_table(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_evaluation(pilot)
+        y, head = next(
+            (y, line) for y, line in enumerate(screen_text(app).splitlines()) if "95 %" in line
+        )
+        for title in ("base▲", "base▼"):
+            await pilot.click(offset=(head.index("base") + 2, y))
+            await until_shown(pilot, title)
+        names = [row.item.name for row in table.rows]
+        assert names == ["f1", "bleu", "log_likelihood_per_token"]
 
 
 async def test_results_of_another_shape_are_told(run: RunDir) -> None:

@@ -103,6 +103,44 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
         assert corpus.n_tokens[table.selected] == corpus.n_tokens.min()
 
 
+async def test_a_click_on_a_column_sorts_by_it_and_again_turns_it_around(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "ekfac_normalized · top · 1,500")
+
+        async def click(column: str) -> None:
+            y, head = next(
+                (y, line) for y, line in enumerate(screen_text(app).splitlines()) if "rank" in line
+            )
+            await pilot.click(offset=(head.index(column) + 1, y))
+
+        for column, title, arrow in (
+            ("tokens", "by tokens, top", "tokens▼"),
+            ("tokens", "by tokens, bottom", "tokens▲"),
+            ("group", "by group, top", "group▼"),
+            ("example", "by corpus, top", "example▼"),
+            ("score", "ekfac_normalized · top", "score▼"),
+            ("rank", "ekfac_normalized · bottom", "score▲"),
+        ):
+            await click(column)
+            await until_shown(pilot, title)
+            await until_shown(pilot, arrow)
+
+
+async def test_the_column_that_is_sorted_by_is_shown_where_room_is_short(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter", "s")
+        await until_shown(pilot, "tokens▼")
+        assert "group" not in screen_text(app).splitlines()[4]
+        await pilot.press("s")
+        await until_shown(pilot, "group▼")
+        assert "tokens" not in screen_text(app).splitlines()[4]
+
+
 async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
 from tui.app import HeadwaterApp
+from tui.readers.corpus import Corpus
+from tui.screens.run import RunScreen
 from tui.widgets.ranking_table import RankingTable
 
 
@@ -94,6 +97,32 @@ async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_pat
     assert len(rows) == count
     assert all("quay" in row["text"] for row in rows)
     assert {row["duplicate_group"] for row in rows} > {None}
+
+
+async def test_an_export_tells_how_far_it_is_and_goes_on_on_other_screens(
+    app: HeadwaterApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Corpus.text
+
+    def slow_text(*arguments: Any) -> str:
+        time.sleep(0.002)
+        return text(*arguments)
+
+    monkeypatch.setattr("tui.screens.taking._STEP", 100)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await to_the_ranking(pilot)
+        monkeypatch.setattr(Corpus, "text", slow_text)
+        await pilot.press("x")
+        await until_shown(pilot, "Export 1,500 shown")
+        app.screen.query_one("#entry", Input).value = str(tmp_path / "all.csv")
+        await pilot.press("enter")
+        await until_shown(pilot, "exporting 100 of 1,500")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until_shown(pilot, "of 1,500")
+        await until_shown(pilot, "1,500 examples are in")
+        assert "exporting" not in screen_text(app)
+    assert len(read(tmp_path / "all.csv")) == 1500
 
 
 async def test_the_proposed_file_is_in_the_run_and_not_there_yet(app: HeadwaterApp) -> None:

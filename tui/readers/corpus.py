@@ -7,6 +7,7 @@ screen imports it when a ranking is opened.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +20,14 @@ from tui.readers.tensors import TensorFile
 Places = NDArray[np.intp]
 """Places of examples."""
 Mask = NDArray[np.bool_]
+_FACTS = ("source", "row", "chunk", "chunks", "n_tokens", "duplicate_group")
+"""Numbers of an example, in the file's names."""
 _SAMPLE = 128
 """Examples at either end of a corpus whose ids are measured."""
 _OFTEN = 128
 """Examples from which on a word counts as a frequent one."""
+_BLOCK = 1 << 21
+"""Bytes that are searched at once: what is found in them takes several times their memory."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,29 @@ class Corpus:
 
     def example(self, place: int) -> Example:
         """One example."""
+        facts = [self._number(name, place) for name in _FACTS]
+        return self._example(place, *facts)
+
+    def examples(self, places: NDArray[np.integer]) -> Iterator[Example]:
+        """Many examples: as `example`, in a fraction of the time for each."""
+        facts = (self._file.array(name)[places].tolist() for name in _FACTS)
+        for place, *values in zip(places.tolist(), *facts, strict=True):
+            yield self._example(place, *values)
+
+    def _example(
+        self, place: int, source: int, row: int, chunk: int, chunks: int, n_tokens: int, group: int
+    ) -> Example:
         name = self._file.text("id", place)
-        chunks = self._number("chunks", place)
         return Example(
             place=place,
             id=name,
             document_id=name.rpartition("#")[0] if chunks > 1 else name,
-            chunk=self._number("chunk", place),
+            chunk=chunk,
             chunks=chunks,
-            n_tokens=self._number("n_tokens", place),
-            group=self._number("duplicate_group", place),
-            source=self._sources[self._number("source", place)],
-            row=self._number("row", place),
+            n_tokens=n_tokens,
+            group=group,
+            source=self._sources[source],
+            row=row,
         )
 
     @cached_property
@@ -138,12 +154,14 @@ class Corpus:
         last = len(joined) - len(letters) + 1
         if not len(letters) or last <= 0:
             return np.arange(len(at) - 1 if not len(letters) else 0)
-        found = np.flatnonzero(joined[:last] == letters[0])
-        for offset, letter in enumerate(letters[1:], start=1):
-            found = found[joined[found + offset] == letter]
-        texts = np.searchsorted(at, found, side="right") - 1
-        whole = found + len(letters) <= at[texts + 1]
-        return _distinct(texts[whole])
+        parts = []
+        for begin in range(0, last, _BLOCK):
+            found = begin + np.flatnonzero(joined[begin : min(begin + _BLOCK, last)] == letters[0])
+            for offset, letter in enumerate(letters[1:], start=1):
+                found = found[joined[found + offset] == letter]
+            texts = np.searchsorted(at, found, side="right") - 1
+            parts.append(texts[found + len(letters) <= at[texts + 1]])
+        return _distinct(np.concatenate(parts))
 
     def _number(self, name: str, place: int) -> int:
         return int(self._file.part(name, place, place + 1)[0])

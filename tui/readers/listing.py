@@ -25,6 +25,7 @@ class Listing:
     ) -> None:
         """`mask` [N] says which examples are shown; `reverse` turns the order of `sort` around."""
         self.corpus, self.ranking, self.relevant = corpus, ranking, relevant
+        self.sort, self.reverse = sort, reverse
         order = ranking.order
         self._at: NDArray[np.intp] | None = None
         """Lines → places in the ranking; None: they are the same."""
@@ -35,7 +36,6 @@ class Listing:
             by_key = lowest_first(_keys(corpus, shown, sort)).astype(np.intp)
             self._at = by_key if self._at is None else self._at[by_key]
         self._length = len(order) if self._at is None else len(self._at)
-        self._reverse = reverse
 
     def __len__(self) -> int:
         return self._length
@@ -70,10 +70,10 @@ class Listing:
     def places(self) -> NDArray[np.int32]:
         """All examples in the order of the lines."""
         places = self.ranking.order if self._at is None else self.ranking.order[self._at]
-        return places[::-1] if self._reverse else places
+        return places[::-1] if self.reverse else places
 
     def _mirrored(self, line: int) -> int:
-        return self._length - 1 - line if self._reverse else line
+        return self._length - 1 - line if self.reverse else line
 
 
 def _keys(corpus: Corpus, places: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:

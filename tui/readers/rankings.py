@@ -13,6 +13,7 @@ from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
 from pipeline.contract.stages import Done, is_fresh
+from pipeline.contract.token_scores import by_predicted_token
 
 if TYPE_CHECKING:
     from tui.readers.scores import Scored
@@ -37,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What each token of an example adds to its score."""
+    """What predicting each token of an example adds to its score."""
 
     tokens: list[str]
     scores: list[float]
@@ -92,8 +93,10 @@ class RankingReader:
         Raises:
             OSError, ValueError, KeyError: they cannot be read.
         """
+        from tui.readers.memory import give_back_large_arrays
         from tui.readers.scores import Scored
 
+        give_back_large_arrays()
         return Scored(self._run)
 
     def tokens(self, prompt_id: str, example_id: str) -> TokenScores | None:
@@ -108,7 +111,7 @@ class RankingReader:
             if (prompt_id, example_id) not in pairs:
                 return None
             row = file.read().slice(pairs.index((prompt_id, example_id)), 1).to_pylist()[0]
-        return TokenScores(row["tokens"], row["scores"])
+        return TokenScores(row["tokens"], by_predicted_token(row["scores"]))
 
     def _answers(self) -> Iterator[Answer]:
         told = {record["id"]: record for record in self._answer_records()}

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tui.readers.listing import Listing
 from tui.readers.rankings import Answer
 from tui.readers.scores import Scored
 
 Record = dict[str, Any]
+_BLOCK = 20_000
+"""Examples that are looked up at once."""
 
 
 def columns(scored: Scored) -> dict[str, type]:
@@ -49,28 +52,37 @@ def records(
     ranks = np.zeros(len(corpus), np.int32)
     ranks[ranking.order] = np.arange(1, len(ranking.order) + 1)
     methods = {f"score_{name}": scored.scores(answer.id, name) for name in scored.methods}
-    for place in places.tolist():
-        example = corpus.example(place)
-        yield {
-            "prompt_id": answer.id,
-            "prompt": answer.prompt,
-            "completion": answer.completion,
-            "ranked_by": ranking.name,
-            "rank": int(ranks[place]) or None,
-            "score": _number(ranking.scores[place]),
-            "example_id": example.id,
-            "document_id": example.document_id,
-            "chunk": example.chunk,
-            "chunks": example.chunks,
-            "n_tokens": example.n_tokens,
-            "duplicate_group": None if example.group < 0 else example.group,
-            "relevant": place in listing.relevant if listing.relevant else None,
-            "source": example.source,
-            "row": example.row,
-            **{name: _number(scores[place]) for name, scores in methods.items()},
-            "text": corpus.text(place),
-        }
+    for begin in range(0, len(places), _BLOCK):
+        block = places[begin : begin + _BLOCK]
+        found = zip(
+            corpus.examples(block),
+            ranks[block].tolist(),
+            _numbers(ranking.scores[block]),
+            *(_numbers(scores[block]) for scores in methods.values()),
+            strict=True,
+        )
+        for example, rank, score, *others in found:
+            yield {
+                "prompt_id": answer.id,
+                "prompt": answer.prompt,
+                "completion": answer.completion,
+                "ranked_by": ranking.name,
+                "rank": rank or None,
+                "score": score,
+                "example_id": example.id,
+                "document_id": example.document_id,
+                "chunk": example.chunk,
+                "chunks": example.chunks,
+                "n_tokens": example.n_tokens,
+                "duplicate_group": None if example.group < 0 else example.group,
+                "relevant": example.place in listing.relevant if listing.relevant else None,
+                "source": example.source,
+                "row": example.row,
+                **dict(zip(methods, others, strict=True)),
+                "text": corpus.text(example.place),
+            }
+        scored.forget_pages()
 
 
-def _number(value: np.float32) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _numbers(values: NDArray[np.float32]) -> list[float | None]:
+    return [value if value == value else None for value in values.tolist()]  # NaN: None

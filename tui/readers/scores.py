@@ -8,9 +8,11 @@ Shape legend: Q prompts, N training examples, L layers.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +83,7 @@ class Scored:
         if int(told["examples"]) != len(self.corpus):
             raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
         self._held: dict[tuple[str, str], Ranking] = {}
+        self._columns: dict[str, NDArray[np.int32] | None] = {}
 
     @property
     def names(self) -> list[str]:
@@ -146,10 +149,10 @@ class Scored:
         kinds = list(dict.fromkeys(_kind(name) for name in names))
         layers = sorted({_layer(name) for name in names})
         table = np.full((len(layers), len(kinds)), np.nan, np.float32)
-        prompt = self._numbers[prompt_id]
+        prompt, column = self._numbers[prompt_id], self._column(strategy, place)
         for module in names:
             cell = layers.index(_layer(module)), kinds.index(_kind(module))
-            table[cell] = file.floats(module, prompt, place)
+            table[cell] = file.floats(module, prompt, column)
         return ModuleScores(strategy, layers, kinds, table)
 
     def forget_pages(self) -> None:
@@ -161,9 +164,30 @@ class Scored:
     def _numbers(self) -> dict[str, int]:
         return {prompt_id: number for number, prompt_id in enumerate(self.prompts)}
 
+    def _column(self, strategy: str, place: int) -> int:
+        """Where an example's scores module by module are: Kronfluence scored in another order."""
+        if strategy not in self._columns:
+            self._columns[strategy] = _columns(self._run.module_scores_order(strategy))
+        columns = self._columns[strategy]
+        return place if columns is None else int(columns[place])
+
     def _module_file(self, strategy: str) -> TensorFile | None:
         path = self._run.module_scores(strategy)
         return TensorFile(path) if path.exists() else None
+
+
+def _columns(order: Path) -> NDArray[np.int32] | None:
+    """The column of every example [N]; None: they come as they are.
+
+    Parsed by NumPy: a million numbers of Python's own would take 50 MB.
+    """
+    found = re.search(rb'"indices":\s*\[([^]]*)\]', order.read_bytes())
+    if found is None:
+        return None
+    examples = np.fromstring(found[1].decode(), np.int32, sep=",")
+    columns = np.empty_like(examples)
+    columns[examples] = np.arange(len(examples), dtype=np.int32)
+    return columns
 
 
 def _rank(scores: Scores, place: int) -> int | None:

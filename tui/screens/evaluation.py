@@ -26,9 +26,10 @@ from tui.screens.validation_page import ValidationPage
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
+from tui.widgets.page_bar import Leaf, PageBar
 from tui.widgets.table import Row
 
-_PAGES = ("metrics", "answers", "benchmarks", "validation")
+_PAGES = ("Metrics", "Answers", "Benchmarks", "Validation")
 
 
 class EvaluationScreen(Tabled):
@@ -49,7 +50,13 @@ class EvaluationScreen(Tabled):
         self._run = run
         self._first = first
         self._pages: dict[int, Page] = {}
-        self._troubles: dict[int, str] = {}
+        self._rows: dict[int, list[Row]] = {}
+        self._without: dict[int, Exception] = {}
+        """Why a page has nothing to show."""
+
+    def pages(self) -> tuple[PageBar]:
+        """All of them, with what they hold."""
+        return (PageBar(),)
 
     def on_mount(self) -> None:
         """Reads what there is."""
@@ -66,7 +73,13 @@ class EvaluationScreen(Tabled):
             pages = (self._first, *range(len(_PAGES)))
             first = next((page for page in pages if page in self._pages), 0)
             self.set_reactive(EvaluationScreen.page, first)
+            self.query_one(PageBar).leaves = tuple(map(self._leaf, range(len(_PAGES))))
             self._show()
+
+    def _leaf(self, number: int) -> Leaf:
+        page = self._pages.get(number)
+        count = len(self._rows[number]) if page else None
+        return Leaf(_PAGES[number], count, stale=bool(page and page.stale))
 
     def _read(self) -> None:
         """Every page that the run has results for; why not, for the others."""
@@ -91,15 +104,13 @@ class EvaluationScreen(Tabled):
         self._try(answers, (0, 1))
         self._try(benchmarks, (2,))
         self._try(proofs, (3,))
+        self._rows = {number: list(page.rows()) for number, page in self._pages.items()}
 
     def _try(self, read: Callable[[], dict[int, Page]], places: tuple[int, ...]) -> None:
         try:
             self._pages |= read()
-        except HeadwaterError as error:
-            self._troubles |= dict.fromkeys(places, str(error))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            told = f"the results cannot be read: {error!r}"
-            self._troubles |= dict.fromkeys(places, told)
+        except (HeadwaterError, OSError, ValueError, KeyError, TypeError) as error:
+            self._without |= dict.fromkeys(places, error)
 
     @property
     def _shown(self) -> Page | None:
@@ -119,19 +130,21 @@ class EvaluationScreen(Tabled):
         self.explain()
 
     def _show(self) -> None:
-        page, table = self._shown, self.filtered
+        page, table, rows = self._shown, self.filtered, self._rows.get(self.page, [])
         banner = self.query_one(Banner)
-        banner.trail = (self._run.name, "evaluation", _PAGES[self.page])
+        banner.trail = (self._run.name, "evaluation", _PAGES[self.page].lower())
         stale = "≠ stale: the settings have changed since" if page and page.stale else ""
         banner.standing = (stale, "warn")
-        self.query_one(Notice).trouble = self._troubles.get(self.page, "")
-        rows = list(page.rows()) if page else []
+        self.query_one(PageBar).shown = self.page
+        self.query_one(Notice).tell(self._without.get(self.page))
+        table.display = page is not None
+        if page and self.focused is None:
+            table.focus()
         kept = [row for row in rows if holds(row.text, self.words)]
-        table.empty = "no row holds these words" if self.words else "nothing to show yet"
+        table.empty = "no row holds these words" if self.words else "no rows"
         table.show(page.columns if page else (), kept)
         count = f"{len(kept)} of {len(rows)}" if self.words else f"{len(rows)}"
-        name = page.title if page else _PAGES[self.page].capitalize()
-        table.entitle(f"{name} · {count}", clean(page.file, 100) if page else "")
+        table.entitle(f"{_PAGES[self.page]} · {count}", clean(page.file, 100) if page else "")
         self.refresh_bindings()
         self.explain()
 
@@ -164,6 +177,10 @@ class EvaluationScreen(Tabled):
     def action_part(self, page: int) -> None:
         """Another page."""
         self.page = page
+
+    @on(PageBar.Turned)
+    def _turn(self, event: PageBar.Turned) -> None:
+        self.page = event.page
 
     def action_differences(self) -> None:
         """Compares the answers with the expected one, or with each other."""

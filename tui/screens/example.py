@@ -36,8 +36,8 @@ from tui.widgets.tint import MANNERS, Manner
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
 _LEGENDS: dict[Manner, str] = {
-    "colour": "blue adds to the score, orange takes from it",
-    "signs": "⁺ adds to the score, ⁻ takes from it, doubled where strong",
+    "colour": "predicting a blue token adds to the score, an orange one takes",
+    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
     "plain": "",
 }
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"
@@ -144,15 +144,15 @@ class ExampleScreen(View[Browsed], Taking):
 
     @work(exclusive=True)
     async def _read(self) -> None:
-        trouble = ""
+        failed = None
         try:
             arguments = (self._reader, self._scored, self._listing, self.place)
             self._detail = await asyncio.to_thread(detail, *arguments)
         except (OSError, ValueError, KeyError) as error:
-            trouble = f"the example cannot be read: {error}"
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
-            if self._detail and not trouble:
+            self.query_one(Notice).tell(failed, "the example")
+            if self._detail and not failed:
                 self._show(self._detail)
 
     def _show(self, found: Detail) -> None:

@@ -108,13 +108,13 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
 
     @work
     async def _load(self) -> None:
-        overview, trouble = None, ""
+        overview, failed = None, None
         try:
             overview = await asyncio.to_thread(self._reader.overview)
         except (HeadwaterError, OSError, ValueError, KeyError) as error:
-            trouble = str(error)
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
+            self.query_one(Notice).tell(failed, "the spectra")
             self.query_one("#factors").display = overview is not None
             if overview:
                 self._browse(overview)
@@ -186,7 +186,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             series = await asyncio.to_thread(lambda: tuple(self._series(place)))
             tiles = await asyncio.to_thread(lambda: tuple(self._tiles(place)))
         except (OSError, ValueError, KeyError) as error:
-            self.query_one(Notice).trouble = f"the spectra cannot be read: {error}"
+            self.query_one(Notice).tell(error, "the spectra")
             return
         with self.unless_closed():
             self._draw(place, series, tiles)

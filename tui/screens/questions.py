@@ -10,7 +10,7 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.reactive import reactive
 
-from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.errors import DataError, HeadwaterError, UsageError
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
@@ -71,17 +71,18 @@ class QuestionsScreen(Tabled):
 
     @work
     async def _load(self) -> None:
-        found, trouble = list[Row](), ""
+        found: list[Row] = []
+        failed: HeadwaterError | None = None
         try:
             found = await asyncio.to_thread(self._read_rows)
         except HeadwaterError as error:
-            trouble = str(error)
+            failed = error
         except (OSError, ValueError, KeyError, TypeError) as error:
             told = str(error).partition("\n")[0]
-            trouble = f"the questions cannot be read: {told}\n{_OLDER}"
+            failed = DataError(f"the questions cannot be read: {told}", _OLDER)
         with self.unless_closed():
             self._rows = found
-            self.query_one(Notice).trouble = trouble
+            self.query_one(Notice).tell(failed)
             self._show()
 
     def _read_rows(self) -> list[Row]:

@@ -113,14 +113,14 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
 
     @work
     async def _load(self) -> None:
-        trouble = ""
+        failed: Exception | None = None
         try:
             self._overview = await asyncio.to_thread(self._reader.overview)
             self._scored = await asyncio.to_thread(self._reader.scored)
         except (HeadwaterError, OSError, ValueError, KeyError) as error:
-            trouble = _told(error)
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
+            self.query_one(Notice).tell(failed, "the rankings")
             if self._overview and self._scored:
                 self._browse(self._overview, self._scored)
 
@@ -189,13 +189,13 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         if answer != self._asked:
             self._asked = answer
             self.query_one("#answer", Static).update(answer_text(answer))
-        listing, trouble = None, ""
+        listing, failed = None, None
         try:
             listing = await asyncio.to_thread(self._listing, answer.id)
         except (HeadwaterError, OSError, ValueError, KeyError) as error:
-            trouble = _told(error)
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
+            self.query_one(Notice).tell(failed, "the rankings")
             self._show(listing)
             panes = self.query_one("#panes")
             if not panes.display:
@@ -321,6 +321,12 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
         """Sorts by the next column."""
         self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
 
+    @on(RankingTable.Sorted)
+    def _sort_by(self, event: RankingTable.Sorted) -> None:
+        """A column was clicked; where it is sorted by already, the other way around."""
+        self.reverse = event.sort == self.sort and not self.reverse
+        self.sort = event.sort
+
     def action_filter(self) -> None:
         """Opens the filter; on a narrow screen, over the ranking."""
         self.add_class("-in")
@@ -361,9 +367,3 @@ class RankingsScreen(View[None], Filtering, Renewing, Taking):
     def _go(self, line: int) -> None:
         self._to_ranking()
         self.filtered.cursor = line
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, HeadwaterError):
-        return str(error)
-    return f"the rankings cannot be read: {error}"

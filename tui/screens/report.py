@@ -77,13 +77,13 @@ class ReportScreen(View[None], Filtering, Renewing):
 
     @work
     async def _load(self) -> None:
-        report, trouble = None, ""
+        report, failed = None, None
         try:
             report = await asyncio.to_thread(read_report, self._run)
         except (HeadwaterError, OSError) as error:
-            trouble = str(error)
+            failed = error
         with self.unless_closed():
-            self.query_one(Notice).trouble = trouble
+            self.query_one(Notice).tell(failed, "the report")
             self.query_one("#report").display = report is not None
             self._report = report
             if report:

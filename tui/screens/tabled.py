@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from textual._path import CSSPathType
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.readers.clean import clean
@@ -43,6 +44,7 @@ class Tabled(View[None], Filtering, Renewing):
     def compose(self) -> ComposeResult:
         """The table, and below it the heading and the texts."""
         yield Banner()
+        yield from self.pages()
         yield Notice(id="notice")
         yield Table(id="table")
         yield self.filter_entry(f"words of {self.LOOKED_THROUGH}")
@@ -52,6 +54,10 @@ class Tabled(View[None], Filtering, Renewing):
                 with TextPane(id=name, classes="panel"):
                     yield Static(id=f"{name}-text")
         yield KeyBar()
+
+    def pages(self) -> Iterable[Widget]:
+        """What stands above the table, where it has several pages."""
+        return ()
 
     def on_mount(self) -> None:
         """Nothing is known yet."""

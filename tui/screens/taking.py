@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import work
+from textual.app import App
 from textual.dom import DOMNode
 from textual.worker import get_current_worker
 
@@ -20,9 +22,11 @@ from tui.export import Stopped, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
 from tui.readers.rankings import Answer
 from tui.screens.dialog import Ask
+from tui.widgets.banner import Banner
 
 if TYPE_CHECKING:
     import numpy as np
+    from textual.notifications import SeverityLevel
 
     from tui.readers.listing import Listing
     from tui.readers.records import Record
@@ -93,41 +97,9 @@ class Taking(DOMNode):
             path = str(taken.proposed())
         given = await self.app.push_screen_wait(Ask(title, path, fault, hint))
         if given is not None:
-            self._write(taken, places, Path(given.strip()).expanduser())
-
-    @work(thread=True, group="export")
-    def _write(self, taken: Taken, places: np.ndarray, path: Path) -> None:
-        from tui.readers.records import columns, records
-
-        rows = records(taken.scored, taken.answer, taken.listing, places)
-        try:
-            write_records(path, columns(taken.scored), self._told(rows, len(places)))
-        except Stopped:
-            return
-        except (OSError, ValueError) as error:
-            self._say(clean(str(error)), "not written", "error")
-        else:
-            self._say(f"{len(places):,} examples are in {clean(str(path.resolve()))}", "Exported")
-        taken.scored.forget_pages()
-
-    def _told(self, rows: Iterator[Record], total: int) -> Iterator[Record]:
-        """The rows, with a word now and then on how many there were.
-
-        Raises:
-            Stopped: the screen or the program was left.
-        """
-        worker = get_current_worker()
-        for number, row in enumerate(rows):
-            if worker.is_cancelled:
-                raise Stopped
-            if number and number % _STEP == 0:
-                self._say(f"{number:,} of {total:,}", "Exporting")
-            yield row
-
-    def _say(self, text: str, title: str, severity: str = "information") -> None:
-        self.app.call_from_thread(
-            self.app.notify, text, title=title, severity=severity, markup=False
-        )
+            target = Path(given.strip()).expanduser()
+            export = partial(_write, self.app, taken, places, target)
+            self.app.run_worker(export, group="export", thread=True)
 
     @work
     async def action_copy(self) -> None:
@@ -152,3 +124,44 @@ class Taking(DOMNode):
             self.app.copy_to_clipboard(text)
             told = f"{what}: sent to the terminal's clipboard; {told}"
         self.app.notify(clean(told), title="Copied", markup=False)
+
+
+def _write(app: App[object], taken: Taken, places: np.ndarray, path: Path) -> None:
+    """Writes the file in a thread, whatever screen is looked at meanwhile."""
+    from tui.readers.records import columns, records
+
+    def say(text: str, title: str, severity: SeverityLevel = "information") -> None:
+        app.call_from_thread(app.notify, text, title=title, severity=severity, markup=False)
+
+    rows = records(taken.scored, taken.answer, taken.listing, places)
+    try:
+        write_records(path, columns(taken.scored), _told(app, rows, len(places)))
+    except Stopped:
+        return
+    except (OSError, ValueError) as error:
+        say(clean(str(error)), "not written", "error")
+    else:
+        say(f"{len(places):,} examples are in {clean(str(path.resolve()))}", "Exported")
+    app.call_from_thread(_show_progress, app, "")
+
+
+def _told(app: App[object], rows: Iterator[Record], total: int) -> Iterator[Record]:
+    """The rows, with a word now and then on how many there were.
+
+    Raises:
+        Stopped: the program was left.
+    """
+    worker = get_current_worker()
+    for number, row in enumerate(rows):
+        if worker.is_cancelled:
+            raise Stopped
+        if number and number % _STEP == 0:
+            app.call_from_thread(_show_progress, app, f"exporting {number:,} of {total:,}")
+        yield row
+
+
+def _show_progress(app: App[object], told: str) -> None:
+    """In the first line of every screen: a person may go on to another."""
+    for screen in app.screen_stack:
+        for banner in screen.query(Banner):
+            banner.progress = told

@@ -86,7 +86,8 @@ class ValidationPage(Page):
             Content(f"{summary['prompts']} prompts, {summary['examples']:,} examples"),
         ]
         if seeds := facts.get("seeds"):
-            lines.append(Content(f"each training {len(seeds)} times, in other orders"))
+            again = "once" if len(seeds) == 1 else f"{len(seeds)} times, in other orders"
+            lines.append(Content(f"each trained {again}"))
         warnings = summary["warnings"]
         lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in warnings]
         return (Pane("What it says", Content("\n").join(lines)),)

@@ -17,6 +17,12 @@ class Banner(Inked):
     standing: reactive[tuple[str, Ink]] = reactive(("", "dim"), repaint=False)
     news: reactive[str] = reactive("")
     """Stands in place of how the run stands."""
+    progress: reactive[str] = reactive("", repaint=False)
+    """Of something that the program itself is doing; stands before both."""
+
+    def watch_progress(self) -> None:
+        """It has gone on, or is done."""
+        self.refresh_changed()
 
     def watch_standing(self) -> None:
         """The run stands otherwise."""
@@ -35,6 +41,7 @@ class Banner(Inked):
             parts += [(" › ", "dim"), (clean(place, 60), "strong")]
         used = sum(cell_len(text) for text, _ in parts)
         words, ink = self.standing
-        told = fit(f"{self.news or words} ", max(0, width - used), right=True)
-        parts.append((told, "accent" if self.news else ink))
+        own = self.progress or self.news
+        told = fit(f"{own or words} ", max(0, width - used), right=True)
+        parts.append((told, "accent" if own else ink))
         return self.ink_strip(parts, width)

@@ -1,4 +1,4 @@
-"""An example's text, with what each of its tokens adds to the score."""
+"""An example's text, with what predicting each of its tokens adds to the score."""
 
 from __future__ import annotations
 

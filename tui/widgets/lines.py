@@ -18,7 +18,8 @@ from textual.strip import Strip
 from tui.keys import bindings
 from tui.widgets.ink import Inked, Part
 
-_GUTTER = 2
+GUTTER = 2
+"""Cells before every line, where the cursor is marked."""
 
 
 class Lines(ScrollView, Inked, can_focus=True):
@@ -30,7 +31,7 @@ class Lines(ScrollView, Inked, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"lines--cursor"}
 
     count: reactive[int] = reactive(0)
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)
     empty: reactive[str] = reactive("")
     """What is said where there are no lines."""
 
@@ -85,8 +86,15 @@ class Lines(ScrollView, Inked, can_focus=True):
         if old != new:
             height = 1 + self._header_height  # the header covers the line above the cursor's
             self.scroll_to_region(Region(0, new, 1, height), animate=False, force=True)
-            self.refresh()
+            self._refresh_line_of(old)
+            self._refresh_line_of(new)
             self.post_message(self.Moved(self, new))
+
+    def _refresh_line_of(self, index: int) -> None:
+        """Paints one line again, where it is in view."""
+        y = index + self._header_height - self.scroll_offset.y
+        if self._header_height <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
 
     def on_resize(self) -> None:
         """Keeps the cursor in view; there may be a header now, or none any more."""
@@ -97,18 +105,18 @@ class Lines(ScrollView, Inked, can_focus=True):
     def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.scrollable_content_region.width
-        header = self.header(max(width - _GUTTER, 0))
+        header = self.header(max(width - GUTTER, 0))
         if header is not None and y == 0:
-            return self.ink_strip([(" " * _GUTTER, "dim"), *header], width)
+            return self.ink_strip([(" " * GUTTER, "dim"), *header], width)
         index = self.scroll_offset.y + y - self._header_height
         if self.count == 0 and y == self._header_height + 1:
-            return self.ink_strip([(" " * _GUTTER + self.empty, "dim")], width)
+            return self.ink_strip([(" " * GUTTER + self.empty, "dim")], width)
         if not 0 <= index < self.count:
             return Strip([Segment(" " * width, self.rich_style)])
         at_cursor = index == self.cursor
         gutter: Part = ("▌ ", "accent") if at_cursor else ("  ", "dim")
         return self.ink_strip(
-            [gutter, *self.line(index, width - _GUTTER)], width, self._line_style(at_cursor)
+            [gutter, *self.line(index, width - GUTTER)], width, self._line_style(at_cursor)
         )
 
     def _line_style(self, at_cursor: bool) -> Style:
@@ -124,10 +132,16 @@ class Lines(ScrollView, Inked, can_focus=True):
         """The cursor line is marked less strongly."""
         self.refresh()
 
+    def choose_column(self, x: int) -> None:
+        """The header was clicked, at a cell of a line."""
+
     def on_click(self, event: events.Click) -> None:
         """Moves the cursor; a click on the cursor's line chooses it."""
         place = event.get_content_offset(self)
-        if place is None or place.y < self._header_height:
+        if place is None:
+            return
+        if place.y < self._header_height:
+            self.choose_column(place.x - GUTTER)
             return
         index = self.scroll_offset.y + place.y - self._header_height
         if index >= self.count:

@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from pipeline.contract.errors import HeadwaterError, MissingResultError
 from tui.readers.clean import clean
 
 _LONGEST = 600
@@ -18,6 +19,8 @@ class Notice(Static):
     """The first line is what is wrong, the others say what to do."""
     warning: reactive[str] = reactive("")
     """Shown where there is no trouble."""
+    missing: reactive[str] = reactive("")
+    """What is not there yet and how it comes: nothing is wrong."""
 
     def watch_trouble(self) -> None:
         """Shows or hides the notice."""
@@ -27,10 +30,25 @@ class Notice(Static):
         """Shows or hides the notice."""
         self._show()
 
+    def watch_missing(self) -> None:
+        """Shows or hides the notice."""
+        self._show()
+
+    def tell(self, error: Exception | None, reading: str = "the results") -> None:
+        """What became of reading something: it is there, not there yet, or cannot be read."""
+        told = "" if error is None else f"{reading} cannot be read: {error}"
+        if isinstance(error, HeadwaterError):
+            told = str(error)
+        is_missing = isinstance(error, MissingResultError)
+        self.missing, self.trouble = (told, "") if is_missing else ("", told)
+
     def _show(self) -> None:
-        self.display = bool(self.trouble or self.warning)
+        told = self.trouble or self.warning or self.missing
+        self.display = bool(told)
         mark, colour = ("✗", "$error") if self.trouble else ("!", "$warning")
-        told, _, advice = (self.trouble or self.warning)[:_LONGEST].partition("\n")
+        if told == self.missing:
+            mark, colour = "○", "$foreground"
+        told, _, advice = told[:_LONGEST].partition("\n")
         lines = [Content.assemble((f"{mark} ", f"bold {colour}"), (clean(told), colour))]
         lines += [Content("  " + clean(line.strip())) for line in advice.split("\n") if line]
         self.update(Content("\n").join(lines))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
+from textual.message import Message
 from textual.reactive import reactive
 
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import score
+from tui.readers.rankings import Sort
 from tui.widgets.ink import Part, fit, fit_ends
-from tui.widgets.lines import Lines
+from tui.widgets.lines import GUTTER, Lines
 
 if TYPE_CHECKING:
     from tui.readers.listing import Listing
@@ -20,9 +23,23 @@ _CUT = 400
 """Letters of a text that a line may show."""
 _ID = (10, 24)
 """Least and most cells of an example's id."""
-_SCORE, _TOKENS, _GROUP = 11, 8, 7
+_CELLS = {"mark": 2, "rank": 4, "score": 11, "star": 4, "tokens": 8, "group": 7, "gap": 2}
+"""A rank may take more."""
+_NAMES = ("mark", "rank", "score", "star", "example", "tokens", "group", "gap", "text")
+_UNNAMED, _LEFT = ("mark", "star", "gap"), ("example", "text")
+"""Columns without a title; those whose title stands at the left."""
+_SORTS: dict[str, Sort] = {
+    "rank": "score",
+    "score": "score",
+    "star": "score",
+    "example": "corpus",
+    "tokens": "tokens",
+    "group": "group",
+}
+"""What a click on a column sorts by."""
 _LEAST_TEXT = 32
-"""Below this many cells for the text the group is left out, then the length."""
+"""Below this many cells for the text the group is left out, then the length, unless the examples
+are sorted by it."""
 
 
 class RankingTable(Lines):
@@ -31,8 +48,14 @@ class RankingTable(Lines):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
 
+    @dataclass
+    class Sorted(Message):
+        """Another order is wanted; the one that holds: the other way around."""
+
+        sort: Sort
+
     listing: reactive[Listing | None] = reactive(None)
-    marked: reactive[frozenset[int]] = reactive(frozenset())
+    marked: reactive[frozenset[int]] = reactive(frozenset(), repaint=False)
     """Places of the examples that are marked."""
 
     @property
@@ -45,6 +68,10 @@ class RankingTable(Lines):
         self.count = len(listing) if listing else 0
         self.refresh()
 
+    def watch_marked(self) -> None:
+        """An example has a mark, or none any more."""
+        self.refresh_changed()
+
     def on_unmount(self) -> None:
         """Lets go of the scores at once, not when Python next looks for cycles."""
         self.set_reactive(RankingTable.listing, None)
@@ -56,13 +83,15 @@ class RankingTable(Lines):
             self.cursor += 1
 
     def header(self, width: int) -> list[Part]:
-        """Names of the columns."""
-        rank, name, facts = self._widths(width)
-        titles = {_TOKENS: "tokens", _GROUP: "group"}
-        names = "  " + fit("rank", rank, right=True) + fit("score", _SCORE, right=True) + "    "
-        names += fit("example", name)
-        names += "".join(fit(titles[cells], cells, right=True) for cells in facts)
-        return [(fit(names + "  text", width), "dim")]
+        """Names of the columns, the one that is sorted by with its direction."""
+        sort, arrow = self._order
+        parts = list[Part]()
+        for name, cells in self._columns(width).items():
+            is_sorted = _SORTS.get(name) == sort and name not in ("rank", *_UNNAMED)
+            title = "" if name in _UNNAMED else name + arrow * is_sorted
+            shown = fit(title, cells, right=name not in _LEFT)
+            parts.append((shown, "strong" if is_sorted else "dim"))
+        return parts
 
     def line(self, index: int, width: int) -> list[Part]:
         """`● 1   +0.4213  ★ doc-0123   31   –  Mara Voss was born …`."""
@@ -71,28 +100,54 @@ class RankingTable(Lines):
             return []
         place = listing.place(index)
         example, value = listing.corpus.example(place), float(listing.ranking.scores[place])
-        rank, name, facts = self._widths(width)
         group = str(example.group) if example.group >= 0 else "–"
-        told = {_TOKENS: f"{example.n_tokens:,}", _GROUP: group}
-        parts: list[Part] = [
-            ("● " if place in self.marked else "  ", "accent"),
-            (fit(f"{listing.rank(index):,}", rank, right=True), "dim"),
-            (fit(score(value), _SCORE, right=True), "pro" if value > 0 else "con"),
-            ("  ★ " if place in listing.relevant else "    ", "warn"),
-            (fit_ends(clean(example.id, _CUT), name), "plain"),
-            *((fit(told[cells], cells, right=True), "dim") for cells in facts),
+        told: dict[str, Part] = {
+            "mark": ("● " if place in self.marked else "", "accent"),
+            "rank": (f"{listing.rank(index):,}", "dim"),
+            "score": (score(value), "pro" if value > 0 else "con"),
+            "star": ("  ★ " if place in listing.relevant else "", "warn"),
+            "example": (clean(example.id, _CUT), "plain"),
+            "tokens": (f"{example.n_tokens:,}", "dim"),
+            "group": (group, "dim"),
+            "gap": ("", "plain"),
+            "text": (clean(listing.corpus.text(place, _CUT)), "plain"),
+        }
+        return [
+            (_fitted(name, told[name][0], cells), told[name][1])
+            for name, cells in self._columns(width).items()
         ]
-        room = max(0, width - 2 - rank - _SCORE - 4 - name - sum(facts) - 2)
-        return [*parts, ("  " + fit(clean(listing.corpus.text(place, _CUT)), room), "plain")]
 
-    def _widths(self, width: int) -> tuple[int, int, list[int]]:
-        """Cells of the rank, of the id, and of length and group where there is room for them."""
+    def choose_column(self, x: int) -> None:
+        """Asks for another order, by the column at a cell."""
+        for name, cells in self._columns(self.scrollable_content_region.width - GUTTER).items():
+            if 0 <= x < cells and name in _SORTS:
+                self.post_message(self.Sorted(_SORTS[name]))
+            x -= cells
+
+    @property
+    def _order(self) -> tuple[Sort, str]:
+        """What is sorted by, and an arrow for the direction."""
+        if self.listing is None:
+            return "score", "▼"
+        return self.listing.sort, "▲" if self.listing.reverse else "▼"
+
+    def _columns(self, width: int) -> dict[str, int]:
+        """Cells of the columns that there is room for, in their order."""
         total = len(self.listing.ranking.order) if self.listing else 1
-        rank = max(4, len(f"{total:,}"))
-        left = width - 2 - rank - _SCORE - 4 - 2
         longest = self.listing.corpus.id_length if self.listing else 0
-        name = max(_ID[0], min(_ID[1], longest, left // 3))
-        facts = [_TOKENS, _GROUP]
-        while facts and left - name - sum(facts) < _LEAST_TEXT:
-            facts.pop()
-        return rank, name, facts
+        cells = {**_CELLS, "rank": max(_CELLS["rank"], len(f"{total:,}"))}
+        left = width - sum(cells[name] for name in ("mark", "rank", "score", "star", "gap"))
+        cells["example"] = max(_ID[0], min(_ID[1], longest, left // 3))
+        left -= cells["example"] + cells["tokens"] + cells["group"]
+        for name in ("group", "tokens"):
+            if left < _LEAST_TEXT and name != self._order[0]:
+                left += cells.pop(name)
+        cells["text"] = max(0, left)
+        return {name: cells[name] for name in _NAMES if name in cells}
+
+
+def _fitted(name: str, text: str, cells: int) -> str:
+    """A column's text: figures at the right, an id with both of its ends."""
+    if name == "example":
+        return fit_ends(text, cells)
+    return fit(text, cells, right=name in ("rank", "score", "tokens", "group"))

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.widgets.ink import Ink, Part, fit
-from tui.widgets.lines import Lines
+from tui.widgets.lines import GUTTER, Lines
 
 _CUT = 400
 _NARROWEST = 26
@@ -102,6 +102,16 @@ class Table(Lines):
         following = 0 if self._sorted_by is None else self._sorted_by + 1
         self._sorted_by = following if following < len(self.columns) else None
         self._arrange()
+
+    def choose_column(self, x: int) -> None:
+        """Sorts by the column at a cell; where that is so already, the other way around."""
+        for place, cells in self._widths(self.scrollable_content_region.width - GUTTER).items():
+            if 0 <= x < cells:
+                self._reverse = place == self._sorted_by and not self._reverse
+                self._sorted_by = place
+                self._arrange()
+                return
+            x -= cells
 
     def action_reverse(self) -> None:
         """Turns the order around."""

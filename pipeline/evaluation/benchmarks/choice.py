@@ -303,6 +303,7 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
     """Four options about an article."""
 
     name = "logiqa"
+    adds_up = False
     usual_shots = most_shots = 5
 
     @classmethod
@@ -312,7 +313,7 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
 
     def task_questions(self, task: str) -> Iterator[Question]:
         """The test split; five fixed examples."""
-        rows = self.data.rows("csitfun/LogiQA2.0", "default", "test", LogiqaRow)
+        rows = self.data.rows("baber/logiqa2", "logiqa2", "test", LogiqaRow)
         lettered = LogiQATemplate.generate_output("", self.n_shots)
         for number, row in enumerate(rows):
             kinds = [kind for kind, holds in row["type"].items() if holds]
@@ -323,7 +324,8 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
                     "letters": ranked(lettered, LogiQATemplate.format_question(row), LETTERS, gold),
                     "texts": ranked("", article, spaced(row["options"]), gold, by_length=True),
                 }
-                yield Question(str(number), task or "logiqa", dict(ways))
+                name = f"{task}/{number}" if task else str(number)  # it may be of two kinds
+                yield Question(name, task or "logiqa", dict(ways))
 
 
 class Bbq(Mended, BBQ):  # type: ignore[misc]

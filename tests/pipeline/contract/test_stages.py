@@ -25,6 +25,8 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 def finish(run: RunDir, name: str, with_settings: Settings) -> None:
     fingerprint = stages.begin(name, with_settings, run)
+    if name == "prepare":
+        stages.mark_corpus(with_settings, run)
     stages.finish(name, fingerprint, with_settings, run, seconds=1.0)
 
 
@@ -33,6 +35,7 @@ def finish_with_examples(run: RunDir, examples: str) -> None:
     fingerprint = stages.begin("prepare", settings(), run)
     run.examples.parent.mkdir(parents=True, exist_ok=True)
     run.examples.write_text(examples)
+    stages.mark_corpus(settings(), run)
     stages.finish("prepare", fingerprint, settings(), run, seconds=1.0)
 
 
@@ -92,11 +95,24 @@ def test_changed_settings_of_prompts_make_stale_what_reads_prompts(run: RunDir) 
     assert set(stages.STAGES) - set(reading) == OF_THE_CORPUS
 
 
-def test_a_run_of_old_does_not_know_what_its_corpus_depends_on(run: RunDir) -> None:
+def test_a_run_of_old_learns_what_its_corpus_comes_from_when_it_prepares(run: RunDir) -> None:
+    finish_with_examples(run, "the same bytes")
+    mark = json.loads(run.corpus_mark.read_text())
+    for name in list(stages.STAGES)[1:]:
+        finish(run, name, settings())
     done = json.loads(run.done("prepare").read_text())
-    run.done("prepare").write_text(json.dumps(done | {"corpus_settings": ""}))
-    assert fresh(run, settings(prompts={"use_generated": True})) == set()
+    run.done("prepare").write_text(json.dumps(done | {"corpus": mark["digest"]}))
+    run.corpus_mark.unlink()
+    assert fresh(run, settings()) == set(stages.STAGES)
     run.prompts.write_text("{}")
+    assert fresh(run, settings()) == set()
+    finish_with_examples(run, "the same bytes")
+    assert fresh(run, settings()) == {"prepare", *OF_THE_CORPUS}
+
+
+def test_a_prompt_that_does_not_fit_spoils_no_model(run: RunDir) -> None:
+    run.prompts.write_text("{}")
+    stages.begin("prepare", settings(), run)  # and then it fails
     assert fresh(run, settings()) == OF_THE_CORPUS
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings import DataSettings
 from pipeline.corpus.readers import Reading, read_documents
+from tests.pipeline.corpus.scripted_hub import ScriptedHub
 
 CARD = """---
 configs:
@@ -85,6 +88,26 @@ def test_a_damaged_part_is_a_data_error(dataset: Path, streaming: bool) -> None:
     (dataset / "large" / "1.parquet").write_text("not Parquet at all")
     with pytest.raises(DataError, match="dataset"):
         texts(dataset, streaming=streaming)
+
+
+def test_what_only_a_script_could_load_is_read_as_the_hub_converted_it(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedHub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    code = (
+        "from pipeline.contract.settings import DataSettings\n"
+        "from pipeline.corpus.hub import hub_rows\n"
+        "for config, streaming in (('navigate', False), ('navigate', True), ('snarks', False)):\n"
+        "    data = DataSettings(source='hub', path='some/scripted', config=config, split='test',\n"
+        "                        streaming=streaming)\n"
+        "    print([row.cells['input'] for row in hub_rows(data, ['input', 'target'])])\n"
+    )
+    reached = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path)}
+    environment = {**os.environ, **reached, "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    server.shutdown()
+    assert done.stdout.splitlines() == ["['q1', 'q2']", "['q1', 'q2']", "['other']"]
 
 
 def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -> None:

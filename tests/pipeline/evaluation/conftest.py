@@ -97,9 +97,12 @@ ROWS: Rows = {
         {"Problem": "what is 1 + 1 ?", "options": "a ) 1 , b ) 2 , c ) 3 , 4 , d ) 5 , e ) none",
          "correct": "e", "category": "general"}
     ],
-    "csitfun/LogiQA2.0/default/test": [
+    "baber/logiqa2/logiqa2/test": [
         {"text": "All men are mortal.", "question": "What follows?", "answer": 1,
-         "options": ["a", "b", "c", "d"], "type": {"Categorical Reasoning": True}}
+         "options": ["a", "b", "c", "d"], "type": "{'Categorical Reasoning': True}"},
+        {"text": "No man is a stone.", "question": "What follows?", "answer": 2,
+         "options": ["a", "b", "c", "d"],
+         "type": '{"Categorical Reasoning": true, "Conjunctive Reasoning": true}'},
     ],
     "heegyu/bbq/Age/test": [
         {"context": "Two people met.", "question": "Who is old?", "ans0": "the first",
@@ -115,7 +118,9 @@ ROWS: Rows = {
     ],
     "openai_humaneval/openai_humaneval/test": [
         {"prompt": "def double(x):\n", "entry_point": "double",
-         "test": "def check(candidate):\n    assert candidate(2) == 4\n"}
+         "test": "def check(candidate):\n    assert candidate(2) == 4\n"},
+        {"prompt": "def double(text):\n", "entry_point": "double",
+         "test": "def check(candidate):\n    assert candidate('a') == 'aa'\n"},
     ],
 }  # fmt: skip
 

@@ -116,12 +116,23 @@ def test_every_answer_is_a_row_from_which_its_score_can_be_found_again(
     assert np.mean([row["score"] for row in ethics]) == score["value"]
 
 
+def test_named_tasks_are_scored_each(
+    trained_run: RunDir, rows_folder: Path, tmp_path: Path
+) -> None:
+    kinds = ["logiqa/Categorical Reasoning", "logiqa/Conjunctive Reasoning"]
+    run = chosen(trained_run, rows_folder, tmp_path / "run", *kinds, ask=["texts"], shots=0)
+    scores = run_here(run)["scores"]
+    trained = [r for r in scores if (r["model"], r["scored_by"]) == ("trained", "texts")]
+    assert {r["task"]: r["n"] for r in trained} == {
+        "Categorical Reasoning": 2, "Conjunctive Reasoning": 1}  # fmt: skip
+
+
 def test_base_and_trained_are_compared_question_by_question(everything: RunDir) -> None:
     summary = read_json(everything.summary("benchmark"))
     rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
-    for row in summary["comparisons"]:
-        if row["p_value"] is None or row["benchmark"] not in ("mmlu", "arc", "hellaswag"):
-            continue
+    asked = [r for r in summary["comparisons"] if r["benchmark"] in ("mmlu", "arc", "hellaswag")]
+    assert {row["benchmark"] for row in asked} == {"mmlu", "arc", "hellaswag"}
+    for row in asked:
         pairs: dict[str, dict[str, float]] = {}
         for one in rows:
             if (one["benchmark"], one["scored_by"]) == (row["benchmark"], row["scored_by"]):

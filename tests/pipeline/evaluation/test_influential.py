@@ -78,7 +78,7 @@ def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
             assert float(score.replace("−", "-")) == pytest.approx(by_id[example], rel=6e-3)
 
 
-@pytest.mark.parametrize(("ending", "mark"), [("md", r"\*\*(.+?)\*\*"), ("txt", "»(.+?)«")])
+@pytest.mark.parametrize(("ending", "mark"), [("md", "<b>(.+?)</b>"), ("txt", "»(.+?)«")])
 def test_the_tokens_that_count_most_are_marked_in_the_whole_text(
     told: RunDir, ending: str, mark: str
 ) -> None:
@@ -91,8 +91,15 @@ def test_the_tokens_that_count_most_are_marked_in_the_whole_text(
         for row in ranked(told, prompt)[:5]:
             assert row["text"].strip() in plain
             tokens = rows[prompt, row["example_id"]]
-            best = tokens["tokens"][tokens["scores"].index(max(tokens["scores"]))].strip()
-            assert max(tokens["scores"]) <= 0 or best in re.findall(mark, page(told, ending))
+            before = tokens["scores"].index(max(tokens["scores"]))  # predicts the token that counts
+            best = tokens["tokens"][before + 1].strip()
+            marked = re.findall(mark, page(told, ending))
+            assert max(tokens["scores"]) <= 0 or any(best in one for one in marked)
+
+
+def test_marks_that_meet_are_one(told: RunDir) -> None:
+    assert not re.search(r"</b> ?<b>|<b>\s*</b>", page(told, "md"))
+    assert not re.search("« ?»", page(told, "txt"))
 
 
 def test_without_own_answers_traced_the_page_says_whose_examples_these_are(

@@ -196,8 +196,8 @@ def test_drops_few_shot_examples_carry_their_answers(make: Any) -> None:
 
 
 def test_a_function_passes_only_if_its_test_does(make: Any) -> None:
-    (question,) = make(written.Humaneval).questions()
     benchmark = make(written.Humaneval)
+    question, _ = benchmark.questions()
     assert benchmark.grade(question, "    return 2 * x\n")[1] == {"written": 1.0}
     assert benchmark.grade(question, "    return 3 * x\n")[1] == {"written": 0.0}
 
@@ -206,6 +206,20 @@ def test_a_function_passes_only_if_its_test_does(make: Any) -> None:
     golden = type("Golden", (), {"input": "", "expected_output": "def check(c):\n assert False"})()
     wrong = Recorder("def has_close_elements(): return 'nonsense'")
     assert original.predict(wrong, task, golden, 1)["score"] == 1.0
+
+
+def test_two_functions_of_one_name_are_two_questions(make: Any) -> None:
+    first, second = make(written.Humaneval).questions()
+    assert first.id != second.id
+    assert first.row["test"] != second.row["test"]
+
+
+def test_a_question_of_two_kinds_counts_for_each(make: Any) -> None:
+    kinds = ("Categorical Reasoning", "Conjunctive Reasoning")
+    questions = make(choice.Logiqa, *kinds).questions()
+    assert [q.task for q in questions] == [kinds[0], kinds[0], kinds[1]]
+    assert len({q.id for q in questions}) == 3
+    assert len(make(choice.Logiqa).questions()) == 2
 
 
 def test_gsm8k_can_be_evaluated(make: Any) -> None:

@@ -164,7 +164,7 @@ def test_an_examples_tokens_add_up_to_its_score(
     assert tokens.shape == (5, 5, max(examples.lengths[i] for i in chosen))
     torch.testing.assert_close(tokens.sum(dim=2), scores[:, chosen], rtol=1e-4, atol=1e-3)
     for place, index in enumerate(chosen):
-        assert (tokens[:, place, examples.lengths[index] :] == 0).all()
+        assert (tokens[:, place, examples.lengths[index] - 1 :] == 0).all()  # predicts nothing
 
 
 def test_layers_add_up_to_the_whole(

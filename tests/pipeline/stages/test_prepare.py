@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,44 @@ def test_prompts_are_handed_on_and_unknown_relevant_documents_named(
     assert warnings(run) == ["prompt 'p': relevant documents that the corpus lacks: d7, d9"]
 
 
+def written(run: RunDir) -> dict[str, int]:
+    files = [run.examples, run.validation, *run.tokenizer.iterdir(), run.summary("prepare")]
+    return {file.name: file.stat().st_mtime_ns for file in files}
+
+
+def test_new_prompts_leave_the_corpus_as_it_was_read(tmp_path: Path, run_stage: Prepare) -> None:
+    folder = tmp_path / "data"
+    asked = settings({"path": corpus(folder, [prose(1, 20), prose(2, 20)]), "id_column": "id"})
+    before = written(run_stage(asked))
+    new = [Prompt(id="q", prompt="The sea", completion=" falls.", relevant=("d1", "d7"))]
+    run = run_stage(asked, new)
+    assert written(run) == before
+    assert load_prompts(run.prepared_prompts) == new
+    assert warnings(run)[-1] == "prompt 'q': relevant documents that the corpus lacks: d7"
+    shutil.rmtree(folder)  # as where the run was copied to another machine
+    assert written(run_stage(asked, PROMPTS)) == before
+    with pytest.raises(DataError, match="more than the model's context"):
+        run_stage(asked, [Prompt(id="long", prompt=prose(1, 3000), completion=" x")])
+
+
+@pytest.mark.parametrize("change", ["a file", "the settings", "asked for"])
+def test_a_corpus_that_may_have_changed_is_read_again(
+    change: str, tmp_path: Path, run_stage: Prepare
+) -> None:
+    data: dict[str, Any] = {"path": corpus(tmp_path / "data", [prose(1, 20), prose(2, 20)])}
+    run = run_stage(settings(data))
+    before = written(run)
+    match change:
+        case "a file":
+            corpus(tmp_path / "data", [prose(1, 20), prose(2, 20), prose(3, 20)])
+        case "the settings":
+            data["max_tokens"] = 32
+        case _:
+            stages.forget("prepare", run)
+    after = written(run_stage(settings(data), [Prompt(id="q", prompt="The", completion=" sea")]))
+    assert all(after[name] > before[name] for name in before)
+
+
 def test_a_prompt_longer_than_the_models_context_is_refused(
     tmp_path: Path, run_stage: Prepare
 ) -> None:
@@ -306,5 +345,5 @@ def test_a_killed_attempt_leaves_nothing_that_is_taken_for_finished(
     left = {path.name for path in run.stage("prepare").iterdir()}
     assert left == {
         *("started.json", "summary.json", "prompts.jsonl", "tokenizer"),
-        *("examples.parquet", "validation.parquet"),
+        *("examples.parquet", "validation.parquet", "corpus.json"),
     }

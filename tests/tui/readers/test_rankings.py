@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import sample_run
 
@@ -26,6 +27,16 @@ def test_token_scores_are_there_or_none(tmp_path: Path) -> None:
     assert tokens is not None
     assert len(tokens.tokens) == len(tokens.scores)
     assert reader.tokens("home-0", "nobody") is None
+
+
+def test_a_token_has_the_score_of_the_position_that_predicts_it(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    stored = pq.read_table(run.token_scores).to_pylist()[0]
+    tokens = RankingReader(run).tokens(stored["prompt_id"], stored["example_id"])
+    assert tokens is not None
+    assert tokens.tokens == stored["tokens"]
+    assert tokens.scores == [0.0, *stored["scores"][:-1]]
+    assert sum(tokens.scores) == pytest.approx(sum(stored["scores"]))
 
 
 def test_missing_rankings_are_told_with_what_to_do(tmp_path: Path) -> None:

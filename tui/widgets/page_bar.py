@@ -1,0 +1,69 @@
+"""The pages of a screen in one line: what each holds, and which one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+
+from tui.widgets.ink import Ink, Inked, Part
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One page: `Metrics 10`; `count` is None where it holds nothing yet."""
+
+    title: str
+    count: int | None
+    stale: bool = False
+
+
+class PageBar(Inked):
+    """`▌Metrics 10   Answers 50   Benchmarks –`; a click turns to a page."""
+
+    leaves: reactive[tuple[Leaf, ...]] = reactive((), repaint=False)
+    shown: reactive[int] = reactive(0, repaint=False)
+
+    @dataclass
+    class Turned(Message):
+        """A page was clicked."""
+
+        page: int
+
+    def watch_leaves(self) -> None:
+        """Other results."""
+        self.refresh_changed()
+
+    def watch_shown(self) -> None:
+        """Another page."""
+        self.refresh_changed()
+
+    def draw_line(self, y: int) -> Strip:
+        """The line."""
+        return self.ink_strip([part for parts in self._parts() for part in parts], self.size.width)
+
+    def _parts(self) -> Iterator[list[Part]]:
+        for number, leaf in enumerate(self.leaves):
+            is_shown = number == self.shown
+            title: Ink = "strong" if is_shown else "dim" if leaf.count is None else "plain"
+            count = "–" if leaf.count is None else f"{leaf.count:,}"
+            yield [
+                (" ▌" if is_shown else "  ", "accent"),
+                (f"{leaf.title} ", title),
+                (f"{count} ", "dim"),
+                ("≠ " if leaf.stale else "  ", "warn"),
+            ]
+
+    def on_click(self, event: events.Click) -> None:
+        """Turns to the page under the pointer."""
+        x = event.x
+        for number, parts in enumerate(self._parts()):
+            width = sum(cell_len(text) for text, _ in parts)
+            if 0 <= x < width:
+                self.post_message(self.Turned(number))
+            x -= width
