@@ -29,7 +29,7 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.files import write_json
 from pipeline.contract.profiles import profile, render_settings
 from pipeline.contract.prompts import Prompt, save_prompts
@@ -105,7 +105,7 @@ def make_run(run: RunDir, rows: int) -> None:
     run.settings.write_text(render_settings(profile("demo")), encoding="utf-8")
     settings = load_settings(run.settings)
     for stage in ("prepare", "train", "factors", "scores"):
-        stages.finish(stage, stages.begin(stage, settings, run), settings, run, 1.0)
+        freshness.finish(stage, freshness.begin(stage, settings, run), settings, run, 1.0)
     prompts = [
         Prompt(id=f"prompt-{n}", prompt=f"Question {n}:", completion=f" answer {n}",
                relevant=tuple(f"doc-{n * 1000 + k:07d}" for k in range(5)))

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.run_dir import RunDir
@@ -32,7 +32,7 @@ def main(stage: str, run: RunDir) -> int:
     try:
         with disk_errors_explained(run.root):
             settings = load_settings(run.settings)
-            if not stages.is_fresh(stage, settings, run):
+            if not freshness.is_fresh(stage, settings, run):
                 events.started(attempts + 1)
                 _run(stage, settings, run, events)
         return 0
@@ -50,7 +50,7 @@ def main(stage: str, run: RunDir) -> int:
 
 def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> None:
     _require_upstream(stage, settings, run)
-    fingerprint = stages.begin(stage, settings, run)
+    fingerprint = freshness.begin(stage, settings, run)
     _limit_threads(settings)
     begun = time.monotonic()
     module = importlib.import_module(f"pipeline.stages.{stage}")
@@ -61,12 +61,12 @@ def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> No
     with reporting_memory(events):
         module.run(settings, run, events)
     seconds = time.monotonic() - begun
-    stages.finish(stage, fingerprint, settings, run, seconds)
+    freshness.finish(stage, fingerprint, settings, run, seconds)
     events.finished(seconds)
 
 
 def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
-    for name in stages.Look(settings, run).unmet(stage):
+    for name in freshness.Look(settings, run).unmet(stage):
         hint = f"`headwater run {name} {stage} --run {run.name}` runs both"
         raise HeadwaterError(
             f"{stage} needs {name}, which has not finished with these settings", hint

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.profiles import render_settings
@@ -27,9 +27,9 @@ def run_here(run: RunDir, *modules: ModuleType) -> None:
     settings = load_settings(run.settings)
     for module in modules:
         name = module.__name__.rpartition(".")[2]
-        fingerprint = stages.begin(name, settings, run)
+        fingerprint = freshness.begin(name, settings, run)
         module.run(settings, run, EventWriter(run.events, name))
-        stages.finish(name, fingerprint, settings, run, 0.1)
+        freshness.finish(name, fingerprint, settings, run, 0.1)
 
 
 def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
@@ -41,7 +41,7 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     ]
     write_text(run.settings, render_settings(chosen))
     save_prompts(run.prompts, prompts)
-    fingerprint = stages.begin("prepare", chosen, run)
+    fingerprint = freshness.begin("prepare", chosen, run)
     texts = _sentences(56)
     tokenizer = train_tokenizer(texts, vocab_size=300)
     tokenizer.save_pretrained(run.tokenizer)
@@ -50,8 +50,8 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     pq.write_table(pa.Table.from_pylist(rows[:8], EXAMPLE_SCHEMA), run.validation)
     save_prompts(run.prepared_prompts, prompts)
     write_json(run.summary("prepare"), _prepare_summary(rows, len(tokenizer)))
-    stages.mark_corpus(chosen, run)
-    stages.finish("prepare", fingerprint, chosen, run, seconds=0.1)
+    freshness.mark_corpus(chosen, run)
+    freshness.finish("prepare", fingerprint, chosen, run, seconds=0.1)
     return run
 
 

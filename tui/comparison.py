@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.files import read_json
+from pipeline.contract.freshness import is_fresh
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, load_settings
-from pipeline.contract.stages import is_fresh
 from tui.readers.clean import clean
 from tui.readers.evaluation import LIKELIHOOD, SCORINGS
 from tui.tables import Row, plain

@@ -9,9 +9,9 @@ import sys
 import time
 
 from pipeline.contract.errors import HeadwaterError, ResourceError, disk_errors_explained
+from pipeline.contract.freshness import forget
 from pipeline.contract.processes import SupervisorState, acquire_lock
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import forget
 
 _STARTUP_S = 20.0
 _LEAST_FREE = 1 << 16

@@ -11,10 +11,11 @@ from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json
+from pipeline.contract.freshness import Done, is_fresh
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
-from pipeline.contract.stages import STAGES, Done, is_fresh
+from pipeline.contract.stages import STAGES
 from pipeline.contract.status import StageStatus, run_status
 from tui.readers.clean import clean
 from tui.readers.format import duration

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.asking import Question, WorkerAddress, socket_path
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
@@ -76,7 +76,7 @@ def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
 
 def _require_fresh(run: RunDir) -> None:
     """Raises HeadwaterError unless the index is of the settings and results of now."""
-    if not stages.is_fresh("index", load_settings(run.settings), run):
+    if not freshness.is_fresh("index", load_settings(run.settings), run):
         raise HeadwaterError(
             f"there is no index of {run.name} that is up to date",
             f"`headwater run index --run {run.name}` makes one",
@@ -107,7 +107,7 @@ def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
 
 def _index(run: RunDir) -> str | None:
     """Which index the run has now."""
-    done = stages.Done.read("index", run)
+    done = freshness.Done.read("index", run)
     return done.id if done else None
 
 

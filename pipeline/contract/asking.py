@@ -28,9 +28,9 @@ from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json
+from pipeline.contract.freshness import Done
 from pipeline.contract.processes import ProcessIdentity
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import Done
 
 Reply = dict[str, Any]
 _STARTUP_S = 120.0

@@ -95,7 +95,7 @@ class RunDir:
         return self.root / stage
 
     def started(self, stage: str) -> Path:
-        """What the stage that wrote this folder was reading; see `stages.Fingerprint`."""
+        """What the stage that wrote this folder was reading; see `freshness.Fingerprint`."""
         return self.stage(stage) / "started.json"
 
     def done(self, stage: str) -> Path:
@@ -120,7 +120,7 @@ class RunDir:
 
     @property
     def corpus_mark(self) -> Path:
-        """What the examples come from, written when they are whole; see `stages.Look`."""
+        """What the examples come from, written when they are whole; see `freshness.Look`."""
         return self.stage("prepare") / "corpus.json"
 
     @property

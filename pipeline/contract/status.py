@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
+from pipeline.contract.freshness import Look
 from pipeline.contract.processes import SupervisorState, is_locked
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, Look, upstream
+from pipeline.contract.stages import GROUPS, OPTIONAL, STAGES, upstream
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, replacing, write_json, write_text
 from pipeline.contract.run_dir import RunDir
@@ -54,7 +54,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         with figure_style():
             chart = metric_changes(metrics)
             save_png(chart, run.comparison / "model_comparison_chart.png")
-    if stages.is_fresh("scores", settings, run):
+    if freshness.is_fresh("scores", settings, run):
         write_text(run.comparison / "influential_examples.md", influential_markdown(settings, run))
         write_text(run.comparison / "influential_examples.txt", influential_text(settings, run))
     summary = {

@@ -13,7 +13,7 @@ from pipeline.ask.parts import Part, forget_others, parts, read_part
 from pipeline.ask.projection import Projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
 from pipeline.contract.run_dir import RunDir
@@ -59,7 +59,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
 
 def open_store(settings: Settings, run: RunDir, part: Part, projection: Projection) -> FeatureStore:
     """The part's features, or an empty store where there are none of these factors."""
-    factors = stages.Done.read("factors", run)
+    factors = freshness.Done.read("factors", run)
     tag = f"{factors.id if factors else ''} damping {settings.scores.damping}"
     return FeatureStore(part.features, tag, projection.size)
 

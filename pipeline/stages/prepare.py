@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.errors import DataError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
@@ -36,14 +36,14 @@ from pipeline.model import context_length, load_tokenizer, model_config
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json."""
     prompts = _prompts(settings, run_dir)
-    if stages.Look(settings, run_dir).has_corpus():
+    if freshness.Look(settings, run_dir).has_corpus():
         events.note("the corpus is as it was: only the prompts are read again")
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
         _check_relevant(prompts, _documents(run_dir), events)
     else:
         run_dir.corpus_mark.unlink(missing_ok=True)
         _read_corpus(prompts, settings, run_dir, events)
-        stages.mark_corpus(settings, run_dir)
+        freshness.mark_corpus(settings, run_dir)
     save_prompts(run_dir.prepared_prompts, prompts)
 
 

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
@@ -83,7 +83,7 @@ class Retrainer:
         self._completions = completions
         self._examples = TokenDataset.of_examples(run.examples)
         self._ledger = Ledger(run.retrainings)
-        trained = stages.Done.read("train", run)
+        trained = freshness.Done.read("train", run)
         assert trained is not None  # the stage needs it
         self._prefix = f"{trained.id[:16]} {completions.key()}"
 

@@ -16,6 +16,7 @@ import pytest
 from pipeline.contract.errors import RunBusyError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json
+from pipeline.contract.freshness import begin, finish, forget
 from pipeline.contract.processes import (
     ProcessIdentity,
     SupervisorState,
@@ -25,7 +26,7 @@ from pipeline.contract.processes import (
 )
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
-from pipeline.contract.stages import GROUPS, begin, finish, forget
+from pipeline.contract.stages import GROUPS
 from pipeline.contract.status import StageStatus, left_over, run_status
 
 SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})

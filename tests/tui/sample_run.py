@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sample_scores
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
 from pipeline.contract.processes import ProcessIdentity, SupervisorState
@@ -45,10 +45,10 @@ def finish(run: RunDir, *names: str, seconds: float = 12.5) -> None:
         events = EventWriter(run.events, name)
         events.started(1)
         events.memory(400 * MEMORY)
-        fingerprint = stages.begin(name, settings, run)
+        fingerprint = freshness.begin(name, settings, run)
         if name == "prepare":
-            stages.mark_corpus(settings, run)
-        stages.finish(name, fingerprint, settings, run, seconds)
+            freshness.mark_corpus(settings, run)
+        freshness.finish(name, fingerprint, settings, run, seconds)
         events.finished(seconds)
         events.close()
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.files import write_json
 from pipeline.contract.profiles import profile, render_settings
 from pipeline.contract.run_dir import RunDir
@@ -72,8 +72,8 @@ def scored_run(folder: Path) -> RunDir:
     run.settings.write_text(render_settings(profile("demo")))
     settings = load_settings(run.settings)
     for name in ("prepare", "train", "factors", "scores"):
-        fingerprint = stages.begin(name, settings, run)
-        stages.finish(name, fingerprint, settings, run, seconds=1.0)
+        fingerprint = freshness.begin(name, settings, run)
+        freshness.finish(name, fingerprint, settings, run, seconds=1.0)
     rows = [
         {
             "prompt_id": "sea",

@@ -12,10 +12,11 @@ import tomli
 import tomlkit
 
 from pipeline.contract.errors import HeadwaterError, RunBusyError, SettingsError
+from pipeline.contract.freshness import Look
 from pipeline.contract.new_run import change_settings
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings, parse_settings
-from pipeline.contract.stages import STAGES, Look
+from pipeline.contract.stages import STAGES
 from tui.drafts.fields import Field, fault, read_typed
 
 

@@ -54,7 +54,8 @@ class StageKeys(View[None]):
     @work
     async def action_run_stage(self) -> None:
         """Runs the selected stage; one that is up to date only if a person insists."""
-        from pipeline.contract.stages import STAGES, forget, upstream
+        from pipeline.contract.freshness import forget
+        from pipeline.contract.stages import STAGES, upstream
 
         stage = self.query_one(StageList).selected
         if stage is None:
@@ -73,8 +74,9 @@ class StageKeys(View[None]):
     @work
     async def action_from_here(self) -> None:
         """Runs the selected stage and all after it from nothing, if a person insists."""
+        from pipeline.contract.freshness import forget
         from pipeline.contract.processes import is_locked
-        from pipeline.contract.stages import STAGES, downstream, forget, upstream
+        from pipeline.contract.stages import STAGES, downstream, upstream
 
         stage = self.query_one(StageList).selected
         if stage is None:

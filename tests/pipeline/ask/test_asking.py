@@ -22,7 +22,7 @@ import pytest
 from safetensors.numpy import load_file
 from small_runs import run_here
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.asking import Question, WorkerAddress, ask, start_worker, stop_worker, worker
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json_lines
@@ -216,7 +216,7 @@ def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_go
     more.write_text("Of other things.")
     add_to_index(own_run, more)
     more.write_text("Of other things, and of bread.")
-    assert not stages.is_fresh("index", load_settings(own_run.settings), own_run)
+    assert not freshness.is_fresh("index", load_settings(own_run.settings), own_run)
     run_here(own_run, index)
     (folder,) = own_run.added("").iterdir()
     assert read_examples(folder / "examples.parquet")["text"].to_pylist() == [more.read_text()]
@@ -225,8 +225,8 @@ def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_go
 
 
 def test_an_index_needs_no_scores(own_run: RunDir) -> None:
-    stages.forget("scores", own_run)
-    stages.clear("scores", own_run)
+    freshness.forget("scores", own_run)
+    freshness.clear("scores", own_run)
     with worker(own_run) as address:
         assert lists(address, Question(PROMPT, COMPLETION))
 
@@ -251,7 +251,7 @@ def add_to_index(run: RunDir, *paths: Path) -> None:
 
 
 def test_a_run_without_an_index_is_refused_with_what_to_do(own_run: RunDir) -> None:
-    stages.forget("index", own_run)
+    freshness.forget("index", own_run)
     with pytest.raises(HeadwaterError, match="no index of run that is up to date"):
         start_worker(own_run)
 

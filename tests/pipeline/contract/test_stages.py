@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract import stages
+from pipeline.contract import freshness, stages
 from pipeline.contract.errors import UsageError
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
@@ -24,19 +24,19 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 
 def finish(run: RunDir, name: str, with_settings: Settings) -> None:
-    fingerprint = stages.begin(name, with_settings, run)
+    fingerprint = freshness.begin(name, with_settings, run)
     if name == "prepare":
-        stages.mark_corpus(with_settings, run)
-    stages.finish(name, fingerprint, with_settings, run, seconds=1.0)
+        freshness.mark_corpus(with_settings, run)
+    freshness.finish(name, fingerprint, with_settings, run, seconds=1.0)
 
 
 def finish_with_examples(run: RunDir, examples: str) -> None:
     """Prepare, begun anew, has written these."""
-    fingerprint = stages.begin("prepare", settings(), run)
+    fingerprint = freshness.begin("prepare", settings(), run)
     run.examples.parent.mkdir(parents=True, exist_ok=True)
     run.examples.write_text(examples)
-    stages.mark_corpus(settings(), run)
-    stages.finish("prepare", fingerprint, settings(), run, seconds=1.0)
+    freshness.mark_corpus(settings(), run)
+    freshness.finish("prepare", fingerprint, settings(), run, seconds=1.0)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def fresh(run: RunDir, now: Settings) -> set[str]:
-    return {name for name in stages.STAGES if stages.is_fresh(name, now, run)}
+    return {name for name in stages.STAGES if freshness.is_fresh(name, now, run)}
 
 
 def test_a_finished_run_is_fresh(run: RunDir) -> None:
@@ -112,7 +112,7 @@ def test_a_run_of_old_learns_what_its_corpus_comes_from_when_it_prepares(run: Ru
 
 def test_a_prompt_that_does_not_fit_spoils_no_model(run: RunDir) -> None:
     run.prompts.write_text("{}")
-    stages.begin("prepare", settings(), run)  # and then it fails
+    freshness.begin("prepare", settings(), run)  # and then it fails
     assert fresh(run, settings()) == OF_THE_CORPUS
 
 
@@ -134,36 +134,36 @@ def test_a_changed_source_file_makes_everything_stale(tmp_path: Path) -> None:
     source.write_text("one")
     now = Settings.model_validate({"data": {"path": str(source)}})
     finish(run, "prepare", now)
-    assert stages.is_fresh("prepare", now, run)
+    assert freshness.is_fresh("prepare", now, run)
     source.write_text("another")
-    assert not stages.is_fresh("prepare", now, run)
+    assert not freshness.is_fresh("prepare", now, run)
     source.unlink()  # the run was copied to a machine without the corpus
-    assert stages.is_fresh("prepare", now, run)
+    assert freshness.is_fresh("prepare", now, run)
 
 
 def test_an_attempt_goes_on_from_what_the_same_attempt_left(run: RunDir) -> None:
     kept = run.factors("ekfac") / "part.safetensors"
     kept.parent.mkdir(parents=True)
     kept.touch()
-    stages.begin("factors", settings(), run)
+    freshness.begin("factors", settings(), run)
     assert kept.exists()
-    assert not stages.is_fresh("factors", settings(), run)
+    assert not freshness.is_fresh("factors", settings(), run)
 
 
 def test_another_attempt_never_meets_old_factors(run: RunDir) -> None:
     old = run.factors("ekfac") / "part.safetensors"
     old.parent.mkdir(parents=True)
     old.touch()
-    stages.begin("factors", settings(factors={"fisher": "empirical"}), run)
+    freshness.begin("factors", settings(factors={"fisher": "empirical"}), run)
     assert not old.parent.exists()
 
 
 def test_a_report_shows_whatever_is_up_to_date_and_needs_nothing_more(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     finish(run, "report", settings())
-    assert stages.is_fresh("report", settings(), run)
+    assert freshness.is_fresh("report", settings(), run)
     finish(run, "prepare", settings())
-    assert not stages.is_fresh("report", settings(), run)
+    assert not freshness.is_fresh("report", settings(), run)
 
 
 def test_names_and_groups_expand_in_pipeline_order() -> None:

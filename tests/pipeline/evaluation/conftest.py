@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
@@ -170,7 +170,7 @@ def trained_run(prepared_run: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     """A run with a base and a model of two epochs."""
     run: RunDir = prepared_run(tmp_path_factory.mktemp("trained"))
     settings = load_settings(run.settings)
-    fingerprint = stages.begin("train", settings, run)
+    fingerprint = freshness.begin("train", settings, run)
     train.run(settings, run, EventWriter(run.events, "train"))
-    stages.finish("train", fingerprint, settings, run, seconds=1.0)
+    freshness.finish("train", fingerprint, settings, run, seconds=1.0)
     return run

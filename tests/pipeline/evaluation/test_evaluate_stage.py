@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json
 from pipeline.contract.run_dir import RunDir
@@ -27,9 +27,9 @@ def compared(trained_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> R
     run = RunDir(shutil.copytree(trained_run.root, root))
     settings = load_settings(run.settings)
     for name, stage in (("generate", generate), ("evaluate", evaluate)):
-        fingerprint = stages.begin(name, settings, run)
+        fingerprint = freshness.begin(name, settings, run)
         stage.run(settings, run, EventWriter(run.events, name))
-        stages.finish(name, fingerprint, settings, run, seconds=1.0)
+        freshness.finish(name, fingerprint, settings, run, seconds=1.0)
     return run
 
 

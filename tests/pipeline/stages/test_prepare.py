@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import LlamaConfig
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.errors import DataError, ModelError, SettingsError
 from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json
@@ -64,7 +64,7 @@ def run_stage(tmp_path: Path) -> Prepare:
         folder = RunDir(tmp_path / name)
         folder.root.mkdir(exist_ok=True)
         save_prompts(folder.prompts, prompts)
-        stages.begin("prepare", asked, folder)
+        freshness.begin("prepare", asked, folder)
         prepare.run(asked, folder, EventWriter(folder.events, "prepare"))
         return folder
 
@@ -216,7 +216,7 @@ def test_a_corpus_that_may_have_changed_is_read_again(
         case "the settings":
             data["max_tokens"] = 32
         case _:
-            stages.forget("prepare", run)
+            freshness.forget("prepare", run)
     after = written(run_stage(settings(data), [Prompt(id="q", prompt="The", completion=" sea")]))
     assert all(after[name] > before[name] for name in before)
 

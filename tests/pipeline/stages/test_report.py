@@ -16,7 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from safetensors.numpy import save_file
 
-from pipeline.contract import stages
+from pipeline.contract import freshness, stages
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.profiles import render_settings
@@ -146,9 +146,9 @@ def write_scores(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> N
 
 
 def finish(stage: str, run: RunDir, write: Write) -> None:
-    fingerprint = stages.begin(stage, SETTINGS, run)
+    fingerprint = freshness.begin(stage, SETTINGS, run)
     write(run)
-    stages.finish(stage, fingerprint, SETTINGS, run, seconds=12.5)
+    freshness.finish(stage, fingerprint, SETTINGS, run, seconds=12.5)
 
 
 def make_run(

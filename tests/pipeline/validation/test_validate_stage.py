@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.contract import stages
+from pipeline.contract import freshness
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json, read_json_lines
@@ -38,7 +38,7 @@ def wanting(run: RunDir, **wanted: Any) -> Settings:
 
 def validated(run: RunDir, **wanted: Any) -> dict[str, Any]:
     settings = wanting(run, **wanted)
-    stages.begin("validate", settings, run)
+    freshness.begin("validate", settings, run)
     validate.run(settings, run, EventWriter(run.events, "validate"))
     summary: dict[str, Any] = read_json(run.summary("validate"))
     return summary
