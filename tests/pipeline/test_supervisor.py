@@ -172,6 +172,7 @@ def test_a_stage_that_will_not_stop_is_killed_after_the_grace(run: RunDir, start
 def test_a_second_request_kills_at_once(run: RunDir, start: Start) -> None:
     supervisor = start("trap '' TERM; echo up; while :; do sleep 0.1; done")
     until(lambda: run.log("train").exists() and run.log("train").read_text())
+    until(lambda: train(run).state == "running")  # the stage may be up before that is written
     request_cancel(run)
     assert train(run).state == "stopping"
     request_cancel(run)
