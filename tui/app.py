@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run_dir import RunDir, list_runs
+from tui.entry import RUNS, RUNS_VARIABLE
 from tui.keys import Scope, bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
@@ -209,24 +211,31 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         if not working or await self.push_screen_wait(_leaving(working)):
             self.exit()
 
-    def at_work(self) -> list[str]:
-        """Names of the runs that something works in."""
+    def at_work(self) -> list[RunDir]:
+        """The runs that something works in."""
         from pipeline.contract.processes import is_locked
 
         runs = {run.root.resolve(): run for run in list_runs(self._runs)}
         if self._run:
             runs[self._run.root.resolve()] = self._run
-        return [run.name for run in runs.values() if is_locked(run)]
+        return [run for run in runs.values() if is_locked(run)]
 
 
 def _scope(screen: Screen[Any]) -> Scope | None:
     return screen.SCOPE if isinstance(screen, View) else None
 
 
-def _leaving(working: list[str]) -> Question:
+def _way_back(run: RunDir) -> str:
+    """The command that opens a run again: by its path where it lies elsewhere than usual."""
+    usual = Path(os.environ.get(RUNS_VARIABLE) or RUNS).resolve()
+    place = run.root.resolve()
+    return f"headwater tui {place.name if place.parent == usual else shlex.quote(str(place))}"
+
+
+def _leaving(working: list[RunDir]) -> Question:
     from tui.screens.dialog import Question
 
-    back = "\n".join(f"  headwater tui {name}" for name in working)
+    back = "\n".join(f"  {_way_back(run)}" for run in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
     if os.getpid() == 1:
         text = "This is the container's first process: leaving ends every stage in it."
@@ -239,7 +248,7 @@ def run_dashboard(runs: Path, run: RunDir | None) -> int:
     gc.freeze()  # what was imported stays: the collector need not look at it again
     app.run()
     if app.return_code == 0:
-        for name in app.at_work():
-            name = clean(name)
-            print(f"{name} is still at work: `headwater tui {name}` comes back", file=sys.stderr)
+        for run in app.at_work():
+            told = f"{run.name} is still at work: `{_way_back(run)}` comes back"
+            print(clean(told), file=sys.stderr)
     return app.return_code or 0

@@ -138,5 +138,6 @@ def _figures(summaries: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
         yield row["title"], Figure(_ANSWERS, row["trained"], share, n=row["n"])
     for row in summaries.get("benchmark", {}).get("scores") or []:
         how = SCORINGS.get(row["scored_by"], row["scored_by"])
-        name = f"{row['benchmark']} {row['task'].replace('_', ' ')}, {how}, {row['model']}"
+        named = [row["benchmark"], row["task"].replace("_", " ")]
+        name = f"{' '.join(dict.fromkeys(named))}, {how}, {row['model']}"
         yield name, Figure(_BENCHMARKS, row["value"], True, row["low"], row["high"], row["n"])

@@ -30,7 +30,9 @@ runs/<name>/
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from pipeline.contract.errors import UsageError
@@ -317,6 +319,9 @@ def run_path(runs: Path, name: str) -> RunDir:
 
 
 def list_runs(runs: Path) -> list[RunDir]:
-    """Every run below `runs`, newest first."""
-    found = [RunDir(path.parent) for path in runs.glob("*/settings.toml")]
-    return sorted(found, key=lambda run: run.settings.stat().st_mtime, reverse=True)
+    """Every run below `runs`, newest first; what is hidden is none, as one half deleted."""
+    found: list[tuple[float, RunDir]] = []
+    for path in runs.glob("[!.]*/settings.toml"):
+        with suppress(FileNotFoundError):  # it was deleted just now
+            found.append((path.stat().st_mtime, RunDir(path.parent)))
+    return [run for _, run in sorted(found, key=itemgetter(0), reverse=True)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.contract.errors import DataError, SettingsError
+from huggingface_hub import constants
+
+from pipeline.contract.errors import DataError, HubUnreachableError, SettingsError
 from pipeline.contract.settings import Settings
 from pipeline.evaluation.benchmarks import choice, written
 from pipeline.evaluation.benchmarks.mended import Mended, Options
@@ -76,18 +78,23 @@ def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
         DataError: files, columns or examples are missing, or wrong; names the first few.
         HubUnreachableError: the hub does not answer.
     """
-    faults: dict[str, str] = {}
+    faults: dict[str, DataError | HubUnreachableError] = {}
     found: dict[str, list[Question]] = {}
     for benchmark in benchmarks:
         found[benchmark.name] = []
         for task in benchmark.named_tasks():
             try:
                 found[benchmark.name] += benchmark.limited(task)
+            except HubUnreachableError as error:
+                if not constants.HF_HUB_OFFLINE:
+                    raise  # every further task would wait for an answer too
+                faults.setdefault(error.message, error)
             except DataError as error:
-                faults.setdefault(error.message, error.hint)
+                faults.setdefault(error.message, error)
     if faults:
-        hints = dict.fromkeys(filter(None, faults.values()))
+        hints = list(dict.fromkeys(error.hint for error in faults.values() if error.hint))
         shown, more = list(faults)[:_FAULTS_SHOWN], len(faults) - _FAULTS_SHOWN
         rest = [f"… and {more} more"] if more > 0 else []
-        raise DataError("\n".join(shown + rest), "\n  ".join(list(hints)[:_FAULTS_SHOWN]))
+        kind = type(next(iter(faults.values())))
+        raise kind("\n".join(shown + rest), "\n  ".join(hints[:_FAULTS_SHOWN]))
     return found

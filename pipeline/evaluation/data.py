@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 from pydantic import BaseModel, ValidationError
 
 from pipeline.contract.errors import DataError, HubUnreachableError
@@ -68,12 +69,11 @@ class BenchmarkData:
             return list(hub_rows(settings, columns))
         except HubUnreachableError as error:
             missing = f"{name.replace('/', '__')}/{config}/{split}.jsonl"
-            hint = (
-                f"set benchmark.data to a folder that holds {missing}, or try again with the hub "
-                "in reach"
-            )
             raise HubUnreachableError(
-                f"benchmark {name}: the hub does not answer and it is not cached here", hint
+                f"benchmark {name}: the hub does not answer, and {config}/{split} is not in the "
+                f"cache, {datasets.config.HF_DATASETS_CACHE}",
+                f"set benchmark.data to a folder that holds {missing}, or try again with the hub "
+                "in reach",
             ) from error
         except DataError as error:
             raise DataError(error.message, f"{name} needs {', '.join(columns)}") from error

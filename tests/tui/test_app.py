@@ -321,7 +321,10 @@ async def test_no_key_belongs_to_a_multiplexer_or_to_flow_control() -> None:
         assert not taken & set(app.screen.active_bindings)
 
 
-async def test_leaving_while_stages_run_says_how_to_come_back(tmp_path: Path) -> None:
+async def test_leaving_while_stages_run_says_how_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWATER_RUNS", str(tmp_path))
     app = HeadwaterApp(tmp_path, at_work(tmp_path, "busy"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "● train running")

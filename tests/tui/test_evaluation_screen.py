@@ -282,7 +282,7 @@ async def test_a_question_becomes_a_prompt_once_it_is_told_what_becomes_stale(
         assert app.screen.query_one("#completion", TextArea).text == completion
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(app.screen, Question))
-        await until_shown(pilot, "becomes stale: prepare, train")
+        await until_shown(pilot, "becomes stale: prepare, generate, evaluate, report")
         assert len(load_prompts(run.prompts)) == 1
         await pilot.press("y")
         await until_shown(pilot, "added; a on the run's screen runs what is stale")
@@ -389,7 +389,7 @@ async def test_a_run_without_proofs_says_how_to_get_them(run: RunDir) -> None:
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("v", "4")
         await until_shown(pilot, "no proofs yet: the validate stage has not finished")
-        await until_shown(pilot, "`headwater validate books` does the same")
+        await until_shown(pilot, "or by `headwater validate books`")
 
 
 async def test_proofs_of_other_settings_are_called_stale(run: RunDir) -> None:

@@ -44,7 +44,7 @@ async def test_zoom_pan_and_inspection_work_wherever_the_cursor_is(tmp_path: Pat
         chart = app.screen.query_one(Chart)
         assert app.screen.query_one(StageList).has_focus
         await pilot.press("plus", "plus")
-        await until_shown(pilot, "zoomed · follows")
+        await until_shown(pilot, "follows · 0 shows all")
         await pilot.press("left")
         await until_shown(pilot, "zoomed · 0 shows all")
         await pilot.press("x")

@@ -50,16 +50,21 @@ def test_first_paint_resize_keys_and_leaving(runs: Path) -> None:
 def test_leaving_while_a_stage_runs_prints_how_to_come_back(runs: Path) -> None:
     run = sample_run.new_run(runs, "busy")
     acquire_lock(run)
-    terminal = Terminal("--runs", str(runs), "tui", "busy")
-    try:
-        terminal.until("waiting")
-        terminal.press("q")
-        terminal.until("Leave?")
-        terminal.press("y")
-        assert terminal.ended() == 0
-        assert "busy is still at work: `headwater tui busy` comes back" in terminal.read(0)
-    finally:
-        terminal.close()
+    for arguments, usual, way in (
+        (("--runs", str(runs), "tui", "busy"), "elsewhere", str(runs / "busy")),
+        (("tui", "busy"), str(runs), "busy"),
+    ):
+        terminal = Terminal(*arguments, HEADWATER_RUNS=usual)
+        try:
+            terminal.until("waiting")
+            terminal.press("q")
+            terminal.until("Leave?")
+            terminal.press("y")
+            assert terminal.ended() == 0
+            told = f"busy is still at work: `headwater tui {way}` comes back"
+            assert told in terminal.read(0)
+        finally:
+            terminal.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])

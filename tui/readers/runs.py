@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,6 +19,10 @@ Column = Literal["age", "run", "state", "stage", "loss", "size"]
 COLUMNS: tuple[Column, ...] = get_args(Column)
 
 _SIZE_GOOD_FOR_S = 60.0
+_GOOD_FOR_S = 20.0
+"""For how long the last look at a run at rest is good, where its files tell nothing new."""
+_LOOK_S = 0.4
+"""After this long a look shows what it has."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +48,54 @@ class RunRow:
 
 
 class RunsReader:
-    """Reads every run below a folder, each with a reader of its own that remembers its place."""
+    """Reads every run below a folder, each with a reader of its own that remembers its place.
+
+    A run at rest is read again when one of its files tells that something has happened, and now
+    and then whatever they tell: hundreds of runs cost little while nothing works in them.
+    """
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._readers: dict[Path, RunReader] = {}
+        self._seen: dict[Path, tuple[RunSnapshot, object, float]] = {}
+        """By run: the last look, what its files looked like then, and when that was."""
         self._sizes: dict[Path, tuple[float, int]] = {}
+        self.unread = 0
+        """Runs that the last look had no time for: another is wanted at once."""
 
     def read(self) -> list[RunRow]:
-        """Every run, newest first."""
+        """Every run that was read so far, newest first."""
         try:
             found = list_runs(self._runs)
-        except OSError:  # a run was deleted while the list was made; the next look has it right
+        except OSError:  # not a folder that can be read, now
             return []
         self._readers = {run.root: self._readers.get(run.root) or RunReader(run) for run in found}
+        self._seen = {root: seen for root, seen in self._seen.items() if root in self._readers}
+        deadline = time.monotonic() + _LOOK_S
+        for run in sorted(found, key=lambda run: run.root in self._seen):
+            self._read_one(run)
+            if time.monotonic() > deadline:
+                break
+        self.unread = len(found) - len(self._seen)
         self._measure_one(found)
         return [row for run in found if (row := self._row(run))]
+
+    def _read_one(self, run: RunDir) -> None:
+        stamp, now = _stamp(run), time.monotonic()
+        seen = self._seen.get(run.root)
+        if seen is None or seen[0].working or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
+            good_until = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
+            self._seen[run.root] = (self._readers[run.root].read(), stamp, good_until)
 
     def _row(self, run: RunDir) -> RunRow | None:
         try:
             created = run.settings.stat().st_mtime
         except OSError:
             return None
+        if run.root not in self._seen:
+            return None
         size = self._sizes.get(run.root, (0.0, None))[1]
-        return RunRow(run, self._readers[run.root].read(), created, size)
+        return RunRow(run, self._seen[run.root][0], created, size)
 
     def _measure_one(self, runs: Sequence[RunDir]) -> None:
         """Counts the bytes of the run that was counted longest ago: one a look, to stay cheap."""
@@ -75,6 +105,16 @@ class RunsReader:
         then = self._sizes.get(oldest.root, (-_SIZE_GOOD_FOR_S, 0))[0]
         if time.monotonic() - then >= _SIZE_GOOD_FOR_S:
             self._sizes[oldest.root] = (time.monotonic(), folder_size(oldest.root))
+
+
+def _stamp(run: RunDir) -> tuple[tuple[int, int], ...]:
+    """Changes with whatever happens in a run: who works in it writes `state.json` first."""
+    found = []
+    for file in (run.settings, run.prompts, run.state, run.events):
+        with suppress(OSError):
+            status = file.stat()
+            found.append((status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def folder_size(folder: Path) -> int:

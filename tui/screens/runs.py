@@ -87,7 +87,7 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         while True:
             if self.is_watched or not self.list.empty:
                 await self._look()
-            await asyncio.sleep(_INTERVAL_S)
+            await asyncio.sleep(0.0 if self._readers[self.away].unread else _INTERVAL_S)
 
     async def _look(self) -> None:
         away = self.away
@@ -117,7 +117,9 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         runs.rows, runs.empty = tuple(shown), self.told(nothing)
         told = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
         title = "Put away" if self.away else "Runs"
-        runs.entitle(f"{title} · {told if self.words else len(shown)}")
+        unread = self._readers[self.away].unread
+        more = f" · {unread} still to be read" if unread else ""
+        runs.entitle(f"{title} · {told if self.words else len(shown)}{more}")
         self._explain()
         self._draw()
 

@@ -43,8 +43,21 @@ class LogPanel(Log, Scrolling):
         """Adds lines that `clean` has been over; `empty` is said where there are none at all."""
         self._empty = empty
         if lines:
+            before = self.line_count + sum(len(line.splitlines()) for line in lines)
             self.write_lines(lines)
+            self._let_go(before - self.line_count)
         self._tell()
+
+    def _let_go(self, count: int) -> None:
+        """The oldest lines went to keep the log small: Textual paints nothing anew then, and a
+        person who reads further up would see the text move."""
+        if count <= 0:
+            return
+        if self._match is not None:
+            self._match = self._match - count if self._match >= count else None
+        if not self._follows:
+            self.scroll_to(y=max(0, self.scroll_y - count), animate=False, immediate=True)
+        self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Notes whether a person has left the end."""

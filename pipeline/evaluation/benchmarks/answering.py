@@ -171,8 +171,11 @@ def _ranked_way(question: Question, way: str) -> Ranked:
 
 
 def _after(prompt: str, choice: str) -> str:
-    """The choice as it follows the prompt."""
-    return choice if prompt[-1:].isspace() else f" {choice}"
+    """The choice as it follows the prompt: as the answers of its examples follow theirs."""
+    asking = prompt.rpartition("\n")[2]
+    follows = prompt[prompt.find(asking) + len(asking) :][:1]
+    glued = prompt[-1:].isspace() or (follows and not follows.isspace())
+    return choice if glued else f" {choice}"
 
 
 class KeepingModel:

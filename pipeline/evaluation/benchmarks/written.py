@@ -22,7 +22,6 @@ from deepeval.benchmarks.drop.task import DROPTask
 from deepeval.benchmarks.drop.template import DROPTemplate
 from deepeval.benchmarks.gsm8k.template import GSM8KTemplate
 from deepeval.benchmarks.human_eval.task import HumanEvalTask
-from deepeval.benchmarks.ifeval.template import IFEvalTemplate
 from deepeval.benchmarks.lambada.template import LAMBADATemplate
 from deepeval.benchmarks.schema import bbh_models_dict
 from deepeval.benchmarks.squad.squad import SQuADTemplate
@@ -94,12 +93,11 @@ class Lambada(Mended, LAMBADA):  # type: ignore[misc]
         examples = LAMBADATemplate.generate_output("", self.n_shots)
         rows = self.data.rows("EleutherAI/lambada_openai", "default", "test", LambadaRow)
         for number, row in enumerate(rows):
-            asked = LAMBADATemplate.format_question(row, include_answer=False)
             passage, _, last = row["text"].rpartition(" ")
-            ways: dict[str, Ranked | Open] = {
-                "texts": Ranked("", ((passage, f" {last}"),), (0,)),
-                "written": Open(examples, asked, (LAMBADATemplate.format_answer(row),)),
-            }
+            ways: dict[str, Ranked | Open] = {"texts": Ranked("", ((passage, f" {last}"),), (0,))}
+            if re.search("[.!?]", row["text"]):  # else the original finds no last sentence
+                asked = LAMBADATemplate.format_question(row, include_answer=False)
+                ways["written"] = Open(examples, asked, (LAMBADATemplate.format_answer(row),))
             yield Question(str(number), "lambada", ways)
 
     def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
@@ -127,6 +125,7 @@ class Drop(Mended, DROP):  # type: ignore[misc]
         in_order = [row for row in train if unlike[row["section_id"]] is row]
         first = shots(in_order, self.n_shots, "drop")
         examples = DROPTemplate.generate_output("", [], 0)
+        examples += "Below are some examples:\n\n" if first else ""
         examples += "".join(f"{DROPTemplate.format_question(row, True)}\n" for row in first)
         for number, row in enumerate(
             self.data.rows("ucinlp/drop", "default", "validation", DropRow)
@@ -233,7 +232,7 @@ class Ifeval(Mended, IFEval):  # type: ignore[misc]
         for number, row in enumerate(
             self.data.rows("google/IFEval", "default", "train", IfevalRow)
         ):
-            way = Open("", IFEvalTemplate.format_instruction(row["prompt"]), (), stop=())
+            way = Open("", row["prompt"], (), stop=())
             yield Question(str(number), "ifeval", {"written": way}, row=row)
 
     def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:

@@ -232,6 +232,22 @@ def test_what_is_missing_is_said_before_any_model_is_loaded(
     assert "boolq" not in caught.value.message
 
 
+def test_offline_all_that_is_not_cached_is_listed_with_the_place(
+    trained_run: RunDir, tmp_path: Path
+) -> None:
+    names = ("mmlu/anatomy", "mmlu/marketing", "boolq")
+    run = chosen(trained_run, Path("hub"), tmp_path / "run", *names)
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "pipeline", "benchmark", run.root]
+    assert subprocess.run(command, cwd=ROOT, env=offline, check=False).returncode == 3
+    failed = EventReader(run.events).read()[-1].data
+    lines = failed["message"].splitlines()
+    for line, missing in zip(lines, ("anatomy/dev", "marketing/dev", "validation"), strict=True):
+        assert missing in line
+        assert str(tmp_path / "home") in line
+    assert "cais__mmlu/marketing/dev.jsonl" in failed["hint"]
+
+
 def test_an_unknown_benchmark_is_refused_with_the_valid_names() -> None:
     with pytest.raises(ValueError, match=r"no benchmark 'mmlux'; valid: mmlu, hellaswag"):
         Settings.model_validate({"data": {"source": "demo"}, "benchmark": {"chosen": ["mmlux"]}})

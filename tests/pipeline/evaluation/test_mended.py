@@ -13,12 +13,32 @@ from typing import Any, get_args
 
 import datasets
 import pytest
-from deepeval.benchmarks import ARC, BBQ, DROP, GSM8K, LAMBADA, MMLU, HumanEval, TruthfulQA
+from deepeval.benchmarks import (
+    ARC,
+    BBQ,
+    DROP,
+    GSM8K,
+    LAMBADA,
+    MMLU,
+    BigBenchHard,
+    BoolQ,
+    HellaSwag,
+    HumanEval,
+    IFEval,
+    LogiQA,
+    MathQA,
+    TruthfulQA,
+    Winogrande,
+)
 from deepeval.benchmarks.arc.mode import ARCMode
+from deepeval.benchmarks.big_bench_hard.task import BigBenchHardTask
 from deepeval.benchmarks.drop.task import DROPTask
 from deepeval.benchmarks.hellaswag.task import HellaSwagTask
 from deepeval.benchmarks.human_eval.task import HumanEvalTask
+from deepeval.benchmarks.logi_qa.task import LogiQATask
+from deepeval.benchmarks.math_qa.task import MathQATask
 from deepeval.benchmarks.mmlu.task import MMLUTask
+from deepeval.benchmarks.squad.template import SQuADTemplate
 from deepeval.benchmarks.truthful_qa.mode import TruthfulQAMode
 from deepeval.benchmarks.truthful_qa.task import TruthfulQATask
 from deepeval.models import DeepEvalBaseLLM
@@ -105,6 +125,7 @@ def opened(question: Question) -> Open:
 
 
 LAW, ETHICS = "professional_law", "business_ethics"
+KIND = "Categorical Reasoning"
 
 
 def test_every_mmlu_task_gets_its_own_few_shot_examples(make: Any) -> None:
@@ -118,11 +139,44 @@ def test_every_mmlu_task_gets_its_own_few_shot_examples(make: Any) -> None:
     assert original.prompts[1].count("law question") == 5
 
 
-def test_prompts_are_deepevals_own_letter_by_letter(make: Any) -> None:
-    original = Recorder()
-    MMLU(tasks=[MMLUTask(LAW)], n_problems_per_task=3).evaluate(original)
-    ours = make(choice.Mmlu, LAW, limit=3).questions()
-    assert [asked(q).examples + asked(q).pairs[0][0] for q in ours] == original.prompts
+def whole(question: Question) -> str:
+    way = question.ways.get("letters") or question.ways["written"]
+    return way.examples + (way.question if isinstance(way, Open) else way.pairs[0][0])
+
+
+@pytest.mark.parametrize(
+    ("original", "ours", "tasks"),
+    [
+        (lambda: MMLU(tasks=[MMLUTask(LAW)]), choice.Mmlu, (LAW,)),
+        (lambda: HellaSwag(tasks=[HellaSwagTask("High jump")]), choice.Hellaswag, ()),
+        (lambda: BoolQ(n_problems=2), choice.Boolq, ()),
+        (lambda: Winogrande(n_problems=1), choice.Winogrande, ()),
+        (lambda: MathQA(tasks=[MathQATask("general")]), choice.Mathqa, ()),
+        (lambda: LogiQA(tasks=[LogiQATask(KIND)], dataset=_of_kind()), choice.Logiqa, (KIND,)),
+        (lambda: IFEval(n_problems=1), written.Ifeval, ()),
+        (lambda: BigBenchHard(tasks=[BigBenchHardTask("snarks")], enable_cot=False),
+         written.BigBench, ("snarks",)),
+    ],
+)  # fmt: skip
+def test_prompts_are_deepevals_own_letter_by_letter(
+    make: Any, original: Any, ours: type[Mended], tasks: tuple[str, ...]
+) -> None:
+    recorder = Recorder()
+    original().evaluate(recorder)
+    prompts = [whole(question) for question in make(ours, *tasks).questions()]
+    assert prompts == [prompt.removesuffix("\nA: ") + "\nA:" if ours is written.BigBench else prompt
+                       for prompt in recorder.prompts]  # fmt: skip
+
+
+def _of_kind() -> list[dict[str, Any]]:
+    return [{**row, "type": {KIND: True}} for row in ROWS["baber/logiqa2/logiqa2/test"]]
+
+
+def test_squads_prompts_are_deepevals_too(make: Any) -> None:
+    (question,) = make(written.Squad).questions()
+    (row,) = ROWS["rajpurkar/squad/plain_text/validation"]
+    asked = SQuADTemplate.format_question(row, include_answer=False)
+    assert whole(question) == SQuADTemplate.generate_output(asked, 5)
 
 
 def test_more_than_256_questions_at_once(make: Any) -> None:
@@ -193,6 +247,8 @@ def test_drops_few_shot_examples_carry_their_answers(make: Any) -> None:
     original = Recorder("none")
     DROP(tasks=[DROPTask.NFL_649]).evaluate(original)
     assert not re.search(r"Answer: \S", original.prompts[0])
+    without = re.sub(r"(Answer: ).*\n", r"\1", whole(question))
+    assert without == original.prompts[0]
 
 
 def test_a_function_passes_only_if_its_test_does(make: Any) -> None:
@@ -215,7 +271,7 @@ def test_two_functions_of_one_name_are_two_questions(make: Any) -> None:
 
 
 def test_a_question_of_two_kinds_counts_for_each(make: Any) -> None:
-    kinds = ("Categorical Reasoning", "Conjunctive Reasoning")
+    kinds = (KIND, "Conjunctive Reasoning")
     questions = make(choice.Logiqa, *kinds).questions()
     assert [q.task for q in questions] == [kinds[0], kinds[0], kinds[1]]
     assert len({q.id for q in questions}) == 3
@@ -258,6 +314,18 @@ def test_nothing_stands_between_target_word_and_its_answer(make: Any) -> None:
     original = Recorder("mill")
     LAMBADA(n_problems=1).evaluate(original)
     assert not original.prompts[0].endswith("Target Word:")
+
+
+def test_a_passage_of_one_sentence_is_ranked_only(rows_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(rows_folder, tmp_path / "rows")
+    row = {"text": "Ann went to the river and there she saw the old mill"}
+    file = path_of(tmp_path / "rows", "EleutherAI/lambada_openai/default/test")
+    file.write_text(json.dumps(row) + "\n")
+    (question,) = written.Lambada(BenchmarkData(str(tmp_path / "rows")), Options()).questions()
+    assert list(question.ways) == ["texts"]
+
+    with pytest.raises(AttributeError):
+        LAMBADA(n_problems=1, dataset={"test": [row]}).evaluate(Recorder("mill"))
 
 
 def test_every_benchmark_asks_what_it_should(make: Any) -> None:

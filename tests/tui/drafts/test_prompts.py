@@ -81,11 +81,11 @@ def test_an_import_passes_over_ids_that_are_taken(run: RunDir, tmp_path: Path) -
 
 
 def test_saving_tells_what_changes_and_becomes_stale(run: RunDir) -> None:
-    sample_run.finish(run, "prepare", "train")
+    sample_run.finish(run, "prepare", "train", "factors", "scores")
     draft = draft_of(run)
     draft.remove(0)
     assert draft.diff() == ['-{"id": "capital", "prompt": "The capital is", "completion": " Oslo"}']
-    assert draft.made_stale() == ("prepare", "train")
+    assert draft.made_stale() == ("prepare", "scores")  # the corpus stays, and the model
 
 
 def test_the_last_prompt_and_a_run_at_work_stay(run: RunDir) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 import sample_run
 
 from pipeline.contract.events import EventWriter
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.files import write_json
+from pipeline.contract.processes import acquire_lock
+from pipeline.contract.run_dir import RunDir, list_runs
 from tui.readers.history import RunHistory
-from tui.readers.run_reader import RunReader
+from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.readers.runs import RunsReader
 
 
@@ -77,6 +80,53 @@ def test_runs_come_and_go(tmp_path: Path) -> None:
     assert {row.run.name for row in reader.read()} == {"one", "two"}
     shutil.rmtree(run.root)
     assert [row.run.name for row in reader.read()] == ["two"]
+
+
+def test_many_runs_are_shown_as_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.readers.runs._LOOK_S", 0.0)
+    for name in ("one", "two", "three"):
+        sample_run.new_run(tmp_path, name)
+    reader = RunsReader(tmp_path)
+    assert [(len(reader.read()), reader.unread) for _ in range(3)] == [(1, 2), (2, 1), (3, 0)]
+
+
+def test_a_run_at_rest_is_read_again_only_when_something_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[str]()
+    really = RunReader.read
+
+    def read(self: RunReader) -> RunSnapshot:
+        looks.append(self._run.name)
+        return really(self)
+
+    monkeypatch.setattr(RunReader, "read", read)
+    for name in ("one", "two"):
+        sample_run.new_run(tmp_path, name)
+    reader = RunsReader(tmp_path)
+    reader.read()
+    looks.clear()
+    reader.read()
+    assert looks == []
+    EventWriter(RunDir(tmp_path / "one").events, "train").failed("no luck")
+    states = {row.run.name: row.state for row in reader.read()}
+    assert (looks, states["one"]) == (["one"], "failed")
+    looks.clear()
+    lock = acquire_lock(RunDir(tmp_path / "two"))
+    write_json(RunDir(tmp_path / "two").state, sample_run.supervising("train", ("train",)))
+    for _ in range(3):  # while something works in it, at every look
+        assert {row.run.name: row.state for row in reader.read()}["two"] == "running"
+    os.close(lock)  # it was killed and has left no word
+    reader.read()
+    assert looks == ["two"] * 4
+
+
+def test_a_run_half_deleted_is_none(tmp_path: Path) -> None:
+    sample_run.new_run(tmp_path, "one")
+    (tmp_path / "one").rename(tmp_path / ".deleted-one-1234")
+    assert list_runs(tmp_path) == []
 
 
 def test_a_long_history_is_held_compactly(tmp_path: Path) -> None:
