@@ -135,7 +135,7 @@ class Corpus:
         mask[posting[skipped + np.arange(counts.sum())]] = True
         return mask
 
-    def named(self, part: str) -> Places:
+    def named(self, part: str) -> NDArray[np.integer]:
         """Examples whose id holds a text."""
         return self._texts_with("id", part)
 
@@ -143,7 +143,7 @@ class Corpus:
         """Lets go of the memory that a search took."""
         self._file.forget_pages()
 
-    def _texts_with(self, column: str, part: str) -> Places:
+    def _texts_with(self, column: str, part: str) -> NDArray[np.integer]:
         """Which texts of a column hold a text; each once, in their order.
 
         Letter by letter over all bytes at once: as fast for what stands everywhere as for what
@@ -160,12 +160,13 @@ class Corpus:
             for offset, letter in enumerate(letters[1:], start=1):
                 found = found[joined[found + offset] == letter]
             texts = np.searchsorted(at, found, side="right") - 1
-            parts.append(texts[found + len(letters) <= at[texts + 1]])
+            whole = texts[found + len(letters) <= at[texts + 1]]
+            parts.append(_distinct(whole).astype(np.int32))
         return _distinct(np.concatenate(parts))
 
     def _number(self, name: str, place: int) -> int:
         return int(self._file.part(name, place, place + 1)[0])
 
 
-def _distinct(ascending: Places) -> Places:
+def _distinct(ascending: NDArray[np.integer]) -> NDArray[np.integer]:
     return ascending[np.diff(ascending, prepend=-1) > 0]
