@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 
 from pipeline.contract.errors import HeadwaterError, ResourceError, disk_errors_explained
 from pipeline.contract.freshness import forget
@@ -18,10 +19,10 @@ _LEAST_FREE = 1 << 16
 """Bytes; below this not even the last events find room."""
 
 
-def start_stages(run: RunDir, stages: tuple[str, ...], force: bool = False) -> None:
+def start_stages(run: RunDir, stages: tuple[str, ...], again: Collection[str] = ()) -> None:
     """Starts the stages, in this order, in a session of their own; returns once they are owned.
 
-    `force`: they run even where they are up to date.
+    `again`: those of them that run, from nothing, even where they are up to date.
 
     Raises:
         RunBusyError: something is working in the run already.
@@ -30,7 +31,7 @@ def start_stages(run: RunDir, stages: tuple[str, ...], force: bool = False) -> N
     """
     with disk_errors_explained(run.root):
         _refuse_if_busy(run)
-        for stage in stages if force else ():
+        for stage in again:
             forget(stage, run)
         run.log("supervisor").parent.mkdir(exist_ok=True)
         with run.log("supervisor").open("ab") as log:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.errors import RunBusyError, UsageError
+from pipeline.contract.errors import RunBusyError, UsageError, disk_errors_explained
 from pipeline.contract.files import read_json, write_json, write_text
 from pipeline.contract.run_dir import RunDir
 
@@ -128,13 +128,18 @@ def is_locked(run: RunDir) -> bool:
 
 
 def request_cancel(run: RunDir) -> bool:
-    """Asks whatever works in the run to stop; a second request kills it. False: nothing does."""
+    """Asks whatever works in the run to stop; a second request kills it. False: nothing does.
+
+    Raises:
+        UsageError: the run is somebody else's, who does not let us write there.
+    """
     if not is_locked(run):
         return False
-    write_text(run.cancel_request, "force" if run.cancel_request.exists() else "stop")
-    state = SupervisorState.read(run)
-    if state and not state.supervisor.is_alive():
-        _signal_orphan(state, force=run.cancel_request.read_text() == "force")
+    with disk_errors_explained(run.root):
+        write_text(run.cancel_request, "force" if run.cancel_request.exists() else "stop")
+        state = SupervisorState.read(run)
+        if state and not state.supervisor.is_alive():
+            _signal_orphan(state, force=run.cancel_request.read_text() == "force")
     return True
 
 

@@ -207,6 +207,11 @@ def test_an_unreachable_hub_ends_with_3(headwater: Headwater, tmp_path: Path) ->
     assert 'data.source = "local"' in result.stderr
 
 
+def _hears_ctrl_c() -> None:
+    """As in a terminal, also where the tests run in a shell's background and so do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_stops_the_stage_and_ends_with_130(tmp_path: Path) -> None:
     write_corpus(tmp_path, documents=200_000)
     command = [sys.executable, "-m", "tui", "run", "prepare", "--settings", "settings.toml"]
@@ -216,6 +221,7 @@ def test_ctrl_c_stops_the_stage_and_ends_with_130(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hears_ctrl_c,
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("prepare: read, clean")

@@ -54,7 +54,6 @@ class StageKeys(View[None]):
     @work
     async def action_run_stage(self) -> None:
         """Runs the selected stage; one that is up to date only if a person insists."""
-        from pipeline.contract.freshness import forget
         from pipeline.contract.stages import STAGES, upstream
 
         stage = self.query_one(StageList).selected
@@ -66,16 +65,14 @@ class StageKeys(View[None]):
                 f"Run {stage.stage} again?", text, "run it again", "leave it"
             ):
                 return
-            forget(stage.stage, self._run)
+        again = (stage.stage,) if stage.state == "done" else ()
         unfinished = {s.stage for s in self._stages if s.state != "done"}
         needed = upstream(stage.stage) & unfinished | {stage.stage}
-        self._start(tuple(name for name in STAGES if name in needed))
+        self._start(tuple(name for name in STAGES if name in needed), again)
 
     @work
     async def action_from_here(self) -> None:
         """Runs the selected stage and all after it from nothing, if a person insists."""
-        from pipeline.contract.freshness import forget
-        from pipeline.contract.processes import is_locked
         from pipeline.contract.stages import STAGES, downstream, upstream
 
         stage = self.query_one(StageList).selected
@@ -89,12 +86,9 @@ class StageKeys(View[None]):
         title = f"Run again from {stage.stage}?"
         if not await self._agrees(title, text, "run them", "leave them"):
             return
-        if not is_locked(self._run):
-            for name in stages:
-                forget(name, self._run)
         unfinished = {s.stage for s in self._stages if s.state != "done"}
         needed = upstream(stage.stage) & unfinished | set(stages)
-        self._start(tuple(name for name in STAGES if name in needed))
+        self._start(tuple(name for name in STAGES if name in needed), stages)
 
     @work
     async def action_cancel(self) -> None:
@@ -107,8 +101,11 @@ class StageKeys(View[None]):
             text = "What is finished stays, and Resume goes on from the last checkpoint."
             if not await self._agrees(f"Stop {name}?", text, "stop it", "let it run"):
                 return
-        if not await asyncio.to_thread(request_cancel, self._run):
-            self.notify("nothing is running", markup=False)
+        try:
+            if not await asyncio.to_thread(request_cancel, self._run):
+                self.notify("nothing is running", markup=False)
+        except HeadwaterError as error:
+            self.complain(error)
         await self.look()
 
     async def _agrees(self, title: str, text: str, yes: str, no: str) -> bool:
@@ -122,11 +119,11 @@ class StageKeys(View[None]):
         return self.snapshot.stages if self.snapshot else ()
 
     @work
-    async def _start(self, stages: tuple[str, ...]) -> None:
+    async def _start(self, stages: tuple[str, ...], again: tuple[str, ...] = ()) -> None:
         from tui.launcher import start_stages
 
         try:
-            await asyncio.to_thread(start_stages, self._run, stages)
+            await asyncio.to_thread(start_stages, self._run, stages, again)
         except HeadwaterError as error:
             self.complain(error)
         await self.look()

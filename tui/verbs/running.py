@@ -158,7 +158,7 @@ def _start_and_follow(
     run: RunDir, stages: tuple[str, ...], detach: bool, force: bool = False
 ) -> None:
     events = narration.from_now(run)
-    start_stages(run, stages, force)
+    start_stages(run, stages, again=stages if force else ())
     if detach:
         click.echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
         return

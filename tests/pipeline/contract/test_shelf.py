@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,19 @@ def test_a_run_put_away_is_no_longer_listed_and_comes_back_whole(run: RunDir) ->
     assert [found.name for found in list_runs(archive_of(runs))] == ["demo"]
     assert restore(away) == run
     assert run.settings.read_text() == text
+
+
+@pytest.mark.parametrize("change", [archive, delete])
+def test_a_folder_that_cannot_be_written_is_told(
+    run: RunDir, change: Callable[[RunDir], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:  # root may write everywhere else
+        raise OSError(errno.EROFS, "Read-only file system", str(run.lock))
+
+    monkeypatch.setattr("pipeline.contract.shelf.acquire_lock", refuse)
+    with pytest.raises(UsageError, match="no permission to write"):
+        change(run)
+    assert run.settings.exists()
 
 
 def test_neither_overwrites_a_run_of_the_same_name(run: RunDir) -> None:
