@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from textual.binding import Binding, BindingType
 from textual.keys import key_to_character
-
-from pipeline.contract.errors import SettingsError
 
 Scope = Literal[
     "app",
@@ -89,7 +86,7 @@ PARTS: dict[Scope, tuple[Scope, ...]] = {
 }
 """Screens, and the scopes of the keys that their parts bring."""
 
-_WRITTEN = {
+NAMED = {
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",
@@ -116,7 +113,6 @@ _LETTERS = {
     "at": "@",
 }
 """What Textual's `key_to_character` does not know of its own names."""
-_FUNCTION = re.compile(r"f([1-9]|1\d|2[0-4])")
 
 
 def letter_of(key: str) -> str | None:
@@ -128,7 +124,7 @@ def letter_of(key: str) -> str | None:
 def written(key: str) -> str:
     """A key as a person reads it: "Esc", "^C", "?", "F1"."""
     *others, last = key.split("+") if len(key) > 1 else [key]
-    shown = _WRITTEN.get(last) or letter_of(last) or last.capitalize()
+    shown = NAMED.get(last) or letter_of(last) or last.capitalize()
     if others == ["ctrl"]:
         return f"^{shown.upper()}"
     return "+".join([*map(str.capitalize, others), shown])
@@ -412,58 +408,6 @@ def keys(*scopes: Scope) -> list[Key]:
 def bindings(scope: Scope) -> list[BindingType]:
     """The keys of a scope as Textual wants them."""
     return [_binding(key) for key in keys(scope)]
-
-
-def check_keymap(keymap: Mapping[str, str]) -> None:
-    """Checks what a person wants other keys to be.
-
-    Raises:
-        SettingsError: there is no such action or key, a key would do two things at one place, or a
-            letter would have to be a key while letters are written.
-    """
-    for name in keymap:
-        if name not in KEY:
-            hint = f"{_meant(name, KEY)}`headwater keys` lists all"
-            raise SettingsError(f"no key is called {name!r}", hint)
-        _check_names(KEY[name], keymap)
-    for place, parts in PARTS.items():
-        _check_together(keys(place, *parts, "entry", "app"), keymap)
-    for box in ("form", "dialog", "help"):
-        _check_together(keys(box, "entry", "scroll", "text"), keymap)
-
-
-def _check_names(key: Key, keymap: Mapping[str, str]) -> None:
-    names = key.names(keymap)
-    for name in names:
-        if not _is_key(name):
-            hint = f"{_meant(name.lower(), _WRITTEN)}valid: letters, signs, f1, ctrl+g, space …"
-            raise SettingsError(f"{key.id}: there is no key {name!r}", hint)
-    if (key.scope in ("form", "entry") or key.action == "leave") and all(map(letter_of, names)):
-        hint = "it has to work while letters are written: add a key such as escape or f2"
-        raise SettingsError(f"{key.id}: {key.display(keymap)!r} alone will not do", hint)
-
-
-def _check_together(found: list[Key], keymap: Mapping[str, str]) -> None:
-    """No key does two things, unless it is meant to: the part in use has the first word."""
-    for number, key in enumerate(found):
-        for other in found[:number]:
-            meant = key.letters({}) & other.letters({})
-            if clash := key.letters(keymap) & other.letters(keymap) - meant:
-                raise SettingsError(
-                    f"{min(clash)!r} would be the key of {other.id} and of {key.id}"
-                )
-
-
-def _is_key(name: str) -> bool:
-    *others, last = name.split("+") if len(name) > 1 else [name]
-    if not set(others) <= {"ctrl", "shift", "alt"} or (len(last) > 1 and last != last.lower()):
-        return False
-    return last in _WRITTEN or bool(_FUNCTION.fullmatch(last) or letter_of(last))
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}? " if close else ""
 
 
 def keys_toml() -> str:

@@ -16,7 +16,6 @@ from typing import Any
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import read_json, write_text
-from tui.keys import check_keymap
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class UserSettings:
             raise SettingsError('theme is not a text such as "headwater"')
         if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
             raise SettingsError('keys are not lines such as "run.metric" = "m"')
+        from tui.keymap import check_keymap  # most people have no other keys
+
         check_keymap(keys)
         return cls(theme, keys)
 
