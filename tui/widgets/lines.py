@@ -78,6 +78,8 @@ class Lines(ScrollView, Inked, can_focus=True):
     def watch_count(self) -> None:
         """Lines have come or gone."""
         self.virtual_size = Size(0, self.count + self._header_height)
+        if self.count > self.app.size.height:  # else found out by a layout, and laid out again
+            self.show_vertical_scrollbar = True
         self.cursor = self.validate_cursor(self.cursor)
         self.refresh()
 
