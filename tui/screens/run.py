@@ -51,6 +51,8 @@ _AHEAD = (
     "tui.readers.listing",
     "tui.readers.scores",
     "tui.readers.corpus",
+    "tui.readers.memory",
+    "tui.readers.search",
     "tui.screens.rankings",
     "tui.screens.example",
     "pyarrow.parquet",
