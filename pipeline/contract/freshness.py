@@ -27,6 +27,10 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings import Settings
 
 
+Sources = dict[str, tuple[int, int]]
+"""Files → (bytes, mtime in ns)."""
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """What a stage reads: its settings, the finishes of the stages before it, its prompts file."""
@@ -45,8 +49,8 @@ class Done:
     seconds: float
     finished: float
     """Seconds since the epoch."""
-    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Local files outside the run that the stage read: path → (bytes, mtime in ns)."""
+    sources: Sources = field(default_factory=dict)
+    """Local files outside the run that the stage read."""
     corpus: str = ""
     """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
 
@@ -102,11 +106,11 @@ def finish(
 
 def mark_corpus(settings: Settings, run: RunDir) -> None:
     """Says of prepare's examples, once they are whole, what they come from."""
-    mark = {**Look(settings, run).corpus_source(), "digest": _corpus_digest(run)}
+    mark = {**Look(settings, run).corpus_source(), "digest": _digest_of_corpus(run)}
     write_json(run.corpus_mark, mark)
 
 
-def _corpus_digest(run: RunDir) -> str:
+def _digest_of_corpus(run: RunDir) -> str:
     """Of the bytes that training reads."""
     tokenizer = sorted(run.tokenizer.iterdir()) if run.tokenizer.exists() else []
     digest = hashlib.sha256()
@@ -125,7 +129,7 @@ class Look:
         self._whole: dict[str, Any] = settings.model_dump(mode="json")
         self._done: dict[str, Done | None] = {}
         self._fresh: dict[str, bool] = {}
-        self._same_sources: dict[str, bool] = {}
+        self._now: dict[str, Sources] = {}
 
     def done(self, stage: str) -> Done | None:
         """The stage's finish, or None if it has not finished."""
@@ -177,7 +181,7 @@ class Look:
         """What the examples that prepare would write now come from."""
         spec = STAGES["prepare"]
         names = tuple(name for name in spec.settings if name not in spec.prompts_only)
-        sources = {path: list(mark) for path, mark in _sources("prepare", self._settings).items()}
+        sources = {path: list(mark) for path, mark in self._sources("prepare").items()}
         return {"settings": self.digest(names), "sources": sources}
 
     def has_corpus(self) -> bool:
@@ -197,13 +201,14 @@ class Look:
         return self._corpus_mark.get("digest") or (done.corpus if done else "")
 
     def _has_same_sources(self, stage: str) -> bool:
-        if stage not in self._same_sources:
-            done, sources = self.done(stage), _sources(stage, self._settings)
-            # none: the run was copied to another machine
-            self._same_sources[stage] = not sources or (
-                done is not None and sources == done.sources
-            )
-        return self._same_sources[stage]
+        done, sources = self.done(stage), self._sources(stage)
+        # none: the run was copied to another machine
+        return not sources or (done is not None and sources == done.sources)
+
+    def _sources(self, stage: str) -> Sources:
+        if stage not in self._now:
+            self._now[stage] = _sources(stage, self._settings)
+        return self._now[stage]
 
 
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
@@ -211,7 +216,7 @@ def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     return Look(settings, run).is_fresh(stage)
 
 
-def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
+def _sources(stage: str, settings: Settings) -> Sources:
     """Size and mtime of every local file outside the run that the stage reads."""
     places: list[str] = []
     if stage == "prepare" and settings.data.source == "local":
@@ -227,9 +232,9 @@ def _sources(stage: str, settings: Settings) -> dict[str, tuple[int, int]]:
     return file_marks(places)
 
 
-def file_marks(places: list[str]) -> dict[str, tuple[int, int]]:
+def file_marks(places: list[str]) -> Sources:
     """Size and mtime in ns of every file there."""
-    found: dict[str, tuple[int, int]] = {}
+    found: Sources = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file():

@@ -129,6 +129,22 @@ def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunD
     assert fresh(run, settings()) == {"prepare"}
 
 
+def test_one_look_goes_through_the_corpus_s_folder_once(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[list[str]] = []
+    real = freshness.file_marks
+
+    def counted(places: list[str]) -> dict[str, tuple[int, int]]:
+        looked.append(places)
+        return real(places)
+
+    monkeypatch.setattr(freshness, "file_marks", counted)
+    look = freshness.Look(settings(), run)
+    assert all(look.is_fresh(name) for name in stages.STAGES)
+    assert looked.count(["no-such-file"]) == 1
+
+
 def test_a_changed_source_file_makes_everything_stale(tmp_path: Path) -> None:
     source, run = tmp_path / "corpus.txt", RunDir(tmp_path / "run")
     source.write_text("one")
