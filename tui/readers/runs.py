@@ -84,8 +84,8 @@ class RunsReader:
         stamp, now = _stamp(run), time.monotonic()
         seen = self._seen.get(run.root)
         if seen is None or seen[0].working or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
-            good_until = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
-            self._seen[run.root] = (self._readers[run.root].read(), stamp, good_until)
+            read_at = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
+            self._seen[run.root] = (self._readers[run.root].read(), stamp, read_at)
 
     def _row(self, run: RunDir) -> RunRow | None:
         try:
