@@ -176,7 +176,7 @@ def test_a_stage_runs_to_its_end_and_is_not_run_again(headwater: Headwater, tmp_
     assert (first.returncode, first.stdout) == (0, "")
     assert "prepare: done in" in first.stderr
     again = headwater("run", "prepare", "--run", "r")
-    assert (again.returncode, again.stderr) == (0, "")
+    assert (again.returncode, again.stderr) == (0, "up to date: prepare\n")
     forced = headwater("run", "prepare", "--run", "r", "--force")
     assert "prepare: done in" in forced.stderr
     told = json.loads(headwater("status", "r", "--json").stdout)

@@ -11,6 +11,7 @@ import click
 from pipeline.contract import stages as contract
 from pipeline.contract.errors import UsageError
 from pipeline.contract.events import EventReader
+from pipeline.contract.freshness import Look
 from pipeline.contract.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.processes import is_locked, request_cancel
 from pipeline.contract.profiles import profile, render_settings
@@ -158,6 +159,10 @@ def _start_and_follow(
     run: RunDir, stages: tuple[str, ...], detach: bool, force: bool = False
 ) -> None:
     events = narration.from_now(run)
+    if not force:
+        look = Look(load_settings(run.settings), run)
+        if kept := [stage for stage in stages if look.is_fresh(stage)]:
+            click.echo(f"up to date: {', '.join(kept)}", err=True)
     start_stages(run, stages, again=stages if force else ())
     if detach:
         click.echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
