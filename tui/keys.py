@@ -297,6 +297,9 @@ KEYS: tuple[Key, ...] = (
         "mark differences from the expected answer, or from the other model's",
         True,
     ),
+    Key(
+        "evaluation", "A", "ask", "Ask", "trace the trained model's answer in the Ask screen", True
+    ),
     Key("evaluation", "slash", "filter", "Filter", "show only rows with some words", True),
     Key("evaluation", "x", "export", "Export", "write the rows as they are shown to a file", True),
     Key("evaluation", "R", "report", "Report", "read the report", True),

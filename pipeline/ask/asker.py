@@ -5,7 +5,6 @@ Shape legend: N training examples, C candidates.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -27,6 +26,7 @@ from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
+from pipeline.influence.lending import lend_factors
 from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, load_tokenizer, select_device
 from pipeline.stages.index import open_store, run_projection
@@ -79,11 +79,7 @@ class Asker:
 
     def _make_analyzer(self) -> InfluenceAnalyzer:
         """Scores into a folder of its own, with the run's own factors."""
-        factors = self._asked.factors(self._strategy)
-        if not factors.exists():
-            factors.parent.mkdir(parents=True, exist_ok=True)
-            own = os.path.relpath(self._run.factors(self._strategy), factors.parent)
-            factors.symlink_to(own, target_is_directory=True)
+        lend_factors(self._run, self._asked, self._strategy)
         events = EventWriter(self._asked.root / "events.jsonl", "ask")
         return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
 

@@ -17,6 +17,7 @@ runs/<name>/
   generate/  answers.parquet  summary.json
   generated/ generated_answers.json  finetuned_generated_answers.json
   comparison_results/  model_comparison.csv  model_comparison_summary.csv  …
+  evaluate/  rankings.parquet  tokens.parquet  summary.json  traced/    of the model's own answers
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
   index/     features/  summary.json
@@ -233,6 +234,21 @@ class RunDir:
     def generated(self) -> Path:
         """The answers as JSON, in the field's own forms."""
         return self.root / "generated"
+
+    @property
+    def own_rankings(self) -> Path:
+        """As `rankings`, of the trained model's own answers; the default method alone."""
+        return self.stage("evaluate") / "rankings.parquet"
+
+    @property
+    def own_token_scores(self) -> Path:
+        """As `token_scores`, of the trained model's own answers."""
+        return self.stage("evaluate") / "tokens.parquet"
+
+    @property
+    def traced_answers(self) -> RunDir:
+        """A folder like a run's own for Kronfluence's scores of these answers."""
+        return RunDir(self.stage("evaluate") / "traced")
 
     @property
     def comparison(self) -> Path:

@@ -1,4 +1,4 @@
-"""Documents and examples on their way through Parquet, a batch at a time."""
+"""Tables into Parquet files; documents and examples on their way through them in batches."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) ->
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while batch := list(islice(remaining, BATCH_ROWS)):
             writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a table that lies in memory; the file appears when it is complete."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

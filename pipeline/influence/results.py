@@ -6,14 +6,18 @@ Shape legend: Q prompts, N training examples, L layers.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from torch import Tensor
 
+from pipeline.contract.errors import ModelError
 from pipeline.contract.files import replacing
 from pipeline.contract.prompts import Prompt
 from pipeline.contract.settings import Settings
@@ -40,14 +44,32 @@ class Results:
     self_influence: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     layers: dict[int, Scores] = field(default_factory=dict)
 
-    def default_method(self, settings: Settings) -> str:
-        """The method that is shown first."""
-        return normalized_name(self.strategy) if settings.scores.normalize else self.strategy
+
+def default_method(settings: Settings) -> str:
+    """The method that is shown first."""
+    strategy = settings.factors.strategies[0]
+    return normalized_name(strategy) if settings.scores.normalize else strategy
 
 
 def normalized_name(strategy: str) -> str:
     """What a strategy's scores are called once divided by √self-influence."""
     return "gradient_cosine" if strategy == "identity" else f"{strategy}_normalized"
+
+
+def finite_or_missing(name: str, scores: Tensor, warn: Callable[[str], None]) -> Scores:
+    """The scores with NaN for whatever is not a finite number.
+
+    Raises:
+        ModelError: none of them is one.
+    """
+    finite = torch.isfinite(scores)
+    if not finite.any():
+        hint = "more damping (scores.damping) and float32 in [factors] and [scores] avoid overflow"
+        raise ModelError(f"{name}: not one score is a finite number", hint)
+    if missing := int((~finite).sum()):
+        warn(f"{name}: {missing} of {scores.numel()} scores are not finite: left out")
+    found: Scores = torch.where(finite, scores, torch.nan).numpy()
+    return found
 
 
 def save_scores(settings: Settings, path: Path, modules: list[str], results: Results) -> None:
@@ -62,7 +84,7 @@ def save_scores(settings: Settings, path: Path, modules: list[str], results: Res
     metadata = {
         "prompts": json.dumps([prompt.id for prompt in results.prompts]),
         "methods": json.dumps(list(results.methods)),
-        "default_method": results.default_method(settings),
+        "default_method": default_method(settings),
         "layers": json.dumps(list(results.layers)),
         "strategy": results.strategy,
         "damping": json.dumps(settings.scores.damping),

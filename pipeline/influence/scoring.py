@@ -17,8 +17,10 @@ from torch import Tensor
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
+from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.batches import by_length, columns_of
 from pipeline.influence.modules import layer_of
+from pipeline.influence.rankings import Scores
 from pipeline.influence.unfinished import remove_unfinished
 
 ModuleScores = dict[str, Tensor]
@@ -54,6 +56,20 @@ def self_influence(
     """Influence [N] of every example on its own loss; the same arguments as `pairwise_scores`."""
     args = _arguments(analyzer, prompts, examples)
     return _own(analyzer, strategy, strategy, examples, args, f"{strategy} self-influence")
+
+
+def normalized_scores(
+    analyzer: InfluenceAnalyzer,
+    strategy: str,
+    prompts: TokenDataset,
+    raw: Scores,
+    own: Scores,
+) -> Scores:
+    """Raw scores [Q, N] divided by √self-influence [N]; under identity by the prompts' too, which
+    makes them cosines of gradients."""
+    if strategy != "identity":
+        return normalized(raw, own)
+    return cosine(raw, squared_gradient_norms(analyzer, prompts).numpy(), own)
 
 
 def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> Tensor:

@@ -11,6 +11,10 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.prompts import Prompt
 from pipeline.corpus.examples import TokenDataset
+from pipeline.influence import scoring
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.rankings import ranked
+from pipeline.influence.results import Results, default_method
 
 TOKEN_SCHEMA = pa.schema(
     [
@@ -20,6 +24,25 @@ TOKEN_SCHEMA = pa.schema(
         ("scores", pa.list_(pa.float32())),  # of positions; added up, the example's raw score
     ]
 )
+
+
+def top_token_table(
+    analyzer: InfluenceAnalyzer,
+    results: Results,
+    queries: TokenDataset,
+    tokenizer: PreTrainedTokenizerBase,
+) -> pa.Table:
+    """Scores the positions of each prompt's first examples under the default method.
+
+    `queries` are the prompts of the results, as tokens.
+    """
+    settings = analyzer.settings
+    scores = results.methods[default_method(settings)]
+    tops = [ranked(row)[: settings.scores.token_top].tolist() for row in scores]
+    chosen = sorted({index for top in tops for index in top})
+    by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
+    ids = results.table["example_id"].to_pylist()
+    return token_table(results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer)
 
 
 def token_table(

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
 from pipeline.contract.token_scores import by_predicted_token
-from pipeline.report.facts import json_lines
-from pipeline.report.rankings import Rankings
 from pipeline.report.text import figure, markdown, visible
 
-_EXAMPLES = 5
+EXAMPLES = 5
+"""Told of every answer."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Hold the marks' places until the text is escaped as a whole."""
 _PLACES = re.compile("[\ue000\ue001]")
@@ -43,62 +42,81 @@ _MARKDOWN = _Style("# ", "## ", markdown, ("<b>", "</b>"))
 _TEXT = _Style("", "== ", visible, ("»", "«"))
 
 
-def influential_markdown(settings: Settings, run: RunDir) -> str:
+@dataclass(frozen=True)
+class Origins:
+    """Where the trained model's answers come from: files of the run."""
+
+    run: RunDir
+    rankings: Path
+    """As the scores stage's, of these answers."""
+    tokens: Path
+    """As the scores stage's; where there is none, no token is marked."""
+    method: str
+    """What they are ranked by."""
+
+    def account(self) -> dict[str, str]:
+        """What the rows are, and where."""
+        where = self.rankings.relative_to(self.run.root).as_posix()
+        return {"method": self.method, "rankings": where}
+
+    def first(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of the most influential examples, by prompt; a prompt without is left out."""
+        if not self.rankings.exists():
+            return {}
+        last = pc.field("rank") <= EXAMPLES
+        chosen = (pc.field("method") == self.method) & (pc.field("end") == "top") & last
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in pq.read_table(self.rankings, filters=chosen).sort_by("rank").to_pylist():
+            found.setdefault(row["prompt_id"], []).append(row)
+        return found
+
+    def marked(self) -> dict[tuple[str, str], list[tuple[str, bool]]]:
+        """(token, whether it counts) by prompt and example."""
+        if not self.tokens.exists():
+            return {}
+        rows: list[dict[str, Any]] = pq.read_table(self.tokens).to_pylist()
+        return {(row["prompt_id"], row["example_id"]): _largest(row) for row in rows}
+
+
+def influential_markdown(origins: Origins) -> str:
     """The page as Markdown."""
-    return "\n".join(_page(settings, run, _MARKDOWN)) + "\n"
+    return "\n".join(_page(origins, _MARKDOWN)) + "\n"
 
 
-def influential_text(settings: Settings, run: RunDir) -> str:
+def influential_text(origins: Origins) -> str:
     """The page as plain text."""
-    return "\n".join(_page(settings, run, _TEXT)) + "\n"
+    return "\n".join(_page(origins, _TEXT)) + "\n"
 
 
-def _page(settings: Settings, run: RunDir, style: _Style) -> Iterator[str]:
-    rankings = Rankings.read(run)
-    if rankings is None:
-        return
-    own = settings.prompts.use_generated
-    answers = {line["id"]: line["generated"] for line in json_lines(run.answers)}
-    marked = _marked_tokens(run)
+def _page(origins: Origins, style: _Style) -> Iterator[str]:
+    first, marked = origins.first(), origins.marked()
+    where = origins.account()["rankings"]
     yield f"{style.title}Influential examples"
     yield ""
-    yield (
-        "The examples below influenced the model's own answers."
-        if own
-        else "The examples below influenced the expected completions, not the model's own answers; "
-        "prompts.use_generated = true traces those."
-    )
-    yield f"Ranked by {rankings.default}; scores are rows of scores/rankings.parquet. " + (
+    yield "The examples below influenced the trained model's own answers."
+    yield f"Ranked by {origins.method}; scores are rows of {where}. " + (
         f"{style.marks[0]}Marked{style.marks[1]}: the tokens whose prediction counts most."
     )
-    for prompt in load_prompts(run.prepared_prompts, use_generated=True):
-        ranking = rankings.of_prompt(prompt.id)
+    columns = ["prompt_id", "prompt", "expected", "trained_answer"]
+    for asked in pq.read_table(origins.run.generated_answers, columns=columns).to_pylist():
+        name = asked["prompt_id"]
         yield ""
-        yield f"{style.heading}{style.show(prompt.id)}"
+        yield f"{style.heading}{style.show(name)}"
         yield ""
-        yield f"Prompt: {style.show(prompt.prompt)}"
-        yield ""
-        yield f"Model's own answer: {style.show(answers.get(prompt.id, '').strip())}"
-        if not own:
+        yield f"Prompt: {style.show(asked['prompt'])}"
+        if expected := asked["expected"].strip():
             yield ""
-            yield f"Traced: {style.show(prompt.completion.strip())}"
-        elif ranking is None:
+            yield f"Expected: {style.show(expected)}"
+        yield ""
+        yield f"Model's own answer: {style.show(asked['trained_answer'].strip())}"
+        if name not in first:
             yield ""
             yield "The model writes nothing here, so that there is nothing to trace."
-        for line in ranking.top[:_EXAMPLES] if ranking else ():
-            row = line.row
+        for row in first.get(name, ()):
             yield ""
             yield f"{row['rank']}. {style.show(row['example_id'])}, score {figure(row['score'])}"
             yield ""
-            yield _text(row["text"], marked.get((prompt.id, row["example_id"])), style)
-
-
-def _marked_tokens(run: RunDir) -> dict[tuple[str, str], list[tuple[str, bool]]]:
-    """(token, whether it counts) by prompt and example."""
-    if not run.token_scores.exists():
-        return {}
-    rows: list[dict[str, Any]] = pq.read_table(run.token_scores).to_pylist()
-    return {(row["prompt_id"], row["example_id"]): _largest(row) for row in rows}
+            yield _text(row["text"], marked.get((name, row["example_id"])), style)
 
 
 def _largest(row: dict[str, Any]) -> list[tuple[str, bool]]:

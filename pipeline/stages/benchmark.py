@@ -14,13 +14,13 @@ from importlib import metadata
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import transformers
 
 from pipeline.contract.events import EventWriter
-from pipeline.contract.files import replacing, write_json
+from pipeline.contract.files import write_json
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
+from pipeline.corpus.tables import write_table
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, AnswerStore, KeepingModel
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.catalogue import all_questions, ready
@@ -119,7 +119,6 @@ def _write(settings: Settings, run: RunDir, sheets: list[Sheet], notes: dict[str
     }  # fmt: skip
     rows = [row for sheet in sheets for row in sheet.rows()]
     where = os.path.relpath(folder, run.root)
-    with replacing(run.benchmark_questions(where)) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, QUESTION_SCHEMA), temporary, compression="zstd")
+    write_table(run.benchmark_questions(where), pa.Table.from_pylist(rows, QUESTION_SCHEMA))
     write_json(folder / "task_model_scores.json", results)
     write_json(run.summary("benchmark"), {"folder": where, **results})

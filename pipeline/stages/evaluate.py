@@ -1,8 +1,9 @@
 """evaluate: the trained model's answers against the base's, with intervals, and what they copy.
 
 Writes comparison_results/ (model_comparison.csv, a row a prompt; model_comparison_summary.csv, a
-row a metric; model_comparison_chart.png; influential_examples.md and .txt where scores are up to
-date) and summary.json.
+row a metric; model_comparison_chart.png) and summary.json. Where scores are up to date, also the
+examples behind the trained model's answers: influential_examples.md and .txt, and unless the scores
+stage has traced these very answers, rankings.parquet and tokens.parquet like that stage's.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ import pyarrow.parquet as pq
 from pipeline.contract import freshness
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, replacing, write_json, write_text
+from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import read_examples
 from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
-from pipeline.report.influential import influential_markdown, influential_text
+from pipeline.influence import own_answers
+from pipeline.influence.answers import traced_prompts, with_answers
+from pipeline.influence.results import default_method
+from pipeline.report.influential import Origins, influential_markdown, influential_text
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
 from pipeline.report.style import figure_style
@@ -34,12 +39,19 @@ from pipeline.report.text import listed, verdict
 FEW_PROMPTS = 30
 LIKELIHOOD = "log_likelihood_per_token"
 TITLES = {**METRICS, LIKELIHOOD: "ln p of the expected answer, a token"}
+_QUOTED = 200
+"""Characters of an example in the summary."""
 _NAMES = {"base": "base", "trained": "finetuned"}
 """Our names of the models, and those in the field's tables."""
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
-    """Scores, compares and writes; needs no model."""
+    """Scores, compares and writes; a model is needed only to trace the answers.
+
+    Raises:
+        ModelError: influence scores that are not numbers.
+        ResourceError: out of memory.
+    """
     rows = pq.read_table(run.generated_answers).to_pylist()
     measure = TextMetrics()
     prompts = [_prompt(row, measure) for row in rows]
@@ -54,11 +66,15 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         with figure_style():
             chart = metric_changes(metrics)
             save_png(chart, run.comparison / "model_comparison_chart.png")
+    origins = None
     if freshness.is_fresh("scores", settings, run):
-        write_text(run.comparison / "influential_examples.md", influential_markdown(settings, run))
-        write_text(run.comparison / "influential_examples.txt", influential_text(settings, run))
+        origins = _origins(settings, run, events, rows)
+        _add_origins(prompts, origins)
+        write_text(run.comparison / "influential_examples.md", influential_markdown(origins))
+        write_text(run.comparison / "influential_examples.txt", influential_text(origins))
     summary = {
         "prompts": prompts,
+        "origins": None if origins is None else origins.account(),
         "metrics": metrics,
         "words": _words(prompts),
         "signatures": measure.signatures() if metrics else {},
@@ -67,6 +83,30 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         "warnings": warnings,
     }
     write_json(run.summary("evaluate"), summary)
+
+
+def _origins(
+    settings: Settings, run: RunDir, events: EventWriter, rows: Sequence[dict[str, Any]]
+) -> Origins:
+    """Where the trained model's answers come from; traced unless the scores stage has done it."""
+    method = default_method(settings)
+    prompts = load_prompts(run.prepared_prompts, use_generated=True)
+    answers = with_answers(prompts, {row["prompt_id"]: row["trained_answer"] for row in rows})
+    if answers == traced_prompts(run, settings.prompts.use_generated):
+        return Origins(run, run.rankings, run.token_scores, method)
+    if answers:
+        own_answers.trace(settings, run, events, answers)
+    return Origins(run, run.own_rankings, run.own_token_scores, method)
+
+
+def _add_origins(prompts: list[dict[str, Any]], origins: Origins) -> None:
+    """The most influential examples of each of the trained model's answers."""
+    first = origins.first()
+    for prompt in prompts:
+        prompt["trained"]["origins"] = [
+            {"example_id": row["example_id"], "score": row["score"], "text": row["text"][:_QUOTED]}
+            for row in first.get(prompt["prompt_id"], ())
+        ]
 
 
 def _prompt(row: dict[str, Any], measure: TextMetrics) -> dict[str, Any]:

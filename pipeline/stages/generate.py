@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.events import EventWriter
-from pipeline.contract.files import replacing, write_json
+from pipeline.contract.files import write_json
 from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import encode_pair, read_examples
+from pipeline.corpus.tables import write_table
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Sampling, Written, room_for_answer, write
@@ -83,8 +83,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     warnings = _cautions(settings, prompts, contexts, context_length(model.config))
     for message in warnings:
         events.warning(message)
-    with replacing(run.generated_answers) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, ANSWER_SCHEMA), temporary)
+    write_table(run.generated_answers, pa.Table.from_pylist(rows, ANSWER_SCHEMA))
     _write_json(run, rows)
     summary = {"prompts": len(rows), "perplexities": perplexities,
                "sampled_examples": _SAMPLED_EXAMPLES, "warnings": warnings}  # fmt: skip

@@ -23,35 +23,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.errors import DataError, ModelError
+from pipeline.contract.errors import DataError
 from pipeline.contract.events import EventWriter
-from pipeline.contract.files import replacing, write_json, write_text
+from pipeline.contract.files import write_json, write_text
 from pipeline.contract.prompts import Prompt, load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, read_examples
+from pipeline.corpus.tables import write_table
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.answers import Answer, greedy_answers, with_answers
-from pipeline.influence.baselines import bm25_scores, cosine, normalized
+from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.lookup import write_lookup
 from pipeline.influence.preflight import Preflight, preflight
-from pipeline.influence.rankings import ranked, ranking_table
-from pipeline.influence.results import Results, normalized_name, save_scores
-from pipeline.influence.tokens import token_table
+from pipeline.influence.rankings import ranking_table
+from pipeline.influence.results import (
+    Results,
+    default_method,
+    finite_or_missing,
+    normalized_name,
+    save_scores,
+)
+from pipeline.influence.tokens import top_token_table
 from pipeline.model import load_model, load_tokenizer, select_device
 
 
@@ -87,13 +87,14 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     save_scores(settings, run.scores, analyzer.modules, results)
     with notes.timed("rankings"):
         rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
-        _write_table(rankings, run.rankings)
+        write_table(run.rankings, rankings)
     with notes.timed("lookup"):
         write_lookup(run.lookup, prompts, table)
     if settings.scores.token_top:
         with notes.timed("tokens"):
-            _save_token_scores(settings, run, analyzer, queries, results, tokenizer)
-    for message in cautions(prompts, table, results.methods[results.default_method(settings)]):
+            tokens = top_token_table(analyzer, results, queries, tokenizer)
+            write_table(run.token_scores, tokens)
+    for message in cautions(prompts, table, results.methods[default_method(settings)]):
         notes.warn(message)
     summary = _summary(settings, analyzer.modules, answers, results, checked, notes)
     write_json(run.summary("scores"), summary)
@@ -163,24 +164,19 @@ def _score(
     for strategy in strategies:
         with notes.timed(f"{strategy} scores"):
             by_module = scoring.pairwise_scores(analyzer, strategy, queries, results.examples)
-        raw = _checked(strategy, scoring.sum_modules(by_module), notes)
+        raw = finite_or_missing(strategy, scoring.sum_modules(by_module), notes.warn)
         if strategy == results.strategy:
             results.layers = {
                 layer: scores.numpy() for layer, scores in scoring.sum_layers(by_module).items()
             }
         with notes.timed(f"{strategy} self-influence"):
             own = scoring.self_influence(analyzer, strategy, queries, results.examples)
-        results.self_influence[strategy] = _checked(f"self-influence under {strategy}", own, notes)
+        each = finite_or_missing(f"self-influence under {strategy}", own, notes.warn)
+        results.self_influence[strategy] = each
         if strategy in settings.factors.strategies:
             results.methods[strategy] = raw
-        results.methods[normalized_name(strategy)] = (
-            cosine(
-                raw,
-                scoring.squared_gradient_norms(analyzer, queries).numpy(),
-                results.self_influence[strategy],
-            )
-            if strategy == "identity"
-            else normalized(raw, results.self_influence[strategy])
+        results.methods[normalized_name(strategy)] = scoring.normalized_scores(
+            analyzer, strategy, queries, raw, each
         )
 
 
@@ -205,38 +201,6 @@ def _add_opinions(
             results.methods["bm25"] = bm25_scores(asked, results.table["text"].to_pylist())
 
 
-def _checked(name: str, scores: Tensor, notes: _Notes) -> NDArray[np.float32]:
-    """The scores with NaN for whatever is not a finite number.
-
-    Raises:
-        ModelError: none of them is one.
-    """
-    finite = torch.isfinite(scores)
-    if not finite.any():
-        hint = "more damping (scores.damping) and float32 in [factors] and [scores] avoid overflow"
-        raise ModelError(f"{name}: not one score is a finite number", hint)
-    if missing := int((~finite).sum()):
-        notes.warn(f"{name}: {missing} of {scores.numel()} scores are not finite: left out")
-    return torch.where(finite, scores, torch.nan).numpy()
-
-
-def _save_token_scores(
-    settings: Settings,
-    run: RunDir,
-    analyzer: InfluenceAnalyzer,
-    queries: TokenDataset,
-    results: Results,
-    tokenizer: PreTrainedTokenizerBase,
-) -> None:
-    scores = results.methods[results.default_method(settings)]
-    tops = [ranked(row)[: settings.scores.token_top].tolist() for row in scores]
-    chosen = sorted({index for top in tops for index in top})
-    by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
-    ids = results.table["example_id"].to_pylist()
-    table = token_table(results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer)
-    _write_table(table, run.token_scores)
-
-
 def _summary(
     settings: Settings,
     modules: list[str],
@@ -248,7 +212,7 @@ def _summary(
     checked = [answer.correct for answer in answers if answer.correct is not None]
     documents = results.table["document_id"].to_pylist()
     return {
-        "default_method": results.default_method(settings),
+        "default_method": default_method(settings),
         "methods": list(results.methods),
         "prompts": len(results.prompts),
         "examples": results.table.num_rows,
@@ -259,8 +223,3 @@ def _summary(
         "warnings": notes.warnings,
         "seconds": notes.seconds,
     }
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")

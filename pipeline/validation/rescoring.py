@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import fit
+from pipeline.influence.lending import lend_factors
 from pipeline.influence.rankings import Scores, ranked
 from pipeline.model import load_model, select_device
 from pipeline.validation.lds import spearman
@@ -58,11 +58,7 @@ class _Rescoring:
         """From the run's own factors."""
         scores = self._settings.scores.model_copy(update={"damping": damping})
         variant = self._run.variant(f"damping_{damping:g}")
-        factors = variant.factors(self._strategy)
-        if not factors.exists():
-            factors.parent.mkdir(parents=True, exist_ok=True)
-            own = os.path.relpath(self._run.factors(self._strategy), factors.parent)
-            factors.symlink_to(own, target_is_directory=True)
+        lend_factors(self._run, variant, self._strategy)
         settings = self._settings.model_copy(update={"scores": scores})
         return self._score(self._analyzer(settings, variant))
 

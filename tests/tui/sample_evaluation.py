@@ -33,6 +33,7 @@ def write_evaluation(run: RunDir, hostile: str = "") -> None:
     summary = {
         "prompts": [_pair(*row, hostile) for row in ANSWERS],
         "metrics": metrics,
+        "origins": {"method": "ekfac_normalized", "rankings": "evaluate/rankings.parquet"},
         "signatures": {"bleu": f"nrefs:1|tok:13a{hostile}"},
         "perplexities": {
             "base": {"training": 900.0, "validation": 950.0},
@@ -62,9 +63,17 @@ def _pair(
             "overlap": {"words": 2, "of": 4, "text": "by the", "example_id": f"doc-7{hostile}"},
         }  # fmt: skip
 
+    origins = [
+        {
+            "example_id": f"doc-{n}{hostile}",
+            "score": 40.3 / n,
+            "text": f"It was by the quay.{hostile}",
+        }
+        for n in (1, 2)
+    ]
     return {
         "prompt_id": name + hostile, "prompt": prompt + hostile, "expected": expected + hostile,
-        "base": answer(base, "repetitive"), "trained": answer(trained),
+        "base": answer(base, "repetitive"), "trained": {**answer(trained), "origins": origins},
     }  # fmt: skip
 
 

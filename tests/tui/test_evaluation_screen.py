@@ -14,9 +14,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 from watching import screen_text, until, until_shown
 
+from pipeline.contract.files import read_json, write_json
 from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.run_dir import RunDir
 from tui.app import HeadwaterApp
+from tui.screens.ask import AskScreen
 from tui.screens.dialog import Ask, Question
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.prompt_form import PromptForm
@@ -112,6 +114,29 @@ async def test_answers_stand_side_by_side_with_their_differences_marked(run: Run
         assert "⁺Tellin, by the quay." in screen_text(app)
         await pilot.press("enter", "escape")
         assert app.screen.query_one(Table).has_focus
+
+
+async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_evaluation(pilot, "2", "j")
+        await until_shown(pilot, "comes from, by ekfac_normalized")
+        assert "40.3 doc-1 It was by the quay." in " ".join(screen_text(app).split())
+        await pilot.press("A")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen))
+        asked = [app.screen.query_one(f"#{name}", Input).value for name in ("prompt", "completion")]
+        assert asked == ["Tilo Brandt was born in", " a town by the lake"]
+
+
+async def test_answers_that_were_not_traced_say_so(run: RunDir) -> None:
+    found = read_json(run.summary("evaluate"))
+    for pair in found["prompts"]:
+        del pair["trained"]["origins"]
+    write_json(run.summary("evaluate"), {**found, "origins": None})
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_evaluation(pilot, "2")
+        await until_shown(pilot, "where this comes from is not traced yet")
 
 
 async def test_rows_are_filtered_by_words_of_prompt_and_answers(run: RunDir) -> None:

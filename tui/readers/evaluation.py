@@ -51,6 +51,16 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """An example behind an answer."""
+
+    example_id: str
+    score: float
+    text: str
+    """Its beginning."""
+
+
+@dataclass(frozen=True)
 class ModelAnswer:
     """What one model answered to a prompt."""
 
@@ -65,6 +75,8 @@ class ModelAnswer:
     words: int
     copied_from: str | None
     """The example that holds the run."""
+    origins: tuple[Origin, ...]
+    """The most influential examples, first the first; none where the answer was not traced."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,8 @@ class Answers:
     perplexities: dict[ModelName, dict[str, float | None]]
     signatures: dict[str, str]
     warnings: tuple[str, ...]
+    traced_by: str
+    """The method that ranks the answers' origins; empty where they were not traced."""
     stale: bool
 
     @property
@@ -164,6 +178,7 @@ def read_answers(run: RunDir) -> Answers:
         perplexities=found.get("perplexities") or {},
         signatures=found["signatures"],
         warnings=tuple(found["warnings"]),
+        traced_by=(found.get("origins") or {}).get("method", ""),
         stale=not _fresh(run, "evaluate"),
     )
 
@@ -238,6 +253,7 @@ def _answer(row: dict[str, Any]) -> ModelAnswer:
         copied=overlap["words"],
         words=overlap["of"],
         copied_from=overlap["example_id"],
+        origins=tuple(Origin(**one) for one in row.get("origins", ())),
     )
 
 

@@ -157,9 +157,9 @@ class EvaluationScreen(Tabled):
         return self._shown.panes(row, self.against_expected) if self._shown else ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Answers have differences, benchmarks have questions."""
-        if action == "differences":
-            return self.page == 1
+        """Answers have differences and origins, benchmarks have questions."""
+        if action in ("differences", "ask"):
+            return isinstance(self._shown, AnswersPage)
         return not (action in ("export", "filter") and self._shown is None)
 
     # Keys
@@ -185,6 +185,14 @@ class EvaluationScreen(Tabled):
     def action_differences(self) -> None:
         """Compares the answers with the expected one, or with each other."""
         self.against_expected = not self.against_expected
+
+    def action_ask(self) -> None:
+        """Asks where the trained model's answer comes from."""
+        from tui.screens.ask import AskScreen
+
+        if row := self.filtered.selected:
+            answer = row.item.answers["trained"].text
+            self.app.push_screen(AskScreen(self._run, row.item.prompt, answer))
 
     def action_report(self) -> None:
         """Opens the report."""

@@ -24,7 +24,7 @@ from tui.readers.evaluation import (
 )
 from tui.readers.format import number
 from tui.screens.tabled import Pane
-from tui.widgets.answer_pair import SIGNS, answer_text, heading, told_of
+from tui.widgets.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
 from tui.widgets.forest import forest, span_of
 from tui.widgets.ink import Ink
 from tui.widgets.table import Cell, Column, Row
@@ -145,7 +145,11 @@ class AnswersPage(Page):
         def pane(model: ModelName) -> Pane:
             told = "not expected" if against_expected else other[model]
             text = answer_text(pair, model, against_expected)
-            text = Content.assemble(text, blank, told_of(pair.answers[model], titles))
+            answer = pair.answers[model]
+            parts = [text, told_of(answer, titles)]
+            if model == "trained":
+                parts.insert(1, origins_of(answer, self.answers.traced_by))
+            text = blank.join(parts)
             return Pane(f"{model} · {SIGNS[model]} {told}", text)
 
         return tuple(map(pane, MODELS))

@@ -84,3 +84,17 @@ def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
         text = f"\n{answer.copied} of {answer.words} words stand together in the training text "
         parts += [(text, "$secondary"), clean(answer.copied_from or "", 200)]
     return Content.assemble(*parts)
+
+
+def origins_of(answer: ModelAnswer, method: str) -> Content:
+    """The examples that influenced the answer most; `method` is empty where none were sought."""
+    if not method:
+        told = "where this comes from is not traced yet: run scores, then evaluate again"
+        return Content.styled(told, "$secondary")
+    parts: list[str | tuple[str, str]] = [(f"comes from, by {clean(method)}", "$secondary")]
+    for one in answer.origins:
+        parts += ["\n", (f"{number(one.score):>8}  ", "bold $accent"), clean(one.example_id, 200)]
+        parts += [("  " + clean(one.text, 200), "$secondary")]
+    if not answer.origins:
+        parts += ["\n", ("nothing is said, so there is nothing to trace", "$secondary")]
+    return Content.assemble(*parts)

@@ -7,20 +7,30 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_runs import run_here
 
-from pipeline.contract.files import read_json_lines
 from pipeline.contract.run_dir import RunDir
-from pipeline.stages import evaluate, factors, generate, scores, train
+from pipeline.report.text import figure
+from pipeline.stages import evaluate, factors, generate, report, scores, train
 
 ITEM = re.compile(r"^(\d+)\. (\S+), score (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def told(prepared_run: Any, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run like `scored_run` that traced the model's own answers, and wrote the pages."""
+def told(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run that traced the expected completions, and wrote the pages."""
+    root = tmp_path_factory.mktemp("told") / "run"
+    run = RunDir(shutil.copytree(scored_run.root, root))
+    run_here(run, generate, evaluate)
+    return run
+
+
+@pytest.fixture(scope="module")
+def own(prepared_run: Any, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """The same but for its scores stage, which traced the model's own answers."""
     root = tmp_path_factory.mktemp("own") / "run"
     sections = {"train": {"epochs": 6.0}, "prompts": {"use_generated": True}}
     run: RunDir = prepared_run(root, **sections)
@@ -29,7 +39,8 @@ def told(prepared_run: Any, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def answers(run: RunDir) -> dict[str, str]:
-    return {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
+    rows = pq.read_table(run.generated_answers).to_pylist()
+    return {row["prompt_id"]: row["trained_answer"] for row in rows}
 
 
 def page(run: RunDir, ending: str) -> str:
@@ -42,8 +53,8 @@ def section(run: RunDir, prompt: str) -> str:
     return rest.partition("\n== ")[0]
 
 
-def ranked(run: RunDir, prompt: str) -> list[dict[str, Any]]:
-    rows = pq.read_table(run.rankings).to_pylist()
+def ranked(table: Path, prompt: str) -> list[dict[str, Any]]:
+    rows = pq.read_table(table).to_pylist()
     default = "ekfac_normalized"
     chosen = [
         r for r in rows if (r["prompt_id"], r["method"], r["end"]) == (prompt, default, "top")
@@ -52,28 +63,44 @@ def ranked(run: RunDir, prompt: str) -> list[dict[str, Any]]:
 
 
 def test_every_prompt_has_the_trained_models_own_answer(told: RunDir) -> None:
-    own = answers(told)
-    assert list(own) == ["river", "baker"]
-    for prompt, answer in own.items():
+    given = answers(told)
+    assert list(given) == ["river", "baker"]
+    for prompt, answer in given.items():
         assert answer.strip()
         assert f"own answer: {answer.strip()}" in section(told, prompt)
-    assert "influenced the model's own answers" in page(told, "md")
+    assert "Expected: past the mill" in section(told, "river")
 
 
-def test_the_examples_are_those_of_that_answer_and_not_of_the_expected_one(
-    told: RunDir, scored_run: RunDir
-) -> None:
+def test_the_examples_are_those_of_that_answer_and_not_of_the_expected_one(told: RunDir) -> None:
     for prompt in answers(told):
         shown = [(int(rank), example) for rank, example, _ in ITEM.findall(section(told, prompt))]
-        rows = ranked(told, prompt)[:5]
+        rows = ranked(told.own_rankings, prompt)[:5]
         assert shown == [(row["rank"], row["example_id"]) for row in rows]
-        expected = {row["example_id"]: row["score"] for row in ranked(scored_run, prompt)}
+        expected = {row["example_id"]: row["score"] for row in ranked(told.rankings, prompt)}
         assert [row["score"] for row in rows] != [expected.get(row["example_id"]) for row in rows]
 
 
-def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
+def test_they_score_as_where_the_scores_stage_traces_the_answers(told: RunDir, own: RunDir) -> None:
+    assert answers(told) == answers(own)
     for prompt in answers(told):
-        by_id = {row["example_id"]: row["score"] for row in ranked(told, prompt)}
+        mine, theirs = ranked(told.own_rankings, prompt), ranked(own.rankings, prompt)
+        assert [row["example_id"] for row in mine] == [row["example_id"] for row in theirs]
+        scores = [row["score"] for row in theirs]
+        assert [row["score"] for row in mine] == pytest.approx(scores, rel=1e-4)
+
+
+def test_answers_that_the_scores_stage_has_traced_are_not_traced_again(own: RunDir) -> None:
+    assert not own.own_rankings.exists()
+    assert "rows of scores/rankings.parquet" in page(own, "md")
+    rows = ranked(own.rankings, "river")[:5]
+    shown = [(int(rank), example) for rank, example, _ in ITEM.findall(section(own, "river"))]
+    assert shown == [(row["rank"], row["example_id"]) for row in rows]
+
+
+def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
+    assert "rows of evaluate/rankings.parquet" in page(told, "txt")
+    for prompt in answers(told):
+        by_id = {row["example_id"]: row["score"] for row in ranked(told.own_rankings, prompt)}
         for _, example, score in ITEM.findall(section(told, prompt)):
             assert float(score.replace("−", "-")) == pytest.approx(by_id[example], rel=6e-3)
 
@@ -82,13 +109,12 @@ def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
 def test_the_tokens_that_count_most_are_marked_in_the_whole_text(
     told: RunDir, ending: str, mark: str
 ) -> None:
-    rows = {
-        (r["prompt_id"], r["example_id"]): r for r in pq.read_table(told.token_scores).to_pylist()
-    }
+    stored = pq.read_table(told.own_token_scores).to_pylist()
+    rows = {(r["prompt_id"], r["example_id"]): r for r in stored}
     _, *shown = page(told, ending).split("\n\n")
     plain = " ".join(" ".join(re.sub(mark, r"\1", part).split()) for part in shown)
     for prompt in answers(told):
-        for row in ranked(told, prompt)[:5]:
+        for row in ranked(told.own_rankings, prompt)[:5]:
             assert row["text"].strip() in plain
             tokens = rows[prompt, row["example_id"]]
             before = tokens["scores"].index(max(tokens["scores"]))  # predicts the token that counts
@@ -102,10 +128,37 @@ def test_marks_that_meet_are_one(told: RunDir) -> None:
     assert not re.search("« ?»", page(told, "txt"))
 
 
-def test_without_own_answers_traced_the_page_says_whose_examples_these_are(
-    scored_run: RunDir, tmp_path: Path
-) -> None:
+def test_a_model_that_writes_nothing_has_no_examples(scored_run: RunDir, tmp_path: Path) -> None:
     run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
-    run_here(run, generate, evaluate)
-    assert "not the model's own" in page(run, "md")
-    assert "Traced: past the mill" in section(run, "river")
+    run_here(run, generate)
+    table = pq.read_table(run.generated_answers)
+    rows = [{**row, "trained_answer": " "} for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), run.generated_answers)
+    run_here(run, evaluate)
+    assert "writes nothing here" in section(run, "river")
+    assert not ITEM.search(page(run, "txt"))
+    assert not run.own_rankings.exists()
+
+
+def test_the_report_names_the_example_behind_each_answer(told: RunDir, tmp_path: Path) -> None:
+    run = RunDir(shutil.copytree(told.root, tmp_path / "run"))
+    run_here(run, report)
+    table = [line for line in run.report_markdown.read_text().splitlines() if line[:2] == "| "]
+    for prompt in answers(run):
+        best = ranked(run.own_rankings, prompt)
+        said = f"{best[0]['example_id']} ({figure(best[0]['score'])})"
+        assert any(line.split(" | ")[-1] == f"{said} |" for line in table)
+        for row in best[:5]:
+            shown = f"<code>{row['example_id']}</code> · {figure(row['score'])}"
+            assert shown in run.report_html.read_text()
+
+
+def test_answers_that_were_not_traced_are_missing_in_the_report(
+    trained_run: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(shutil.copytree(trained_run.root, tmp_path / "run"))
+    run_here(run, generate, evaluate, report)
+    for page in (run.report_markdown, run.report_html):
+        text = page.read_text()
+        assert "Missing: where these answers come from" in text
+        assert "Comes from" not in text

@@ -1,0 +1,75 @@
+"""The examples behind the trained model's own answers, by the method that the run ranks by."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+import numpy as np
+from safetensors import safe_open
+
+from pipeline.contract.events import EventWriter
+from pipeline.contract.prompts import Prompt
+from pipeline.contract.run_dir import RunDir
+from pipeline.contract.settings import Settings
+from pipeline.corpus.examples import TokenDataset, read_examples
+from pipeline.corpus.tables import write_table
+from pipeline.influence import scoring
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.lending import lend_factors
+from pipeline.influence.rankings import Scores, ranking_table
+from pipeline.influence.results import Results, default_method, finite_or_missing
+from pipeline.influence.tokens import top_token_table
+from pipeline.model import load_model, load_tokenizer, select_device
+
+
+def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequence[Prompt]) -> None:
+    """Scores every training example on the answers, each the completion of its prompt.
+
+    Writes tables like the scores stage's: `run.own_rankings` and `run.own_token_scores`. The
+    examples' self-influence is that stage's. Kronfluence's folder stays only while it works.
+
+    Raises:
+        ModelError: scores that are not numbers.
+        ResourceError: out of memory.
+    """
+    strategy = settings.factors.strategies[0]
+    traced = run.traced_answers
+    lend_factors(run, traced, strategy)
+    tokenizer = load_tokenizer(run.tokenizer)
+    model = load_model(run.model, select_device(settings))
+    analyzer = InfluenceAnalyzer(settings, traced, events, model)
+    queries = TokenDataset.of_prompts(answers, tokenizer)
+    results = Results(
+        list(answers),
+        read_examples(run.examples),
+        TokenDataset.of_examples(run.examples),
+        strategy,
+    )
+    results.methods[default_method(settings)] = _scores(
+        settings, run, events, analyzer, queries, results
+    )
+    rankings = ranking_table(results.prompts, results.table, results.methods, settings.scores.top)
+    write_table(run.own_rankings, rankings)
+    if settings.scores.token_top:
+        write_table(run.own_token_scores, top_token_table(analyzer, results, queries, tokenizer))
+    shutil.rmtree(traced.root)
+
+
+def _scores(
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    analyzer: InfluenceAnalyzer,
+    queries: TokenDataset,
+    results: Results,
+) -> Scores:
+    """[Q, N] under the default method."""
+    strategy = results.strategy
+    by_module = scoring.pairwise_scores(analyzer, strategy, queries, results.examples)
+    raw = finite_or_missing(strategy, scoring.sum_modules(by_module), events.warning)
+    if not settings.scores.normalize:
+        return raw
+    with safe_open(run.scores, framework="numpy") as file:
+        own: Scores = file.get_tensor(f"self_{strategy}").astype(np.float32)
+    return scoring.normalized_scores(analyzer, strategy, queries, raw, own)
