@@ -201,4 +201,5 @@ def _read(folder: Path, kind: str, module: str) -> Tensor | None:
             tensor: Tensor = file.get_tensor(module)
             return tensor
     except SafetensorError as error:
-        raise MissingResultError(f"{path}: {error}", "`headwater run factors` fits them") from error
+        hint = "`headwater run factors --force --run NAME` fits them again"
+        raise MissingResultError(f"{path}: {error}", hint) from error

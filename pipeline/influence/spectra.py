@@ -269,7 +269,7 @@ def _factor_file(folder: Path, name: str) -> Any:
     try:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
-        hint = "`headwater run factors` fits them again"
+        hint = "`headwater run factors --force --run NAME` fits them again"
         raise MissingResultError(f"cannot read the factors in {path}: {error}", hint) from error
 
 

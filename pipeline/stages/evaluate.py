@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.contract import freshness
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, replacing, write_json, write_text
 from pipeline.contract.prompts import load_prompts
@@ -68,7 +69,12 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             save_png(chart, run.comparison / "model_comparison_chart.png")
     origins = None
     if freshness.is_fresh("scores", settings, run):
-        origins = _origins(settings, run, events, rows)
+        try:
+            origins = _origins(settings, run, events, rows)
+        except MissingResultError as error:
+            warnings.append(f"the answers are not traced: {error.message}; {error.hint}")
+            events.warning(warnings[-1])
+    if origins:
         _add_origins(prompts, origins)
         write_text(run.comparison / "influential_examples.md", influential_markdown(origins))
         write_text(run.comparison / "influential_examples.txt", influential_text(origins))

@@ -20,6 +20,7 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
+from pipeline.influence.fitted import require_factors
 from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device
@@ -33,6 +34,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
 
     Raises:
         HeadwaterError: the first strategy has no eigenvectors.
+        MissingResultError: there are no factors.
         DataError: an added text cannot be read.
         ResourceError: out of memory.
     """
@@ -65,8 +67,13 @@ def open_store(settings: Settings, run: RunDir, part: Part, projection: Projecti
 
 
 def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
-    """The projection by the run's own ranking: its first strategy, its damping."""
+    """The projection by the run's own ranking: its first strategy, its damping.
+
+    Raises:
+        MissingResultError: there are no factors.
+    """
     strategy = settings.factors.strategies[0]
+    require_factors(run, strategy)
     arguments = score_arguments(settings.scores, per_module=False, gathered=1)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(

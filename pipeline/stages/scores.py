@@ -40,6 +40,7 @@ from pipeline.influence.answers import Answer, greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
+from pipeline.influence.fitted import require_factors
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.lookup import write_lookup
 from pipeline.influence.preflight import Preflight, preflight
@@ -61,10 +62,13 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     Raises:
         ModelError: scores that are not numbers.
         DataError: there is no answer to trace.
+        MissingResultError: there are no factors.
         SettingsError: more partitions than examples or modules.
         ResourceError: out of memory.
     """
     notes = _Notes(events)
+    for strategy in settings.factors.strategies:
+        require_factors(run, strategy)
     prompts = load_prompts(run.prepared_prompts, settings.prompts.use_generated)
     tokenizer = load_tokenizer(run.tokenizer)
     model = load_model(run.model, select_device(settings))

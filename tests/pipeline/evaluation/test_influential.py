@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from small_runs import run_here
 
+from pipeline.contract.errors import MissingResultError
+from pipeline.contract.files import read_json
 from pipeline.contract.run_dir import RunDir
 from pipeline.report.text import figure
-from pipeline.stages import evaluate, factors, generate, report, scores, train
+from pipeline.stages import evaluate, factors, generate, index, report, scores, train
 
 ITEM = re.compile(r"^(\d+)\. (\S+), score (\S+)$", re.MULTILINE)
 
@@ -162,3 +165,29 @@ def test_answers_that_were_not_traced_are_missing_in_the_report(
         text = page.read_text()
         assert "Missing: where these answers come from" in text
         assert "Comes from" not in text
+
+
+def test_where_the_factors_were_removed_the_rest_is_compared_and_that_is_said(
+    scored_run: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
+    shutil.rmtree(run.factors("ekfac"))
+    run_here(run, generate, evaluate)
+    said = read_json(run.summary("evaluate"))["warnings"][-1]
+    assert said.startswith(
+        f"the answers are not traced: there are no factors in {run.factors('ekfac')}"
+    )
+    assert "`headwater run factors --force --run run`" in said
+    assert (run.comparison / "model_comparison.csv").exists()
+    assert not (run.comparison / "influential_examples.md").exists()
+
+
+@pytest.mark.parametrize("stage", [scores, index])
+def test_stages_that_cannot_do_without_factors_say_how_to_get_them(
+    stage: ModuleType, scored_run: RunDir, tmp_path: Path
+) -> None:
+    run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
+    shutil.rmtree(run.factors("ekfac"))
+    with pytest.raises(MissingResultError, match="there are no factors in ") as told:
+        run_here(run, stage)
+    assert "`headwater run factors --force --run run` fits them" in told.value.hint
