@@ -47,7 +47,7 @@ PICTURES = (
         "factors",
         [("", "all stages done"), ("F", "effective rank"), ("space", "◆ "), ("n", "ratio")],
     ),
-    Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "token F1")]),
+    Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "comes from")]),
     Picture(
         "ask",
         [("", "all stages done"), ("i", "Prompts · "), ("A", "completion"), ("enter", " · exact")],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.run_dir import RunDir
 from tui.readers.corpus import Corpus
-from tui.readers.ordering import highest_first
+from tui.readers.radix import highest_first
 from tui.readers.tensors import TensorFile
 
 Scores = NDArray[np.float32]

@@ -13,7 +13,7 @@ import sample_scores
 
 from pipeline.contract.run_dir import RunDir
 from tui.readers.listing import Listing
-from tui.readers.ordering import highest_first
+from tui.readers.radix import highest_first
 from tui.readers.rankings import SORTS, Sort
 from tui.readers.scores import Scored
 from tui.readers.search import matching
