@@ -76,13 +76,17 @@ def has_terminal() -> bool:
 
 
 def existing(runs: Path, name: str) -> RunDir:
-    """A run by its name below `runs`, or by the path of its folder.
+    """A run by its name below `runs`, or by the path of its folder, which has a slash: the folder
+    of the settings that a run was started with may have the run's name.
 
     Raises:
         UsageError: there is no such run; names those that are.
     """
-    for run in (RunDir(Path(name)), RunDir(runs / name)):
-        if run.settings.exists():
-            return run
-    there = ", ".join(run.name for run in list_runs(runs)) or "none yet"
-    raise UsageError(f"there is no run {name!r} in {runs}", f"runs: {there}")
+    is_path = os.sep in name or name.startswith(".")
+    run = RunDir(Path(name) if is_path else runs / name)
+    if run.settings.exists():
+        return run
+    hint = f"runs: {', '.join(run.name for run in list_runs(runs)) or 'none yet'}"
+    if not is_path and RunDir(Path(name)).settings.exists():
+        hint += f"; the folder ./{name} is named with its slash"
+    raise UsageError(f"there is no run {name!r}" + ("" if is_path else f" in {runs}"), hint)

@@ -39,7 +39,9 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
         f"most of the top {_LIST} are among the longest or shortest 5% of the corpus": (
             lambda _, top: _extreme(lengths[top], lengths)
         ),
-        f"equal scores in the top {_LIST}: too little precision to rank them": _ties,
+        f"equal scores in the top {_LIST}: too little precision to rank them": (
+            lambda best, top: _ties(best, groups[top])
+        ),
     }
     tops = [ranked(row)[:_LIST] for row in scores]
     for message, check in checks.items():
@@ -82,8 +84,10 @@ def _extreme(lengths: NDArray[np.int32], corpus: NDArray[np.int32]) -> bool:
     return bool((lengths > high).sum() > half or (lengths < low).sum() > half)
 
 
-def _ties(best: Scores, _top: NDArray[np.intp]) -> bool:
-    return bool((np.diff(best) == 0).any())
+def _ties(best: Scores, groups: NDArray[np.int32]) -> bool:
+    """Copies of one text may well score the same."""
+    copies = (groups[1:] == groups[:-1]) & (groups[1:] >= 0)
+    return bool(((np.diff(best) == 0) & ~copies).any())
 
 
 def _spell(prompt_ids: Sequence[str], of: int) -> str:

@@ -185,6 +185,28 @@ def test_a_stage_runs_to_its_end_and_is_not_run_again(headwater: Headwater, tmp_
     assert "r    prepare  done" in headwater("runs").stdout
 
 
+def test_a_run_named_after_its_settings_folder_is_the_run_and_not_that_folder(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    (tmp_path / "books").mkdir()
+    write_corpus(tmp_path / "books")
+    assert headwater("status", "books").returncode == 2  # nothing has run yet
+    assert headwater("run", "prepare", "--settings", "books/settings.toml").returncode == 0
+    for name in ("books", "runs/books", str(tmp_path / "runs/books")):
+        first = headwater("status", name).stdout.splitlines()[1]
+        assert first.split()[:2] == ["prepare", "done"]
+
+
+def test_a_folder_outside_the_runs_is_named_with_a_slash(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    scored_run(tmp_path).root.rename(tmp_path / "copied")
+    assert headwater("status", "./copied").returncode == 0
+    refused = headwater("status", "copied")
+    assert refused.returncode == 2
+    assert "./copied" in refused.stderr
+
+
 def test_a_stage_without_its_input_fails_with_1_and_says_what_to_run(
     headwater: Headwater, tmp_path: Path
 ) -> None:

@@ -74,6 +74,16 @@ def test_a_list_of_the_longest_is_named(scores: np.ndarray) -> None:
     assert "among the longest or shortest 5% of the corpus" in message
 
 
+def test_equal_scores_are_named_but_not_those_of_copies(scores: np.ndarray) -> None:
+    first, second = np.argsort(-scores[1])[:2]
+    scores[1, second] = scores[1, first]
+    (message,) = cautions(PROMPTS, table(), scores)
+    assert message.startswith("1 of 5 prompts (p1): equal scores in the top 10")
+    groups = np.full(N, -1)
+    groups[[first, second]] = 3
+    assert list(cautions(PROMPTS, table(groups=groups), scores)) == []
+
+
 def test_examples_on_top_of_most_prompts_are_called_boilerplate(scores: np.ndarray) -> None:
     scores[:4, 7] = 2.5
     (message,) = cautions(PROMPTS, table(), scores)
