@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.freshness import Done, is_fresh
+from pipeline.contract.places import place_of
 from pipeline.contract.processes import is_locked
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import load_settings
@@ -193,10 +194,11 @@ def render_ranking(rows: list[Row], as_format: str | None) -> str:
 def _reading(row: Row) -> str:
     heading = f"\n{clean(row['prompt_id'])} · {row['method']} · {row['end']}\n"
     mark = " ★" if row["relevant"] else ""
+    facts = ", ".join(filter(None, (f"{row['n_tokens']} tokens", clean(place_of(row)))))
     return (
         (heading if row["rank"] == 1 else "")
         + f"{row['rank']:>4}  {row['score']:>11.4g}  {clean(row['example_id'])}{mark}"
-        + f"  ({row['n_tokens']} tokens)\n      {clean(row['text'], _EXCERPT)}\n"
+        + f"  ({facts})\n      {clean(row['text'], _EXCERPT)}\n"
     )
 
 

@@ -23,6 +23,8 @@ _EXAMPLE_COLUMNS = (
     "text",
     "n_tokens",
     "duplicate_group",
+    "source",
+    "row",
 )
 
 

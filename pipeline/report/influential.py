@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.contract.places import place_of
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.text import figure, markdown, visible
@@ -114,7 +115,8 @@ def _page(origins: Origins, style: _Style) -> Iterator[str]:
             yield "The model writes nothing here, so that there is nothing to trace."
         for row in first.get(name, ()):
             yield ""
-            yield f"{row['rank']}. {style.show(row['example_id'])}, score {figure(row['score'])}"
+            facts = (row["example_id"], f"score {figure(row['score'])}", place_of(row))
+            yield f"{row['rank']}. " + ", ".join(map(style.show, filter(None, facts)))
             yield ""
             yield _text(row["text"], marked.get((name, row["example_id"])), style)
 

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.contract.places import place_of
 from pipeline.contract.units import size
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
@@ -22,6 +23,7 @@ _FORMATS = {
     "percent": text.percent,
     "duration": text.duration,
     "size": size,
+    "place": place_of,
     "shorten": text.shorten,
     "scoring": text.scoring,
     "score": text.score,

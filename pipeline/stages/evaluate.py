@@ -21,6 +21,7 @@ from pipeline.contract import freshness
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, replacing, write_json, write_text
+from pipeline.contract.places import place_of
 from pipeline.contract.prompts import load_prompts
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
@@ -110,7 +111,12 @@ def _add_origins(prompts: list[dict[str, Any]], origins: Origins) -> None:
     first = origins.first()
     for prompt in prompts:
         prompt["trained"]["origins"] = [
-            {"example_id": row["example_id"], "score": row["score"], "text": row["text"][:_QUOTED]}
+            {
+                "example_id": row["example_id"],
+                "place": place_of(row),
+                "score": row["score"],
+                "text": row["text"][:_QUOTED],
+            }
             for row in first.get(prompt["prompt_id"], ())
         ]
 

@@ -66,6 +66,7 @@ def _pair(
     origins = [
         {
             "example_id": f"doc-{n}{hostile}",
+            "place": f"parish.jsonl row {n}{hostile}",
             "score": 40.3 / n,
             "text": f"It was by the quay.{hostile}",
         }

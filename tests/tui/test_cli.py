@@ -89,6 +89,8 @@ def scored_run(folder: Path) -> RunDir:
             "n_tokens": 7,
             "duplicate_group": -1,
             "relevant": rank == 1,
+            "source": "/far/away/whales.jsonl",
+            "row": rank,
         }
         for method in ("ekfac", "bm25")
         for end in ("top", "bottom")
@@ -281,7 +283,7 @@ def test_rank_prints_json_csv_and_text_without_control_characters(
     table = csv.DictReader(io.StringIO(headwater("rank", "books", "--bottom", "--csv").stdout))
     assert [row["rank"] for row in table] == ["1", "2"]
     text = headwater("rank", "books", "--method", "bm25").stdout
-    assert "doc1 ★" in text
+    assert "doc1 ★  (7 tokens, whales.jsonl row 1)" in text
     assert "\x1b" not in text
 
 

@@ -121,7 +121,9 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
     async with app.run_test(size=(200, 60)) as pilot:
         await open_evaluation(pilot, "2", "j")
         await until_shown(pilot, "comes from, by ekfac_normalized")
-        assert "40.3 doc-1 It was by the quay." in " ".join(screen_text(app).split())
+        assert "40.3 doc-1 parish.jsonl row 1 It was by the quay." in " ".join(
+            screen_text(app).split()
+        )
         await pilot.press("A")
         await until(pilot, lambda: isinstance(app.screen, AskScreen))
         asked = [app.screen.query_one(f"#{name}", Input).value for name in ("prompt", "completion")]

@@ -55,6 +55,8 @@ class Origin:
     """An example behind an answer."""
 
     example_id: str
+    place: str
+    """Where it was read."""
     score: float
     text: str
     """Its beginning."""

@@ -94,7 +94,11 @@ def origins_of(answer: ModelAnswer, method: str) -> Content:
     parts: list[str | tuple[str, str]] = [(f"comes from, by {clean(method)}", "$secondary")]
     for one in answer.origins:
         parts += ["\n", (f"{number(one.score):>8}  ", "bold $accent"), clean(one.example_id, 200)]
-        parts += [("  " + clean(one.text, 200), "$secondary")]
+        parts += [
+            (f"  {told}", "$secondary")
+            for told in (clean(one.place, 60), clean(one.text, 200))
+            if told
+        ]
     if not answer.origins:
         parts += ["\n", ("nothing is said, so there is nothing to trace", "$secondary")]
     return Content.assemble(*parts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from pipeline.contract.places import place
 from tui.readers.clean import clean, clean_lines
 from tui.readers.rankings import TokenScores
 from tui.widgets.tint import Manner, signed, tint
@@ -79,4 +80,4 @@ def title_of(found: Detail) -> str:
         parts.append(f"group {example.group}")
     if found.relevant:
         parts.append("★ states the answer")
-    return " · ".join([*parts, f"{clean(example.source, 60)} row {example.row}"])
+    return " · ".join([*parts, clean(place(example.source, example.row), 60)])

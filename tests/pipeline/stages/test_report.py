@@ -122,6 +122,7 @@ def write_scores(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> N
                     "text": texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
                     "n_tokens": 50 + int(n), "duplicate_group": 7 if n == 5 else -1,
                     "relevant": f"d{n}" in prompt.relevant if prompt.relevant else None,
+                    "source": "/far/away/parish.jsonl", "row": int(n),
                     **{f"score_{m}": float(scores[m][q, n]) for m in METHODS},
                 }
                 for end, rank, n in ends
@@ -253,7 +254,7 @@ def test_nothing_is_left_open_and_nothing_is_fetched(full: RunDir) -> None:
 def test_the_first_example_shows_its_mark_score_and_other_places(full: RunDir) -> None:
     text = " ".join(Page(full.report_html.read_text()).text.split())
     first = text[text.index("1 ★ 99") :]
-    assert first.startswith("1 ★ 99 d3 53 tokens Document 3 tells")
+    assert first.startswith("1 ★ 99 d3 53 tokens · parish.jsonl row 3 Document 3 tells")
     assert "bm25 -1e9 (no. 40)" in first
 
 
