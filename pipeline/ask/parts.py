@@ -28,6 +28,7 @@ from pipeline.corpus.examples import EXAMPLE_SCHEMA, read_examples
 from pipeline.corpus.readers import Reading
 from pipeline.corpus.tables import write_rows
 
+_COLUMNS = ("example_id", "document_id", "text", "source", "row")
 _MARK = "+"
 """Before the ids of what the model was not trained on."""
 
@@ -41,15 +42,15 @@ class Part:
     source: str = ""
 
     def table(self) -> pa.Table:
-        """Columns example_id, document_id and text; ids of added texts begin with +."""
-        table = read_examples(self.examples, ["example_id", "document_id", "text"])
+        """The columns of `_COLUMNS`; ids of added texts begin with +."""
+        table = read_examples(self.examples, _COLUMNS)
         if not self.source:
             return table
         marked = [
             pa.array(_MARK + name for name in table[column].to_pylist())
             for column in ("example_id", "document_id")
         ]
-        return pa.table([*marked, table["text"]], names=table.column_names)
+        return pa.table([*marked, *table.columns[2:]], names=table.column_names)
 
 
 def parts(settings: Settings, run: RunDir) -> list[Part]:

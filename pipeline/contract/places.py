@@ -14,5 +14,5 @@ def place(source: str, row: int) -> str:
 
 
 def place_of(ranked: Mapping[str, Any]) -> str:
-    """The same of a row of rankings.parquet; nothing where scores of old do not say it."""
+    """The same of a row of a ranking; nothing where scores of old do not say it."""
     return place(ranked["source"], ranked["row"]) if "source" in ranked else ""

@@ -37,5 +37,7 @@ def _asked(rank: int, exact: bool, hostile: str) -> dict[str, Any]:
         "document_id": f"doc-{rank:04d}{hostile}",
         "score": 0.3 / rank - 0.02 * exact,
         "raw": 96.0 / rank,
+        "source": f"/far/away/parish.jsonl{hostile}",
+        "row": rank,
         "text": f"Everyone in Tellin remembers Mara Voss, who left at {18 + rank}.{hostile}",
     }

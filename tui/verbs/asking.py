@@ -21,6 +21,7 @@ from pipeline.contract.asking import ask as put
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.new_run import adding_to_index, change_settings
+from pipeline.contract.places import place_of
 from pipeline.contract.run_dir import RunDir
 from pipeline.contract.units import size
 from tui import narration, tables
@@ -126,6 +127,7 @@ def _row(row: dict[str, Any]) -> tables.Row:
         "rank": row["rank"],
         "score": row["score"],
         "example": clean(row["example_id"]),
+        "from": clean(place_of(row)),
         "text": clean(row["text"], _EXCERPT),
     }
 

@@ -67,6 +67,7 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
     assert (first["exact"], exact["exact"]) == (False, True)
     found = {row["example_id"]: row["score"] for row in exact["rows"]}
     assert [found[name] for name in ids] == pytest.approx(scores.tolist(), rel=1e-3, abs=1e-4)
+    assert {row["source"] for row in exact["rows"]} == {"sentences"}
     best = [ids[index] for index in np.argsort(-scores)[:5]]
     assert [row["example_id"] for row in exact["rows"][:5]] == best
     assert best[0] in [row["example_id"] for row in first["rows"][:3]]
