@@ -74,6 +74,19 @@ class ModuleProjection:
         squares += weighted.square_().sum(dim=1)
 
 
+def require_eigenvectors(strategy: str) -> None:
+    """Refuses a strategy that has none to turn gradients by.
+
+    Raises:
+        HeadwaterError: it has none.
+    """
+    if not FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition:
+        raise HeadwaterError(
+            f"factors.strategies begins with {strategy}, which has no eigenvectors to index by",
+            'put "ekfac" or "kfac" first',
+        )
+
+
 class Projection:
     """Features [B, F] of sequences under a model."""
 
@@ -99,14 +112,8 @@ class Projection:
         """`size` features, from a strategy's factors and the damping in `arguments`.
 
         Raises:
-            HeadwaterError: the strategy has no eigenvectors.
-            MissingResultError: the factors are not there.
+            MissingResultError: the factors are damaged.
         """
-        if not FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition:
-            raise HeadwaterError(
-                f"factors.strategies begins with {strategy}, which has no eigenvectors to index by",
-                'put "ekfac" or "kfac" first',
-            )
         generator = torch.Generator().manual_seed(_SEED)
         read = partial(_module, folder, arguments, strategy, size, generator)
         return cls(model, {name: read(name, model.device) for name in modules}, size)

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.ask.parts import Part, forget_others, parts, read_part
-from pipeline.ask.projection import Projection
+from pipeline.ask.projection import Projection, require_eigenvectors
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
 from pipeline.contract import freshness
@@ -70,9 +70,11 @@ def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> P
     """The projection by the run's own ranking: its first strategy, its damping.
 
     Raises:
+        HeadwaterError: that strategy has no eigenvectors.
         MissingResultError: there are no factors.
     """
     strategy = settings.factors.strategies[0]
+    require_eigenvectors(strategy)
     require_factors(run, strategy)
     arguments = score_arguments(settings.scores, per_module=False, gathered=1)
     modules = resolve_modules(model, settings.modules)
