@@ -26,7 +26,7 @@ from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
-from pipeline.influence.fitted import lend_factors
+from pipeline.influence.fitting import lend_factors
 from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, load_tokenizer, select_device
 from pipeline.stages.index import open_store, run_projection

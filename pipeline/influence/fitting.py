@@ -1,7 +1,8 @@
-"""Fits curvature factors, from where an interrupted attempt stopped."""
+"""Fits curvature factors, from where an interrupted attempt stopped; and lends fitted ones."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 
@@ -11,7 +12,7 @@ from kronfluence.factor.covariance import covariance_matrices_exist
 from kronfluence.factor.eigen import eigendecomposition_exist, lambda_matrices_exist
 from kronfluence.utils.constants import COVARIANCE_FACTOR_NAMES, EIGENDECOMPOSITION_FACTOR_NAMES
 
-from pipeline.contract.errors import ModelError
+from pipeline.contract.errors import MissingResultError, ModelError
 from pipeline.contract.files import replacing
 from pipeline.contract.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
@@ -50,6 +51,31 @@ def copy_covariances(run: RunDir, source: str, target: str) -> None:
         if not copied.exists():
             with replacing(copied) as temporary:
                 shutil.copyfile(run.factors(source) / copied.name, temporary)
+
+
+def require_factors(run: RunDir, strategy: str) -> None:
+    """Factors are large: they may have been removed for their room.
+
+    Raises:
+        MissingResultError: there are none.
+    """
+    if not run.factors(strategy).exists():
+        hint = f"`headwater run factors --force --run {run.name}` fits them again"
+        raise MissingResultError(f"there are no factors in {run.factors(strategy)}", hint)
+
+
+def lend_factors(run: RunDir, to: RunDir, strategy: str) -> None:
+    """Links the strategy's factors where Kronfluence looks for them when it scores into `to`.
+
+    Raises:
+        MissingResultError: there are none.
+    """
+    require_factors(run, strategy)
+    factors = to.factors(strategy)
+    if not factors.exists():
+        factors.parent.mkdir(parents=True, exist_ok=True)
+        own = os.path.relpath(run.factors(strategy), factors.parent)
+        factors.symlink_to(own, target_is_directory=True)
 
 
 def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:

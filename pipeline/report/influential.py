@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Origins:
         where = self.rankings.relative_to(self.run.root).as_posix()
         return {"method": self.method, "rankings": where}
 
+    @cached_property
     def first(self) -> dict[str, list[dict[str, Any]]]:
         """The rows of the most influential examples, by prompt; a prompt without is left out."""
         if not self.rankings.exists():
@@ -71,6 +73,7 @@ class Origins:
             found.setdefault(row["prompt_id"], []).append(row)
         return found
 
+    @cached_property
     def marked(self) -> dict[tuple[str, str], list[tuple[str, bool]]]:
         """(token, whether it counts) by prompt and example."""
         if not self.tokens.exists():
@@ -90,7 +93,7 @@ def influential_text(origins: Origins) -> str:
 
 
 def _page(origins: Origins, style: _Style) -> Iterator[str]:
-    first, marked = origins.first(), origins.marked()
+    first, marked = origins.first, origins.marked
     where = origins.account()["rankings"]
     yield f"{style.title}Influential examples"
     yield ""

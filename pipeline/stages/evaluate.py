@@ -29,7 +29,7 @@ from pipeline.corpus.examples import read_examples
 from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
-from pipeline.influence import own_answers
+from pipeline.influence import tracing
 from pipeline.influence.answers import traced_prompts, with_answers
 from pipeline.influence.results import default_method
 from pipeline.report.influential import Origins, influential_markdown, influential_text
@@ -68,20 +68,9 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         with figure_style():
             chart = metric_changes(metrics)
             save_png(chart, run.comparison / "model_comparison_chart.png")
-    origins = None
-    if freshness.is_fresh("scores", settings, run):
-        try:
-            origins = _origins(settings, run, events, rows)
-        except MissingResultError as error:
-            warnings.append(f"the answers are not traced: {error.message}; {error.hint}")
-            events.warning(warnings[-1])
-    if origins:
-        _add_origins(prompts, origins)
-        write_text(run.comparison / "influential_examples.md", influential_markdown(origins))
-        write_text(run.comparison / "influential_examples.txt", influential_text(origins))
     summary = {
         "prompts": prompts,
-        "origins": None if origins is None else origins.account(),
+        "origins": _add_origins(settings, run, events, prompts),
         "metrics": metrics,
         "words": _words(prompts),
         "signatures": measure.signatures() if metrics else {},
@@ -92,23 +81,17 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     write_json(run.summary("evaluate"), summary)
 
 
-def _origins(
-    settings: Settings, run: RunDir, events: EventWriter, rows: Sequence[dict[str, Any]]
-) -> Origins:
-    """Where the trained model's answers come from; traced unless the scores stage has done it."""
-    method = default_method(settings)
-    prompts = load_prompts(run.prepared_prompts, use_generated=True)
-    answers = with_answers(prompts, {row["prompt_id"]: row["trained_answer"] for row in rows})
-    if answers == traced_prompts(run, settings.prompts.use_generated):
-        return Origins(run, run.rankings, run.token_scores, method)
-    if answers:
-        own_answers.trace(settings, run, events, answers)
-    return Origins(run, run.own_rankings, run.own_token_scores, method)
-
-
-def _add_origins(prompts: list[dict[str, Any]], origins: Origins) -> None:
-    """The most influential examples of each of the trained model's answers."""
-    first = origins.first()
+def _add_origins(
+    settings: Settings, run: RunDir, events: EventWriter, prompts: list[dict[str, Any]]
+) -> dict[str, str]:
+    """Adds the most influential examples to the trained model's answers and writes their pages;
+    gives what the rows are and where, or why they are "missing"."""
+    try:
+        origins = _origins(settings, run, events, prompts)
+    except MissingResultError as error:
+        missing = f"{error.message}; {error.hint}"
+        events.note(f"where the answers come from is not traced: {missing}")
+        return {"missing": missing}
     for prompt in prompts:
         prompt["trained"]["origins"] = [
             {
@@ -117,8 +100,32 @@ def _add_origins(prompts: list[dict[str, Any]], origins: Origins) -> None:
                 "score": row["score"],
                 "text": row["text"][:_QUOTED],
             }
-            for row in first.get(prompt["prompt_id"], ())
+            for row in origins.first.get(prompt["prompt_id"], ())
         ]
+    write_text(run.comparison / "influential_examples.md", influential_markdown(origins))
+    write_text(run.comparison / "influential_examples.txt", influential_text(origins))
+    return origins.account()
+
+
+def _origins(
+    settings: Settings, run: RunDir, events: EventWriter, prompts: Sequence[dict[str, Any]]
+) -> Origins:
+    """Where the trained model's answers come from; traced unless the scores stage has done it.
+
+    Raises:
+        MissingResultError: there are no scores that are up to date, or no factors.
+    """
+    if not freshness.is_fresh("scores", settings, run):
+        hint = f"`headwater run scores evaluate --run {run.name}` traces them"
+        raise MissingResultError("no scores are up to date", hint)
+    method = default_method(settings)
+    asked = load_prompts(run.prepared_prompts, use_generated=True)
+    answers = with_answers(asked, {p["prompt_id"]: p["trained"]["answer"] for p in prompts})
+    if answers == traced_prompts(run, settings.prompts.use_generated):
+        return Origins(run, run.rankings, run.token_scores, method)
+    if answers:
+        tracing.trace(settings, run, events, answers)
+    return Origins(run, run.own_rankings, run.own_token_scores, method)
 
 
 def _prompt(row: dict[str, Any], measure: TextMetrics) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipeline.contract.run_dir import RunDir
 from pipeline.contract.settings import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
-from pipeline.influence.fitted import require_factors
+from pipeline.influence.fitting import require_factors
 from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device

@@ -40,7 +40,7 @@ from pipeline.influence.answers import Answer, greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
-from pipeline.influence.fitted import require_factors
+from pipeline.influence.fitting import require_factors
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.lookup import write_lookup
 from pipeline.influence.preflight import Preflight, preflight

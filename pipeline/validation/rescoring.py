@@ -12,8 +12,7 @@ from pipeline.contract.settings import Settings
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
-from pipeline.influence.fitted import lend_factors
-from pipeline.influence.fitting import fit
+from pipeline.influence.fitting import fit, lend_factors
 from pipeline.influence.rankings import Scores, ranked
 from pipeline.model import load_model, select_device
 from pipeline.validation.lds import spearman

@@ -130,15 +130,24 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
         assert asked == ["Tilo Brandt was born in", " a town by the lake"]
 
 
-async def test_answers_that_were_not_traced_say_so(run: RunDir) -> None:
+@pytest.mark.parametrize(
+    ("origins", "said"),
+    [
+        ({"missing": "no scores are up to date"}, "no scores are up to date"),
+        (None, "an earlier version compared these"),
+    ],
+)
+async def test_answers_that_were_not_traced_say_why(
+    run: RunDir, origins: dict[str, str] | None, said: str
+) -> None:
     found = read_json(run.summary("evaluate"))
     for pair in found["prompts"]:
         del pair["trained"]["origins"]
-    write_json(run.summary("evaluate"), {**found, "origins": None})
+    write_json(run.summary("evaluate"), {**found, "origins": origins})
     app = app_of(run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(300, 40)) as pilot:
         await open_evaluation(pilot, "2")
-        await until_shown(pilot, "where this comes from is not traced yet")
+        await until_shown(pilot, f"where this comes from is not traced: {said}")
 
 
 async def test_rows_are_filtered_by_words_of_prompt_and_answers(run: RunDir) -> None:

@@ -26,6 +26,7 @@ SCORINGS = {
     "written_share": "written, rules",
 }
 """How benchmark answers are scored, for reading."""
+_OLDER = "an earlier version compared these; `headwater run evaluate --force` traces them"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Answers:
     warnings: tuple[str, ...]
     traced_by: str
     """The method that ranks the answers' origins; empty where they were not traced."""
+    untraced: str
+    """Why not."""
     stale: bool
 
     @property
@@ -174,13 +177,15 @@ def read_answers(run: RunDir) -> Answers:
         MissingResultError: it has not finished.
     """
     found = _summary(run, "evaluate", "no answers yet: the evaluate stage has not finished")
+    origins = found.get("origins") or {"missing": _OLDER}
     return Answers(
         metrics=tuple(map(_metric, found["metrics"])),
         pairs=tuple(map(_pair, found["prompts"])),
         perplexities=found.get("perplexities") or {},
         signatures=found["signatures"],
         warnings=tuple(found["warnings"]),
-        traced_by=(found.get("origins") or {}).get("method", ""),
+        traced_by=origins.get("method", ""),
+        untraced=origins.get("missing", ""),
         stale=not _fresh(run, "evaluate"),
     )
 

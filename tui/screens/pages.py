@@ -148,7 +148,7 @@ class AnswersPage(Page):
             answer = pair.answers[model]
             parts = [text, told_of(answer, titles)]
             if model == "trained":
-                parts.insert(1, origins_of(answer, self.answers.traced_by))
+                parts.insert(1, origins_of(answer, self.answers))
             text = blank.join(parts)
             return Pane(f"{model} · {SIGNS[model]} {told}", text)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from textual.content import Content
 
 from tui.readers.clean import clean, clean_lines
-from tui.readers.evaluation import LIKELIHOOD, AnswerPair, ModelAnswer, ModelName
+from tui.readers.evaluation import LIKELIHOOD, AnswerPair, Answers, ModelAnswer, ModelName
 from tui.readers.format import number
 from tui.widgets.ink import fit
 
@@ -86,12 +86,13 @@ def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
     return Content.assemble(*parts)
 
 
-def origins_of(answer: ModelAnswer, method: str) -> Content:
-    """The examples that influenced the answer most; `method` is empty where none were sought."""
-    if not method:
-        told = "where this comes from is not traced yet: run scores, then evaluate again"
+def origins_of(answer: ModelAnswer, answers: Answers) -> Content:
+    """The examples that influenced the answer most."""
+    if answers.untraced:
+        told = f"where this comes from is not traced: {clean(answers.untraced, 400)}"
         return Content.styled(told, "$secondary")
-    parts: list[str | tuple[str, str]] = [(f"comes from, by {clean(method)}", "$secondary")]
+    by = f"comes from, by {clean(answers.traced_by)}"
+    parts: list[str | tuple[str, str]] = [(by, "$secondary")]
     for one in answer.origins:
         parts += ["\n", (f"{number(one.score):>8}  ", "bold $accent"), clean(one.example_id, 200)]
         parts += [

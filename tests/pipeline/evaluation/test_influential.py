@@ -164,7 +164,7 @@ def test_answers_that_were_not_traced_are_missing_in_the_report(
     run_here(run, generate, evaluate, report)
     for page in (run.report_markdown, run.report_html):
         text = page.read_text()
-        assert "Missing: where these answers come from" in text
+        assert "Missing: where these answers come from; no scores are up to date" in text
         assert "Comes from" not in text
 
 
@@ -174,10 +174,8 @@ def test_where_the_factors_were_removed_the_rest_is_compared_and_that_is_said(
     run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
     shutil.rmtree(run.factors("ekfac"))
     run_here(run, generate, evaluate)
-    said = read_json(run.summary("evaluate"))["warnings"][-1]
-    assert said.startswith(
-        f"the answers are not traced: there are no factors in {run.factors('ekfac')}"
-    )
+    said = read_json(run.summary("evaluate"))["origins"]["missing"]
+    assert said.startswith(f"there are no factors in {run.factors('ekfac')}")
     assert "`headwater run factors --force --run run`" in said
     assert (run.comparison / "model_comparison.csv").exists()
     assert not (run.comparison / "influential_examples.md").exists()

@@ -16,7 +16,7 @@ from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.fitted import lend_factors
+from pipeline.influence.fitting import lend_factors
 from pipeline.influence.rankings import Scores, ranking_table
 from pipeline.influence.results import Results, default_method, finite_or_missing
 from pipeline.influence.tokens import top_token_table
