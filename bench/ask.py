@@ -29,11 +29,12 @@ from safetensors.numpy import load_file
 
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
-from pipeline.contract.asking import Question, WorkerAddress, ask, worker
-from pipeline.contract.events import EventWriter
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.asking import Question, WorkerAddress, ask, worker
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.answers import traced_prompts
 from pipeline.influence.rankings import ranked

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.files import read_json, write_text
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.answers import traced_prompts
 from pipeline.model import load_tokenizer

@@ -45,9 +45,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from bench.plain_kronfluence import PlainTask, likeness, padded_rows
-from pipeline.contract.events import EventWriter
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.batches import by_length, length_batches

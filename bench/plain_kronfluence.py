@@ -41,9 +41,10 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.contract.files import read_json
-from pipeline.contract.prompts import load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import encode_pair
 
 Rows = list[dict[str, Tensor]]

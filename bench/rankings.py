@@ -29,12 +29,12 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
-from pipeline.contract import freshness
 from pipeline.contract.files import write_json
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.prompts import Prompt, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile, render_settings
+from pipeline.contract.settings.prompts import Prompt, save_prompts
 
 PROMPTS = 8
 METHODS = ("ekfac", "ekfac_normalized", "bm25")

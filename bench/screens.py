@@ -29,11 +29,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.processes import ProcessIdentity, SupervisorState, acquire_lock
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.profiles import profile, render_settings
 
 HELLO = """
 from textual.app import App
@@ -161,9 +161,9 @@ def at_work(run: RunDir) -> Iterator[None]:
 
 def redraw(count: int) -> None:
     """A chart of a million readings at 200×50, drawn anew after one more; plotext of as many."""
+    from tui.content.plot import Plot, Series
     from tui.readers.curve import Curve
     from tui.readers.window import Window
-    from tui.widgets.plot import Plot, Series
 
     noise, curve = random.Random(0), Curve()
     for step in range(POINTS):

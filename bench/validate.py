@@ -25,11 +25,12 @@ import tomlkit
 from bench.bergson_rankings import bergson_rankings
 from bench.plain_kronfluence import plain_scores
 from pipeline.contract.files import read_json, write_text
-from pipeline.contract.new_run import change_settings, write_run
-from pipeline.contract.profiles import render_settings
-from pipeline.contract.prompts import Prompt, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.new_run import change_settings, write_run
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.prompts import Prompt, save_prompts
+from pipeline.contract.settings.schema import Settings
 from tui.validation import text
 
 PARAGRAPHS, PROMPTS, WORDS = 600, 30, 16

@@ -12,11 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.contract import freshness
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
-from pipeline.contract.events import EventReader, EventWriter
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.schema import Settings
 
 _AGAIN_S = 0.05
 

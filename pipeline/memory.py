@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import psutil
 
 from pipeline.contract.errors import ResourceError
-from pipeline.contract.events import EventWriter
+from pipeline.contract.run.events import EventWriter
 
 _INTERVAL_S = 2.0
 

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from pipeline.contract.errors import HubUnreachableError, ModelError, UsageError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 
 T = TypeVar("T")
 

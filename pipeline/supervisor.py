@@ -23,8 +23,8 @@ from types import FrameType
 
 from pipeline.contract.errors import HeadwaterError, disk_errors_explained
 from pipeline.contract.files import write_json
-from pipeline.contract.processes import ProcessIdentity, SupervisorState, acquire_lock
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
+from pipeline.contract.run.run_dir import RunDir
 
 TOKEN = "HEADWATER_RUN_TOKEN"
 GRACE_S = 30.0

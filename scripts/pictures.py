@@ -21,7 +21,7 @@ os.environ["TEXTUAL_COLOR_SYSTEM"] = "truecolor"  # read when textual is importe
 from textual.pilot import Pilot
 
 from pipeline.contract.files import write_text
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.themes import HEADWATER
 from tui.user import User

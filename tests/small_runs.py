@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract import freshness
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
-from pipeline.contract.profiles import render_settings
-from pipeline.contract.prompts import Prompt, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.prompts import Prompt, save_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.corpus.tokenizers import train_tokenizer
 

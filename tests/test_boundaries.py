@@ -64,7 +64,7 @@ def test_the_supervisor_needs_only_the_standard_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["tui.entry", "tui.cli", "tui.app", "tui.tables", "pipeline.contract.status"]
+    "module", ["tui.entry", "tui.cli", "tui.app", "tui.tables", "pipeline.contract.run.status"]
 )
 def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
@@ -72,7 +72,7 @@ def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
 
 
 def test_stages_are_files_of_their_names() -> None:
-    from pipeline.contract.stages import STAGES
+    from pipeline.contract.run.stages import STAGES
 
     files = {file.stem for file in (ROOT / "pipeline/stages").glob("*.py")} - {"__init__"}
     assert files == set(STAGES)

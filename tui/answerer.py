@@ -7,9 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pipeline.contract.asking import Question, Reply, WorkerAddress, ask, start_worker, stop_worker
 from pipeline.contract.errors import CancelledError
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.asking import (
+    Question,
+    Reply,
+    WorkerAddress,
+    ask,
+    start_worker,
+    stop_worker,
+)
+from pipeline.contract.run.run_dir import RunDir
 
 
 class Answerer:

@@ -22,18 +22,18 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.run_dir import RunDir, list_runs
+from pipeline.contract.run.run_dir import RunDir, list_runs
 from tui.entry import RUNS, RUNS_VARIABLE
 from tui.keys import Scope, bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
-from tui.screens.base import View, scopes
+from tui.screens.mixins.view import View, scopes
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
 
 if TYPE_CHECKING:
-    from tui.screens.dialog import Question
+    from tui.screens.dialogs.question import Question
 
 _TERMINAL_CHECK_S = 3.0
 _HINT_S = 20.0
@@ -176,7 +176,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def action_keys(self) -> None:
         """Shows all keys."""
-        from tui.screens.help import Help
+        from tui.screens.dialogs.help import Help
 
         self._end_hint()
         self.push_screen(Help(scopes(self.screen), self._user.settings.keys))
@@ -213,7 +213,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def at_work(self) -> list[RunDir]:
         """The runs that something works in."""
-        from pipeline.contract.processes import is_locked
+        from pipeline.contract.run.processes import is_locked
 
         runs = {run.root.resolve(): run for run in list_runs(self._runs)}
         if self._run:
@@ -233,7 +233,7 @@ def _way_back(run: RunDir) -> str:
 
 
 def _leaving(working: list[RunDir]) -> Question:
-    from tui.screens.dialog import Question
+    from tui.screens.dialogs.question import Question
 
     back = "\n".join(f"  {_way_back(run)}" for run in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"

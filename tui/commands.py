@@ -14,7 +14,7 @@ from textual.screen import Screen
 from tui.keys import keys
 from tui.readers.clean import clean
 from tui.readers.words import holds
-from tui.screens.base import scopes
+from tui.screens.mixins.view import scopes
 
 if TYPE_CHECKING:
     from tui.app import HeadwaterApp

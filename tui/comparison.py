@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.files import read_json
-from pipeline.contract.freshness import is_fresh
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.freshness import is_fresh
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.schema import Settings
 from tui.readers.clean import clean
 from tui.readers.evaluation import LIKELIHOOD, SCORINGS
 from tui.tables import Row, plain

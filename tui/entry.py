@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.contract.errors import HeadwaterError, UsageError
-from pipeline.contract.run_dir import RunDir, list_runs
+from pipeline.contract.run.run_dir import RunDir, list_runs
 
 RUNS = "runs"
 RUNS_VARIABLE = "HEADWATER_RUNS"

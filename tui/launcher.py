@@ -10,9 +10,9 @@ import time
 from collections.abc import Collection
 
 from pipeline.contract.errors import HeadwaterError, ResourceError, disk_errors_explained
-from pipeline.contract.freshness import forget
-from pipeline.contract.processes import SupervisorState, acquire_lock
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.freshness import forget
+from pipeline.contract.run.processes import SupervisorState, acquire_lock
+from pipeline.contract.run.run_dir import RunDir
 
 _STARTUP_S = 20.0
 _LEAST_FREE = 1 << 16

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from pipeline.contract.events import Event, EventReader
-from pipeline.contract.freshness import is_fresh
-from pipeline.contract.processes import SupervisorState, is_locked, request_cancel
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
-from pipeline.contract.stages import STAGES
+from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.freshness import is_fresh
+from pipeline.contract.run.processes import SupervisorState, is_locked, request_cancel
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
+from pipeline.contract.settings.loading import load_settings
 from tui.launcher import refuse_full_disk, start_stages
 from tui.readers.clean import clean
 from tui.readers.format import duration

@@ -11,13 +11,13 @@ from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json
-from pipeline.contract.freshness import Done, is_fresh
 from pipeline.contract.places import place_of
-from pipeline.contract.processes import is_locked
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
-from pipeline.contract.stages import STAGES
-from pipeline.contract.status import StageStatus, run_status
+from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
+from pipeline.contract.run.status import StageStatus, run_status
+from pipeline.contract.settings.loading import load_settings
 from tui.readers.clean import clean
 from tui.readers.format import duration
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from pipeline.ask.parts import parts
-from pipeline.contract.asking import Question, Reply
 from pipeline.contract.errors import HeadwaterError, UsageError
-from pipeline.contract.events import EventWriter
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.asking import Question, Reply
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer

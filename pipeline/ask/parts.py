@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, write_json
-from pipeline.contract.freshness import file_marks
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.freshness import file_marks
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.cutting import Examples, write_documents
 from pipeline.corpus.examples import EXAMPLE_SCHEMA, read_examples
 from pipeline.corpus.readers import Reading

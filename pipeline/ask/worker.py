@@ -19,13 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipeline.contract import freshness
-from pipeline.contract.asking import Question, WorkerAddress, socket_path
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
-from pipeline.contract.processes import ProcessIdentity
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.asking import Question, WorkerAddress, socket_path
+from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 
 _PATIENCE_S = 5.0
 """How long a client that has connected may say nothing."""

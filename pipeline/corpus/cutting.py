@@ -10,8 +10,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.events import EventWriter
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.chunks import cut, encode
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.readers import Reading, read_documents

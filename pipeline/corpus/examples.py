@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 
 IGNORED = -100
 """Label of a position that does not enter the loss (PyTorch's cross_entropy default)."""

@@ -11,7 +11,7 @@ from httpx2 import HTTPError, TransportError
 from huggingface_hub.errors import HfHubHTTPError
 
 from pipeline.contract.errors import DataError, HeadwaterError, HubUnreachableError
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.rows import Row, check_columns
 
 _BATCH_ROWS = 256

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus import demo
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.rows import Row

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pipeline.contract.errors import ModelError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.model import from_hub_or_folder
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"

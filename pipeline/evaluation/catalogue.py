@@ -5,7 +5,7 @@ from __future__ import annotations
 from huggingface_hub import constants
 
 from pipeline.contract.errors import DataError, HubUnreachableError, SettingsError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.evaluation.benchmarks import choice, written
 from pipeline.evaluation.benchmarks.mended import Mended, Options
 from pipeline.evaluation.data import BenchmarkData

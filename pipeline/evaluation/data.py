@@ -10,7 +10,7 @@ import datasets
 from pydantic import BaseModel, ValidationError
 
 from pipeline.contract.errors import DataError, HubUnreachableError
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.hub import hub_rows
 from pipeline.corpus.rows import Row

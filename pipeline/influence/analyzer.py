@@ -22,9 +22,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from pipeline.contract.errors import ResourceError, SettingsError, UsageError
-from pipeline.contract.events import EventWriter
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.contract.units import size
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.accelerated.contractions import rotate_examples

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.files import read_json_lines
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.corpus.examples import encode_pair
 from pipeline.generation import write
 

@@ -10,7 +10,7 @@ import torch
 from kronfluence.arguments import FactorArguments, ScoreArguments
 from kronfluence.factor.config import FactorConfig
 
-from pipeline.contract.settings import FactorSettings, ScoreSettings
+from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 
 _PROMPT_BYTES = 2**31
 """Memory that the prompts' gradients may take."""

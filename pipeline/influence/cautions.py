@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.influence.rankings import Scores, ranked
 
 _FEW_EXAMPLES = 50

@@ -14,7 +14,7 @@ from kronfluence.utils.constants import COVARIANCE_FACTOR_NAMES, EIGENDECOMPOSIT
 
 from pipeline.contract.errors import MissingResultError, ModelError
 from pipeline.contract.files import replacing
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import replacing
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 
 _WORD = re.compile(r"\w+")
 _NUMBERS = ("chunk", "chunks", "n_tokens", "duplicate_group", "row")

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from pipeline.contract.errors import ModelError, SettingsError
-from pipeline.contract.settings import ModuleSettings
+from pipeline.contract.settings.schema import ModuleSettings
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _GROUPS = {"mlp": re.compile(r"mlp|feed_forward|ffn|fc\d"), "attention": re.compile("attn|attent")}

@@ -14,7 +14,7 @@ from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from kronfluence.arguments import FactorArguments
 from torch import Tensor
 
-from pipeline.contract.settings import FactorSettings, ScoreSettings
+from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_manner
 from pipeline.influence.arguments import torch_dtype

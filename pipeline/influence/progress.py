@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from pipeline.contract.events import EventWriter
+from pipeline.contract.run.events import EventWriter
 
 
 class PhaseProgress:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 
 Scores = NDArray[np.float32]
 

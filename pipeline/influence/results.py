@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.files import replacing
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.rankings import Scores
 

@@ -9,7 +9,7 @@ from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer

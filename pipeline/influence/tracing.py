@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from safetensors import safe_open
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.influence import scoring

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.report.facts import RunFacts
 from pipeline.report.text import UNDECIDED, count, decimal, figure, percent, verdict
 

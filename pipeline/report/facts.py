@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.events import Event, EventReader
 from pipeline.contract.files import read_json
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
-from pipeline.contract.status import StageStatus, run_status
+from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.status import StageStatus, run_status
+from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.report.rankings import PromptRanking, Rankings
 
 Curves = dict[str, list[tuple[int, float]]]

@@ -17,14 +17,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.contract import freshness
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json, replacing, write_json, write_text
 from pipeline.contract.places import place_of
-from pipeline.contract.prompts import load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import read_examples
 from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps

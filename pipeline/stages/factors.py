@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances

@@ -18,11 +18,11 @@ import pyarrow as pa
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import encode_pair, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.evaluation.encoding import Request

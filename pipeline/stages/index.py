@@ -13,11 +13,11 @@ from pipeline.ask.parts import Part, forget_others, parts, read_part
 from pipeline.ask.projection import Projection, require_eigenvectors
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
-from pipeline.contract import freshness
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
 from pipeline.influence.fitting import require_factors

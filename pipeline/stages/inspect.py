@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from matplotlib import colormaps
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import replacing, write_json, write_text
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import InspectSettings, Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import InspectSettings, Settings
 from pipeline.influence.spectra import (
     FIGURE_NAMES,
     Spectrum,

@@ -13,13 +13,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract import freshness
 from pipeline.contract.errors import DataError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
 from pipeline.corpus.cutting import Examples, write_documents
 from pipeline.corpus.duplicates import DuplicateIndex

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from matplotlib.figure import Figure
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
-from pipeline.contract.stages import OPTIONAL
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import OPTIONAL
+from pipeline.contract.settings.schema import Settings
 from pipeline.report import figures, score_figures
 from pipeline.report.brief import brief
 from pipeline.report.facts import RunFacts, gather

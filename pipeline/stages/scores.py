@@ -27,11 +27,11 @@ from dataclasses import asdict, dataclass, field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.influence import scoring

@@ -15,10 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained

@@ -9,8 +9,8 @@ import torch
 from transformers import TrainingArguments
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.model import compute_dtype, select_device
 
 _READINGS = 500

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler, token_budget_batches
-from pipeline.contract.events import EventWriter
+from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
 from pipeline.training.checkpoints import read_state

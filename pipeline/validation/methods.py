@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.influence.rankings import Scores
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized

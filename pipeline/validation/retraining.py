@@ -21,10 +21,10 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler
-from pipeline.contract import freshness
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, encode_pair
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import likelihoods

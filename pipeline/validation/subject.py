@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, ValidationSettings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.schema import Settings, ValidationSettings
 from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.influence.answers import traced_prompts
 from pipeline.influence.baselines import bm25_scores

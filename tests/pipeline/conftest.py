@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.stages import factors, scores, train
 
 MODULES = [

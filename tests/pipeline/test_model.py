@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import ModelError, UsageError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.tokenizers import train_tokenizer
 from pipeline.model import (
     PRESETS,
@@ -193,7 +193,7 @@ OUT_OF_REACH = """
 import json, sys
 from pathlib import Path
 from pipeline.contract.errors import HubUnreachableError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.model import build_model, load_tokenizer
 settings = Settings.model_validate(json.loads(sys.argv[1]))
 try:

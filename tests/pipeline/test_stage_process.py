@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.events import EventReader
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.profiles import profile, render_settings
 
 SCRIPT = """
 import sys, time, types
 from pathlib import Path
 from pipeline.__main__ import main
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 
 def wait():
     (target.root / "waiting").touch()

@@ -14,28 +14,28 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.errors import RunBusyError
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json
-from pipeline.contract.freshness import begin, finish, forget
-from pipeline.contract.processes import (
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.freshness import begin, finish, forget
+from pipeline.contract.run.processes import (
     ProcessIdentity,
     SupervisorState,
     acquire_lock,
     is_locked,
     request_cancel,
 )
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
-from pipeline.contract.stages import GROUPS
-from pipeline.contract.status import StageStatus, left_over, run_status
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import GROUPS
+from pipeline.contract.run.status import StageStatus, left_over, run_status
+from pipeline.contract.settings.schema import Settings
 
 SETTINGS = Settings.model_validate({"data": {"path": "nowhere"}})
 SCRIPT = """
 import sys
 from pathlib import Path
 from pipeline import supervisor
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
 run, stages, shell = RunDir(Path(sys.argv[1])), tuple(sys.argv[2].split()), sys.argv[3]
 supervisor.GRACE_S = float(sys.argv[4])
 command = lambda stage, run: ["bash", "-c", shell, stage]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.contract.asking import Question, Reply
+from pipeline.contract.run.asking import Question, Reply
 
 
 class FrozenAnswerer:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract.files import write_json, write_text
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 
 ANSWERS = (
     ("home-0", "Mara Voss was born in", " Tellin.", " the the the", " Tellin, by the quay."),

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 
 MODULES = {"mlp.gate_proj": (48, 16), "mlp.down_proj": (16, 48)}
 LAYERS = range(3)

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sample_scores
 
-from pipeline.contract import freshness
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json
-from pipeline.contract.processes import ProcessIdentity, SupervisorState
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.prompts import Prompt, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile, render_settings
+from pipeline.contract.settings.prompts import Prompt, save_prompts
 
 METHODS = ("ekfac", "ekfac_normalized", "identity", "gradient_cosine", "bm25")
 PEOPLE = ("Mara Voss", "Tilo Brandt", "Ines Okafor", "Juno Hale", "Pavel Ruiz", "Sada Lindqvist")

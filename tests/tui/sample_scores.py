@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.influence.lookup import write_lookup
 
 COUNT = 1500

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.asking import Question, WorkerAddress
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import ProcessIdentity
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.asking import Question, WorkerAddress
+from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.run_dir import RunDir
 from tui.answerer import Answerer
 
 

@@ -8,12 +8,12 @@ import pytest
 import sample_run
 from watching import at_work, screen_text, until, until_shown
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.processes import acquire_lock, is_locked
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.processes import acquire_lock, is_locked
 from tui.app import HeadwaterApp
 from tui.keys import KEYS
-from tui.screens.dialog import Question
-from tui.screens.help import Help
+from tui.screens.dialogs.help import Help
+from tui.screens.dialogs.question import Question
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen

@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.asking import WorkerAddress, start_worker, stop_worker
 from pipeline.contract.files import read_json_lines
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.rankings import RankingsScreen
@@ -148,7 +148,7 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
 async def test_a_newer_index_is_news_to_who_has_an_answer(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.screens.renewing._INTERVAL_S", 0.05)
+    monkeypatch.setattr("tui.screens.mixins.renewing._INTERVAL_S", 0.05)
 
     def index_again() -> None:
         done = run.done("index")

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract import freshness
 from pipeline.contract.files import write_json
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile, render_settings
 
 Result = subprocess.CompletedProcess[str]
 Headwater = Callable[..., Result]

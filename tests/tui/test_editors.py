@@ -12,15 +12,15 @@ from textual.widgets import Input, TextArea
 from textual.widgets._toast import Toast
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.profiles import profile
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
-from tui.screens.dialog import Question
-from tui.screens.prompt_form import PromptForm
+from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.question import Question
 from tui.screens.prompts import PromptsScreen
 from tui.screens.run import RunScreen
 from tui.screens.settings import SettingsScreen

@@ -15,13 +15,13 @@ from textual.widgets import Input, TextArea
 from watching import screen_text, until, until_shown
 
 from pipeline.contract.files import read_json, write_json
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
-from tui.screens.dialog import Ask, Question
+from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.question import Ask, Question
 from tui.screens.evaluation import EvaluationScreen
-from tui.screens.prompt_form import PromptForm
 from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen

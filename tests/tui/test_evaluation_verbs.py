@@ -14,9 +14,9 @@ from terminals import Terminal
 
 from pipeline.contract.errors import ResourceError
 from pipeline.contract.files import read_json, write_json, write_text
-from pipeline.contract.processes import ProcessIdentity, SupervisorState, acquire_lock
-from pipeline.contract.prompts import load_prompts
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import load_prompts
 from tui import launcher, narration
 from tui.cli import main
 
@@ -178,7 +178,7 @@ def test_type_without_evaluate_is_refused(run: RunDir, tmp_path: Path) -> None:
     ],
 )
 def test_type_chooses_the_stages(kind: str, stages: tuple[str, ...]) -> None:
-    from pipeline.contract.stages import expand
+    from pipeline.contract.run.stages import expand
     from tui.verbs.running import _evaluations
 
     assert expand(_evaluations(("evaluate",), kind)) == stages

@@ -10,7 +10,7 @@ import sample_run
 from textual.pilot import Pilot
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.screens.factors import FactorsScreen
 from tui.screens.run import RunScreen

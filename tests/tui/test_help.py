@@ -12,11 +12,11 @@ from textual.dom import DOMNode
 from textual.pilot import Pilot
 from watching import until, until_shown
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.commands import Commands
 from tui.keys import KEY, PARTS, Scope, keys
-from tui.screens.base import View
+from tui.screens.mixins.view import View
 
 WAYS: dict[Scope, tuple[str, ...]] = {
     "run": (),

@@ -19,8 +19,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 from watching import until_shown
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.prompts import Prompt, save_prompts
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tui.app import HeadwaterApp
 from tui.user import User
 

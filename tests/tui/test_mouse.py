@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from watching import screen_text, until, until_shown
 
 from tui.app import HeadwaterApp
-from tui.screens.help import Help
+from tui.screens.dialogs.help import Help
 from tui.screens.runs import RunsScreen
 
 

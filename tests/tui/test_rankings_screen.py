@@ -9,7 +9,7 @@ import sample_run
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen

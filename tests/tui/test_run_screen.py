@@ -8,9 +8,9 @@ import sample_run
 from machines import GIB, TwoGpus
 from watching import at_work, screen_text, until, until_shown
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.processes import is_locked
-from pipeline.contract.stages import STAGES
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.stages import STAGES
 from tui.app import HeadwaterApp
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen

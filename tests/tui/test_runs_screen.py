@@ -11,9 +11,9 @@ import sample_run
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.screens.run import RunScreen
 from tui.user import User

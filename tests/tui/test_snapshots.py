@@ -19,8 +19,8 @@ from machines import TwoGpus
 from textual.pilot import Pilot
 from watching import until, until_shown
 
-from pipeline.contract.events import EventWriter
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.readers.runs import RunsReader
 from tui.user import User

@@ -74,7 +74,7 @@ async def test_what_is_marked_is_exported_highest_first(app: HeadwaterApp, tmp_p
 
 
 def table_text(folder: Path, place: int) -> str:
-    from pipeline.contract.run_dir import RunDir
+    from pipeline.contract.run.run_dir import RunDir
     from tui.readers.corpus import Corpus
 
     return Corpus(RunDir(folder / "demo").lookup).text(place)
@@ -108,7 +108,7 @@ async def test_an_export_tells_how_far_it_is_and_goes_on_on_other_screens(
         time.sleep(0.002)
         return text(*arguments)
 
-    monkeypatch.setattr("tui.screens.taking._STEP", 100)
+    monkeypatch.setattr("tui.screens.mixins.taking._STEP", 100)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await to_the_ranking(pilot)
         monkeypatch.setattr(Corpus, "text", slow_text)
@@ -166,7 +166,7 @@ async def test_a_text_is_copied_by_the_terminal_and_kept_in_a_file(app: Headwate
 async def test_what_no_clipboard_takes_is_in_the_file_alone(
     app: HeadwaterApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.screens.taking._CLIPBOARD_BYTES", 10)
+    monkeypatch.setattr("tui.screens.mixins.taking._CLIPBOARD_BYTES", 10)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await to_the_ranking(pilot)
         await pilot.press("y")

@@ -22,7 +22,7 @@ import pytest
 import sample_run
 from terminals import PATIENCE_S, Terminal
 
-from pipeline.contract.processes import acquire_lock, is_locked
+from pipeline.contract.run.processes import acquire_lock, is_locked
 from tui.terminal import is_hung_up, plain, speaks_utf8
 
 

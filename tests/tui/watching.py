@@ -10,8 +10,8 @@ import sample_run
 from textual.pilot import Pilot
 
 from pipeline.contract.files import write_json
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 
 

@@ -10,8 +10,8 @@ import tomli
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from pipeline.contract.settings import Section, Settings
-from pipeline.contract.settings_errors import choices
+from pipeline.contract.settings.faults import choices
+from pipeline.contract.settings.schema import Section, Settings
 
 _NAMES = {bool: "yes or no", int: "whole number", float: "number", str: "text"}
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}

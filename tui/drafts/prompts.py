@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 from pipeline.contract.errors import RunBusyError
-from pipeline.contract.freshness import Look
-from pipeline.contract.new_run import change_prompts
-from pipeline.contract.prompts import Prompt, load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
-from pipeline.contract.stages import STAGES, downstream
+from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.new_run import change_prompts
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES, downstream
+from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.schema import Settings
 
 FIXED = (
     "the demo corpus brings its own prompts: they cannot be edited",

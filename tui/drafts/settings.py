@@ -12,11 +12,12 @@ import tomli
 import tomlkit
 
 from pipeline.contract.errors import HeadwaterError, RunBusyError, SettingsError
-from pipeline.contract.freshness import Look
-from pipeline.contract.new_run import change_settings
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, parse_settings
-from pipeline.contract.stages import STAGES
+from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.new_run import change_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
+from pipeline.contract.settings.loading import parse_settings
+from pipeline.contract.settings.schema import Settings
 from tui.drafts.fields import Field, fault, read_typed
 
 

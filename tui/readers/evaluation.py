@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
 from pipeline.contract.files import read_json
-from pipeline.contract.freshness import Done, is_fresh
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 
 ModelName = Literal["base", "trained"]
 MODELS: tuple[ModelName, ...] = ("base", "trained")

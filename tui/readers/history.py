@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.contract.events import Event, EventReader
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.run_dir import RunDir
 from tui.readers.curve import Curve
 
 _CHUNK_BYTES = 512 << 10

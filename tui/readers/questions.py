@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import Prompt
 from tui.readers.evaluation import ModelName, Score
 
 WHOLE = "all tasks"

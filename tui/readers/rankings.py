@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
 from pipeline.contract.files import read_json
-from pipeline.contract.freshness import Done, is_fresh
-from pipeline.contract.prompts import load_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.token_scores import by_predicted_token
 
 if TYPE_CHECKING:

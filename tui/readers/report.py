@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
-from pipeline.contract.freshness import Done, is_fresh
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 
 _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$")
 _RULE = re.compile(r"^\|(?: *:?-+:? *\|)+ *$")

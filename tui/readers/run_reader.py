@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.processes import SupervisorState, is_locked
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.status import StageStatus, run_status
+from pipeline.contract.run.processes import SupervisorState, is_locked
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.status import StageStatus, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory, StageMemory
 
 if TYPE_CHECKING:
-    from pipeline.contract.settings import Settings
+    from pipeline.contract.settings.schema import Settings
 
 _AT_WORK = ("running", "stopping")
 _TROUBLED = ("failed", "lost", "cancelled")
@@ -78,7 +78,9 @@ class RunReader:
             return self._snapshot(None, f"a file of the run cannot be read: {error!r}")
 
     def _load_settings(self) -> Settings:
-        from pipeline.contract.settings import load_settings  # takes longer than the first paint
+        from pipeline.contract.settings.loading import (
+            load_settings,  # takes longer than the first paint
+        )
 
         try:
             status = self._run.settings.stat()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.contract.run_dir import RunDir, list_runs
+from pipeline.contract.run.run_dir import RunDir, list_runs
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.readers.words import holds
 

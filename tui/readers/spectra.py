@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
-from pipeline.contract.freshness import Done, is_fresh
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from tui.readers.curve import Curve
 from tui.readers.window import RANKS
 

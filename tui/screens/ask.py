@@ -14,29 +14,29 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Label, Static
 
-from pipeline.contract.asking import Question, Reply
 from pipeline.contract.errors import CancelledError, HeadwaterError
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
-from pipeline.contract.stages import upstream
+from pipeline.contract.run.asking import Question, Reply
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import upstream
+from pipeline.contract.settings.loading import load_settings
 from tui.answerer import Answerer
+from tui.content.answer_line import answer_text
+from tui.content.asked_rows import COLUMNS, meaning, rows_of, title_of
+from tui.content.example_text import plain_text
+from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
 from tui.readers.rankings import Answer
 from tui.readers.run_reader import RunReader, RunSnapshot
-from tui.screens.base import View
-from tui.screens.renewing import Renewing
-from tui.widgets.answer_line import answer_text
-from tui.widgets.asked_rows import COLUMNS, meaning, rows_of, title_of
+from tui.screens.mixins.renewing import Renewing
+from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.entry import Entry
-from tui.widgets.example_text import plain_text
 from tui.widgets.ink import Ink
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
-from tui.widgets.states import standing
 from tui.widgets.table import Table
 
 _TOP = 50

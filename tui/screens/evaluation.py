@@ -13,16 +13,16 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.export import export_table, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.evaluation import read_answers, read_benchmarks, read_validation
 from tui.readers.words import holds
-from tui.screens.dialog import Ask
-from tui.screens.pages import AnswersPage, BenchmarksPage, MetricsPage, Page
-from tui.screens.tabled import Pane, Tabled
-from tui.screens.validation_page import ValidationPage
+from tui.screens.dialogs.question import Ask
+from tui.screens.mixins.tabled import Pane, Tabled
+from tui.screens.pages.evaluation_pages import AnswersPage, BenchmarksPage, MetricsPage, Page
+from tui.screens.pages.validation_page import ValidationPage
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice

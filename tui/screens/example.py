@@ -14,25 +14,25 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from tui.content.answer_line import answer_text
+from tui.content.example_text import LEGENDS, document_text, example_text, title_of
+from tui.content.module_map import module_map
+from tui.content.tint import MANNERS, Manner
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
 from tui.readers.listing import Listing
 from tui.readers.rankings import Answer, RankingReader
 from tui.readers.scores import Scored
-from tui.screens.base import View
-from tui.screens.taking import Taken, Taking
-from tui.widgets.answer_line import answer_text
+from tui.screens.mixins.taking import Taken, Taking
+from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
-from tui.widgets.example_text import LEGENDS, document_text, example_text, title_of
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
-from tui.widgets.module_map import module_map
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 from tui.widgets.standings import Standings
-from tui.widgets.tint import MANNERS, Manner
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
 _NO_TOKENS = "no token scores: only the first examples of the default method have them"

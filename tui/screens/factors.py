@@ -15,24 +15,24 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from tui.content.figures_text import figures_text
+from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.spectra import SYMBOLS, Kind, Module, Overview, Place, SpectraReader
 from tui.readers.window import RANKS
-from tui.screens.base import View
-from tui.screens.charting import ChartKeys
-from tui.screens.renewing import Renewing
+from tui.screens.mixins.chart_keys import ChartKeys
+from tui.screens.mixins.renewing import Renewing
+from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
-from tui.widgets.figures_text import figures_text
 from tui.widgets.heat_map import HeatMap, Tile
 from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.module_list import ModuleList
 from tui.widgets.notice import Notice
-from tui.widgets.plot import Series
 from tui.widgets.scrolling import TextPane
 
 _VIEWS = ("-curve", "-map", "-figures")

@@ -13,14 +13,14 @@ from textual.content import Content
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError, UsageError
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.settings import load_settings
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import Prompt
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
-from tui.screens.dialog import Ask, Question
-from tui.screens.drafting import Drafting
-from tui.screens.prompt_form import PromptForm
+from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.question import Ask, Question
+from tui.screens.mixins.drafting import Drafting
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
 from tui.widgets.key_bar import KeyBar

@@ -11,22 +11,22 @@ from textual.binding import BindingType
 from textual.reactive import reactive
 
 from pipeline.contract.errors import DataError, HeadwaterError, UsageError
-from pipeline.contract.prompts import Prompt
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import Prompt
+from tui.content.question_text import question_text, replies_text
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.evaluation import MODELS, SCORINGS, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
-from tui.screens.dialog import Question, changes
-from tui.screens.prompt_form import PromptForm
-from tui.screens.tabled import Pane, Tabled
+from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.question import Question, changes
+from tui.screens.mixins.tabled import Pane, Tabled
 from tui.widgets.banner import Banner
 from tui.widgets.ink import Ink
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.question_text import question_text, replies_text
 from tui.widgets.table import Cell, Column, Row
 
 _OLDER = "an older version may have written them: run the benchmark stage again"

@@ -13,20 +13,20 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from tui.content.answer_line import answer_text
+from tui.content.example_text import plain_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.rankings import Answer, Overview, RankingReader
-from tui.screens.base import View
-from tui.screens.dialog import Ask
-from tui.screens.filtering import Filtering
-from tui.screens.held import Held
-from tui.screens.ordering import Ordering
-from tui.screens.renewing import Renewing
-from tui.screens.taking import Taken, Taking
-from tui.widgets.answer_line import answer_text
+from tui.screens.dialogs.question import Ask
+from tui.screens.mixins.browsing_state import Held
+from tui.screens.mixins.filtering import Filtering
+from tui.screens.mixins.ordering import Ordering
+from tui.screens.mixins.renewing import Renewing
+from tui.screens.mixins.taking import Taken, Taking
+from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
-from tui.widgets.example_text import plain_text
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice

@@ -16,16 +16,16 @@ from textual.content import Content
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.files import replacing
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.export import path_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.report import Report, fitted, read_report
 from tui.readers.words import holds
-from tui.screens.base import View
-from tui.screens.dialog import Ask
-from tui.screens.filtering import Filtering
-from tui.screens.renewing import Renewing
+from tui.screens.dialogs.question import Ask
+from tui.screens.mixins.filtering import Filtering
+from tui.screens.mixins.renewing import Renewing
+from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.harmless_markdown import HarmlessMarkdown
 from tui.widgets.key_bar import KeyBar

@@ -20,13 +20,15 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.widgets import Input
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
+from tui.content.plot import Series
+from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.log_tail import LogTail
-from tui.screens.base import FIRST_LOOK_S
-from tui.screens.charting import ChartKeys
-from tui.screens.stages import StageKeys, choices
+from tui.screens.mixins.chart_keys import ChartKeys
+from tui.screens.mixins.stage_keys import StageKeys, choices
+from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.ink import Ink
@@ -35,12 +37,10 @@ from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.machine import Devices, MachinePanel
 from tui.widgets.notice import Notice
-from tui.widgets.plot import Series
 from tui.widgets.stage_list import StageList
-from tui.widgets.states import standing
 
 if TYPE_CHECKING:
-    from pipeline.contract.status import State
+    from pipeline.contract.run.status import State
     from tui.readers.hardware import MachineReader, MachineSample
     from tui.readers.run_reader import RunReader, RunSnapshot
 

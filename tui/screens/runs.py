@@ -16,17 +16,18 @@ from textual.binding import BindingType
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir, run_path
-from pipeline.contract.shelf import archive, archive_of, delete, restore
+from pipeline.contract.run.archive import archive, archive_of, delete, restore
+from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.units import size
+from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
-from tui.screens.base import FIRST_LOOK_S, View
-from tui.screens.charting import ChartKeys
-from tui.screens.dialog import Ask, Question
-from tui.screens.filtering import Filtering
+from tui.screens.dialogs.question import Ask, Question
+from tui.screens.mixins.chart_keys import ChartKeys
+from tui.screens.mixins.filtering import Filtering
+from tui.screens.mixins.view import FIRST_LOOK_S, View
 from tui.screens.run import RunScreen
 from tui.user import User
 from tui.widgets.banner import Banner
@@ -35,7 +36,6 @@ from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.plot import Series
 from tui.widgets.run_list import RunList, look_of, mark_of
 
 _INTERVAL_S = 2.0
@@ -213,7 +213,7 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         hint = "Its settings and prompts are copied; nothing has run in it yet."
         ask = Ask(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
         if name := await self.app.push_screen_wait(ask):
-            from pipeline.contract.new_run import clone_run
+            from pipeline.contract.run.new_run import clone_run
 
             target = run_path(self._runs, name)
             await self._change(lambda: clone_run(row.run, target), f"{name} is ready to be run")

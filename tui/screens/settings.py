@@ -13,15 +13,15 @@ from textual.geometry import Offset
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.stages import stages_reading
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import stages_reading
 from tui.drafts.fields import Field, all_fields, read_typed, shown
 from tui.drafts.settings import SettingsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.words import holds
-from tui.screens.drafting import Drafting
-from tui.screens.filtering import Filtering
+from tui.screens.mixins.drafting import Drafting
+from tui.screens.mixins.filtering import Filtering
 from tui.screens.prompts import PromptsScreen
 from tui.widgets.banner import Banner
 from tui.widgets.entry import Entry

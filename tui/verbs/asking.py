@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
-from pipeline.contract.asking import (
+from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_json
+from pipeline.contract.places import place_of
+from pipeline.contract.run.asking import (
     Question,
     Reply,
     WorkerAddress,
@@ -17,12 +20,9 @@ from pipeline.contract.asking import (
     stop_worker,
     worker,
 )
-from pipeline.contract.asking import ask as put
-from pipeline.contract.errors import UsageError
-from pipeline.contract.files import read_json
-from pipeline.contract.new_run import adding_to_index, change_settings
-from pipeline.contract.places import place_of
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.asking import ask as put
+from pipeline.contract.run.new_run import adding_to_index, change_settings
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
 from tui import narration, tables
 from tui.entry import existing

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
-from pipeline.contract.prompts import save_prompts
+from pipeline.contract.settings.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
+from pipeline.contract.settings.prompts import save_prompts
 from tui.entry import existing, open_dashboard
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.prompts import Prompt, save_prompts
+from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tui import tables
 from tui.entry import existing
 from tui.readers.clean import clean

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.contract import stages as contract
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
-from pipeline.contract.processes import is_locked
-from pipeline.contract.run_dir import list_runs
-from pipeline.contract.settings import load_settings
-from pipeline.contract.status import run_status
+from pipeline.contract.run import stages as contract
+from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.run_dir import list_runs
+from pipeline.contract.run.status import run_status
+from pipeline.contract.settings.loading import load_settings
 from tui import narration, tables, validation
 from tui.comparison import comparison_text, result_rows, settings_rows
 from tui.entry import existing

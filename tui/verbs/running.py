@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from pipeline.contract import stages as contract
 from pipeline.contract.errors import UsageError
-from pipeline.contract.events import EventReader
-from pipeline.contract.freshness import Look
-from pipeline.contract.new_run import change_settings, tracing_answers, write_run
-from pipeline.contract.processes import is_locked, request_cancel
-from pipeline.contract.profiles import profile, render_settings
-from pipeline.contract.run_dir import RunDir, run_path
-from pipeline.contract.settings import load_settings
-from pipeline.contract.status import left_over, run_status
+from pipeline.contract.run import stages as contract
+from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
+from pipeline.contract.run.processes import is_locked, request_cancel
+from pipeline.contract.run.run_dir import RunDir, run_path
+from pipeline.contract.run.status import left_over, run_status
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile, render_settings
 from tui import narration, tables
 from tui.entry import existing, has_terminal, open_dashboard
 from tui.launcher import start_stages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.reactive import reactive
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 from tui.readers.clean import clean
 from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines

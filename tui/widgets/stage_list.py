@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import BindingType
 from textual.reactive import reactive
 
+from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.format import clock
 from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
-from tui.widgets.states import SYMBOLS
 
 if TYPE_CHECKING:
-    from pipeline.contract.status import StageStatus
+    from pipeline.contract.run.status import StageStatus
 
 _FIXED = 3 + 9 + 10 + 6 + 6
 """Cells of a line that are not the progress bar's."""

@@ -14,9 +14,9 @@ from deepeval.models import DeepEvalBaseLLM
 from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import append_json_lines, read_json_lines
-from pipeline.contract.settings import BenchmarkSettings
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.settings.schema import BenchmarkSettings
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.encoding import (
     DoesNotFitError,

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from small_runs import run_here
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.stages import index
 
 

@@ -22,13 +22,20 @@ import pytest
 from safetensors.numpy import load_file
 from small_runs import run_here
 
-from pipeline.contract import freshness
-from pipeline.contract.asking import Question, WorkerAddress, ask, start_worker, stop_worker, worker
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json_lines
-from pipeline.contract.new_run import adding_to_index, change_settings
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.asking import (
+    Question,
+    WorkerAddress,
+    ask,
+    start_worker,
+    stop_worker,
+    worker,
+)
+from pipeline.contract.run.new_run import adding_to_index, change_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import read_examples
 from pipeline.stages import index
 

@@ -10,8 +10,9 @@ import torch
 from safetensors.numpy import load_file
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.answers import traced_prompts
 from pipeline.model import load_model, load_tokenizer

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.readers import Reading, read_documents
 from tests.pipeline.corpus.scripted_hub import ScriptedHub
 
@@ -94,7 +94,7 @@ def test_what_only_a_script_could_load_is_read_as_the_hub_converted_it(tmp_path:
     server = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     code = (
-        "from pipeline.contract.settings import DataSettings\n"
+        "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.corpus.hub import hub_rows\n"
         "for config, streaming in (('navigate', False), ('navigate', True), ('snarks', False)):\n"
         "    data = DataSettings(source='hub', path='some/scripted', config=config, split='test',\n"
@@ -112,7 +112,7 @@ def test_what_only_a_script_could_load_is_read_as_the_hub_converted_it(tmp_path:
 
 def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -> None:
     code = (
-        "from pipeline.contract.settings import DataSettings\n"
+        "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.contract.errors import HubUnreachableError\n"
         "from pipeline.corpus.readers import Reading, read_documents\n"
         "data = DataSettings(source='hub', path='someone/some-corpus')\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.settings import DataSettings
+from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.readers import Document, Reading, cleaned, has_content, read_documents
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.contract.errors import HubUnreachableError, ModelError
-from pipeline.contract.settings import Settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
 from pipeline.model import load_tokenizer
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.contract import freshness
-from pipeline.contract.events import EventWriter
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.likelihood import Likelihood
 from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded

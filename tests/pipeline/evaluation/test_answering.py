@@ -12,7 +12,7 @@ from deepeval.benchmarks import LogiQA, Winogrande
 from deepeval.benchmarks.logi_qa.task import LogiQATask
 from pydantic import BaseModel
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.evaluation.benchmarks import choice
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, Item
 from pipeline.evaluation.benchmarks.mended import Mended, Options

@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.errors import DataError, SettingsError
-from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json, write_text
-from pipeline.contract.profiles import render_settings
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.stages import benchmark
 from tests.pipeline.evaluation.conftest import ROWS, path_of
 

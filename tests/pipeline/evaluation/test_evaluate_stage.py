@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract import freshness
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import read_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
 from pipeline.stages import evaluate, generate
 

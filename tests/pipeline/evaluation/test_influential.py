@@ -16,7 +16,7 @@ from small_runs import run_here
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
 from pipeline.contract.places import place_of
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
 

@@ -18,7 +18,7 @@ from kronfluence.utils.dataset import DataLoaderKwargs
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pipeline.contract.settings import ModuleSettings
+from pipeline.contract.settings.schema import ModuleSettings
 from pipeline.corpus.examples import TokenBatch, TokenDataset, TokenRow, pad_batch
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.modules import resolve_modules

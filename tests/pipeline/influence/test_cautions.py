@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.influence.cautions import cautions
 
 N, Q = 60, 5

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.errors import ResourceError, SettingsError, UsageError
-from pipeline.contract.events import EventReader
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.fitting import fit

@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from pipeline.contract.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.influence.lookup import write_lookup
 
 TEXTS = ["Ärger im Haus", "", "im Haus, im Garten", "x\ud7ff \U0001f600"]

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig
 
 from pipeline.contract.errors import ModelError, SettingsError
-from pipeline.contract.settings import ModuleSettings
+from pipeline.contract.settings.schema import ModuleSettings
 from pipeline.influence.modules import (
     layer_of,
     resolve_modules,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.contract.events import EventReader
+from pipeline.contract.run.events import EventReader
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import fit

@@ -12,10 +12,10 @@ from matplotlib.image import imread
 from safetensors.torch import load_file, save_file
 
 from pipeline.contract.errors import MissingResultError, SettingsError
-from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.stages import inspect
 
 PICTURES = ("lambda_matrix.png", "eigenvalue_distribution.png", "cumulative_variance.png")

@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import LlamaConfig
 
-from pipeline.contract import freshness
 from pipeline.contract.errors import DataError, ModelError, SettingsError
-from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json
-from pipeline.contract.profiles import render_settings
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
 from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.corpus.tokenizers import train_tokenizer

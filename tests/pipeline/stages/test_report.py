@@ -16,13 +16,13 @@ import pytest
 from markdown_it import MarkdownIt
 from safetensors.numpy import save_file
 
-from pipeline.contract import freshness, stages
-from pipeline.contract.events import EventWriter
 from pipeline.contract.files import write_json, write_text
-from pipeline.contract.profiles import render_settings
-from pipeline.contract.prompts import Prompt, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings
+from pipeline.contract.run import freshness, stages
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.prompts import Prompt, save_prompts
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.stages import inspect, report
 

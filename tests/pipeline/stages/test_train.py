@@ -22,10 +22,10 @@ from torch.nn import functional
 
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError, SettingsError
-from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.model import load_model, load_tokenizer
 from pipeline.stages import train

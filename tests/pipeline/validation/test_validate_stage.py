@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.contract import freshness
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.events import EventReader, EventWriter
 from pipeline.contract.files import read_json, read_json_lines
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import Settings, load_settings
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.schema import Settings
 from pipeline.model import load_model
 from pipeline.stages import validate
 from pipeline.validation.retraining import Training

@@ -9,10 +9,10 @@ import pytest
 import sample_run
 
 from pipeline.contract.errors import RunBusyError, SettingsError
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.prompts import Prompt, load_prompts, save_prompts
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.drafts.prompts import PromptsDraft
 
 CAPITAL = Prompt(id="capital", prompt="The capital is", completion=" Oslo")

@@ -9,9 +9,9 @@ import pytest
 import sample_run
 
 from pipeline.contract.errors import RunBusyError, SettingsError
-from pipeline.contract.processes import acquire_lock
-from pipeline.contract.run_dir import RunDir
-from pipeline.contract.settings import load_settings
+from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from tui.drafts.fields import Field, all_fields, read_typed, shown
 from tui.drafts.settings import SettingsDraft
 

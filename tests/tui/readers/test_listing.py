@@ -11,7 +11,7 @@ import pytest
 import sample_run
 import sample_scores
 
-from pipeline.contract.run_dir import RunDir
+from pipeline.contract.run.run_dir import RunDir
 from tui.readers.listing import Listing
 from tui.readers.radix import highest_first
 from tui.readers.rankings import SORTS, Sort

@@ -6,9 +6,9 @@ import math
 
 from textual.app import App, ComposeResult
 
+from tui.content.plot import Series
 from tui.readers.curve import Curve
 from tui.widgets.chart import Chart
-from tui.widgets.plot import Series
 
 
 class ChartApp(App[None]):

@@ -1,0 +1,198 @@
+"""How questions reach the process that answers them: JSON lines over a socket.
+
+A worker belongs to one run, keeps the model warm and answers one question after the other. Its
+address lies in the run; whoever can read the run can ask it.
+
+Request:  {"prompt": str, "completion": str | null, "top": int}
+Replies:  {"type": "text", "text": str}                 a piece of the model's answer
+          {"type": "list", "exact": bool, "rows": [Row, …]}     first by the index, then exact
+          {"type": "error", "message": str, "hint": str}
+          {"type": "done"}
+Row:      rank, example_id, document_id, score, raw, text; "score" as in the run's own ranking
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
+from pipeline.contract.files import read_json
+from pipeline.contract.run.freshness import Done
+from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.run_dir import RunDir
+
+Reply = dict[str, Any]
+_STARTUP_S = 120.0
+_STOP_S = 5.0
+_CALLED_OFF_S = 0.5
+"""How long a worker that has no question yet may take over ending."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt, and the completion to trace; None = the model's own greedy answer."""
+
+    prompt: str
+    completion: str | None = None
+    top: int = 10
+
+    def checked(self) -> Question:
+        """Itself.
+
+        Raises:
+            UsageError: there is nothing to trace.
+        """
+        if not self.prompt.strip():
+            raise UsageError("the prompt is empty", "write what the model is to go on from")
+        if self.completion is not None and not self.completion.strip():
+            raise UsageError(
+                "the completion is empty", "leave it out to trace the model's own answer"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class WorkerAddress:
+    """The content of `ask.json`: who answers, and where."""
+
+    process: ProcessIdentity
+    socket: str
+    index: str
+    """The finish of the index that it has loaded."""
+
+    @classmethod
+    def read(cls, run: RunDir) -> WorkerAddress | None:
+        """The living worker's address, if there is one that has loaded the index of now."""
+        value = read_json(run.ask_address)
+        if not isinstance(value, dict):
+            return None
+        address = cls(**{**value, "process": ProcessIdentity(**value["process"])})
+        index = Done.read("index", run)
+        is_current = index is not None and index.id == address.index
+        return address if is_current and address.process.is_alive() else None
+
+    def asdict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def ask(
+    address: WorkerAddress, question: Question, connection: socket.socket | None = None
+) -> Iterator[Reply]:
+    """The worker's replies as they come, without the last "done".
+
+    Who gives the connection, a Unix socket, ends the question by shutting it down.
+
+    Raises:
+        UsageError: the question is empty.
+        HeadwaterError: the worker has no answer, or is gone.
+    """
+    question = question.checked()
+    with connection or socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(address.socket)
+            connection.sendall(json.dumps(asdict(question)).encode() + b"\n")
+            with connection.makefile(encoding="utf-8") as lines:
+                for line in lines:
+                    reply: Reply = json.loads(line)
+                    if reply["type"] == "done":
+                        return
+                    if reply["type"] == "error":
+                        raise HeadwaterError(reply["message"], reply["hint"])
+                    yield reply
+        except (OSError, ValueError) as error:
+            raise HeadwaterError(f"the worker does not answer: {error}") from error
+    raise HeadwaterError("the worker ended before it had answered", "logs/ask.log in the run")
+
+
+def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> WorkerAddress:
+    """The run's worker, started if there is none; it outlives whoever started it.
+
+    Raises:
+        CancelledError: it was not `wanted` any more before it was up.
+        HeadwaterError: it did not come up.
+    """
+    if address := WorkerAddress.read(run):
+        return address
+    run.log("ask").parent.mkdir(exist_ok=True)
+    with run.log("ask").open("ab") as log:
+        begin = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.ask.worker", str(run.root.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _STARTUP_S
+    while time.monotonic() < deadline:
+        if address := WorkerAddress.read(run):
+            return address
+        if process.poll() is not None:
+            break
+        if not wanted():
+            _end(ProcessIdentity.of(process.pid), _CALLED_OFF_S)
+            raise CancelledError("the worker is not wanted any more")
+        time.sleep(0.05)
+    raise HeadwaterError(f"run {run.name}: {_last_words(run, begin)}")
+
+
+def _last_words(run: RunDir, begin: int) -> str:
+    """What the worker said when it gave up."""
+    text = run.log("ask").read_bytes()[begin:].decode(errors="replace").strip()
+    return text.splitlines()[-1] if text else f"the worker did not start; see {run.log('ask')}"
+
+
+def stop_worker(run: RunDir) -> bool:
+    """Ends the run's worker; whether there was one."""
+    address = WorkerAddress.read(run)
+    if address is None:
+        return False
+    run.ask_address.unlink(missing_ok=True)  # whoever asks from now on starts another
+    _end(address.process, _STOP_S)
+    return True
+
+
+def _end(process: ProcessIdentity, patience_s: float) -> None:
+    """Asks, urges, makes it end, waiting so long after each."""
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        deadline = time.monotonic() + patience_s
+        while process.is_alive():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return
+
+
+@contextmanager
+def worker(run: RunDir) -> Iterator[WorkerAddress]:
+    """The run's worker; one that was not there before ends when the block does.
+
+    Raises:
+        HeadwaterError: it did not come up.
+    """
+    was_there = WorkerAddress.read(run) is not None
+    try:
+        yield start_worker(run)
+    finally:
+        if not was_there:
+            stop_worker(run)
+
+
+def socket_path(folder: Path) -> Path:
+    """Where a worker listens; `folder` is short, since a socket's path has at most 107 bytes."""
+    return folder / "socket"

@@ -1,0 +1,252 @@
+"""When what a stage wrote is out of date.
+
+A stage is fresh when it finished with the settings that hold now and with the very
+outputs that its upstream stages show now. Every finish has an id of its own, so
+running a stage again makes everything after it stale; but what reads only the corpus
+that prepare wrote, and not the prompts, goes by the corpus's bytes: new prompts train no
+model again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.contract.files import read_json, write_json
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings.schema import Settings
+
+
+Sources = dict[str, tuple[int, int]]
+"""Files → (bytes, mtime in ns)."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a stage reads: its settings, the finishes of the stages before it, its prompts file."""
+
+    settings: str
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The content of `done.json`."""
+
+    stage: str
+    id: str
+    fingerprint: Fingerprint
+    seconds: float
+    finished: float
+    """Seconds since the epoch."""
+    sources: Sources = field(default_factory=dict)
+    """Local files outside the run that the stage read."""
+    corpus: str = ""
+    """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
+
+    @classmethod
+    def read(cls, stage: str, run: RunDir) -> Done | None:
+        """The stage's finish, or None if it has not finished."""
+        value = read_json(run.done(stage))
+        if not isinstance(value, dict):
+            return None
+        fingerprint = Fingerprint(**value.pop("fingerprint"))
+        sources = {path: (size, mtime) for path, (size, mtime) in value.pop("sources").items()}
+        return cls(fingerprint=fingerprint, sources=sources, **value)
+
+
+def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
+    """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
+    to go on from, and prepare's examples where only the prompts are new; anything else is
+    cleared, so that no stage ever meets old outputs."""
+    look = Look(settings, run)
+    fingerprint = look.fingerprint(stage)
+    if read_json(run.started(stage)) != asdict(fingerprint):
+        if stage != "prepare" or not look.has_corpus():
+            clear(stage, run)
+        write_json(run.started(stage), asdict(fingerprint))
+    run.done(stage).unlink(missing_ok=True)
+    return fingerprint
+
+
+def clear(stage: str, run: RunDir) -> None:
+    """Removes everything that the stage wrote."""
+    folders = [run.stage(stage)]
+    for pattern in STAGES[stage].outside:
+        folders.extend(run.root.glob(pattern))
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def finish(
+    stage: str, fingerprint: Fingerprint, settings: Settings, run: RunDir, seconds: float
+) -> None:
+    """Writes `done.json`, the last file of a stage."""
+    done = Done(
+        stage=stage,
+        id=uuid.uuid4().hex,
+        fingerprint=fingerprint,
+        seconds=round(seconds, 2),
+        finished=time.time(),
+        sources=_sources(stage, settings),
+    )
+    write_json(run.done(stage), asdict(done))
+
+
+def mark_corpus(settings: Settings, run: RunDir) -> None:
+    """Says of prepare's examples, once they are whole, what they come from."""
+    mark = {**Look(settings, run).corpus_source(), "digest": _digest_of_corpus(run)}
+    write_json(run.corpus_mark, mark)
+
+
+def _digest_of_corpus(run: RunDir) -> str:
+    """Of the bytes that training reads."""
+    tokenizer = sorted(run.tokenizer.iterdir()) if run.tokenizer.exists() else []
+    digest = hashlib.sha256()
+    for path in (run.examples, run.validation, *tokenizer):
+        if path.exists():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+class Look:
+    """One look at how a run's stages stand to its settings: each file of theirs is read once."""
+
+    def __init__(self, settings: Settings, run: RunDir) -> None:
+        self._settings, self._run = settings, run
+        self._whole: dict[str, Any] = settings.model_dump(mode="json")
+        self._done: dict[str, Done | None] = {}
+        self._fresh: dict[str, bool] = {}
+        self._now: dict[str, Sources] = {}
+
+    def done(self, stage: str) -> Done | None:
+        """The stage's finish, or None if it has not finished."""
+        if stage not in self._done:
+            self._done[stage] = Done.read(stage, self._run)
+        return self._done[stage]
+
+    def is_fresh(self, stage: str) -> bool:
+        """Whether the stage has finished and nothing that it read has changed since."""
+        if stage not in self._fresh:
+            done = self.done(stage)
+            same = done is not None and done.fingerprint == self.fingerprint(stage)
+            self._fresh[stage] = same and self._has_same_sources(stage) and not self.unmet(stage)
+        return self._fresh[stage]
+
+    def unmet(self, stage: str) -> list[str]:
+        """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
+        corpus_only = STAGES[stage].corpus_only and self.has_corpus()
+        return [
+            name
+            for name in STAGES[stage].needs
+            if not (self.is_fresh(name) or (corpus_only and name == "prepare"))
+        ]
+
+    def fingerprint(self, stage: str) -> Fingerprint:
+        """The fingerprint that the stage would have if it started now."""
+        spec = STAGES[stage]
+        found = [done for name in spec.needs if (done := self.done(name))]
+        inputs = {done.stage: done.id for done in found}
+        if spec.corpus_only and self._corpus_digest:
+            inputs["prepare"] = self._corpus_digest
+        for name in spec.uses:
+            if self.is_fresh(name) and (done := self.done(name)):
+                inputs[name] = done.id
+        if stage == "prepare" and self._run.prompts.exists():
+            prompts = hashlib.sha256(self._run.prompts.read_bytes()).hexdigest()
+            inputs["prompts.jsonl"] = prompts
+        return Fingerprint(self.digest(spec.settings), inputs)
+
+    def digest(self, names: tuple[str, ...]) -> str:
+        """Of the values of some sections, or section.key."""
+        picked: dict[str, Any] = {}
+        for name in names:
+            section, _, key = name.partition(".")
+            picked[name] = self._whole[section][key] if key else self._whole[section]
+        return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
+
+    def corpus_source(self) -> dict[str, Any]:
+        """What the examples that prepare would write now come from."""
+        spec = STAGES["prepare"]
+        names = tuple(name for name in spec.settings if name not in spec.prompts_only)
+        sources = {path: list(mark) for path, mark in self._sources("prepare").items()}
+        return {"settings": self.digest(names), "sources": sources}
+
+    def has_corpus(self) -> bool:
+        """Whether prepare would write the same examples again, whatever the prompts are now."""
+        then, now = self._corpus_mark, self.corpus_source()
+        same_settings = then.get("settings") == now["settings"]
+        return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
+
+    @cached_property
+    def _corpus_mark(self) -> dict[str, Any]:
+        mark = read_json(self._run.corpus_mark)
+        return mark if isinstance(mark, dict) else {}
+
+    @property
+    def _corpus_digest(self) -> str:
+        done = self.done("prepare")
+        return self._corpus_mark.get("digest") or (done.corpus if done else "")
+
+    def _has_same_sources(self, stage: str) -> bool:
+        done, sources = self.done(stage), self._sources(stage)
+        # none: the run was copied to another machine
+        return not sources or (done is not None and sources == done.sources)
+
+    def _sources(self, stage: str) -> Sources:
+        if stage not in self._now:
+            self._now[stage] = _sources(stage, self._settings)
+        return self._now[stage]
+
+
+def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
+    """Whether the stage has finished and nothing that it read has changed since."""
+    return Look(settings, run).is_fresh(stage)
+
+
+def _sources(stage: str, settings: Settings) -> Sources:
+    """Size and mtime of every local file outside the run that the stage reads."""
+    places: list[str] = []
+    if stage == "prepare" and settings.data.source == "local":
+        places.append(settings.data.path)
+    if stage == "train" and settings.model.init == "pretrained":
+        places.append(settings.model.name)
+    if stage == "benchmark" and settings.benchmark.data != "hub":
+        places.append(settings.benchmark.data)
+    if stage == "validate":
+        places += settings.validation.outside
+    if stage == "index":
+        places += settings.index.added
+    return file_marks(places)
+
+
+def file_marks(places: list[str]) -> Sources:
+    """Size and mtime in ns of every file there."""
+    found: Sources = {}
+    for place in map(Path, places):
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file():
+                status = file.stat()
+                found[str(file)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def forget(stage: str, run: RunDir) -> None:
+    """Makes the stage start from nothing the next time it runs."""
+    paths = [run.done(stage), run.started(stage)]
+    if stage == "prepare":
+        paths.append(run.corpus_mark)
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,204 @@
+"""Makes a run folder: checks settings and prompts, then copies what the run will replay."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from pipeline.contract.errors import (
+    RunBusyError,
+    SettingsError,
+    UsageError,
+    disk_errors_explained,
+)
+from pipeline.contract.files import write_json, write_text
+from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings, parse_settings
+from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from pipeline.contract.settings.schema import Settings
+
+_PACKAGES = (
+    "headwater",
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "accelerate",
+    "kronfluence",
+    "deepeval",
+    "textual",
+)
+
+
+def write_run(run: RunDir, text: str, origin: Path) -> Settings:
+    """Writes settings, prompts and manifest into a new or existing run folder.
+
+    `text` is the TOML; `origin` the file that it came from, to which its paths are relative.
+    Stages that were finished stay; changed settings make them stale.
+
+    Raises:
+        SettingsError: settings, prompts or the local data path are wrong; nothing is written then.
+        RunBusyError: something is working in the run.
+    """
+    settings = parse_settings(text, str(origin))
+    document = tomlkit.parse(text)
+    _make_paths_absolute(document, settings, origin.resolve().parent)
+    resolved = tomlkit.dumps(document)
+    settings = parse_settings(resolved, str(origin))
+    _refuse_missing_data(settings, str(origin))
+    prompts = []
+    if settings.data.source != "demo":
+        place = origin.resolve().parent / settings.prompts.path
+        prompts = load_prompts(place, settings.prompts.use_generated)
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        write_text(run.settings, resolved)
+        if prompts:
+            save_prompts(run.prompts, prompts)
+        write_json(run.manifest, _manifest(settings))
+    return settings
+
+
+def tracing_answers(text: str) -> str:
+    """The settings with `prompts.use_generated = true`, comments and order kept."""
+    document = tomlkit.parse(text)
+    document.setdefault("prompts", {})["use_generated"] = True
+    return tomlkit.dumps(document)
+
+
+def adding_to_index(text: str, paths: Sequence[Path]) -> str:
+    """The settings with `paths` in `index.added` too, comments and order kept."""
+    document = tomlkit.parse(text)
+    section = document.setdefault("index", {})
+    there = section.get("added", [])
+    section["added"] = list(dict.fromkeys([*there, *(str(path.resolve()) for path in paths)]))
+    return tomlkit.dumps(document)
+
+
+def clone_run(source: RunDir, target: RunDir) -> None:
+    """Makes a new run with the settings and prompts of another; no stage has run in it.
+
+    Raises:
+        SettingsError: the other run's settings are wrong.
+        UsageError: there is something at the new run's place already.
+    """
+    if os.path.lexists(target.root):
+        raise UsageError(f"there is a run {target.name!r} already", "choose another name")
+    settings = load_settings(source.settings)
+    with disk_errors_explained(target.root):
+        if source.prompts.exists():
+            write_text(target.prompts, source.prompts.read_text(encoding="utf-8"))
+        write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
+        write_text(target.settings, source.settings.read_text(encoding="utf-8"))
+
+
+def change_settings(run: RunDir, text: str) -> Settings:
+    """Replaces the settings of a run; stages that read what has changed become stale.
+
+    Raises:
+        SettingsError: the new settings are wrong; the old ones stay then.
+        RunBusyError: something is working in the run.
+    """
+    settings = parse_settings(text, str(run.settings))
+    _refuse_missing_data(settings, str(run.settings))
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        write_text(run.settings, text)
+    return settings
+
+
+def change_prompts(run: RunDir, prompts: list[Prompt]) -> None:
+    """Replaces the prompts of a run; what has read them becomes stale.
+
+    Raises:
+        SettingsError: there are none.
+        RunBusyError: something is working in the run.
+    """
+    if not prompts:
+        raise SettingsError("a run needs a prompt at the least")
+    _refuse_at_work(run)
+    with disk_errors_explained(run.root):
+        save_prompts(run.prompts, prompts)
+
+
+def _refuse_missing_data(settings: Settings, origin: str) -> None:
+    if settings.data.source == "local" and not Path(settings.data.path).exists():
+        raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
+
+
+def _refuse_at_work(run: RunDir) -> None:
+    if is_locked(run):
+        hint = f"`headwater cancel {run.name}` stops it; or give this run another name with --run"
+        raise RunBusyError(f"run {run.name} is at work: its settings cannot change now", hint)
+
+
+def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> None:
+    """Local paths are written out whole, so that the run can be resumed from anywhere."""
+    if settings.data.source == "local":
+        document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
+    for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
+        value = getattr(getattr(settings, section), key)
+        if "/" in value and (folder / Path(value).expanduser()).is_dir():
+            document[section][key] = str((folder / Path(value).expanduser()).resolve())
+    if settings.validation.outside:
+        whole = [
+            str((folder / Path(file).expanduser()).resolve())
+            for file in settings.validation.outside
+        ]
+        document["validation"]["outside"] = whole
+
+
+def _manifest(settings: Settings) -> dict[str, Any]:
+    """What would be needed to understand a difference between two machines' results."""
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "seed": settings.run.seed,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpus": _gpus(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "git_revision": _git_revision(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The revision of Headwater's own source, where it runs from a checkout."""
+    source = Path(__file__).parent
+    command = ["git", "-C", str(source), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _gpus() -> list[str]:
+    import pynvml  # only here: a machine without a driver needs none of it
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(pynvml.nvmlDeviceGetCount())]
+    return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]

@@ -1,0 +1,1 @@
+"""What the user writes: settings and prompts, read and checked."""

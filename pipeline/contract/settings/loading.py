@@ -1,0 +1,45 @@
+"""Reads settings.toml; says what is wrong in it, all faults at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tomli
+from pydantic import ValidationError
+
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.settings.faults import explain
+from pipeline.contract.settings.schema import Settings
+
+
+def parse_settings(text: str, name: str) -> Settings:
+    """Reads settings from TOML text; `name` is what errors call the file.
+
+    Raises:
+        SettingsError: naming file, line, key, value and the valid values.
+    """
+    try:
+        values: dict[str, Any] = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: not valid TOML: {error}") from error
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(explain(error, Settings, text, name)) from error
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads a settings file; see `parse_settings`.
+
+    Raises:
+        SettingsError: also where there is no such file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        hint = "`headwater init` writes one with every setting explained"
+        raise SettingsError(f"there is no settings file {path}", hint) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    return parse_settings(text, str(path))

@@ -1,0 +1,138 @@
+"""Settings: what is wrong is said with file, line, key, value and the valid values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.contract.errors import SettingsError, UsageError
+from pipeline.contract.settings.loading import load_settings, parse_settings
+from pipeline.contract.settings.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
+from pipeline.contract.settings.prompts import load_prompts, save_prompts
+from pipeline.contract.settings.schema import Settings
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_rendered_profile_reads_back_as_itself(name: str) -> None:
+    assert parse_settings(render_settings(profile(name)), "x") == profile(name)
+
+
+def test_every_setting_is_explained() -> None:
+    for section in Settings.model_fields.values():
+        for name, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
+            assert field.description, name
+
+
+def test_the_settings_file_of_the_project_is_what_init_writes() -> None:
+    assert (ROOT / "settings.toml").read_text() == render_settings(profile("own-text"))
+
+
+def test_the_prompts_of_the_project_are_what_init_writes(tmp_path: Path) -> None:
+    save_prompts(tmp_path / "p.jsonl", STARTER_PROMPTS)
+    assert (ROOT / "prompts/example.jsonl").read_text() == (tmp_path / "p.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[data]\npath = "x"\nlimits = 3',
+            "s.toml:3: unknown setting data.limits; did you mean limit? valid: source, path,",
+        ),
+        ("[dat]\nx = 1", "s.toml:1: unknown setting dat; did you mean data? valid: run, data,"),
+        (
+            '[data]\npath = "x"\n\n[train]\nlearning_rate = "fast"',
+            's.toml:5: train.learning_rate = "fast": Input should be a valid number',
+        ),
+        (
+            '[data]\npath = "x"\n[run]\ndevice = "tpu"',
+            's.toml:4: run.device = "tpu": valid: "auto", "cpu", "cuda"',
+        ),
+        (
+            '[data]\npath = "x"\n[factors]\nstrategies = ["ekfc"]',
+            's.toml:4: factors.strategies = "ekfc": valid: "ekfac", "kfac", "diagonal", "identity"',
+        ),
+        (
+            '[data]\npath = "x"\n[scores]\ndamping = "auto"',
+            's.toml:4: scores.damping = "auto": valid: a number ≥ 0, or "heuristic"',
+        ),
+        ('[data]\npath = "x"\n[train]\nepochs = 0', "s.toml:4: train.epochs = 0: Input should be"),
+        ('[data]\npath = "x"\n[run]\nseed = "1"', 's.toml:4: run.seed = "1": Input should be'),
+        (
+            '[data]\npath = "x"\n[scores]\namp_dtype = "float16"',
+            'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too',
+        ),
+        ("[data]\n", "data.path is empty: name a dataset, a file or a folder"),
+        ("data = ", "s.toml: not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text, "s.toml")
+    assert message in str(caught.value)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings('[data]\npath = 3\n[run]\nseed = -1\ndevice = "tpu"', "s.toml")
+    assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["2", "4", "5"]
+
+
+def test_a_missing_settings_file_points_to_init(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="headwater init"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="own-text, from-scratch, openwebtext, patents, demo"):
+        profile("books")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_prompts_come_from_a_folder_in_name_order(tmp_path: Path) -> None:
+    write(tmp_path / "b.jsonl", '{"id": "two", "prompt": "p", "completion": "c"}\n')
+    write(tmp_path / "a.json", '[{"prompt": "p", "completion": "c"}]')
+    write(tmp_path / "notes.md", "not prompts")
+    assert [prompt.id for prompt in load_prompts(tmp_path)] == ["a-1", "two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no prompts in"),
+        (
+            '{"id": "a", "prompt": "p", "completion": " "}',
+            "p.jsonl:1: prompt 'a' has an empty comp",
+        ),
+        ('{"id": "a", "prompt": "", "completion": "c"}', "p.jsonl:1: prompt 'a' is empty"),
+        ('{"id": "a", "completion": "c"}', "p.jsonl:1: prompt: Field required; keys: id, prompt"),
+        ('{"id": "a", "prompt": "p", "answer": "c"}', "p.jsonl:1: answer: Extra inputs"),
+        ("\n{not json}", "p.jsonl:2: not JSON"),
+        (
+            r'{"id": "a", "prompt": "p \ud83d", "completion": "c"}',
+            "p.jsonl:1: \\ud83d is half of a character",
+        ),
+        (
+            '{"id": "a", "prompt": "p", "completion": "c"}\n' * 2,
+            "p.jsonl:2: prompt id 'a' is taken already, by",
+        ),
+    ],
+)
+def test_wrong_prompts_are_refused_with_their_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_prompts(write(tmp_path / "p.jsonl", text))
+    assert message in str(caught.value)
+
+
+def test_an_empty_completion_is_fine_where_the_models_own_answer_is_traced(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", '{"id": "a", "prompt": "p"}')
+    assert load_prompts(path, use_generated=True)[0].completion == ""

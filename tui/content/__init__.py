@@ -1,0 +1,1 @@
+"""Text and drawings that widgets show; no widget here."""

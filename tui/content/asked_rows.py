@@ -1,0 +1,54 @@
+"""Examples that a worker found, as the lines of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from textual.content import Content
+
+from pipeline.contract.places import place_of
+from pipeline.contract.settings.schema import Settings
+from tui.readers.clean import clean
+from tui.readers.format import score
+from tui.widgets.table import Cell, Column, Row
+
+COLUMNS = (
+    Column("rank", 4, right=True),
+    Column("score", 11, right=True),
+    Column("example", 18),
+    Column("text"),
+)
+
+
+def rows_of(found: Iterable[dict[str, Any]]) -> Iterator[Row]:
+    """A line a row of a worker's list."""
+    for row in found:
+        yield Row(
+            (
+                Cell(str(row["rank"]), "dim", row["rank"]),
+                Cell(score(row["score"]), "pro" if row["score"] > 0 else "con", row["score"]),
+                Cell(row["example_id"]),
+                Cell(row["text"]),
+            ),
+            row,
+        )
+
+
+def title_of(row: dict[str, Any]) -> str:
+    """`1 · doc-7#2 · of doc-7 · books.jsonl row 12 · raw score +96.1`."""
+    part = row["document_id"] != row["example_id"]
+    names = [row["example_id"], *[f"of {row['document_id']}"] * part, place_of(row)]
+    told = [str(row["rank"]), *(clean(name, 60) for name in names)]
+    return " · ".join([*told, f"raw score {score(row['raw'])}"])
+
+
+def meaning(settings: Settings) -> Content:
+    """What a score says, as the run ranks."""
+    told = "how far the answer's loss falls if the example weighs more"
+    if settings.scores.normalize:
+        told += ", over √self-influence"
+    return Content.assemble(
+        ("score: ", "$secondary"), f"{told}; ", ("+ taught it", "$pro"), ", ",
+        ("− against it", "$con"),
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""An example's text, with what predicting each of its tokens adds to the score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from pipeline.contract.places import place
+from tui.content.tint import Manner, signed, tint
+from tui.readers.clean import clean, clean_lines
+from tui.readers.rankings import TokenScores
+
+if TYPE_CHECKING:
+    from tui.readers.detail import Detail
+
+_CUT = 200_000
+LEGENDS: dict[Manner, str] = {
+    "colour": "predicting a blue token adds to the score, an orange one takes",
+    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
+    "plain": "",
+}
+"""What a manner of telling tokens means."""
+_PIECE_SPACE = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n"})
+
+
+def plain_text(text: str) -> Content:
+    """The text as it is, made harmless."""
+    return Content(clean_lines(text, _CUT))
+
+
+def example_text(
+    text: str, tokens: TokenScores | None, manner: Manner, few_colours: bool
+) -> Content:
+    """An example, by its tokens where these have scores and are wanted."""
+    if tokens is None or manner == "plain":
+        return plain_text(text)
+    return token_text(tokens, manner, few_colours)
+
+
+def document_text(before: str, example: Content, after: str) -> Content:
+    """An example within its document, the rest of which stands back."""
+    return Content.assemble(
+        (clean_lines(before, _CUT), "$secondary"),
+        example,
+        (clean_lines(after, _CUT), "$secondary"),
+    )
+
+
+def token_text(tokens: TokenScores, manner: Manner, few_colours: bool) -> Content:
+    """Every token on a ground of its sign's colour, or the stronger ones with signs before them:
+    `⁺` adds to the score (a proponent), `⁻` takes from it; doubled where it is strong."""
+    strongest = max((abs(score) for score in tokens.scores), default=0.0) or 1.0
+    parts = [
+        _token(token.translate(_PIECE_SPACE), score / strongest, manner, few_colours)
+        for token, score in zip(tokens.tokens, tokens.scores, strict=False)
+    ]
+    return Content.assemble(*(part for token in parts for part in token))
+
+
+def _token(
+    token: str, share: float, manner: Manner, few_colours: bool
+) -> list[Content | tuple[str, str]]:
+    """One token; `share` is its score over the strongest one's, between -1 and 1."""
+    text = clean_lines(token)
+    if manner == "colour":
+        return [(text, tint(share, few_colours))]
+    blank = " " if text.startswith(" ") else ""
+    return [Content(blank), (signed(share) + text[len(blank) :], tint(share, few_colours=True))]
+
+
+def title_of(found: Detail) -> str:
+    """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
+    example = found.example
+    parts = [clean(example.id, 60)]
+    if example.chunks > 1:
+        parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
+    parts.append(f"{example.n_tokens:,} tokens")
+    if example.group >= 0:
+        parts.append(f"group {example.group}")
+    if found.relevant:
+        parts.append("★ states the answer")
+    return " · ".join([*parts, clean(place(example.source, example.row), 60)])

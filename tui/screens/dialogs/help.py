@@ -1,0 +1,64 @@
+"""All keys, from the one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from textwrap import wrap
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.keys import KEY, TITLES, Key, Scope, bindings, keys, letter_of
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.scrolling import TextPane
+
+_KEYS_WIDTH, _HELP_WIDTH = 13, 52
+"""Cells of the keys, and of what they do: together the box's."""
+
+
+class Help(ModalScreen[None]):
+    """The keys that work here, and everywhere."""
+
+    CSS_PATH = "../boxes.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
+
+    def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str]) -> None:
+        super().__init__()
+        self._scopes, self._keymap = scopes, keymap
+
+    def compose(self) -> ComposeResult:
+        """A box with a line for every key."""
+        with TextPane(id="help") as box:
+            box.border_title = "Keys"
+            yield Static(Content("\n\n").join(self._sections()))
+        yield KeyBar()
+
+    def on_key(self, event: events.Key) -> None:
+        """The keys that open the help and that leave the program close it, too."""
+        ways = [KEY[name].letters(self._keymap) for name in ("app.keys", "app.leave")]
+        if (letter_of(event.key) or event.key) in set().union(*ways):
+            event.stop()
+            self.dismiss()
+
+    def action_leave(self) -> None:
+        """Back to the screen."""
+        self.dismiss()
+
+    def _sections(self) -> list[Content]:
+        wanted = keys(*self._scopes, "app")
+        groups = groupby(wanted, lambda key: key.scope)
+        return [self._section(scope, list(found)) for scope, found in groups]
+
+    def _section(self, scope: Scope, found: list[Key]) -> Content:
+        lines = [Content.styled(TITLES[scope], "bold")]
+        for key in found:
+            shown = (f"  {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
+            indented = f"\n{' ' * (2 + _KEYS_WIDTH)}".join(wrap(key.help, _HELP_WIDTH))
+            lines.append(Content.assemble(shown, indented))
+        return Content("\n").join(lines)

@@ -1,0 +1,143 @@
+"""Starting and stopping the stages of a run. They live on without the screen.
+
+What a key needs is imported when it is pressed: the first paint is quicker so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.reactive import reactive
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run.run_dir import RunDir
+from tui.screens.mixins.view import View
+from tui.widgets.stage_list import StageList
+
+if TYPE_CHECKING:
+    from pipeline.contract.run.status import StageStatus
+    from tui.readers.run_reader import RunSnapshot
+
+
+class StageKeys(View[None]):
+    """What the keys of a run do to its stages; a screen of one run is built on it."""
+
+    snapshot: reactive[RunSnapshot | None] = reactive(None, repaint=False)
+
+    def __init__(self, run: RunDir) -> None:
+        super().__init__()
+        self._run = run
+
+    async def look(self) -> None:
+        """Reads how the run stands now."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer offers what makes sense now: of what works on stages nothing before these are
+        known."""
+        return choices(self.snapshot).get(action, True)
+
+    def action_run_all(self) -> None:
+        """Runs every stage; those that are up to date are passed over."""
+        from pipeline.contract.run.stages import GROUPS
+
+        self._start(GROUPS["all"])
+
+    def action_resume(self) -> None:
+        """Runs what was asked for and has not finished."""
+        from pipeline.contract.run.status import left_over
+
+        self._start(left_over(self._stages))
+
+    @work
+    async def action_run_stage(self) -> None:
+        """Runs the selected stage; one that is up to date only if a person insists."""
+        from pipeline.contract.run.stages import STAGES, upstream
+
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        if stage.state == "done":
+            text = "It is up to date. What it wrote is replaced, and later stages become stale."
+            if not await self._agrees(
+                f"Run {stage.stage} again?", text, "run it again", "leave it"
+            ):
+                return
+        again = (stage.stage,) if stage.state == "done" else ()
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = upstream(stage.stage) & unfinished | {stage.stage}
+        self._start(tuple(name for name in STAGES if name in needed), again)
+
+    @work
+    async def action_from_here(self) -> None:
+        """Runs the selected stage and all after it from nothing, if a person insists."""
+        from pipeline.contract.run.stages import STAGES, downstream, upstream
+
+        stage = self.query_one(StageList).selected
+        if stage is None:
+            return
+        unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
+        stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
+        text = (
+            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
+        )
+        title = f"Run again from {stage.stage}?"
+        if not await self._agrees(title, text, "run them", "leave them"):
+            return
+        unfinished = {s.stage for s in self._stages if s.state != "done"}
+        needed = upstream(stage.stage) & unfinished | set(stages)
+        self._start(tuple(name for name in STAGES if name in needed), stages)
+
+    @work
+    async def action_cancel(self) -> None:
+        """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
+        from pipeline.contract.run.processes import request_cancel
+
+        stage = self.snapshot.at_work if self.snapshot else None
+        name = stage.stage if stage else "the run"
+        if stage is None or stage.state != "stopping":
+            text = "What is finished stays, and Resume goes on from the last checkpoint."
+            if not await self._agrees(f"Stop {name}?", text, "stop it", "let it run"):
+                return
+        try:
+            if not await asyncio.to_thread(request_cancel, self._run):
+                self.notify("nothing is running", markup=False)
+        except HeadwaterError as error:
+            self.complain(error)
+        await self.look()
+
+    async def _agrees(self, title: str, text: str, yes: str, no: str) -> bool:
+        from tui.screens.dialogs.question import Question
+
+        answer: bool = await self.app.push_screen_wait(Question(title, text, yes, no))
+        return answer
+
+    @property
+    def _stages(self) -> tuple[StageStatus, ...]:
+        return self.snapshot.stages if self.snapshot else ()
+
+    @work
+    async def _start(self, stages: tuple[str, ...], again: tuple[str, ...] = ()) -> None:
+        from tui.launcher import start_stages
+
+        try:
+            await asyncio.to_thread(start_stages, self._run, stages, again)
+        except HeadwaterError as error:
+            self.complain(error)
+        await self.look()
+
+
+def choices(snapshot: RunSnapshot | None) -> dict[str, bool]:
+    """Actions that make sense at some times only."""
+    states = {stage.state for stage in snapshot.stages if not stage.unasked} if snapshot else set()
+    working = snapshot is not None and snapshot.working
+    at_rest = not working and bool(states)
+    return {
+        "run_all": at_rest and states != {"done"},
+        "run_stage": at_rest,
+        "from_here": at_rest,
+        "resume": at_rest and bool(states & {"failed", "cancelled", "lost", "stale"}),
+        "cancel": working,
+    }

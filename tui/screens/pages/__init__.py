@@ -1,0 +1,1 @@
+"""Pages of the evaluation screen: what their tables hold, and what is told of a row."""
