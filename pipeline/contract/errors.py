@@ -4,6 +4,7 @@ HeadwaterError            exit 1   the stage failed
 ├── DataError                      rows, columns or files of the corpus
 ├── ModelError                     weights, modules, vocabulary
 ├── MissingResultError             a result that an earlier stage has not written yet
+├── DamagedResultError             a result's file that is not what its stage writes
 ├── UsageError            exit 2   a command that makes no sense
 │   └── SettingsError              settings.toml or prompts
 ├── RetryableError        exit 3   may succeed when tried again
@@ -47,6 +48,10 @@ class ModelError(HeadwaterError):
 
 class MissingResultError(HeadwaterError):
     """A result was asked for that no finished stage has written."""
+
+
+class DamagedResultError(HeadwaterError):
+    """A file of a finished stage is not what the stage writes, or another version wrote it."""
 
 
 class UsageError(HeadwaterError):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.tensors import TensorFile
+from pipeline.contract.results.tensors import TensorFile
 
 Places = NDArray[np.intp]
 """Places of examples."""

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tui.readers.corpus import Corpus
 from tui.readers.radix import highest_first
-from tui.readers.tensors import TensorFile
 
 Scores = NDArray[np.float32]
 _LAYER = "layer "

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
@@ -26,6 +27,9 @@ from pipeline.contract.run.stages import STAGES
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
 
+
+FORMAT = 2
+"""The format of what stages write; see `results/migrations.py`."""
 
 Sources = dict[str, tuple[int, int]]
 """Files → (bytes, mtime in ns)."""
@@ -53,16 +57,28 @@ class Done:
     """Local files outside the run that the stage read."""
     corpus: str = ""
     """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
+    format: int = 1
+    """The format of what the stage wrote; runs of format 1 do not say it."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
-        """The stage's finish, or None if it has not finished."""
+        """The stage's finish, or None if it has not finished.
+
+        Raises:
+            DamagedResultError: the file holds something else.
+        """
         value = read_json(run.done(stage))
-        if not isinstance(value, dict):
+        if value is None:
             return None
-        fingerprint = Fingerprint(**value.pop("fingerprint"))
-        sources = {path: (size, mtime) for path, (size, mtime) in value.pop("sources").items()}
-        return cls(fingerprint=fingerprint, sources=sources, **value)
+        try:
+            fingerprint = Fingerprint(**value.pop("fingerprint"))
+            sources = {path: (size, mtime) for path, (size, mtime) in value.pop("sources").items()}
+            return cls(fingerprint=fingerprint, sources=sources, **value)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DamagedResultError(
+                f"{stage}/done.json does not say how the stage finished",
+                f"`headwater run {stage} --force --run {run.name}` runs it again",
+            ) from error
 
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
@@ -100,6 +116,7 @@ def finish(
         seconds=round(seconds, 2),
         finished=time.time(),
         sources=_sources(stage, settings),
+        format=FORMAT,
     )
     write_json(run.done(stage), asdict(done))
 

@@ -21,6 +21,7 @@ from pipeline.contract.errors import (
     disk_errors_explained,
 )
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.run.freshness import FORMAT
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings, parse_settings
@@ -161,6 +162,7 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
 def _manifest(settings: Settings) -> dict[str, Any]:
     """What would be needed to understand a difference between two machines' results."""
     return {
+        "format": FORMAT,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,
         "seed": settings.run.seed,

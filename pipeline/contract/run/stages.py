@@ -25,6 +25,15 @@ class Stage:
     to date, and when prepare has run again for them and wrote the very same, so does that."""
     prompts_only: tuple[str, ...] = ()
     """Of its settings, those that change only the prompts that it writes."""
+    makes: str = "results"
+    """What it writes, in a word or two: "no rankings yet"."""
+    verb: str = ""
+    """The verb of the command line that runs it alone, where it has one of its own."""
+
+    def command(self, run: str) -> str:
+        """The command that runs the stage in a run of that name."""
+        verb = f"{self.verb} {run}" if self.verb else f"run {self.name} --run {run}"
+        return f"headwater {verb}"
 
 
 STAGES: dict[str, Stage] = {
@@ -36,6 +45,7 @@ STAGES: dict[str, Stage] = {
             needs=(),
             settings=("run.seed", "data", "tokenizer", "prompts", "model"),
             prompts_only=("prompts",),
+            makes="corpus",
         ),
         Stage(
             "train",
@@ -43,6 +53,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare",),
             settings=("run.seed", "model", "train"),
             corpus_only=True,
+            makes="trained model",
         ),
         Stage(
             "factors",
@@ -51,6 +62,7 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "run.tf32", "modules", "factors"),
             outside=("influence/factors_*",),
             corpus_only=True,
+            makes="factors",
         ),
         Stage(
             "scores",
@@ -58,14 +70,22 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors"),
             settings=("run.seed", "run.tf32", "modules", "factors", "scores", "prompts"),
             outside=("influence/scores_*",),
+            makes="rankings",
         ),
-        Stage("inspect", "draw the spectra", needs=("factors",), settings=("inspect",)),
+        Stage(
+            "inspect",
+            "draw the spectra",
+            needs=("factors",),
+            settings=("inspect",),
+            makes="spectra",
+        ),
         Stage(
             "generate",
             "let both models answer the prompts",
             needs=("prepare", "train"),
             settings=("run.seed", "generate"),
             outside=("generated",),
+            makes="generated answers",
         ),
         Stage(
             "evaluate",
@@ -74,6 +94,7 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed",),
             uses=("scores",),
             outside=("comparison_results",),
+            makes="answers",
         ),
         Stage(
             "benchmark",
@@ -81,6 +102,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train"),
             settings=("run.seed", "benchmark"),
             corpus_only=True,
+            makes="benchmark scores",
         ),
         Stage(
             "index",
@@ -88,12 +110,16 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors"),
             settings=("run.tf32", "modules", "factors", "scores", "index.features"),
             corpus_only=True,
+            makes="index",
+            verb="index",
         ),
         Stage(
             "validate",
             "prove the rankings by retraining",
             needs=("prepare", "train", "factors", "scores"),
             settings=("run.seed", "validation"),
+            makes="proofs",
+            verb="validate",
         ),
         Stage(
             "report",
@@ -111,6 +137,8 @@ STAGES: dict[str, Stage] = {
                 "validate",
             ),
             outside=("combined_evaluation_results",),
+            makes="report",
+            verb="report",
         ),
     )
 }

@@ -11,13 +11,13 @@ import pytest
 import sample_run
 import sample_scores
 
+from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tui.readers.listing import Listing
 from tui.readers.radix import highest_first
 from tui.readers.rankings import SORTS, Sort
 from tui.readers.scores import Scored
 from tui.readers.search import matching
-from tui.readers.tensors import TensorFile
 
 
 @pytest.fixture(scope="module")

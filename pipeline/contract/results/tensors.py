@@ -7,15 +7,19 @@ much of the file around each of them resident.
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.contract.results.common import damaged, readable
+from pipeline.contract.run.run_dir import RunDir
 
 _LENGTH_BYTES = 8
 _TYPES: Mapping[str, str] = {
@@ -27,6 +31,21 @@ _TYPES: Mapping[str, str] = {
     "I32": "<i4",
     "U8": "u1",
 }
+
+
+def open_tensors(run: RunDir, stage: str, path: Path, names: Collection[str] = ()) -> TensorFile:
+    """Opens a safetensors file of a stage that holds the tensors of these names.
+
+    Raises:
+        MissingResultError: there is no such file.
+        DamagedResultError: it is no safetensors file, is cut short, or lacks a tensor.
+    """
+    with readable(run, stage, path):
+        file = TensorFile(path)
+    for name in names:
+        if name not in file:
+            raise damaged(run, stage, path, f"there is no tensor {name}")
+    return file
 
 
 class TensorFile:
@@ -44,14 +63,20 @@ class TensorFile:
         """
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-            if not 0 < length <= path.stat().st_size:
-                raise ValueError(f"{path.name} is not a safetensors file")
-            self._header: dict[str, Any] = json.loads(file.read(length))
+            size = path.stat().st_size
+            if not 0 < length <= size - _LENGTH_BYTES:
+                raise ValueError("it is not a safetensors file")
+            header = json.loads(file.read(length))
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._begin = _LENGTH_BYTES + length
-        self.metadata: dict[str, str] = self._header.pop("__metadata__", {})
+        if not isinstance(header, dict):
+            raise ValueError("its header is not an object")
+        metadata = header.pop("__metadata__", {})
+        _require_tensors(header, size - self._begin)
+        self._header: dict[str, Any] = header  # name → dtype, shape and data_offsets, checked
+        self.metadata: dict[str, str] = metadata if isinstance(metadata, dict) else {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._header
@@ -94,3 +119,21 @@ class TensorFile:
     def forget_pages(self) -> None:
         """Lets go of the memory that looking took; the system keeps what it has room for."""
         self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _require_tensors(header: Mapping[str, Any], room: int) -> None:
+    """Checks what the header says of every tensor against the bytes that follow it.
+
+    Raises:
+        ValueError: names the first tensor that cannot be.
+    """
+    for name, told in header.items():
+        try:
+            kind, shape, (begin, end) = told["dtype"], told["shape"], told["data_offsets"]
+            sizes = [int(side) for side in shape]
+            fits = 0 <= int(begin) <= int(end) <= room and min(sizes, default=0) >= 0
+            whole = end - begin == math.prod(sizes) * np.dtype(_TYPES[kind]).itemsize
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"tensor {name} is described in no known way") from error
+        if not (fits and whole):
+            raise ValueError(f"tensor {name} does not lie in the file as its header says")
