@@ -117,15 +117,16 @@ def checked(run: RunDir, stage: str, path: Path, kind: type[T], value: Any) -> T
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_python(value)
+        found: T = _adapter(kind).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, fault["loc"])) or "the whole"
         raise damaged(run, stage, path, f"{key}: {fault['msg']}") from error
+    return found
 
 
 @lru_cache(maxsize=64)
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
