@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -22,7 +21,6 @@ from pipeline.contract.run.stages import STAGES
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -114,22 +112,15 @@ def checked(run: RunDir, stage: str, path: Path, kind: type[T], value: Any) -> T
     Raises:
         DamagedResultError: names the file and the first key that is wrong.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     try:
-        found: T = _adapter(kind).validate_python(value)
+        found: T = TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, fault["loc"])) or "the whole"
         raise damaged(run, stage, path, f"{key}: {fault['msg']}") from error
     return found
-
-
-@lru_cache(maxsize=64)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
 
 
 def write_table(path: Path, table: pa.Table, **options: Any) -> None:
