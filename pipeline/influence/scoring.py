@@ -14,12 +14,12 @@ from kronfluence.score.pairwise import pairwise_scores_exist
 from kronfluence.score.self import self_scores_exist
 from torch import Tensor
 
+from pipeline.contract.results.scores import layer_of
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.batches import by_length, columns_of
-from pipeline.influence.modules import layer_of
 from pipeline.influence.rankings import Scores
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -195,8 +195,8 @@ def sum_layers(scores: ModuleScores) -> dict[int, Tensor]:
     """The scores of each layer's modules added up, by layer number; empty if not kept apart."""
     layers: dict[int, ModuleScores] = {}
     for name, score in scores.items():
-        if name != "all_modules":
-            layers.setdefault(layer_of(name), {})[name] = score
+        if (layer := layer_of(name)) is not None:  # scores of all modules together have none
+            layers.setdefault(layer, {})[name] = score
     return {layer: sum_modules(layers[layer]) for layer in sorted(layers)}
 
 

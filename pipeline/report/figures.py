@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.influence.spectra import layer_of
+from pipeline.contract.results.scores import layer_of
 from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
 
 _NUMBERED_LAYERS = 24  # up to this many a cell has room for its figure
