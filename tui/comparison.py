@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.files import read_json
+from pipeline.contract.results.benchmarks import SCORINGS
+from pipeline.contract.results.evaluation import LIKELIHOOD
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from tui.readers.clean import clean
-from tui.readers.evaluation import LIKELIHOOD, SCORINGS
 from tui.tables import Row, plain
 
 _LOSSES = "Losses, nats a token; lower is better"

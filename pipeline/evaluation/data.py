@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.contract.errors import DataError, HubUnreachableError
 from pipeline.contract.settings.schema import DataSettings
+from pipeline.contract.wording import shorten
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.hub import hub_rows
 from pipeline.corpus.rows import Row
-from pipeline.report.text import shorten
 
 Record = dict[str, Any]
 HUB = "hub"

@@ -23,6 +23,7 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
+from pipeline.contract.wording import listed
 from pipeline.corpus.examples import encode_pair, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.evaluation.encoding import Request
@@ -30,7 +31,6 @@ from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Sampling, Written, room_for_answer, write
 from pipeline.memory import exhaustion_explained
 from pipeline.model import context_length, load_model, load_tokenizer, select_device
-from pipeline.report.text import listed
 
 MODELS = ("base", "trained")
 _MEMORY_ADVICE = "lower generate.batch_tokens"

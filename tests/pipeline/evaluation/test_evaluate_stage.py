@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.files import read_json
+from pipeline.contract.results.evaluation import METRICS
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
+from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
 
 
