@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler, token_budget_batches
+from pipeline.contract.results import training as names
 from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
@@ -170,16 +171,16 @@ class Narrator(DivergenceWatch):
         logs, step = logs or {}, state.global_step
         if "eval_loss" in logs:
             loss = logs["eval_loss"]
-            readings = {"validation_loss": loss, "perplexity": perplexity(loss) or math.inf}
+            readings = {names.VALIDATION_LOSS: loss, names.PERPLEXITY: perplexity(loss) or math.inf}
             print(f"step {step:,} of {state.max_steps:,}: validation loss {loss:.4f}", flush=True)
         elif "loss" in logs:
-            readings = {name: logs[name] for name in ("loss", "learning_rate", "grad_norm")}
-            readings["tokens_per_second"] = self._rate(state.num_input_tokens_seen)
+            readings = {name: logs[log] for log, name in _TOLD.items()}
+            readings[names.TOKENS_PER_SECOND] = self._rate(state.num_input_tokens_seen)
         else:
             return
         for name, value in readings.items():
             if math.isfinite(value):
-                self._events.metric(name, value, step, _UNITS.get(name, ""))
+                self._events.metric(name, value, step, names.UNITS.get(name, ""))
         super().on_log(args, state, control, logs)
 
     def _rate(self, tokens: int) -> float:
@@ -190,11 +191,12 @@ class Narrator(DivergenceWatch):
         return (tokens - before) / max(now - then, 1e-9)
 
 
-_UNITS = {
-    "loss": "nats/token",
-    "validation_loss": "nats/token",
-    "tokens_per_second": "tokens/s",
+_TOLD = {
+    "loss": names.LOSS,
+    "learning_rate": names.LEARNING_RATE,
+    "grad_norm": names.GRADIENT_NORM,
 }
+"""What transformers calls a reading → the name of ours."""
 _VITAL = ("loss", "grad_norm", "eval_loss")
 
 
