@@ -27,10 +27,10 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.units import size
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.accelerated.contractions import rotate_examples
+from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import (
-    kept_bytes,
+    gradient_bytes,
     prompt_batches_per_pass,
     prompts_per_batch,
     tokens_per_batch,
@@ -61,7 +61,7 @@ class Pass:
     module_partitions: int = 1
     repeats: int = 1
     """How often it goes over all examples."""
-    held: int = 0
+    matrix_bytes: int = 0
     """Bytes that it holds of all modules, beside the model and a batch."""
 
     @property
@@ -102,7 +102,7 @@ class InfluenceAnalyzer:
         head = vocabulary_projection(model)
         task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
-        with kronfluence_manner(settings.run.tf32):
+        with kronfluence_context(settings.run.tf32):
             self.kronfluence = BudgetedAnalyzer(
                 analysis_name=run.analysis_name,
                 model=prepare_model(model, task),
@@ -115,7 +115,7 @@ class InfluenceAnalyzer:
             module.keeps_float32 = True
         self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
 
-    def go_through(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
+    def run_pass(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
         """Calls `work(tokens a batch)` with progress events, again with half when memory is out.
 
         Raises:
@@ -125,12 +125,12 @@ class InfluenceAnalyzer:
         """
         self._check_partitions(pass_)
         if pass_.done < pass_.total:
-            self._foretell(pass_, tokens)
+            self._log_memory_estimate(pass_, tokens)
         while True:
             try:
                 with (
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
-                    kronfluence_manner(self.settings.run.tf32),
+                    kronfluence_context(self.settings.run.tf32),
                 ):
                     work(tokens)
                     return
@@ -143,30 +143,30 @@ class InfluenceAnalyzer:
             except ValueError as error:
                 if "overwrite_output_dir" not in str(error):
                     raise
-                raise self._begun_otherwise(pass_) from error
+                raise self._version_conflict(pass_) from error
             tokens = max(pass_.longest, tokens // 2)
             self._events.warning(
                 f"{pass_.phase}: out of memory, going on with {tokens} tokens a batch"
             )
 
-    def _begun_otherwise(self, pass_: Pass) -> UsageError:
+    def _version_conflict(self, pass_: Pass) -> UsageError:
         stage = pass_.setting.partition(".")[0]
         return UsageError(
             f"{pass_.phase}: what {pass_.folder} holds was begun by another version",
             f"`headwater run {stage} --run {self.run.name} --force` begins anew",
         )
 
-    def _foretell(self, pass_: Pass, tokens: int) -> None:
+    def _log_memory_estimate(self, pass_: Pass, tokens: int) -> None:
         """Says what memory the pass will take, before it does."""
-        model, held = self.kronfluence.model, pass_.held // pass_.module_partitions
+        model, matrix_bytes = self.kronfluence.model, pass_.matrix_bytes // pass_.module_partitions
         free, batch = free_bytes(model.device), tokens * bytes_per_token(model, pass_.longest)
         self._events.note(
-            f"{pass_.phase}: about {size(held)} for its matrices and {size(batch)} for a batch of "
-            f"{tokens:,} tokens; {size(free)} are free"
+            f"{pass_.phase}: about {size(matrix_bytes)} for its matrices and {size(batch)} for a "
+            f"batch of {tokens:,} tokens; {size(free)} are free"
         )
-        if held > free:
+        if matrix_bytes > free:
             self._events.warning(
-                f"{pass_.phase} needs {size(held)}, but {size(free)} are free: more "
+                f"{pass_.phase} needs {size(matrix_bytes)}, but {size(free)} are free: more "
                 f"{pass_.setting}module_partitions take less"
             )
 
@@ -189,7 +189,7 @@ class InfluenceAnalyzer:
         eigenbasis or in the weights' own: where it is less work for each module."""
         tokens = np.tile(np.array(lengths), self.passes(prompts))
         for module in self._accelerated():
-            module.rotates_examples = rotate_examples(
+            module.scores_in_eigenbasis = eigenbasis_is_cheaper(
                 parts * len(prompts), tokens, *module.gradient_shape
             )
 
@@ -208,12 +208,12 @@ class InfluenceAnalyzer:
         wanted = self.settings.scores.query_batch_size
         return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self.shapes))
 
-    def prompt_bytes(self, prompts: TokenDataset) -> int:
+    def prompt_gradient_bytes(self, prompts: TokenDataset) -> int:
         """Memory of the gradients that stay for one pass, and of those being made."""
         at_once = self.prompts_per_batch(prompts)
         rank = self.settings.scores.query_gradient_low_rank
-        kept = self.prompt_batches_per_pass(prompts) * kept_bytes(self.shapes, rank)
-        return at_once * (kept + (kept_bytes(self.shapes, 0) if rank else 0))
+        kept = self.prompt_batches_per_pass(prompts) * gradient_bytes(self.shapes, rank)
+        return at_once * (kept + (gradient_bytes(self.shapes, 0) if rank else 0))
 
     def prompt_batches_per_pass(self, prompts: TokenDataset) -> int:
         """How many such batches are gathered before one pass over the training examples."""
@@ -245,7 +245,7 @@ def _shape(model: PreTrainedModel, module: str) -> tuple[int, int]:
 
 
 @contextmanager
-def kronfluence_manner(tf32: bool) -> Iterator[None]:
+def kronfluence_context(tf32: bool) -> Iterator[None]:
     """How Kronfluence is called here.
 
     Attention by plain matrix products, so that a document's gradient does not depend on its

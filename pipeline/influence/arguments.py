@@ -45,14 +45,19 @@ def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments
     )
 
 
-def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int = 1) -> ScoreArguments:
-    """The [scores] settings; `per_module` keeps every module's scores apart, `gathered` batches
-    of prompts share a pass over the training examples."""
+def score_arguments(
+    settings: ScoreSettings, per_module: bool, prompt_batches: int = 1
+) -> ScoreArguments:
+    """The [scores] settings as Kronfluence's arguments.
+
+    `per_module` keeps the scores of each module separate instead of summing them;
+    `prompt_batches` is how many batches of prompts share one pass over the training examples.
+    """
     return ScoreArguments(
         damping_factor=None if settings.damping == "heuristic" else settings.damping,
         query_gradient_low_rank=settings.query_gradient_low_rank or None,
         compute_per_module_scores=per_module,
-        query_gradient_accumulation_steps=gathered,
+        query_gradient_accumulation_steps=prompt_batches,
         **_same_names(
             settings,
             "data_partitions",
@@ -109,11 +114,11 @@ def prompt_batches_per_pass(
     """
     if wanted:
         return wanted
-    by_memory = _PROMPT_BYTES // (kept_bytes(shapes, rank) * at_once)
+    by_memory = _PROMPT_BYTES // (gradient_bytes(shapes, rank) * at_once)
     return max(1, min(by_memory, math.ceil(prompts / at_once)))
 
 
-def kept_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
+def gradient_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
     """Bytes of a prompt's gradient, compressed to `rank` if that is not 0."""
     return _FLOAT_BYTES * sum(
         rank * (outputs + inputs) if 0 < rank < min(outputs, inputs) else outputs * inputs

@@ -60,7 +60,7 @@ def by_length(lengths: Sequence[int], partitions: int = 1, first: int | None = N
     return order + list(range(parted, len(lengths)))
 
 
-def columns_of(scores: Path, examples: Sequence[int]) -> list[int]:
+def score_columns(scores: Path, examples: Sequence[int]) -> list[int]:
     """Where the examples are in a folder of Kronfluence's scores, by the folder's own metadata."""
     indices = read_json(scores / "train_dataset_metadata.json")["indices"]
     if indices is None:

@@ -64,7 +64,7 @@ def require_factors(run: RunDir, strategy: str) -> None:
         raise MissingResultError(f"there are no factors in {run.factors(strategy)}", hint)
 
 
-def lend_factors(run: RunDir, to: RunDir, strategy: str) -> None:
+def link_factors(run: RunDir, to: RunDir, strategy: str) -> None:
     """Links the strategy's factors where Kronfluence looks for them when it scores into `to`.
 
     Raises:
@@ -82,7 +82,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
     """Sums the covariances of activations and of output gradients; raises what `fit` raises."""
     args = factor_arguments(analyzer.settings.factors, strategy)
     first = min(args.covariance_max_examples or len(examples), len(examples))
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             f"{strategy} covariance",
             analyzer.run.factors(strategy),
@@ -92,7 +92,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
             max(examples.lengths),
             args.covariance_data_partitions,
             args.covariance_module_partitions,
-            held=covariance_bytes(analyzer.shapes),
+            matrix_bytes=covariance_bytes(analyzer.shapes),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: analyzer.kronfluence.fit_covariance_matrices(
@@ -134,7 +134,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
     if not FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
         work()  # writes the arguments, which scoring reads
         return
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             f"{strategy} lambda",
             analyzer.run.factors(strategy),
@@ -144,7 +144,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
             max(examples.lengths),
             args.lambda_data_partitions,
             args.lambda_module_partitions,
-            held=curvature_bytes(analyzer.shapes, strategy),
+            matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: work(per_device_batch_size=tokens),

@@ -38,14 +38,14 @@ def summed_loss(
 ) -> Tensor:
     """Σ −log p(label) in nats, float32 or more, of hidden states [N, D] and labels [N].
 
-    With `uniforms` [N] the labels are drawn from the model instead, see `draw`. Only the hidden
-    states get a gradient.
+    With `uniforms` [N] the labels are sampled from the model's distribution instead, see
+    `sample_labels`. Only the hidden states get a gradient, not the head's weights.
     """
     total: Tensor = _SummedLoss.apply(hidden, head.weight, head.bias, labels, uniforms)
     return total
 
 
-def logits_at_once(
+def logit_chunk_size(
     device: torch.device, vocabulary: int, dtype: torch.dtype = torch.float32
 ) -> int:
     """Positions whose logits are best made, used and dropped together."""
@@ -53,7 +53,7 @@ def logits_at_once(
     return max(1, budget // (vocabulary * dtype.itemsize))
 
 
-def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+def sample_labels(weights: Tensor, uniforms: Tensor) -> Tensor:
     """Labels […] where the sums of the weights […, V] reach the uniforms […] in [0, 1).
 
     Weights are probabilities but for a factor.
@@ -79,14 +79,14 @@ class _SummedLoss(torch.autograd.Function):
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=hidden.device)
         gradient = torch.empty_like(hidden, dtype=dtype)
-        step = logits_at_once(hidden.device, weight.shape[0], dtype)
+        step = logit_chunk_size(hidden.device, weight.shape[0], dtype)
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             logits = functional.linear(hidden[part], weight, bias).to(dtype)
             logits.sub_(logits.amax(dim=-1, keepdim=True))
             wanted = labels[part].unsqueeze(-1)
             if uniforms is not None:
-                wanted = draw(logits.exp(), uniforms[part]).unsqueeze(-1)
+                wanted = sample_labels(logits.exp(), uniforms[part]).unsqueeze(-1)
             total -= logits.gather(-1, wanted).sum()
             weights = logits.exp_()
             sums = weights.sum(dim=-1, keepdim=True)

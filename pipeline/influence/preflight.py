@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
-from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_manner
+from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_context
 from pipeline.influence.arguments import torch_dtype
 
 _TOLERATED = 0.1
@@ -94,7 +94,7 @@ def _gradient(
     # Kronfluence scales losses so, or small gradients would be 0
     scaled = amp == torch.float16 and model.device.type == "cuda"
     scale = FactorArguments().amp_scale if scaled else 1.0
-    with kronfluence_manner(tf32):
+    with kronfluence_context(tf32):
         for weight in weights:
             weight.requires_grad_(True)
         with torch.autocast(model.device.type, amp, enabled=amp is not None):

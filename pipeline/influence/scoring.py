@@ -19,7 +19,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
-from pipeline.influence.batches import by_length, columns_of
+from pipeline.influence.batches import by_length, score_columns
 from pipeline.influence.rankings import Scores
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -46,7 +46,7 @@ def pairwise_scores(
     found = _pairwise(
         analyzer, name, strategy, prompts, examples, order, args, f"{strategy} scores"
     )
-    columns = columns_of(analyzer.run.kronfluence_scores(name), range(len(examples)))
+    columns = score_columns(analyzer.run.kronfluence_scores(name), range(len(examples)))
     return {module: scores[:, columns] for module, scores in found.items()}
 
 
@@ -98,7 +98,7 @@ def token_scores(
     found = _pairwise(
         analyzer, name, strategy, prompts, examples, order, args, f"{strategy} token scores"
     )
-    return sum_modules(found)[:, columns_of(analyzer.run.kronfluence_scores(name), chosen)]
+    return sum_modules(found)[:, score_columns(analyzer.run.kronfluence_scores(name), chosen)]
 
 
 def _pairwise(
@@ -117,7 +117,7 @@ def _pairwise(
     lengths = [examples.lengths[index] for index in order]
     at_once = analyzer.prompts_per_batch(prompts)
     analyzer.choose_basis(prompts, lengths, args.data_partitions)
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             phase,
             folder,
@@ -128,7 +128,7 @@ def _pairwise(
             args.data_partitions,
             args.module_partitions,
             analyzer.passes(prompts),
-            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_bytes(prompts),
+            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_gradient_bytes(prompts),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
@@ -156,7 +156,7 @@ def _own(
 ) -> Tensor:
     """Kronfluence's self-influence pass into scores_<name>; [N] in the examples' own order."""
     folder = analyzer.run.kronfluence_scores(name)
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             phase,
             folder,
@@ -166,7 +166,7 @@ def _own(
             max(examples.lengths),
             args.data_partitions,
             args.module_partitions,
-            held=curvature_bytes(analyzer.shapes, strategy),
+            matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_self_scores(
@@ -179,7 +179,7 @@ def _own(
         ),
     )
     scores = sum_modules(analyzer.kronfluence.load_self_scores(name))
-    return scores[columns_of(folder, range(len(examples)))]
+    return scores[score_columns(folder, range(len(examples)))]
 
 
 def sum_modules(scores: ModuleScores) -> Tensor:
@@ -210,4 +210,4 @@ def _arguments(
 
 def _summed(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> ScoreArguments:
     gathered = analyzer.prompt_batches_per_pass(prompts)
-    return score_arguments(analyzer.settings.scores, per_module=False, gathered=gathered)
+    return score_arguments(analyzer.settings.scores, per_module=False, prompt_batches=gathered)

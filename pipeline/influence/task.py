@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.corpus.examples import IGNORED, TokenBatch
-from pipeline.influence.loss import draw, summed_loss
+from pipeline.influence.loss import sample_labels, summed_loss
 
 
 class LanguageModelingTask(Task):  # type: ignore[misc]
@@ -77,7 +77,7 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         logits = model(**inputs, use_cache=False).logits[:, :-1][labelled].float()
         wanted = labels[labelled]
         if uniforms is not None:
-            wanted = draw(logits.detach().softmax(dim=-1), uniforms)
+            wanted = sample_labels(logits.detach().softmax(dim=-1), uniforms)
         return functional.cross_entropy(logits, wanted, reduction="sum")
 
     def _uniforms(self, batch: TokenBatch) -> Tensor:

@@ -24,8 +24,8 @@ from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
 from pipeline.model import build_model, load_model, load_tokenizer, save_model
 from pipeline.training.arguments import require_trackers, training_arguments
-from pipeline.training.checkpoints import read_state, whole_checkpoints
-from pipeline.training.trainer import Narrator, TokenTrainer, perplexity
+from pipeline.training.checkpoints import complete_checkpoints, read_state
+from pipeline.training.trainer import EventCallback, TokenTrainer, perplexity
 from pipeline.training.unigram import unigram_loss
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
@@ -76,12 +76,12 @@ def _trainer(
         raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
-    return TokenTrainer(model, arguments, examples, validation, sampler, Narrator(events))
+    return TokenTrainer(model, arguments, examples, validation, sampler, EventCallback(events))
 
 
 def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> TrainingSummary:
     """Trains to the end, or to the last checkpoint before the loss ceased to be a number."""
-    checkpoint = next(iter(whole_checkpoints(run_dir.checkpoints)), None)
+    checkpoint = next(iter(complete_checkpoints(run_dir.checkpoints)), None)
     state = read_state(checkpoint) if checkpoint else None
     started, tokens = time.monotonic(), state.num_input_tokens_seen if state else 0
     if checkpoint and state and state.global_step >= trainer.args.max_steps:
@@ -111,7 +111,7 @@ def _warn_above_unigram(bar: float | None, loss: float | None, events: EventWrit
 
 
 def _return_to_last_good(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> None:
-    for checkpoint in whole_checkpoints(run_dir.checkpoints):
+    for checkpoint in complete_checkpoints(run_dir.checkpoints):
         trainer.restore(checkpoint)
         if trainer.is_sound():  # the step that spoilt the weights may itself have looked well
             events.warning(
@@ -123,15 +123,15 @@ def _return_to_last_good(trainer: TokenTrainer, run_dir: RunDir, events: EventWr
 
 
 def _summary(trainer: TokenTrainer, seconds: float, rate: int | None) -> TrainingSummary:
-    validation_loss = trainer.reading("eval_loss")
-    base_loss = trainer.reading("eval_loss", newest=False)
+    validation_loss = trainer.logged("eval_loss")
+    base_loss = trainer.logged("eval_loss", newest=False)
     return TrainingSummary(
         parameters=trainer.network.num_parameters(),
         steps=trainer.state.global_step,
         epochs=round(trainer.state.epoch or 0.0, 3),
         tokens=trainer.state.num_input_tokens_seen,
         tokens_per_second=rate,
-        train_loss=trainer.reading("loss"),
+        train_loss=trainer.logged("loss"),
         validation_loss=validation_loss,
         perplexity=perplexity(validation_loss),
         base_validation_loss=base_loss,

@@ -58,7 +58,7 @@ class TokenTrainer(Trainer):
         """Why training stopped early, if it did."""
         return self._watch.diverged
 
-    def reading(self, name: str, newest: bool = True) -> float | None:
+    def logged(self, name: str, newest: bool = True) -> float | None:
         """The newest or the oldest reading of "loss" or "eval_loss", interrupted attempts too."""
         readings = [row[name] for row in self.state.log_history if name in row]
         return readings[-1 if newest else 0] if readings else None
@@ -90,7 +90,7 @@ class TokenTrainer(Trainer):
 
     def is_sound(self) -> bool:
         """Whether the restored weights are of use: not much worse than those of the base."""
-        base = self.reading("eval_loss", newest=False) or self.reading("loss", newest=False)
+        base = self.logged("eval_loss", newest=False) or self.logged("loss", newest=False)
         return base is not None and self.mean_loss(self._validation or self._examples) < 1.1 * base
 
     @torch.no_grad()
@@ -137,7 +137,7 @@ class DivergenceWatch(TrainerCallback):
             control.should_save = control.should_evaluate = False
 
 
-class Narrator(DivergenceWatch):
+class EventCallback(DivergenceWatch):
     """Tells steps and readings as events."""
 
     def __init__(self, events: EventWriter) -> None:

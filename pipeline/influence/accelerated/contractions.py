@@ -25,7 +25,7 @@ def add_gram(total: Tensor, rows: Tensor, scale: float = 1.0) -> None:
     """Adds scale · rowsᵀ rows [d, d] of rows [n, d], on and above the diagonal of `total`.
 
     Half of the work where d is large enough for it to matter. What is below the diagonal is
-    undefined until `fill_lower` is called.
+    undefined until `symmetrize` is called.
     """
     width = rows.shape[1]
     step = -(-width // _STRIPS) if width >= _WIDE else width
@@ -38,7 +38,7 @@ def add_gram(total: Tensor, rows: Tensor, scale: float = 1.0) -> None:
             strip.add_(left @ right, alpha=scale)
 
 
-def fill_lower(total: Tensor) -> None:
+def symmetrize(total: Tensor) -> None:
     """Makes what `add_gram` summed symmetric, in place; again changes nothing."""
     total.triu_()
     total.add_(total.triu(1).t())
@@ -52,7 +52,9 @@ def rotate_first(tokens: int, other_width: int) -> bool:
     return tokens < other_width
 
 
-def rotate_examples(prompts: int, lengths: NDArray[np.integer], outputs: int, inputs: int) -> bool:
+def eigenbasis_is_cheaper(
+    prompts: int, lengths: NDArray[np.integer], outputs: int, inputs: int
+) -> bool:
     """Whether prompts and examples are cheaper to bring together in the eigenbasis.
 
     There every example is rotated, each side in its cheaper order; `lengths` [N] are their tokens.
@@ -63,7 +65,7 @@ def rotate_examples(prompts: int, lengths: NDArray[np.integer], outputs: int, in
     return left * outputs**2 + right * inputs**2 < back
 
 
-def gradient_pieces(
+def gradient_blocks(
     gradients: Tensor, activations: Tensor, left: Tensor | None = None, right: Tensor | None = None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Examples' gradients leftᵀ · gradient · right, a piece [b, o, I] at a time.
@@ -98,7 +100,7 @@ def weighted_squares(
     examples: int, weights: Tensor, pieces: Iterator[tuple[slice, slice, Tensor]]
 ) -> Tensor:
     """Σ weights · gradient² [B] of every example, weights [O, I]; summed in at least float32."""
-    dtype = accumulator(weights.dtype)
+    dtype = accumulation_dtype(weights.dtype)
     found = torch.zeros(examples, dtype=dtype, device=weights.device)
     for chosen, outputs, piece in pieces:
         found[chosen] += piece.square_().mul_(weights[outputs]).sum(dim=(1, 2), dtype=dtype)
@@ -111,14 +113,14 @@ def squared_norms(gradients: Tensor, activations: Tensor) -> Tensor:
     ‖Σ_t g_t a_tᵀ‖² = Σ_tu (g_t·g_u)(a_t·a_u): T²(I + O) multiplications, T·I·O otherwise.
     """
     tokens, outputs, inputs = gradients.shape[1], gradients.shape[2], activations.shape[2]
-    dtype = accumulator(gradients.dtype)
+    dtype = accumulation_dtype(gradients.dtype)
     if tokens * (inputs + outputs) < inputs * outputs:
         alike = (gradients @ gradients.transpose(1, 2)) * (
             activations @ activations.transpose(1, 2)
         )
         return alike.sum(dim=(1, 2), dtype=dtype)
     found = torch.zeros(len(gradients), dtype=dtype, device=gradients.device)
-    for chosen, _, piece in gradient_pieces(gradients, activations):
+    for chosen, _, piece in gradient_blocks(gradients, activations):
         found[chosen] += piece.square_().sum(dim=(1, 2), dtype=dtype)
     return found
 
@@ -130,15 +132,15 @@ def pairwise(prompts: Tensor, gradients: Tensor, activations: Tensor) -> Tensor:
     """
     if len(prompts) == 1:
         through = (activations @ prompts[0].t()) * gradients
-        return through.sum(dim=(1, 2), dtype=accumulator(gradients.dtype))[None]
-    return pairwise_pieces(prompts, len(gradients), gradient_pieces(gradients, activations))
+        return through.sum(dim=(1, 2), dtype=accumulation_dtype(gradients.dtype))[None]
+    return pairwise_from_blocks(prompts, len(gradients), gradient_blocks(gradients, activations))
 
 
-def pairwise_pieces(
+def pairwise_from_blocks(
     prompts: Tensor, examples: int, pieces: Iterator[tuple[slice, slice, Tensor]]
 ) -> Tensor:
     """As `pairwise`, of examples whose gradients come in pieces."""
-    dtype = accumulator(prompts.dtype)
+    dtype = accumulation_dtype(prompts.dtype)
     found = torch.zeros(len(prompts), examples, dtype=dtype, device=prompts.device)
     for chosen, outputs, piece in pieces:
         left, right = prompts[:, outputs].flatten(1), piece.flatten(1)
@@ -150,7 +152,7 @@ def pairwise_tokens(
     prompts: Tensor | Sequence[Tensor], gradients: Tensor, activations: Tensor
 ) -> Tensor:
     """Each token's share [Q, B, T] of `pairwise`, or of `pairwise_low_rank`."""
-    dtype = accumulator(gradients.dtype)
+    dtype = accumulation_dtype(gradients.dtype)
     if isinstance(prompts, Tensor):
         shares = [((activations @ each.t()) * gradients).sum(2, dtype=dtype) for each in prompts]
     else:
@@ -172,19 +174,19 @@ def pairwise_low_rank(
     prompts, outputs, rank = left.shape
     inputs, tokens = right.shape[2], gradients.shape[1]
     ranks = prompts * rank
-    dtype = accumulator(gradients.dtype)
+    dtype = accumulation_dtype(gradients.dtype)
     rights = right.reshape(ranks, inputs).t()
     if tokens * ranks * (outputs + inputs) <= outputs * inputs * (tokens + ranks):
         seen = gradients @ left.transpose(0, 1).reshape(outputs, ranks)
         seen = seen.mul_(activations @ rights).sum(dim=1, dtype=dtype)
         return seen.view(-1, prompts, rank).sum(dim=2).t()
     found = torch.zeros(prompts, len(gradients), dtype=dtype, device=gradients.device)
-    for chosen, rows, piece in gradient_pieces(gradients, activations):
+    for chosen, rows, piece in gradient_blocks(gradients, activations):
         through = (piece @ rights).view(*piece.shape[:2], prompts, rank).to(dtype)
         found[:, chosen] += torch.einsum("boqk,qok->qb", through, left[:, rows].to(dtype))
     return found
 
 
-def accumulator(dtype: torch.dtype) -> torch.dtype:
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """What sums of such numbers are kept in: at least float32."""
     return torch.promote_types(dtype, torch.float32)

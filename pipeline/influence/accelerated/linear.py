@@ -23,19 +23,19 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from pipeline.influence.accelerated.contractions import (
-    fill_lower,
-    gradient_pieces,
+    gradient_blocks,
     pairwise,
     pairwise_low_rank,
     pairwise_tokens,
     rotate_first,
+    symmetrize,
 )
 from pipeline.influence.accelerated.shared_input import SharedInput, as_tokens
 from pipeline.influence.accelerated.trackers import (
-    OrderedLambdaTracker,
-    OrderedPairwiseTracker,
-    OrderedPreconditionTracker,
-    OrderedSelfScoreTracker,
+    AcceleratedLambdaTracker,
+    AcceleratedPairwiseTracker,
+    AcceleratedPreconditionTracker,
+    AcceleratedSelfScoreTracker,
     SharedCovarianceTracker,
 )
 
@@ -54,14 +54,14 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         """What per-token scores are filled up to with zeros, at least; None = as they are."""
         self.keeps_float32 = False
         """Whether scores stay in float32 or more, as they were summed, whatever score_dtype is."""
-        self.rotates_examples = False
+        self.scores_in_eigenbasis = False
         """Whether prompts' gradients stay in the eigenbasis and examples are turned into it."""
         self._trackers |= {
             ModuleMode.COVARIANCE: SharedCovarianceTracker(self),
-            ModuleMode.LAMBDA: OrderedLambdaTracker(self),
-            ModuleMode.PRECONDITION_GRADIENT: OrderedPreconditionTracker(self),
-            ModuleMode.PAIRWISE_SCORE: OrderedPairwiseTracker(self),
-            ModuleMode.SELF_SCORE: OrderedSelfScoreTracker(self),
+            ModuleMode.LAMBDA: AcceleratedLambdaTracker(self),
+            ModuleMode.PRECONDITION_GRADIENT: AcceleratedPreconditionTracker(self),
+            ModuleMode.PAIRWISE_SCORE: AcceleratedPairwiseTracker(self),
+            ModuleMode.SELF_SCORE: AcceleratedSelfScoreTracker(self),
         }
 
     @property
@@ -74,7 +74,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         """[O, I] of an example's gradient; one more input with a bias."""
         return self.out_features, self.in_features + self.has_bias
 
-    def as_kronfluence_does(self, args: FactorArguments | ScoreArguments) -> bool:
+    def needs_original_tracker(self, args: FactorArguments | ScoreArguments) -> bool:
         """Whether the task asks for what only Kronfluence's own trackers do."""
         return (
             self.factor_args.has_shared_parameters
@@ -94,7 +94,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
         return rows, len(rows)
 
-    def rotated_pieces(
+    def rotated_blocks(
         self,
         shared: SharedInput,
         gradients: Tensor,
@@ -102,14 +102,14 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         dtype: torch.dtype,
         rotates: bool,
     ) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Pieces of examples' gradients, see `gradient_pieces`; in the eigenbasis if it `rotates`.
+        """Pieces of examples' gradients, see `gradient_blocks`; in the eigenbasis if it `rotates`.
 
         Activations and `gradients` [B, T, O] are `rounded`, then everything is done in `dtype`.
         Each side is rotated when it is cheaper: of the tokens, or of the gradient.
         """
         gradients = self._scaled(gradients, rounded, dtype)
         if not rotates:
-            return gradient_pieces(gradients, shared.activations(self.has_bias, rounded).to(dtype))
+            return gradient_blocks(gradients, shared.activations(self.has_bias, rounded).to(dtype))
         left: Tensor | None = self._eigenvectors(GRADIENT_EIGENVECTORS_NAME, gradients.device)
         right: Tensor | None = None
         tokens, (outputs, inputs) = gradients.shape[1], self.gradient_shape
@@ -121,7 +121,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         else:
             activations = shared.activations(self.has_bias, rounded).to(dtype)
             right = self._eigenvectors(ACTIVATION_EIGENVECTORS_NAME, gradients.device)
-        return gradient_pieces(gradients, activations, left, right)
+        return gradient_blocks(gradients, activations, left, right)
 
     def rotated_tokens(
         self, shared: SharedInput, gradients: Tensor, rounded: torch.dtype, dtype: torch.dtype
@@ -156,13 +156,13 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
     ) -> Tensor:
         """Influence [Q, B], or [Q, B, T] by token."""
         activations = as_tokens(self._flatten_input_activation(input_activation))
-        by_token = self.scores_tokens(input_activation.dim())
+        by_token = self.scores_per_token(input_activation.dim())
         gradients = as_tokens(output_gradient)
         return self.finished(
             self.product(preconditioned_gradient, gradients, activations, by_token)
         )
 
-    def scores_tokens(self, dimensions: int) -> bool:
+    def scores_per_token(self, dimensions: int) -> bool:
         """Whether tokens are scored apart: where inputs [B, T, I] have tokens at all."""
         return bool(self.score_args.compute_per_token_scores) and dimensions == 3
 
@@ -198,7 +198,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             return None
         if factor_name in _COVARIANCES:
             self._trackers[ModuleMode.COVARIANCE].check_sharing()
-            fill_lower(factor)
+            symmetrize(factor)
             return factor.to(getattr(self.factor_args, _COVARIANCES[factor_name]))
         if factor_name == LAMBDA_MATRIX_NAME:
             return factor.to(self.factor_args.lambda_dtype)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.influence.accelerated.contractions import accumulator, add_gram
+from pipeline.influence.accelerated.contractions import accumulation_dtype, add_gram
 
 _ATTRIBUTE = "_headwater_shared_input"
 
@@ -30,10 +30,10 @@ class ActivationSum:
     """How many inputs have been added. A module that shares this sum has seen as many."""
 
     @classmethod
-    def of_width(cls, rows: Tensor) -> ActivationSum:
+    def zeros(cls, rows: Tensor) -> ActivationSum:
         """Nothing added yet, of so many columns as `rows` [n, I]."""
         width = rows.shape[1]
-        matrix = rows.new_zeros(width, width, dtype=accumulator(rows.dtype))
+        matrix = rows.new_zeros(width, width, dtype=accumulation_dtype(rows.dtype))
         return cls(matrix, torch.zeros(1, dtype=torch.int64, device=rows.device))
 
     def add(self, rows: Tensor, tokens: Tensor | int) -> None:

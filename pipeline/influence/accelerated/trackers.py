@@ -35,10 +35,10 @@ from kronfluence.utils.exceptions import FactorsNotFoundError
 from torch import Tensor, nn
 
 from pipeline.influence.accelerated.contractions import (
-    accumulator,
+    accumulation_dtype,
     add_gram,
     add_squares,
-    pairwise_pieces,
+    pairwise_from_blocks,
     squared_norms,
     weighted_squares,
 )
@@ -53,7 +53,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
 
     def register_hooks(self) -> None:
         """Adds activations on the way forward, output gradients on the way back."""
-        if self.module.as_kronfluence_does(self.module.factor_args):
+        if self.module.needs_original_tracker(self.module.factor_args):
             super().register_hooks()
             return
 
@@ -84,7 +84,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         if self._sum is None or self._sum is not shared:
             dtype = self.module.factor_args.activation_covariance_dtype
             rows, tokens = self.module.unpadded_activations(tensor, dtype)
-            own = self._sum or self._keep(ActivationSum.of_width(rows))
+            own = self._sum or self._keep(ActivationSum.zeros(rows))
             own.add(rows, tokens)
             sums.setdefault(key, own)
 
@@ -101,7 +101,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         if storage[GRADIENT_COVARIANCE_MATRIX_NAME] is None:
             width = rows.shape[1]
             storage[GRADIENT_COVARIANCE_MATRIX_NAME] = rows.new_zeros(
-                width, width, dtype=accumulator(dtype)
+                width, width, dtype=accumulation_dtype(dtype)
             )
             storage[NUM_GRADIENT_COVARIANCE_PROCESSED] = torch.zeros(
                 1, dtype=torch.int64, device=rows.device
@@ -149,12 +149,12 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
 
-class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
+class AcceleratedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
     """Sums squared gradients in the eigenbasis, rotated before or after they are formed."""
 
     def register_hooks(self) -> None:
         """Adds every batch's squares on the way back."""
-        if self.module.as_kronfluence_does(self.module.factor_args):
+        if self.module.needs_original_tracker(self.module.factor_args):
             super().register_hooks()
         else:
             self._track(self._add)
@@ -163,7 +163,7 @@ class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[mis
         args, storage = self.module.factor_args, self.module.storage
         if storage[LAMBDA_MATRIX_NAME] is None:
             self._start(gradients.device)
-        pieces = self.module.rotated_pieces(
+        pieces = self.module.rotated_blocks(
             shared, gradients, args.per_sample_gradient_dtype, args.lambda_dtype, self._rotates()
         )
         add_squares(storage[LAMBDA_MATRIX_NAME], pieces)
@@ -184,7 +184,9 @@ class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[mis
                 storage[name] = storage[name].to(dtype=dtype, device=device)
         storage[NUM_LAMBDA_PROCESSED] = torch.zeros(1, dtype=torch.int64)
         shape = self.module.gradient_shape
-        storage[LAMBDA_MATRIX_NAME] = torch.zeros(shape, dtype=accumulator(dtype), device=device)
+        storage[LAMBDA_MATRIX_NAME] = torch.zeros(
+            shape, dtype=accumulation_dtype(dtype), device=device
+        )
 
 
 def _rotates(strategy: str) -> bool:
@@ -195,12 +197,12 @@ def _rotates(strategy: str) -> bool:
     return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition)
 
 
-class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
+class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
     """Self-influence without rotating back: Σ gradient² ÷ curvature in the eigenbasis."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
@@ -216,7 +218,7 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
             gradients = gradients.to(activations.dtype) * module.gradient_scale
             storage[SELF_SCORE_VECTOR_NAME] = module.finished(squared_norms(gradients, activations))
             return
-        pieces = module.rotated_pieces(
+        pieces = module.rotated_blocks(
             shared,
             gradients,
             args.per_sample_gradient_dtype,
@@ -228,12 +230,12 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
         storage[SELF_SCORE_VECTOR_NAME] = module.finished(found)
 
 
-class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
+class AcceleratedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
     """Prompts' gradients, rotated before or after they are formed, divided by the curvature."""
 
     def register_hooks(self) -> None:
         """Preconditions every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._precondition)
@@ -244,14 +246,14 @@ class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type
         found = gradients.new_empty(
             len(gradients), *module.gradient_shape, dtype=args.precondition_dtype
         )
-        pieces = module.rotated_pieces(
+        pieces = module.rotated_blocks(
             shared, gradients, args.per_sample_gradient_dtype, args.precondition_dtype, rotates
         )
         for examples, outputs, piece in pieces:
             found[examples, outputs] = piece
         if module.factor_args.strategy != "identity":
             found.mul_(storage[LAMBDA_MATRIX_NAME].to(found.device))
-        if rotates and not _meets_in_eigenbasis(module):
+        if rotates and not _scores_in_eigenbasis(module):
             left, right = (
                 storage[name].to(found.device)
                 for name in (GRADIENT_EIGENVECTORS_NAME, ACTIVATION_EIGENVECTORS_NAME)
@@ -260,12 +262,12 @@ class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type
         self._process_preconditioned_gradient(preconditioned_gradient=found)
 
 
-class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
+class AcceleratedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
     """Prompts' gradients times the examples', in the basis that the prompts were left in."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
@@ -273,8 +275,8 @@ class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: i
     def _score(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
         prompts, rounded = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
-        by_token = module.scores_tokens(shared.dimensions)
-        if not _meets_in_eigenbasis(module):
+        by_token = module.scores_per_token(shared.dimensions)
+        if not _scores_in_eigenbasis(module):
             activations = shared.activations(module.has_bias, rounded)
             found = module.product(prompts, gradients.to(rounded), activations, by_token)
             found.mul_(module.gradient_scale)
@@ -282,14 +284,14 @@ class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: i
             sides = module.rotated_tokens(shared, gradients, rounded, args.precondition_dtype)
             found = module.product(prompts, *(side.to(rounded) for side in sides), by_token)
         else:
-            pieces = module.rotated_pieces(
+            pieces = module.rotated_blocks(
                 shared, gradients, rounded, args.precondition_dtype, rotates=True
             )
-            found = pairwise_pieces(prompts, len(gradients), pieces)
+            found = pairwise_from_blocks(prompts, len(gradients), pieces)
         storage[PAIRWISE_SCORE_MATRIX_NAME] = module.finished(found)
 
 
-def _meets_in_eigenbasis(module: Any) -> bool:
+def _scores_in_eigenbasis(module: Any) -> bool:
     """Whether prompts and examples meet there; Kronfluence's own ways of bringing together
     gradients know of no basis but the weights' own."""
     args: ScoreArguments = module.score_args
@@ -299,5 +301,5 @@ def _meets_in_eigenbasis(module: Any) -> bool:
         or args.use_measurement_for_self_influence
     )
     return bool(
-        module.rotates_examples and _rotates(module.factor_args.strategy) and not other_ways
+        module.scores_in_eigenbasis and _rotates(module.factor_args.strategy) and not other_ways
     )
