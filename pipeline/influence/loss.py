@@ -1,4 +1,4 @@
-"""Summed next-token loss, computed in chunks: the logits of all positions are never held at once.
+"""Summed next-token loss without ever holding all logits.
 
 Shape legend: N labelled positions, D width of the hidden states, V vocabulary.
 """
@@ -13,16 +13,15 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 _CACHED_BYTES = 2**24
-"""Logits of a chunk on a CPU: small enough to stay in its cache."""
+"""Logits of so many bytes are made and used while a CPU has them at hand."""
 _ACCELERATOR_BYTES = 2**28
-"""Logits of a chunk on a GPU: large enough to keep it busy."""
 _PROBE_TOKENS = 8
 
 
 def vocabulary_projection(model: PreTrainedModel) -> nn.Linear | None:
-    """The model's output projection, or None if it alone does not give the model's logits.
+    """The model's last module, if nothing else makes logits of hidden states; tried on 8 tokens.
 
-    Some architectures scale or cap their logits, so both are compared on 8 tokens.
+    Some architectures scale or cap their logits: for them there is none.
     """
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     if type(head) is not nn.Linear:
@@ -39,36 +38,34 @@ def summed_loss(
 ) -> Tensor:
     """Σ −log p(label) in nats, float32 or more, of hidden states [N, D] and labels [N].
 
-    With `uniforms` [N] the labels are sampled from the model's distribution instead, see
-    `sample_labels`. Only the hidden states get a gradient, not the head's weights.
+    With `uniforms` [N] the labels are drawn from the model instead, see `draw`. Only the hidden
+    states get a gradient.
     """
     total: Tensor = _SummedLoss.apply(hidden, head.weight, head.bias, labels, uniforms)
     return total
 
 
-def logit_chunk_size(
+def logits_at_once(
     device: torch.device, vocabulary: int, dtype: torch.dtype = torch.float32
 ) -> int:
-    """Number of positions whose logits are computed, used and freed together."""
+    """Positions whose logits are best made, used and dropped together."""
     budget = _CACHED_BYTES if device.type == "cpu" else _ACCELERATOR_BYTES
     return max(1, budget // (vocabulary * dtype.itemsize))
 
 
-def sample_labels(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Samples labels […], int64, by inverting the cumulative distribution.
+def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Labels […] where the sums of the weights […, V] reach the uniforms […] in [0, 1).
 
-    `weights` […, V]: probabilities up to a constant factor; `uniforms` […]: random numbers in
-    [0, 1).
+    Weights are probabilities but for a factor.
     """
     cumulative = weights.cumsum(dim=-1)
-    thresholds = uniforms.unsqueeze(-1) * cumulative[..., -1:]
-    labels = torch.searchsorted(cumulative, thresholds, right=True).squeeze(-1)
-    # rounding may raise a threshold to the total itself, which lies beyond the last label
-    return labels.clamp_(max=weights.shape[-1] - 1)
+    drawn_at = uniforms.unsqueeze(-1) * cumulative[..., -1:]
+    found = torch.searchsorted(cumulative, drawn_at, right=True).squeeze(-1)
+    return found.clamp_(max=weights.shape[-1] - 1)
 
 
 class _SummedLoss(torch.autograd.Function):
-    """Computes the gradient in the forward pass, so that each chunk's logits can be freed."""
+    """The gradient is made together with the logits, which are then dropped."""
 
     @staticmethod
     def forward(
@@ -79,23 +76,21 @@ class _SummedLoss(torch.autograd.Function):
         labels: Tensor,
         uniforms: Tensor | None,
     ) -> Tensor:
-        # sums over the vocabulary and over positions lose too much in half precision
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=hidden.device)
         gradient = torch.empty_like(hidden, dtype=dtype)
-        step = logit_chunk_size(hidden.device, weight.shape[0], dtype)
+        step = logits_at_once(hidden.device, weight.shape[0], dtype)
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             logits = functional.linear(hidden[part], weight, bias).to(dtype)
-            logits.sub_(logits.amax(dim=-1, keepdim=True))  # exp cannot overflow
+            logits.sub_(logits.amax(dim=-1, keepdim=True))
             wanted = labels[part].unsqueeze(-1)
             if uniforms is not None:
-                wanted = sample_labels(logits.exp(), uniforms[part]).unsqueeze(-1)
+                wanted = draw(logits.exp(), uniforms[part]).unsqueeze(-1)
             total -= logits.gather(-1, wanted).sum()
             weights = logits.exp_()
             sums = weights.sum(dim=-1, keepdim=True)
             total += sums.log().sum()
-            # d loss / d logits = softmax − one-hot label; in place: logits are the largest tensor
             error = weights.div_(sums)
             error.scatter_add_(-1, wanted, error.new_full(wanted.shape, -1.0))
             gradient[part] = error.to(weight.dtype) @ weight

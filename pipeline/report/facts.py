@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
-from pipeline.contract.results.training import (
-    Curves,
-    TrainingSummary,
-    learning_curves,
-    read_training,
-)
 from pipeline.contract.run.events import Event, EventReader
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.status import StageStatus, run_status
@@ -27,7 +20,7 @@ from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.report.rankings import PromptRanking, Rankings
 
-T = TypeVar("T")
+Curves = dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -66,8 +59,9 @@ class RunFacts:
     warnings: list[tuple[str, str]]
     """Stage and message."""
     corpus: dict[str, Any] | None
-    training: TrainingSummary | None
+    training: dict[str, Any] | None
     curves: Curves
+    """Metric → (step, value) in step order."""
     scores: dict[str, Any] | None
     account: dict[str, str]
     """What the score file says of itself: sign, scale, strategy, damping, Fisher, precision."""
@@ -101,7 +95,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(last, summaries),
         corpus=summaries.get("prepare"),
-        training=_found(read_training, run) if "train" in done else None,
+        training=summaries.get("train"),
         curves=learning_curves(events) if "train" in done else {},
         scores=summaries.get("scores"),
         account=_account(rankings.metadata) if rankings else {},
@@ -112,14 +106,6 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         benchmark=summaries.get("benchmark"),
         validation=summaries.get("validate"),
     )
-
-
-def _found(read: Callable[[RunDir], T], run: RunDir) -> T | None:
-    """What a finished stage wrote, or None where its file is gone."""
-    try:
-        return read(run)
-    except MissingResultError:
-        return None
 
 
 def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
@@ -133,6 +119,29 @@ def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
             if value != usual:
                 changed.append((f"{section}.{key}", value, usual))
     return changed
+
+
+def learning_curves(events: Iterable[Event]) -> Curves:
+    """The training's metrics by name.
+
+    A training that goes on from a checkpoint takes the place of what an earlier attempt told
+    from that step on; one that starts anew, of all of it.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    begun: set[str] = set()
+    for event in events:
+        if event.stage != "train":
+            continue
+        if event.type == "started":
+            begun.clear()
+        if event.type == "metric":
+            name, step = event.data["name"], event.data["step"]
+            points = curves.setdefault(name, {})
+            if name not in begun:
+                begun.add(name)
+                curves[name] = points = {s: v for s, v in points.items() if s < step}
+            points[step] = event.data["value"]
+    return {name: sorted(points.items()) for name, points in curves.items()}
 
 
 def _last_attempt(events: Iterable[Event], stage: str) -> list[Event]:

@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from pipeline.contract.places import place_of
 from pipeline.contract.units import size
-from pipeline.contract.wording import shorten
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
 
@@ -25,7 +24,7 @@ _FORMATS = {
     "duration": text.duration,
     "size": size,
     "place": place_of,
-    "shorten": shorten,
+    "shorten": text.shorten,
     "scoring": text.scoring,
     "score": text.score,
     "signed": text.signed,

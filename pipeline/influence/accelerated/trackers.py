@@ -1,7 +1,7 @@
-"""Trackers: what a linear module computes from activations and output gradients in each pass.
+"""What a linear module does with its activations and output gradients in Kronfluence's passes.
 
-Each replaces the tracker of Kronfluence that it is derived from, and falls back to it if a task
-shares parameters, changes per-example gradients, or offloads activations to the CPU.
+Every tracker stands in for the one of Kronfluence that it is derived from, and hands over to it
+where a task shares parameters, changes per-example gradients, or keeps activations on the host.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from kronfluence.utils.exceptions import FactorsNotFoundError
 from torch import Tensor, nn
 
 from pipeline.influence.accelerated.contractions import (
-    accumulation_dtype,
+    accumulator,
     add_gram,
     add_squares,
-    pairwise_from_blocks,
+    pairwise_pieces,
     squared_norms,
     weighted_squares,
 )
@@ -46,21 +46,20 @@ from pipeline.influence.accelerated.shared_input import ActivationSum, SharedInp
 
 
 class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
-    """Sums covariances, upper triangle only; modules with the same input share the activations'."""
+    """Sums the covariances' upper halves; modules with one input share the activations' sum."""
 
     _sum: ActivationSum | None = None
     _inputs = 0
 
     def register_hooks(self) -> None:
-        """Adds activations in the forward pass and output gradients in the backward pass."""
-        if self.module.needs_original_tracker(self.module.factor_args):
+        """Adds activations on the way forward, output gradients on the way back."""
+        if self.module.as_kronfluence_does(self.module.factor_args):
             super().register_hooks()
             return
 
         @torch.no_grad()
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self._add_activations(inputs[0])
-            # on the output tensor: a module's own backward hooks fail after in-place operations
             self.cached_hooks.append(outputs.register_hook(backward_hook))
 
         @torch.no_grad()
@@ -73,25 +72,23 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
     def _add_activations(self, tensor: Tensor) -> None:
         shared_input = SharedInput.of(tensor)
         if id(self) in shared_input.added_by:
-            return  # gradient checkpointing runs the forward pass a second time
+            return  # gradient checkpointing computes it again
         shared_input.added_by.add(id(self))
         self._inputs += 1
-        # Kronfluence adds up the sums of distributed processes module by module, in place: a
-        # shared one would be added up several times.
+        # Processes are summed up module by module, so there every module has its own sum.
         sums = {} if dist.is_initialized() else shared_input.sums
         key = (self.module.has_bias, id(self.module.attention_mask))
         shared = sums.get(key)
         if self._sum is None and shared is not None:
-            self._use(shared)
+            self._keep(shared)
         if self._sum is None or self._sum is not shared:
             dtype = self.module.factor_args.activation_covariance_dtype
             rows, tokens = self.module.unpadded_activations(tensor, dtype)
-            own = self._sum or self._use(ActivationSum.zeros(rows))
+            own = self._sum or self._keep(ActivationSum.of_width(rows))
             own.add(rows, tokens)
             sums.setdefault(key, own)
 
-    def _use(self, total: ActivationSum) -> ActivationSum:
-        """Makes `total` the sum of this module, where Kronfluence saves it from."""
+    def _keep(self, total: ActivationSum) -> ActivationSum:
         self._sum = total
         self.module.storage[ACTIVATION_COVARIANCE_MATRIX_NAME] = total.matrix
         self.module.storage[NUM_ACTIVATION_COVARIANCE_PROCESSED] = total.tokens
@@ -104,7 +101,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         if storage[GRADIENT_COVARIANCE_MATRIX_NAME] is None:
             width = rows.shape[1]
             storage[GRADIENT_COVARIANCE_MATRIX_NAME] = rows.new_zeros(
-                width, width, dtype=accumulation_dtype(dtype)
+                width, width, dtype=accumulator(dtype)
             )
             storage[NUM_GRADIENT_COVARIANCE_PROCESSED] = torch.zeros(
                 1, dtype=torch.int64, device=rows.device
@@ -113,7 +110,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(tokens)
 
     def check_sharing(self) -> None:
-        """Checks that the shared sum holds the inputs of this module and no others.
+        """A sum that holds inputs this module never saw would be wrong without a sign.
 
         Raises:
             RuntimeError: modules shared their input in one batch and not in another.
@@ -125,17 +122,15 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             )
 
     def release_memory(self) -> None:
-        """Drops the sums."""
+        """Forgets the sums."""
         self._sum, self._inputs = None, 0
         super().release_memory()
 
 
 class _GradientTracker(BaseTracker):  # type: ignore[misc]
-    """Keeps a module's input until its output gradient arrives in the backward pass."""
+    """Keeps a pass's activations until their gradients come, then hands over both."""
 
     def _track(self, use: Callable[[SharedInput, Tensor], None]) -> None:
-        """Registers hooks that call `use` with the input and the output gradients [B, T, O]."""
-
         @torch.no_grad()
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self.cached_activations = SharedInput.of(inputs[0])
@@ -154,12 +149,12 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
 
-class AcceleratedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
-    """Sums squared per-example gradients, in the eigenbasis if the strategy has one."""
+class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
+    """Sums squared gradients in the eigenbasis, rotated before or after they are formed."""
 
     def register_hooks(self) -> None:
-        """Adds each batch's squared gradients in the backward pass."""
-        if self.module.needs_original_tracker(self.module.factor_args):
+        """Adds every batch's squares on the way back."""
+        if self.module.as_kronfluence_does(self.module.factor_args):
             super().register_hooks()
         else:
             self._track(self._add)
@@ -167,18 +162,18 @@ class AcceleratedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore
     def _add(self, shared: SharedInput, gradients: Tensor) -> None:
         args, storage = self.module.factor_args, self.module.storage
         if storage[LAMBDA_MATRIX_NAME] is None:
-            self._allocate(gradients.device)
-        blocks = self.module.rotated_blocks(
+            self._start(gradients.device)
+        pieces = self.module.rotated_pieces(
             shared, gradients, args.per_sample_gradient_dtype, args.lambda_dtype, self._rotates()
         )
-        add_squares(storage[LAMBDA_MATRIX_NAME], blocks)
+        add_squares(storage[LAMBDA_MATRIX_NAME], pieces)
         storage[NUM_LAMBDA_PROCESSED].add_(len(gradients))
 
     def _rotates(self) -> bool:
         strategy = self.module.factor_args.strategy
         return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_lambda)
 
-    def _allocate(self, device: torch.device) -> None:
+    def _start(self, device: torch.device) -> None:
         dtype, storage = self.module.factor_args.lambda_dtype, self.module.storage
         if self._rotates():
             if not self._eigendecomposition_results_exist():
@@ -189,24 +184,23 @@ class AcceleratedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore
                 storage[name] = storage[name].to(dtype=dtype, device=device)
         storage[NUM_LAMBDA_PROCESSED] = torch.zeros(1, dtype=torch.int64)
         shape = self.module.gradient_shape
-        storage[LAMBDA_MATRIX_NAME] = torch.zeros(
-            shape, dtype=accumulation_dtype(dtype), device=device
-        )
+        storage[LAMBDA_MATRIX_NAME] = torch.zeros(shape, dtype=accumulator(dtype), device=device)
 
 
 def _rotates(strategy: str) -> bool:
-    """Whether the strategy preconditions in the eigenbasis."""
-    # from the configuration, not from the storage: it may still hold eigenvectors of a strategy
-    # that was scored before
+    """Whether the strategy preconditions in the eigenbasis.
+
+    The storage does not tell: a strategy that was scored before may have left its eigenvectors.
+    """
     return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition)
 
 
-class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
-    """Self-influence as Σ gradient² ÷ curvature in the eigenbasis, without rotating back."""
+class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
+    """Self-influence without rotating back: Σ gradient² ÷ curvature in the eigenbasis."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.needs_original_tracker(self.module.score_args):
+        if self.module.as_kronfluence_does(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
@@ -220,10 +214,9 @@ class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: 
         if strategy == "identity":
             activations = shared.activations(module.has_bias, args.per_sample_gradient_dtype)
             gradients = gradients.to(activations.dtype) * module.gradient_scale
-            norms = squared_norms(gradients, activations)
-            storage[SELF_SCORE_VECTOR_NAME] = module.to_score_dtype(norms)
+            storage[SELF_SCORE_VECTOR_NAME] = module.finished(squared_norms(gradients, activations))
             return
-        blocks = module.rotated_blocks(
+        pieces = module.rotated_pieces(
             shared,
             gradients,
             args.per_sample_gradient_dtype,
@@ -231,16 +224,16 @@ class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: 
             _rotates(strategy),
         )
         inverse = storage[LAMBDA_MATRIX_NAME].reshape(module.gradient_shape)
-        scores = weighted_squares(len(gradients), inverse, blocks)
-        storage[SELF_SCORE_VECTOR_NAME] = module.to_score_dtype(scores)
+        found = weighted_squares(len(gradients), inverse, pieces)
+        storage[SELF_SCORE_VECTOR_NAME] = module.finished(found)
 
 
-class AcceleratedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
-    """Preconditions prompts' gradients: divides them by the curvature, in the eigenbasis."""
+class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
+    """Prompts' gradients, rotated before or after they are formed, divided by the curvature."""
 
     def register_hooks(self) -> None:
-        """Preconditions each batch's gradients in the backward pass."""
-        if self.module.needs_original_tracker(self.module.score_args):
+        """Preconditions every batch on the way back."""
+        if self.module.as_kronfluence_does(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._precondition)
@@ -248,68 +241,63 @@ class AcceleratedPreconditionTracker(_GradientTracker, PreconditionTracker):  # 
     def _precondition(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
         rotates = _rotates(module.factor_args.strategy)
-        preconditioned = gradients.new_empty(
+        found = gradients.new_empty(
             len(gradients), *module.gradient_shape, dtype=args.precondition_dtype
         )
-        blocks = module.rotated_blocks(
+        pieces = module.rotated_pieces(
             shared, gradients, args.per_sample_gradient_dtype, args.precondition_dtype, rotates
         )
-        for examples, outputs, block in blocks:
-            preconditioned[examples, outputs] = block
+        for examples, outputs, piece in pieces:
+            found[examples, outputs] = piece
         if module.factor_args.strategy != "identity":
-            # Kronfluence has replaced Λ by 1 ÷ (Λ + damping)
-            preconditioned.mul_(storage[LAMBDA_MATRIX_NAME].to(preconditioned.device))
-        if rotates and not _scores_in_eigenbasis(module):
+            found.mul_(storage[LAMBDA_MATRIX_NAME].to(found.device))
+        if rotates and not _meets_in_eigenbasis(module):
             left, right = (
-                storage[name].to(preconditioned.device)
+                storage[name].to(found.device)
                 for name in (GRADIENT_EIGENVECTORS_NAME, ACTIVATION_EIGENVECTORS_NAME)
             )
-            preconditioned = left @ (preconditioned @ right.t())
-        self._process_preconditioned_gradient(preconditioned_gradient=preconditioned)
+            found = left @ (found @ right.t())
+        self._process_preconditioned_gradient(preconditioned_gradient=found)
 
 
-class AcceleratedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
-    """Multiplies prompts' gradients with examples', in the basis that the prompts' are in."""
+class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
+    """Prompts' gradients times the examples', in the basis that the prompts were left in."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.needs_original_tracker(self.module.score_args):
+        if self.module.as_kronfluence_does(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
 
     def _score(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
-        prompts, input_dtype = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
-        by_token = module.scores_per_token(shared.dimensions)
-        if not _scores_in_eigenbasis(module):
-            activations = shared.activations(module.has_bias, input_dtype)
-            gradients = gradients.to(input_dtype)
-            scores = module.pairwise_product(prompts, gradients, activations, by_token)
-            scores.mul_(module.gradient_scale)
+        prompts, rounded = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
+        by_token = module.scores_tokens(shared.dimensions)
+        if not _meets_in_eigenbasis(module):
+            activations = shared.activations(module.has_bias, rounded)
+            found = module.product(prompts, gradients.to(rounded), activations, by_token)
+            found.mul_(module.gradient_scale)
         elif by_token or isinstance(prompts, list):
-            sides = module.rotated_tokens(shared, gradients, input_dtype, args.precondition_dtype)
-            rounded = (side.to(input_dtype) for side in sides)
-            scores = module.pairwise_product(prompts, *rounded, by_token)
+            sides = module.rotated_tokens(shared, gradients, rounded, args.precondition_dtype)
+            found = module.product(prompts, *(side.to(rounded) for side in sides), by_token)
         else:
-            blocks = module.rotated_blocks(
-                shared, gradients, input_dtype, args.precondition_dtype, rotates=True
+            pieces = module.rotated_pieces(
+                shared, gradients, rounded, args.precondition_dtype, rotates=True
             )
-            scores = pairwise_from_blocks(prompts, len(gradients), blocks)
-        storage[PAIRWISE_SCORE_MATRIX_NAME] = module.to_score_dtype(scores)
+            found = pairwise_pieces(prompts, len(gradients), pieces)
+        storage[PAIRWISE_SCORE_MATRIX_NAME] = module.finished(found)
 
 
-def _scores_in_eigenbasis(module: Any) -> bool:
-    """Whether prompts' and examples' gradients are multiplied in the eigenbasis."""
-    # Kronfluence's own code for these options works in parameter space only
+def _meets_in_eigenbasis(module: Any) -> bool:
+    """Whether prompts and examples meet there; Kronfluence's own ways of bringing together
+    gradients know of no basis but the weights' own."""
     args: ScoreArguments = module.score_args
-    in_parameter_space = (
+    other_ways = (
         args.aggregate_query_gradients
         or args.aggregate_train_gradients
         or args.use_measurement_for_self_influence
     )
     return bool(
-        module.scores_in_eigenbasis
-        and _rotates(module.factor_args.strategy)
-        and not in_parameter_space
+        module.rotates_examples and _rotates(module.factor_args.strategy) and not other_ways
     )

@@ -9,15 +9,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import IGNORED, TokenDataset
+from pipeline.corpus.examples import IGNORED, TokenDataset, TokenRow
 from pipeline.influence.analyzer import InfluenceAnalyzer
 
 VOCABULARY = 23
+
+FLOAT64_FACTORS: dict[str, object] = dict.fromkeys(
+    (
+        "activation_covariance_dtype",
+        "gradient_covariance_dtype",
+        "eigendecomposition_dtype",
+        "per_sample_gradient_dtype",
+        "lambda_dtype",
+    ),
+    "float64",
+)
+FLOAT64_SCORES: dict[str, object] = dict.fromkeys(
+    ("query_gradient_svd_dtype", "per_sample_gradient_dtype", "precondition_dtype", "score_dtype"),
+    "float64",
+)
 
 MakeAnalyzer = Callable[..., InfluenceAnalyzer]
 
@@ -36,6 +52,12 @@ def new_model() -> LlamaForCausalLM:
         attn_implementation="sdpa",
     )
     return LlamaForCausalLM(config).eval()
+
+
+def exact_loss(model: nn.Module, row: TokenRow) -> Tensor:
+    """Summed over the labelled tokens, by its definition, in the model's own dtype."""
+    logits = model(input_ids=row["input_ids"][None]).logits[0, :-1]
+    return nn.functional.cross_entropy(logits, row["labels"][1:], reduction="sum")
 
 
 def random_tokens(count: int, seed: int, longest: int = 12) -> list[np.ndarray]:
@@ -65,14 +87,32 @@ def prompts() -> TokenDataset:
     return TokenDataset(tokens, labels)
 
 
+def analyzer_of(
+    model: LlamaForCausalLM, folder: Path, sections: dict[str, dict[str, object]]
+) -> InfluenceAnalyzer:
+    """An analyzer whose run is in the folder; `sections` go on top of its settings."""
+    run = RunDir(folder)
+    values = {"data": {"source": "demo"}, "run": {"device": "cpu"}, **sections}
+    settings = Settings.model_validate(values)
+    return InfluenceAnalyzer(settings, run, EventWriter(run.events, "test"), model)
+
+
 @pytest.fixture
 def make_analyzer(tmp_path: Path) -> MakeAnalyzer:
     """An analyzer of the tiny model; sections of settings by keyword."""
+    return lambda **sections: analyzer_of(new_model(), tmp_path, sections)
+
+
+@pytest.fixture
+def make_exact_analyzer(tmp_path: Path) -> MakeAnalyzer:
+    """The same, computing in float64: the order in which a processor adds numbers up then shows
+    far below what a mistake would change."""
 
     def make(**sections: dict[str, object]) -> InfluenceAnalyzer:
-        run = RunDir(tmp_path)
-        values = {"data": {"source": "demo"}, "run": {"device": "cpu"}, **sections}
-        settings = Settings.model_validate(values)
-        return InfluenceAnalyzer(settings, run, EventWriter(run.events, "test"), new_model())
+        exact = {
+            name: values | sections.get(name, {})
+            for name, values in (("factors", FLOAT64_FACTORS), ("scores", FLOAT64_SCORES))
+        }
+        return analyzer_of(new_model().double(), tmp_path, sections | exact)
 
     return make

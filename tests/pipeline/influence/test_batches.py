@@ -12,6 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import integers, permutations
 from kronfluence.analyzer import Analyzer
+from rounding import assert_parts_add_up, assert_same_in_float64
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -22,9 +23,8 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.batches import by_length, length_batches
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
-from pipeline.influence.task import LanguageModelingTask
 
-from .conftest import MakeAnalyzer, new_model
+from .conftest import MakeAnalyzer, exact_loss, new_model
 
 
 def test_neighbours_share_a_batch_in_their_order() -> None:
@@ -74,24 +74,24 @@ def test_score_files_say_which_example_a_column_is(
 
 
 def test_token_scores_come_in_the_order_that_was_asked_for(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    analyzer = make_analyzer(scores={"batch_size": 1})
+    analyzer = make_exact_analyzer(scores={"batch_size": 1})
     fit(analyzer, "identity", examples)
     scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
     chosen = [13, 2, 7, 0, 5]
     tokens = token_scores(analyzer, "identity", prompts, examples, chosen)
-    torch.testing.assert_close(tokens.sum(dim=2), scores[:, chosen], rtol=1e-4, atol=1e-3)
+    assert_parts_add_up(tokens, scores[:, chosen])
 
 
 def test_memory_that_runs_out_costs_no_finished_part(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
     parts: dict[str, Any] = {"data_partitions": 2, "batch_size": 4}
-    whole = make_analyzer()
+    whole = make_exact_analyzer()
     fit(whole, "identity", examples)
     expected = sum_modules(pairwise_scores(whole, "identity", prompts, examples))
-    analyzer = make_analyzer(scores=parts)
+    analyzer = make_exact_analyzer(scores=parts)
     folder = analyzer.run.kronfluence_scores("identity")
     for file in folder.glob("*"):
         file.unlink()
@@ -100,7 +100,7 @@ def test_memory_that_runs_out_costs_no_finished_part(
     scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
     assert failures
     assert first.stat().st_mtime_ns < failures[0]
-    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-3)
+    assert_same_in_float64(scores, expected)
 
 
 def _out_of_memory_beyond(
@@ -128,7 +128,7 @@ def _out_of_memory_beyond(
     at_once=integers(1, 5),
 )
 def test_neither_order_nor_batches_nor_padding_change_a_score(
-    make_analyzer: MakeAnalyzer,
+    make_exact_analyzer: MakeAnalyzer,
     prompts: TokenDataset,
     examples: TokenDataset,
     order: list[int],
@@ -137,7 +137,7 @@ def test_neither_order_nor_batches_nor_padding_change_a_score(
     at_once: int,
 ) -> None:
     expected = one_by_one(examples, prompts)
-    analyzer = make_analyzer(
+    analyzer = make_exact_analyzer(
         scores={"batch_size": batch, "data_partitions": partitions, "query_batch_size": at_once}
     )
     for folder in (analyzer.run.factors("identity"), analyzer.run.kronfluence_scores("identity")):
@@ -145,21 +145,21 @@ def test_neither_order_nor_batches_nor_padding_change_a_score(
     rows = examples.subset(order)
     fit(analyzer, "identity", rows)
     scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, rows))
-    torch.testing.assert_close(scores, expected[:, order], rtol=1e-4, atol=1e-3)
+    assert_same_in_float64(scores, expected[:, order])
     own = self_influence(analyzer, "identity", prompts, rows)
     itself = one_by_one(examples, examples).diagonal()
-    torch.testing.assert_close(own, itself[order], rtol=1e-4, atol=1e-3)
+    assert_same_in_float64(own, itself[order])
 
 
 def one_by_one(examples: TokenDataset, prompts: TokenDataset) -> Tensor:
-    """Dot products [Q, N] of the MLP weights' gradients, by autograd, nothing padded."""
-    model, task = new_model(), LanguageModelingTask([], seed=0)
+    """Dot products [Q, N] of the MLP weights' gradients, float64, by autograd, nothing padded."""
+    model = new_model().double()
     weights = [weight for name, weight in model.named_parameters() if ".mlp." in name]
     gradients = []
     for rows in (prompts, examples):
         found = []
         for index in range(len(rows)):
-            loss = task.compute_measurement(pad_batch([rows[index]]), model)
-            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+            parts = torch.autograd.grad(exact_loss(model, rows[index]), weights)
+            found.append(torch.cat([part.flatten() for part in parts]))
         gradients.append(torch.stack(found))
     return gradients[0] @ gradients[1].t()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from rounding import assert_parts_add_up, assert_same_in_float64
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
+from pipeline.corpus.examples import TokenDataset
+from pipeline.influence.accelerated.contractions import rotate_examples
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.arguments import prompt_batches_per_pass
 from pipeline.influence.fitting import fit
@@ -25,9 +25,8 @@ from pipeline.influence.scoring import (
     sum_modules,
     token_scores,
 )
-from pipeline.influence.task import LanguageModelingTask
 
-from .conftest import MakeAnalyzer, new_model
+from .conftest import MakeAnalyzer, exact_loss, new_model
 
 EMPIRICAL = {"fisher": "empirical"}
 
@@ -39,15 +38,11 @@ def scored(
     return pairwise_scores(analyzer, strategy, queries, rows)
 
 
-def loss(model: nn.Module, rows: TokenDataset, index: int) -> Tensor:
-    return LanguageModelingTask([], seed=0).compute_measurement(pad_batch([rows[index]]), model)
-
-
 def gradients(modules: list[str], rows: TokenDataset) -> dict[str, Tensor]:
     """Per-example gradients [examples, out, in] of every module's weight, by autograd alone."""
-    model = new_model()
+    model = new_model().double()
     weights = [model.get_parameter(f"{name}.weight") for name in modules]
-    found = [torch.autograd.grad(loss(model, rows, i), weights) for i in range(len(rows))]
+    found = [torch.autograd.grad(exact_loss(model, rows[i]), weights) for i in range(len(rows))]
     return {
         name: torch.stack(parts)
         for name, parts in zip(modules, zip(*found, strict=True), strict=True)
@@ -72,115 +67,115 @@ def test_half_precision_ranks_as_float32_does(
 
 
 def test_a_positive_score_means_training_on_the_example_lowers_the_prompts_loss(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    """Identity: −d loss(prompt) / dε under θ ← θ − ε ∇loss(example), by finite differences."""
-    analyzer = make_analyzer()
+    """Identity: −d loss(prompt) / dε under θ ← θ − ε ∇loss(example), by central differences, which
+    are off by the step's square times the third derivative."""
+    analyzer = make_exact_analyzer()
     scores = sum_modules(scored(analyzer, "identity", prompts, examples))
     step = 3e-4
     for i in (0, 5, 9):
         slopes = []
         for direction in (1, -1):
-            model = copy.deepcopy(new_model()).double()
+            model = new_model().double()
             weights = [model.get_parameter(f"{name}.weight") for name in analyzer.modules]
-            gradient = torch.autograd.grad(loss(model, examples, i), weights)
+            gradient = torch.autograd.grad(exact_loss(model, examples[i]), weights)
             with torch.no_grad():
                 for weight, part in zip(weights, gradient, strict=True):
                     weight -= direction * step * part
-            slopes.append(torch.stack([exact_loss(model, prompts, q) for q in range(len(prompts))]))
+            losses = [exact_loss(model, prompts[q]) for q in range(len(prompts))]
+            slopes.append(torch.stack(losses).detach())
         lowered = (slopes[1] - slopes[0]) / (2 * step)
         torch.testing.assert_close(scores[:, i].double(), lowered, rtol=1e-2, atol=1e-2)
 
 
-def exact_loss(model: nn.Module, rows: TokenDataset, index: int) -> Tensor:
-    """The task's loss in float64: differences of float32 losses would be noise."""
-    row = rows[index]
-    logits = model(input_ids=row["input_ids"][None]).logits[0, :-1].detach()
-    return nn.functional.cross_entropy(logits, row["labels"][1:], reduction="sum")
-
-
 @pytest.mark.parametrize("damping", [1e-3, "heuristic"])
 def test_diagonal_scores_are_what_autograd_gives(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, damping: object
+    make_exact_analyzer: MakeAnalyzer,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    damping: object,
 ) -> None:
     """score = Σ g_q · g_t ÷ (mean over examples of g² + damping), module by module."""
-    analyzer = make_analyzer(factors=EMPIRICAL, scores={"damping": damping})
+    analyzer = make_exact_analyzer(factors=EMPIRICAL, scores={"damping": damping})
     scores = scored(analyzer, "diagonal", prompts, examples)
     queries, rows = gradients(analyzer.modules, prompts), gradients(analyzer.modules, examples)
     for name in analyzer.modules:
         curvature = rows[name].square().mean(dim=0)
         damped = curvature + (0.1 * curvature.mean() if damping == "heuristic" else damping)
         expected = torch.einsum("qio,nio->qn", queries[name] / damped, rows[name])
-        torch.testing.assert_close(scores[name], expected, rtol=1e-3, atol=1e-3)
+        assert_same_in_float64(scores[name], expected)
 
 
 @pytest.mark.parametrize("strategy", ["diagonal", "identity", "kfac"])
 def test_a_strategy_scores_the_same_after_another_as_alone(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
 ) -> None:
-    alone, together = make_analyzer(factors=EMPIRICAL), make_analyzer(factors=EMPIRICAL)
+    alone, together = make_exact_analyzer(factors=EMPIRICAL), make_exact_analyzer(factors=EMPIRICAL)
     fresh = sum_modules(scored(alone, strategy, prompts, examples))
     own = self_influence(alone, strategy, prompts, examples)
     shutil.rmtree(alone.run.root / alone.run.analysis_name)  # both write into the same run
     scored(together, "ekfac", prompts, examples)
     self_influence(together, "ekfac", prompts, examples)
-    torch.testing.assert_close(
-        sum_modules(scored(together, strategy, prompts, examples)), fresh, rtol=1e-4, atol=1e-4
-    )
-    torch.testing.assert_close(
-        self_influence(together, strategy, prompts, examples), own, rtol=1e-4, atol=1e-4
-    )
+    assert_same_in_float64(sum_modules(scored(together, strategy, prompts, examples)), fresh)
+    assert_same_in_float64(self_influence(together, strategy, prompts, examples), own)
 
 
 def test_an_examples_self_influence_is_its_score_on_itself(
-    make_analyzer: MakeAnalyzer, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, examples: TokenDataset
 ) -> None:
     for strategy in ("ekfac", "kfac", "diagonal", "identity"):
-        analyzer = make_analyzer(factors=EMPIRICAL)
+        analyzer = make_exact_analyzer(factors=EMPIRICAL)
         on_each_other = sum_modules(scored(analyzer, strategy, examples, examples))
         own = self_influence(analyzer, strategy, examples, examples)
-        torch.testing.assert_close(own, on_each_other.diagonal(), rtol=1e-3, atol=1e-3)
+        assert_same_in_float64(own, on_each_other.diagonal())
 
 
 def test_prompt_norms_make_the_gradient_cosine_one_for_the_same_text(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    analyzer = make_analyzer()
+    analyzer = make_exact_analyzer()
     fit(analyzer, "identity", examples)
     expected = sum(
         part.square().sum(dim=(1, 2)) for part in gradients(analyzer.modules, prompts).values()
     )
-    torch.testing.assert_close(squared_gradient_norms(analyzer, prompts), expected)
+    assert_same_in_float64(squared_gradient_norms(analyzer, prompts), expected)
 
 
 @pytest.mark.parametrize("strategy", ["ekfac", "identity"])
 def test_an_examples_tokens_add_up_to_its_score(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset, strategy: str
 ) -> None:
-    analyzer = make_analyzer(scores={"batch_size": 2, "query_batch_size": 2})
+    analyzer = make_exact_analyzer(scores={"batch_size": 2, "query_batch_size": 2})
     scores = sum_modules(scored(analyzer, strategy, prompts, examples))
     chosen = [1, 4, 5, 11, 13]
     tokens = token_scores(analyzer, strategy, prompts, examples, chosen)
     assert tokens.shape == (5, 5, max(examples.lengths[i] for i in chosen))
-    torch.testing.assert_close(tokens.sum(dim=2), scores[:, chosen], rtol=1e-4, atol=1e-3)
+    assert_parts_add_up(tokens, scores[:, chosen])
     for place, index in enumerate(chosen):
         assert (tokens[:, place, examples.lengths[index] - 1 :] == 0).all()  # predicts nothing
 
 
 def test_layers_add_up_to_the_whole(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    scores = scored(make_analyzer(), "ekfac", prompts, examples)
+    scores = scored(make_exact_analyzer(), "ekfac", prompts, examples)
     layers = sum_layers(scores)
     assert list(layers) == [0, 1]
-    torch.testing.assert_close(layers[0] + layers[1], sum_modules(scores))
+    assert_parts_add_up(torch.stack([layers[0], layers[1]], dim=-1), sum_modules(scores))
+
+
+def test_adding_modules_up_leaves_each_as_it_was() -> None:
+    scores = {f"layers.{n}.up": torch.full((2, 3), n + 1.0, dtype=torch.float64) for n in range(3)}
+    assert sum_modules(scores).unique().tolist() == [6.0]
+    assert [int(part[0, 0]) for part in scores.values()] == [1, 2, 3]
 
 
 def test_batches_and_partitions_change_no_score(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    whole = sum_modules(scored(make_analyzer(), "ekfac", prompts, examples))
-    parted = make_analyzer(
+    whole = sum_modules(scored(make_exact_analyzer(), "ekfac", prompts, examples))
+    parted = make_exact_analyzer(
         scores={
             "batch_size": 3,
             "query_batch_size": 2,
@@ -192,19 +187,19 @@ def test_batches_and_partitions_change_no_score(
     for file in parted.run.kronfluence_scores("ekfac").glob("*"):
         file.unlink()
     parts = sum_modules(pairwise_scores(parted, "ekfac", prompts, examples))
-    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-3)
+    assert_same_in_float64(parts, whole)
 
 
 def test_low_rank_prompt_gradients_repeat_themselves(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    analyzer = make_analyzer(scores={"query_gradient_low_rank": 2, "query_batch_size": 2})
+    analyzer = make_exact_analyzer(scores={"query_gradient_low_rank": 2, "query_batch_size": 2})
     first = sum_modules(scored(analyzer, "ekfac", prompts, examples))
     chosen = list(range(len(examples)))
     torch.rand(7)  # whatever else draws random numbers
     tokens = token_scores(analyzer, "ekfac", prompts, examples, chosen)
-    torch.testing.assert_close(tokens.sum(dim=2), first, rtol=1e-3, atol=1e-2)
-    exact = make_analyzer()
+    assert_parts_add_up(tokens, first)
+    exact = make_exact_analyzer()
     for file in exact.run.kronfluence_scores("ekfac").glob("*"):
         file.unlink()
     full = sum_modules(pairwise_scores(exact, "ekfac", prompts, examples))
@@ -213,33 +208,33 @@ def test_low_rank_prompt_gradients_repeat_themselves(
 
 
 def test_one_pass_over_the_training_examples_serves_all_prompts(
-    make_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
+    make_exact_analyzer: MakeAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> None:
-    whole = sum_modules(scored(make_analyzer(), "identity", prompts, examples))
-    analyzer = make_analyzer(scores={"query_batch_size": 2})
+    whole = sum_modules(scored(make_exact_analyzer(), "identity", prompts, examples))
+    analyzer = make_exact_analyzer(scores={"query_batch_size": 2})
     for file in analyzer.run.kronfluence_scores("identity").glob("*"):
         file.unlink()
     seen: list[int] = []
     analyzer.kronfluence.task._on_batch = seen.append
     scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
     assert sum(seen) == len(examples)
-    torch.testing.assert_close(scores, whole, rtol=1e-4, atol=1e-3)
+    assert_same_in_float64(scores, whole)
 
 
 @pytest.mark.parametrize("strategy", ["kfac", "ekfac"])
 def test_where_prompts_and_examples_meet_changes_no_score(
-    make_analyzer: MakeAnalyzer,
+    make_exact_analyzer: MakeAnalyzer,
     prompts: TokenDataset,
     examples: TokenDataset,
     strategy: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    analyzer = make_analyzer(factors=EMPIRICAL)
+    analyzer = make_exact_analyzer(factors=EMPIRICAL)
     fit(analyzer, strategy, examples)
     found = []
     for there in (False, True):
         monkeypatch.setattr(
-            "pipeline.influence.analyzer.eigenbasis_is_cheaper", lambda *_, there=there: there
+            "pipeline.influence.analyzer.rotate_examples", lambda *_, there=there: there
         )
         shutil.rmtree(analyzer.run.kronfluence_scores(strategy), ignore_errors=True)
         shutil.rmtree(analyzer.run.kronfluence_scores(f"{strategy}_tokens"), ignore_errors=True)
@@ -247,17 +242,17 @@ def test_where_prompts_and_examples_meet_changes_no_score(
         tokens = token_scores(analyzer, strategy, prompts, examples, [1, 4])
         found.append((whole, tokens))
     for weights_own, eigenbasis in zip(*found, strict=True):
-        torch.testing.assert_close(eigenbasis, weights_own, rtol=1e-4, atol=1e-4)
+        assert_same_in_float64(eigenbasis, weights_own)
 
 
 def test_few_examples_are_turned_to_many_prompts_and_the_other_way_round() -> None:
     lengths = np.array([100] * 8)
-    assert eigenbasis_is_cheaper(2, lengths, outputs=5632, inputs=2048)
-    assert not eigenbasis_is_cheaper(2, np.tile(lengths, 10), outputs=5632, inputs=2048)
-    assert eigenbasis_is_cheaper(20, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    assert rotate_examples(2, lengths, outputs=5632, inputs=2048)
+    assert not rotate_examples(2, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    assert rotate_examples(20, np.tile(lengths, 10), outputs=5632, inputs=2048)
     # of texts longer than the module is wide, gradients are turned instead of tokens
-    assert eigenbasis_is_cheaper(9, np.array([10_000] * 8), outputs=64, inputs=64)
-    assert not eigenbasis_is_cheaper(8, np.array([10_000] * 8), outputs=64, inputs=64)
+    assert rotate_examples(9, np.array([10_000] * 8), outputs=64, inputs=64)
+    assert not rotate_examples(8, np.array([10_000] * 8), outputs=64, inputs=64)
 
 
 def test_prompts_stay_in_memory_as_far_as_two_gibibytes_reach() -> None:
