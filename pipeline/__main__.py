@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.run import freshness
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import EventReader, EventWriter, Started
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
@@ -28,7 +28,8 @@ def main(stage: str, run: RunDir) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _stop_again
-    attempts = sum(e.stage == stage and e.type == "started" for e in EventReader(run.events).read())
+    told = EventReader(run.events).read()
+    attempts = sum(isinstance(event, Started) and event.stage == stage for event in told)
     events = EventWriter(run.events, stage)
     try:
         with disk_errors_explained(run.root):

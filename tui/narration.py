@@ -8,9 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as ProgressBar
 
-from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.events import (
+    Cancelled,
+    Event,
+    EventReader,
+    Failed,
+    Finished,
+    Note,
+    Progress,
+    Started,
+    Warned,
+)
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.processes import SupervisorState, is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir
@@ -64,9 +75,9 @@ def _exit_code(run: RunDir) -> int:
 def _explained(run: RunDir) -> bool:
     """Whether the last stage that started wrote how it ended."""
     for event in reversed(EventReader(run.events).read()):
-        if event.type == "started":
+        if isinstance(event, Started):
             return False
-        if event.type in ("failed", "cancelled"):
+        if isinstance(event, Failed | Cancelled):
             return True
     return False
 
@@ -88,12 +99,12 @@ class _PlainNarrator:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tell(self, event: Event) -> None:
-        if event.type == "progress" and not self._due(event):
+        if isinstance(event, Progress) and not self._due():
             return
         if text := describe(event):
             self.say(text)
 
-    def _due(self, event: Event) -> bool:
+    def _due(self) -> bool:
         due = time.monotonic() - self._spoken >= _PLAIN_INTERVAL_S
         if due:
             self._spoken = time.monotonic()
@@ -103,19 +114,19 @@ class _PlainNarrator:
 class _BarNarrator(_PlainNarrator):
     """One bar that is redrawn, with the other events scrolling by above it."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressBar) -> None:
         super().__init__(progress.console)
         self._progress = progress
         self._bar: TaskID | None = None
         self._shown: tuple[str, str] | None = None
 
     def tell(self, event: Event) -> None:
-        if event.type != "progress":
-            if event.type in ("finished", "failed", "cancelled"):
+        if not isinstance(event, Progress):
+            if isinstance(event, Finished | Failed | Cancelled):
                 self._clear()
             super().tell(event)
             return
-        shown = (event.stage, event.data["phase"])
+        shown = (event.stage, event.phase)
         if shown != self._shown:
             self._clear()
             self._shown = shown
@@ -123,8 +134,8 @@ class _BarNarrator(_PlainNarrator):
         if self._bar is not None:
             self._progress.update(
                 self._bar,
-                completed=event.data["done"],
-                total=event.data["total"] or None,
+                completed=event.done,
+                total=event.total or None,
                 description=_what(event),
                 left=_left(event),
             )
@@ -155,42 +166,38 @@ def _narrator() -> Iterator[_PlainNarrator]:
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
+    with ProgressBar(*columns, console=console, transient=True, refresh_per_second=4) as progress:
         yield _BarNarrator(progress)
 
 
 def describe(event: Event) -> str:
     """One line for an event, or nothing for those that only a chart wants."""
-    data = event.data
-    match event.type:
-        case "started":
-            again = f" (attempt {data['attempt']})" if data["attempt"] > 1 else ""
-            return f"{event.stage}: {STAGES[event.stage].title}{again}"
-        case "progress":
-            share = f" {data['done'] / data['total']:.0%}  {_left(event)}" if data["total"] else ""
+    match event:
+        case Started(stage, attempt=attempt):
+            again = f" (attempt {attempt})" if attempt > 1 else ""
+            return f"{stage}: {STAGES[stage].title}{again}"
+        case Progress(done=done, total=total):
+            share = f" {done / total:.0%}  {_left(event)}" if total else ""
             return f"{_what(event)}{share}".rstrip()
-        case "note":
-            return f"{event.stage}: {clean(data['message'])}"
-        case "warning":
-            return f"{event.stage}: warning: {clean(data['message'])}"
-        case "finished":
-            return f"{event.stage}: done in {duration(data['seconds'])}"
-        case "failed":
-            lines = [f"{event.stage}: failed: {clean(data['message'])}", clean(data["hint"])]
-            return "\n  ".join(filter(None, lines))
-        case "cancelled":
-            return f"{event.stage}: cancelled"
+        case Note(stage, message=message):
+            return f"{stage}: {clean(message)}"
+        case Warned(stage, message=message):
+            return f"{stage}: warning: {clean(message)}"
+        case Finished(stage, seconds=seconds):
+            return f"{stage}: done in {duration(seconds)}"
+        case Failed(stage, message=message, hint=hint):
+            return "\n  ".join(filter(None, [f"{stage}: failed: {clean(message)}", clean(hint)]))
+        case Cancelled(stage):
+            return f"{stage}: cancelled"
         case _:
             return ""
 
 
-def _what(event: Event) -> str:
-    data = event.data
-    phase = f" · {data['phase']}" if data["phase"] else ""
-    of_total = f"/{data['total']:,.0f}" if data["total"] else ""
-    return f"{event.stage}{phase} {data['done']:,.0f}{of_total} {data['unit']}"
+def _what(progress: Progress) -> str:
+    phase = f" · {progress.phase}" if progress.phase else ""
+    of_total = f"/{progress.total:,.0f}" if progress.total else ""
+    return f"{progress.stage}{phase} {progress.done:,.0f}{of_total} {progress.unit}"
 
 
-def _left(event: Event) -> str:
-    eta = event.data["eta"]
-    return f"{duration(eta)} left" if eta else ""
+def _left(progress: Progress) -> str:
+    return f"{duration(progress.eta)} left" if progress.eta else ""

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.files import read_json
-from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.events import (
+    Event,
+    EventReader,
+    Memory,
+    Metric,
+    Started,
+    Warned,
+    last_attempts,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.status import StageStatus, run_status
 from pipeline.contract.settings.prompts import Prompt, load_prompts
@@ -85,7 +93,8 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
     done = {status.stage for status in statuses if status.state == "done"}
     summaries = {name: read_json(run.summary(name)) for name in done}
     rankings = Rankings.read(run) if "scores" in done else None
-    last = {status.stage: _last_attempt(events, status.stage) for status in statuses}
+    attempts = last_attempts(events)
+    last = {status.stage: attempts.get(status.stage, []) for status in statuses}
     return RunFacts(
         name=run.name,
         manifest=read_json(run.manifest) or {},
@@ -132,30 +141,22 @@ def learning_curves(events: Iterable[Event]) -> Curves:
     for event in events:
         if event.stage != "train":
             continue
-        if event.type == "started":
+        if isinstance(event, Started):
             begun.clear()
-        if event.type == "metric":
-            name, step = event.data["name"], event.data["step"]
-            points = curves.setdefault(name, {})
-            if name not in begun:
-                begun.add(name)
-                curves[name] = points = {s: v for s, v in points.items() if s < step}
-            points[step] = event.data["value"]
+        if isinstance(event, Metric):
+            points = curves.setdefault(event.name, {})
+            if event.name not in begun:
+                begun.add(event.name)
+                points = {step: value for step, value in points.items() if step < event.step}
+                curves[event.name] = points
+            points[event.step] = event.value
     return {name: sorted(points.items()) for name, points in curves.items()}
 
 
-def _last_attempt(events: Iterable[Event], stage: str) -> list[Event]:
-    attempt: list[Event] = []
-    for event in events:
-        if event.stage == stage:
-            attempt = [] if event.type == "started" else [*attempt, event]
-    return attempt
-
-
 def _stage_facts(status: StageStatus, attempt: list[Event]) -> StageFacts:
-    memory = [event.data for event in attempt if event.type == "memory"]
-    rss = max((reading.get("rss", 0) for reading in memory), default=0)
-    gpu = max((reading.get("peak", 0) for reading in memory), default=0)
+    memory = [event for event in attempt if isinstance(event, Memory)]
+    rss = max((reading.rss for reading in memory), default=0)
+    gpu = max((reading.peak for reading in memory), default=0)
     return StageFacts(status, rss or None, gpu or None)
 
 
@@ -170,7 +171,7 @@ def _reason(status: StageStatus) -> str:
 def _warnings(attempts: dict[str, list[Event]], summaries: dict[str, Any]) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for stage, attempt in attempts.items():
-        told = [str(event.data.get("message")) for event in attempt if event.type == "warning"]
+        told = [event.message for event in attempt if isinstance(event, Warned)]
         noted = (summaries.get(stage) or {}).get("warnings") or []
         found.update(dict.fromkeys((stage, str(message)) for message in [*told, *noted]))
     return list(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.events import Cancelled, EventReader
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import profile, render_settings
 
@@ -62,4 +62,4 @@ def test_a_stop_is_heard_even_where_exceptions_get_lost(
     finally:
         process.kill()
         process.wait()
-    assert EventReader(run.events).read()[-1].type == "cancelled"
+    assert isinstance(EventReader(run.events).read()[-1], Cancelled)

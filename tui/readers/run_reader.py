@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.status import StageStatus, run_status
 from tui.readers.curve import Curve
-from tui.readers.history import RunHistory, StageMemory
+from tui.readers.history import RunHistory
 
 if TYPE_CHECKING:
     from pipeline.contract.settings.schema import Settings
@@ -33,7 +34,7 @@ class RunSnapshot:
     validation_loss: Curve = field(default_factory=Curve)
     metrics: Mapping[tuple[str, str], Curve] = field(default_factory=dict)
     """Every curve that has readings, by stage and name."""
-    memory: dict[str, StageMemory] = field(default_factory=dict)
+    memory: dict[str, Memory] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     """Stage → the last thing it warned of."""
     trouble: str = ""
@@ -94,7 +95,7 @@ class RunReader:
 
     def _snapshot(self, settings: Settings | None, trouble: str = "") -> RunSnapshot:
         history, run = self._history, self._run
-        stages = run_status(run, settings, history.telling()) if settings else []
+        stages = run_status(run, settings, history.status_events()) if settings else []
         supervisor = SupervisorState.read(run) if settings else None
         process = supervisor.stage_process if supervisor else None
         return RunSnapshot(

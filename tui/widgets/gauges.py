@@ -10,9 +10,9 @@ from tui.readers.clean import clean
 from tui.widgets.ink import Part, bar, fit
 
 if TYPE_CHECKING:
+    from pipeline.contract.run.events import Memory
     from tui.readers.gpus import GpuSample
     from tui.readers.hardware import HostSample, MachineSample
-    from tui.readers.history import StageMemory
 
 Line = list[Part]
 
@@ -61,7 +61,7 @@ def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: i
     return [name, (f"{memory} ", "plain"), (f"{busy_then} ", "accent"), (figures, "plain")]
 
 
-def stage_lines(name: str, memory: StageMemory | None, host: HostSample) -> list[Line]:
+def stage_lines(name: str, memory: Memory | None, host: HostSample) -> list[Line]:
     """A stage's own figures: on the accelerator if it used one, and on the host."""
     lines: list[Line] = []
     if memory and memory.peak:

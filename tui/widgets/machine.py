@@ -23,9 +23,9 @@ from tui.widgets.ink import Inked, fit
 from tui.widgets.scrolling import TextPane
 
 if TYPE_CHECKING:
+    from pipeline.contract.run.events import Memory
     from tui.readers.gpus import GpuSample
     from tui.readers.hardware import MachineSample
-    from tui.readers.history import StageMemory
 
 
 class MachinePanel(Inked):
@@ -36,7 +36,7 @@ class MachinePanel(Inked):
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)
-    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
+    stage_memory: reactive[Memory | None] = reactive(None, repaint=False)
     """As the stage itself reported it last."""
 
     def on_mount(self) -> None:
@@ -114,7 +114,7 @@ class HostPanel(Inked):
 
     machine: reactive[MachineSample | None] = reactive(None, repaint=False)
     stage_name: reactive[str] = reactive("", repaint=False)
-    stage_memory: reactive[StageMemory | None] = reactive(None, repaint=False)
+    stage_memory: reactive[Memory | None] = reactive(None, repaint=False)
 
     def on_mount(self) -> None:
         """Names the panel."""
@@ -147,7 +147,7 @@ class Devices(TextPane):
         yield HostPanel()
 
     async def show(
-        self, machine: MachineSample, stage_name: str, stage_memory: StageMemory | None
+        self, machine: MachineSample, stage_name: str, stage_memory: Memory | None
     ) -> None:
         """Shows a new sample; a GPU that was not there before gets its panel."""
         host = self.query_one(HostPanel)

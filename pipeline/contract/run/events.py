@@ -1,7 +1,9 @@
-"""What a stage says while it works: one JSON object a line in `events.jsonl`.
+"""What a stage reports while it works: one JSON object a line in `events.jsonl`.
 
 A line is appended with one write, so several readers can follow while a stage
 writes, and a reader only ever has to hold back a torn last line.
+
+A line is `{"type": …, "stage": …, "time": …}` and the further fields of that type of event.
 """
 
 from __future__ import annotations
@@ -9,39 +11,127 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
-
-EventType = Literal[
-    "started", "progress", "metric", "memory", "note", "warning", "finished", "failed", "cancelled"
-]
-EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+from typing import IO, Any, get_type_hints
 
 _PROGRESS_INTERVAL_S = 0.5
 
 
-@dataclass(frozen=True)
-class Event:
-    """One line of `events.jsonl`.
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """What every event has."""
 
-    `time` is seconds since the epoch. `data` by type:
-        started    {"attempt": int}
-        progress   {"done": float, "total": float, "unit": str, "phase": str, "eta": float | None}
-        metric     {"name": str, "value": float, "unit": str, "step": int}
-        memory     {"rss": int, "allocated": int, "reserved": int, "peak": int}   bytes
-        note       {"message": str}
-        warning    {"message": str}
-        finished   {"seconds": float}
-        failed     {"message": str, "hint": str, "exit_code": int}
-        cancelled  {"message": str}
-    """
-
-    type: EventType
     stage: str
     time: float
-    data: dict[str, Any] = field(default_factory=dict)
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started(_Reported):
+    """The stage's process is up."""
+
+    attempt: int
+    """1 = for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(_Reported):
+    """`done` of `total` units of a phase are finished."""
+
+    done: float
+    total: float
+    """0 = not known."""
+    unit: str = ""
+    phase: str = ""
+    eta: float | None = None
+    """Seconds until the end of the phase, where it can be estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(_Reported):
+    """One point of a curve, such as the loss at an optimiser step."""
+
+    name: str
+    value: float
+    step: int
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(_Reported):
+    """The stage's own memory in bytes: resident on the host, and torch's on the accelerator."""
+
+    rss: int
+    allocated: int = 0
+    reserved: int = 0
+    peak: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note(_Reported):
+    """What the stage found or chose."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(_Reported):
+    """Something that a person should know and that does not stop the stage."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(_Reported):
+    """The stage has written `done.json`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(_Reported):
+    """The stage gave up; `message` and `hint` are for a person."""
+
+    message: str
+    hint: str = ""
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(_Reported):
+    """The stage stopped because somebody asked."""
+
+    message: str
+
+
+Event = Started | Progress | Metric | Memory | Note | Warned | Finished | Failed | Cancelled
+
+_TYPES: dict[str, type[Event]] = {
+    "started": Started,
+    "progress": Progress,
+    "metric": Metric,
+    "memory": Memory,
+    "note": Note,
+    "warning": Warned,
+    "finished": Finished,
+    "failed": Failed,
+    "cancelled": Cancelled,
+}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+
+
+def last_attempts(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """Stage → its events since it last started, that start included."""
+    attempts: dict[str, list[Event]] = {}
+    for event in events:
+        if isinstance(event, Started):
+            attempts[event.stage] = [event]
+        else:
+            attempts.setdefault(event.stage, []).append(event)
+    return attempts
 
 
 class EventWriter:
@@ -55,13 +145,14 @@ class EventWriter:
         self._phase = ""
         self._phase_start = (0.0, 0.0)  # monotonic seconds, units already done then
 
-    def _write(self, type_: EventType, **data: Any) -> None:
-        record = {"type": type_, "stage": self._stage, "time": round(time.time(), 3), **data}
+    def _write(self, kind: type[Event], *values: Any) -> None:
+        event = kind(self._stage, round(time.time(), 3), *values)
+        record = {"type": _NAMES[kind], **asdict(event)}
         self._file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def started(self, attempt: int) -> None:
         """The stage's process is up."""
-        self._write("started", attempt=attempt)
+        self._write(Started, attempt)
 
     def progress(self, done: float, total: float, unit: str, phase: str = "") -> None:
         """`done` of `total` units of `phase` are finished (total 0 = not known); adds the ETA."""
@@ -73,36 +164,36 @@ class EventWriter:
         self._last_progress = now
         elapsed, worked = now - self._phase_start[0], done - self._phase_start[1]
         eta = round(elapsed / worked * (total - done), 1) if worked > 0 and total else None
-        self._write("progress", done=done, total=total, unit=unit, phase=phase, eta=eta)
+        self._write(Progress, done, total, unit, phase, eta)
 
     def metric(self, name: str, value: float, step: int, unit: str = "") -> None:
         """One reading of a curve, such as the loss at an optimiser step."""
-        self._write("metric", name=name, value=value, step=step, unit=unit)
+        self._write(Metric, name, value, step, unit)
 
     def memory(self, rss: int, allocated: int = 0, reserved: int = 0, peak: int = 0) -> None:
         """This stage's own memory in bytes: resident on the host, and on the accelerator."""
-        self._write("memory", rss=rss, allocated=allocated, reserved=reserved, peak=peak)
+        self._write(Memory, rss, allocated, reserved, peak)
 
     def note(self, message: str) -> None:
         """What the stage found or chose, for whoever reads along; its log tells it too."""
-        self._write("note", message=message)
+        self._write(Note, message)
         print(message, flush=True)
 
     def warning(self, message: str) -> None:
         """Something a person should know that does not stop the stage."""
-        self._write("warning", message=message)
+        self._write(Warned, message)
 
     def finished(self, seconds: float) -> None:
         """The stage has written `done.json`."""
-        self._write("finished", seconds=round(seconds, 2))
+        self._write(Finished, round(seconds, 2))
 
     def failed(self, message: str, hint: str = "", exit_code: int = 1) -> None:
         """The stage gave up; `message` and `hint` are for a person."""
-        self._write("failed", message=message, hint=hint, exit_code=exit_code)
+        self._write(Failed, message, hint, exit_code)
 
     def cancelled(self, message: str) -> None:
         """The stage stopped because somebody asked."""
-        self._write("cancelled", message=message)
+        self._write(Cancelled, message)
 
     def close(self) -> None:
         """Closes the file."""
@@ -152,9 +243,37 @@ class EventReader:
 def _parse(lines: bytes) -> Iterator[Event]:
     for line in lines.splitlines():
         try:
-            record = json.loads(line)
-            type_, stage, when = record.pop("type"), record.pop("stage"), record.pop("time")
-        except (ValueError, KeyError, TypeError, AttributeError):
+            record = json.loads(line.decode())  # of bytes it would guess the encoding, line by line
+            form = _FORMS.get(record["type"])
+        except (ValueError, KeyError, TypeError):
             continue  # a line cut short by a full disk; the next ones are whole again
-        if type_ in EVENT_TYPES:
-            yield Event(type_, stage, when, record)
+        if form and (event := form.event(record)):  # a newer version has other types, too
+            yield event
+
+
+class _Form:
+    """How an event of one type looks in the file; checked by C functions: there are millions."""
+
+    def __init__(self, kind: type[Event]) -> None:
+        hints = get_type_hints(kind)
+        self._kind = kind
+        self._defaults = {field.name: field.default for field in fields(kind)}
+        self._values = itemgetter(*self._defaults)
+        self._types = [_json_types(hints[name]) for name in self._defaults]
+
+    def event(self, record: dict[str, Any]) -> Event | None:
+        """The event; None where a field is missing or of another type."""
+        try:
+            values = self._values(record)
+        except KeyError:
+            values = self._values({**self._defaults, **record})
+        # what is missing without a default is dataclasses.MISSING, which is of none of the types
+        return self._kind(*values) if all(map(isinstance, values, self._types)) else None
+
+
+def _json_types(hint: Any) -> tuple[type, ...]:
+    """The Python types of JSON values that a field may have: 2 is a float as well as 2.0."""
+    return {float: (float, int), float | None: (float, int, type(None))}.get(hint, (hint,))
+
+
+_FORMS = {name: _Form(kind) for name, kind in _TYPES.items()}

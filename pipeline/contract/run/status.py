@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.contract.files import read_json
-from pipeline.contract.run.events import Event, EventReader
+from pipeline.contract.run.events import (
+    Cancelled,
+    Event,
+    EventReader,
+    Failed,
+    Progress,
+    Warned,
+    last_attempts,
+)
 from pipeline.contract.run.freshness import Look
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -65,24 +72,13 @@ def run_status(
     run: RunDir, settings: Settings, events: Iterable[Event] | None = None
 ) -> list[StageStatus]:
     """The status of every stage; `events` where the caller has read them already."""
-    told = list(events) if events is not None else EventReader(run.events).read()
+    attempts = last_attempts(EventReader(run.events).read() if events is None else events)
     supervisor = SupervisorState.read(run)
     working, look = is_locked(run), Look(settings, run)
     return [
-        _stage_status(name, run, look, supervisor, working, _last_attempt(name, told))
+        _stage_status(name, run, look, supervisor, working, attempts.get(name, []))
         for name in STAGES
     ]
-
-
-def _last_attempt(stage: str, events: list[Event]) -> list[Event]:
-    """The events of the stage since it last started, that start included."""
-    attempt: deque[Event] = deque()
-    for event in events:
-        if event.stage == stage:
-            if event.type == "started":
-                attempt.clear()
-            attempt.append(event)
-    return list(attempt)
 
 
 def _stage_status(
@@ -103,7 +99,7 @@ def _stage_status(
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
         state, message = _state_at_rest(stage, run, look, attempt, lost)
-    progress = next((e.data for e in reversed(attempt) if e.type == "progress"), {})
+    progress = next((event for event in reversed(attempt) if isinstance(event, Progress)), None)
     done = look.done(stage)
     seconds = done.seconds if done else None
     if began:
@@ -112,14 +108,14 @@ def _stage_status(
         stage=stage,
         state=state,
         seconds=seconds,
-        done=progress.get("done"),
-        total=progress.get("total"),
-        unit=progress.get("unit", ""),
-        phase=progress.get("phase", ""),
-        eta=progress.get("eta") if state == "running" else None,
+        done=progress.done if progress else None,
+        total=progress.total if progress else None,
+        unit=progress.unit if progress else "",
+        phase=progress.phase if progress else "",
+        eta=progress.eta if progress and state == "running" else None,
         message=message,
         asked=stage in _asked(supervisor),
-        warnings=sum(event.type == "warning" for event in attempt),
+        warnings=sum(isinstance(event, Warned) for event in attempt),
     )
 
 
@@ -147,11 +143,11 @@ def _state_at_rest(
     """`lost`: the supervisor was killed while this stage ran."""
     if look.done(stage):
         return ("done" if look.is_fresh(stage) else "stale"), ""
-    ending = attempt[-1] if attempt else None
-    if ending and ending.type == "cancelled":
-        return "cancelled", str(ending.data.get("message", ""))
-    if ending and ending.type == "failed":
-        return "failed", "\n".join(filter(None, [ending.data["message"], ending.data["hint"]]))
+    match attempt[-1] if attempt else None:
+        case Cancelled(message=message):
+            return "cancelled", message
+        case Failed(message=message, hint=hint):
+            return "failed", "\n".join(filter(None, [message, hint]))
     exit_record = read_json(run.exit(stage))
     if isinstance(exit_record, dict):
         if exit_record["state"] == "done":  # of the attempt that `run --force` has forgotten

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.contract.errors import DataError, SettingsError
 from pipeline.contract.files import read_json, write_text
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Failed, Progress
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
@@ -191,12 +191,12 @@ def test_finished_questions_are_kept_when_the_stage_is_stopped(
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130
     first = store.read_bytes()
-    assert EventReader(run.events).read()[-1].type == "cancelled"
+    assert isinstance(EventReader(run.events).read()[-1], Cancelled)
     store.write_bytes(first[:-10])  # and its last line torn
     run_here(run)
     assert store.read_bytes().startswith(first[:-10])
-    events = [e for e in EventReader(run.events).read() if e.type == "progress"]
-    resumed = [e.data["done"] for e in events if e.data["phase"] == "mmlu · base"]
+    events = [e for e in EventReader(run.events).read() if isinstance(e, Progress)]
+    resumed = [e.done for e in events if e.phase == "mmlu · base"]
     assert sorted(resumed) == resumed  # it went on instead of starting anew
     assert {row["n"] for row in read_json(run.summary("benchmark"))["scores"]} == {80}
 
@@ -241,12 +241,13 @@ def test_offline_all_that_is_not_cached_is_listed_with_the_place(
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "pipeline", "benchmark", run.root]
     assert subprocess.run(command, cwd=ROOT, env=offline, check=False).returncode == 3
-    failed = EventReader(run.events).read()[-1].data
-    lines = failed["message"].splitlines()
+    failed = EventReader(run.events).read()[-1]
+    assert isinstance(failed, Failed)
+    lines = failed.message.splitlines()
     for line, missing in zip(lines, ("anatomy/dev", "marketing/dev", "validation"), strict=True):
         assert missing in line
         assert str(tmp_path / "home") in line
-    assert "cais__mmlu/marketing/dev.jsonl" in failed["hint"]
+    assert "cais__mmlu/marketing/dev.jsonl" in failed.hint
 
 
 def test_an_unknown_benchmark_is_refused_with_the_valid_names() -> None:

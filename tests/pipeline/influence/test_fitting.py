@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.errors import ResourceError, SettingsError, UsageError
-from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.events import EventReader, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
@@ -140,7 +140,7 @@ def test_what_another_version_began_is_told_apart(
 
 
 def warnings(run: RunDir) -> list[str]:
-    return [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    return [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
 
 
 def test_progress_tells_of_every_phase_to_its_end(
@@ -148,8 +148,8 @@ def test_progress_tells_of_every_phase_to_its_end(
 ) -> None:
     analyzer = make_analyzer()
     fit(analyzer, "ekfac", examples)
-    events = [e.data for e in EventReader(analyzer.run.events).read() if e.type == "progress"]
-    last = {event["phase"]: (event["done"], event["total"], event["unit"]) for event in events}
+    events = [e for e in EventReader(analyzer.run.events).read() if isinstance(e, Progress)]
+    last = {event.phase: (event.done, event.total, event.unit) for event in events}
     assert last == {
         "ekfac covariance": (14, 14, "examples"),
         "ekfac eigendecomposition": (12, 12, "matrices"),

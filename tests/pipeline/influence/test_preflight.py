@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.contract.run.events import EventReader
+from pipeline.contract.run.events import EventReader, Note, Warned
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import fit
@@ -80,7 +80,7 @@ def test_what_memory_a_pass_takes_is_said_before_it(
 ) -> None:
     analyzer = make_analyzer()
     fit(analyzer, "ekfac", examples)
-    notes = [e.data["message"] for e in EventReader(analyzer.run.events).read() if e.type == "note"]
+    notes = [e.message for e in EventReader(analyzer.run.events).read() if isinstance(e, Note)]
     covariance, squares = notes
     # 3 modules of 16 → 24 or back in each of 2 layers, float32
     assert covariance.startswith(
@@ -95,9 +95,7 @@ def test_matrices_that_memory_cannot_hold_are_warned_of(
     monkeypatch.setattr("pipeline.influence.analyzer.free_bytes", lambda _device: 1000)
     analyzer = make_analyzer()
     fit(analyzer, "ekfac", examples)
-    told = [
-        e.data["message"] for e in EventReader(analyzer.run.events).read() if e.type == "warning"
-    ]
+    told = [e.message for e in EventReader(analyzer.run.events).read() if isinstance(e, Warned)]
     assert any("factors.covariance_module_partitions take less" in message for message in told)
 
 

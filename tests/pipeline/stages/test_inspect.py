@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.contract.errors import MissingResultError, SettingsError
 from pipeline.contract.files import read_json
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import EventReader, EventWriter, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.stages import inspect
@@ -134,7 +134,7 @@ def test_identity_alone_has_no_spectra_and_says_so(tmp_path: Path) -> None:
 
 def test_odd_values_and_modules_are_warned_of(spoilt: Path) -> None:
     run = inspected(spoilt, settings("diagonal"))
-    warnings = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    warnings = [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
     assert warnings == [
         "diagonal, model.layers.0.mlp.up_proj, lambda: 1 of 384 values are not finite; left out",
         "drawn in no picture, since they belong to no layer: lm_head",

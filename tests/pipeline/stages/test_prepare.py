@@ -20,7 +20,7 @@ from transformers import LlamaConfig
 from pipeline.contract.errors import DataError, ModelError, SettingsError
 from pipeline.contract.files import read_json
 from pipeline.contract.run import freshness
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import EventReader, EventWriter, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
@@ -77,7 +77,7 @@ def rows(run: RunDir) -> list[dict[str, Any]]:
 
 def warnings(run: RunDir) -> list[str]:
     events = EventReader(run.events).read()
-    return [event.data["message"] for event in events if event.type == "warning"]
+    return [event.message for event in events if isinstance(event, Warned)]
 
 
 def test_every_document_is_there_whole_in_training_or_validation(
@@ -315,10 +315,10 @@ def test_ids_that_would_name_a_chunk_and_a_document_are_refused(
 def test_progress_names_its_phases_and_ends_complete(tmp_path: Path, run_stage: Prepare) -> None:
     asked = settings({"path": corpus(tmp_path / "data", [prose(n, 30) for n in range(30)])})
     run = run_stage(asked)
-    told = [event.data for event in EventReader(run.events).read() if event.type == "progress"]
-    last = {progress["phase"]: progress for progress in told}
+    told = [event for event in EventReader(run.events).read() if isinstance(event, Progress)]
+    last = {progress.phase: progress for progress in told}
     assert list(last) == ["reading", "training the tokenizer", "tokenizing", "near-duplicates"]
-    assert all(progress["done"] == progress["total"] == 30 for progress in last.values())
+    assert all(progress.done == progress.total == 30 for progress in last.values())
 
 
 def test_a_killed_attempt_leaves_nothing_that_is_taken_for_finished(

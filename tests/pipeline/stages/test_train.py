@@ -23,7 +23,7 @@ from torch.nn import functional
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError, SettingsError
 from pipeline.contract.files import read_json
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Metric, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
@@ -66,8 +66,8 @@ def same(one: Path, other: Path) -> bool:
 
 
 def readings(run: RunDir, name: str) -> list[tuple[int, float]]:
-    metrics = [e.data for e in EventReader(run.events).read() if e.type == "metric"]
-    return [(data["step"], data["value"]) for data in metrics if data["name"] == name]
+    metrics = [event for event in EventReader(run.events).read() if isinstance(event, Metric)]
+    return [(metric.step, metric.value) for metric in metrics if metric.name == name]
 
 
 def summary(run: RunDir) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_a_training_that_is_asked_to_stop_does_and_can_go_on(
     wait_for(run.checkpoints / "checkpoint-3/trainer_state.json", stage)
     stage.send_signal(signal.SIGTERM)
     assert stage.wait(timeout=60) == 130
-    assert EventReader(run.events).read()[-1].type == "cancelled"
+    assert isinstance(EventReader(run.events).read()[-1], Cancelled)
     train_here(run)
     assert same(run.model, trained.model)
 
@@ -210,7 +210,7 @@ def test_a_training_that_diverges_keeps_the_last_good_model(
     validation = TokenDataset.of_examples(run.validation)
     loss = mean_loss(load_model(run.model, torch.device("cpu")), validation, list(range(8)))
     assert loss < 1.1 * found["base_validation_loss"]
-    warnings = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    warnings = [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
     assert "learning_rate" in warnings[0]
 
 
@@ -247,7 +247,7 @@ def test_the_bar_of_token_frequencies_is_their_cross_entropy(trained: RunDir) ->
     expected = -sum(math.log((seen[token] + 1) / total) for token in wanted) / len(wanted)
     assert summary(trained)["frequency_loss"] == pytest.approx(expected)
     assert summary(trained)["validation_loss"] < expected
-    assert not [e for e in EventReader(trained.events).read() if e.type == "warning"]
+    assert not [e for e in EventReader(trained.events).read() if isinstance(e, Warned)]
 
 
 def test_a_model_that_has_learnt_next_to_nothing_is_said_to(
@@ -255,7 +255,7 @@ def test_a_model_that_has_learnt_next_to_nothing_is_said_to(
 ) -> None:
     run = prepared_run(tmp_path, train={"max_steps": 1})
     train_here(run)
-    told = [e.data["message"] for e in EventReader(run.events).read() if e.type == "warning"]
+    told = [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
     assert len(told) == 1
     assert "not learnt more than how frequent tokens are" in told[0]
     assert "train.epochs" in told[0]

@@ -13,7 +13,7 @@ import torch
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import read_json, read_json_lines
 from pipeline.contract.run import freshness
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import EventReader, EventWriter, Progress
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
@@ -106,7 +106,7 @@ def test_what_was_trained_is_kept_and_a_wider_validation_adds_to_it(
     assert after[: len(before)] == before
     assert len(after) == len(before) + 1
     assert wider["removal"] == summary["removal"]
-    phases = {e.data["phase"] for e in EventReader(scored.events).read() if e.type == "progress"}
+    phases = {e.phase for e in EventReader(scored.events).read() if isinstance(e, Progress)}
     assert {"removal", "random halves", "tail patch"} <= phases
 
 

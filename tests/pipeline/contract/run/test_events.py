@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.run.events import EventReader, EventWriter
+from pipeline.contract.run.events import EventReader, EventWriter, Metric, Note, Progress, Warned
 
 
 def test_a_reader_gives_each_event_once(tmp_path: Path) -> None:
@@ -15,17 +15,19 @@ def test_a_reader_gives_each_event_once(tmp_path: Path) -> None:
     reader, writer = EventReader(path), EventWriter(path, "train")
     assert reader.read() == []
     writer.metric("loss", 2.5, step=1)
-    first = reader.read()
-    assert [(e.type, e.stage, e.data["value"]) for e in first] == [("metric", "train", 2.5)]
+    (first,) = reader.read()
+    assert first == Metric("train", first.time, "loss", 2.5, step=1)
     writer.warning("hot")
-    assert [e.data for e in reader.read()] == [{"message": "hot"}]
+    (second,) = reader.read()
+    assert second == Warned("train", second.time, "hot")
     assert reader.read() == []
 
 
 def test_a_note_is_in_the_log_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "events.jsonl"
     EventWriter(path, "factors").note("two batches agree")
-    assert [e.data for e in EventReader(path).read()] == [{"message": "two batches agree"}]
+    (event,) = EventReader(path).read()
+    assert event == Note("factors", event.time, "two batches agree")
     assert capsys.readouterr().out == "two batches agree\n"
 
 
@@ -43,7 +45,7 @@ def test_an_event_after_a_line_torn_by_a_kill_is_not_lost(tmp_path: Path) -> Non
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"type": "metr')
     EventWriter(path, "train").warning("after")
-    assert [e.data["message"] for e in EventReader(path).read()] == ["after"]
+    assert messages(EventReader(path)) == ["after"]
 
 
 def test_a_reader_starts_over_when_the_file_is_replaced(tmp_path: Path) -> None:
@@ -54,13 +56,15 @@ def test_a_reader_starts_over_when_the_file_is_replaced(tmp_path: Path) -> None:
     assert len(reader.read()) == 3
     path.unlink()
     EventWriter(path, "train").warning("new")
-    assert [e.data["message"] for e in reader.read()] == ["new"]
+    assert messages(reader) == ["new"]
 
 
 def test_a_loss_that_is_not_a_number_survives_the_file(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     EventWriter(path, "train").metric("loss", math.nan, step=7)
-    assert math.isnan(EventReader(path).read()[0].data["value"])
+    (event,) = EventReader(path).read()
+    assert isinstance(event, Metric)
+    assert math.isnan(event.value)
 
 
 def test_progress_is_thinned_but_its_end_is_always_told(tmp_path: Path) -> None:
@@ -68,8 +72,35 @@ def test_progress_is_thinned_but_its_end_is_always_told(tmp_path: Path) -> None:
     writer = EventWriter(path, "factors")
     for done in range(1001):
         writer.progress(done, 1000, "examples", "covariance")
-    told = EventReader(path).read()
-    assert len(told) < 20
-    assert told[-1].data["done"] == 1000
-    assert told[0].data["eta"] is None
-    assert told[-1].data["eta"] == 0.0
+    first, *_, last = events = EventReader(path).read()
+    assert len(events) < 20
+    assert first == Progress("factors", first.time, 0, 1000, "examples", "covariance", eta=None)
+    assert last == Progress("factors", last.time, 1000, 1000, "examples", "covariance", eta=0.0)
+
+
+LINE = '{"type": "progress", "stage": "train", "time": 1, "done": 1, "total": 2%s}'
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (LINE % "", Progress("train", 1, 1, 2)),
+        (LINE % ', "eta": 2.5, "unit": "steps"', Progress("train", 1, 1, 2, "steps", eta=2.5)),
+        (LINE % ', "of a later version": []', Progress("train", 1, 1, 2)),
+        (LINE % ', "eta": "soon"', None),
+        (LINE.replace('"done": 1, ', "") % "", None),
+        (LINE.replace("progress", "of a later version") % "", None),
+        (LINE.replace('"progress"', "[]") % "", None),
+        ('"a text"', None),
+    ],
+)
+def test_what_is_no_event_of_this_version_is_passed_over(
+    tmp_path: Path, line: str, event: Progress | None
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(f"{line}\n")
+    assert EventReader(path).read() == ([event] if event else [])
+
+
+def messages(reader: EventReader) -> list[str]:
+    return [event.message for event in reader.read() if isinstance(event, Warned)]
