@@ -87,7 +87,7 @@ def starts(run: RunDir, count: int) -> None:
 
 def dashboard(run: RunDir) -> list[str]:
     """The command that `headwater` is, on a run."""
-    start = "import sys; from tui.entry import main; sys.exit(main())"
+    start = "import sys; from tui.__main__ import main; sys.exit(main())"
     return [sys.executable, "-c", start, "--runs", str(run.root.parent), "tui", run.name]
 
 

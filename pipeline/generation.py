@@ -23,7 +23,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Written:
+class Continuation:
     """A continuation."""
 
     text: str
@@ -33,7 +33,7 @@ class Written:
 
 
 @torch.inference_mode()
-def write(
+def generate_continuations(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     contexts: Sequence[Sequence[int]],
@@ -41,7 +41,7 @@ def write(
     stop: Sequence[str] = (),
     sampling: Sampling | None = None,
     budget: int = 8192,
-) -> Iterator[tuple[int, Written]]:
+) -> Iterator[tuple[int, Continuation]]:
     """Gives (index of the context, its continuation) as batches finish.
 
     `contexts` are tokens; `budget` is the most tokens of a batch, with padding and with what is
@@ -51,7 +51,7 @@ def write(
     if sampling:
         torch.manual_seed(sampling.seed)
     limit = context_length(model.config)
-    rooms = [room_for_answer(len(context), max_new_tokens, limit) for context in contexts]
+    rooms = [new_token_limit(len(context), max_new_tokens, limit) for context in contexts]
     for room in sorted(set(rooms), reverse=True):  # a long context shortens no other's answer
         same = [index for index, own in enumerate(rooms) if own == room]
         lengths = [len(contexts[index]) + room for index in same]
@@ -59,10 +59,10 @@ def write(
             rows = [contexts[same[place]] for place in batch]
             output = _generate(model, tokenizer, rows, room, stop, sampling)
             for place, tokens in zip(batch, output, strict=True):
-                yield same[place], _written(tokenizer, contexts[same[place]], tokens, stop)
+                yield same[place], _finished(tokenizer, contexts[same[place]], tokens, stop)
 
 
-def room_for_answer(context: int, max_new_tokens: int, limit: int | None) -> int:
+def new_token_limit(context: int, max_new_tokens: int, limit: int | None) -> int:
     """Tokens that can follow a context of so many in a model that reads `limit` at once."""
     return max_new_tokens if limit is None else max(0, min(max_new_tokens, limit - context))
 
@@ -102,12 +102,12 @@ def _generate(
     return rows
 
 
-def _written(
+def _finished(
     tokenizer: PreTrainedTokenizerBase,
     context: Sequence[int],
     tokens: list[int],
     stop: Sequence[str],
-) -> Written:
+) -> Continuation:
     end = tokenizer.eos_token_id
     ended: Literal["end", "stop", "length"] = "length"
     if end in tokens:
@@ -116,7 +116,7 @@ def _written(
     places = [place for one in stop if (place := text.find(one)) >= 0]
     if places:
         text, ended = text[: min(places)], "stop"
-    return Written(text, ended, len(tokens))
+    return Continuation(text, ended, len(tokens))
 
 
 def _continuation(

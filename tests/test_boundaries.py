@@ -64,7 +64,7 @@ def test_the_supervisor_needs_only_the_standard_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["tui.entry", "tui.cli", "tui.app", "tui.tables", "pipeline.contract.run.status"]
+    "module", ["tui.__main__", "tui.cli", "tui.app", "tui.tables", "pipeline.contract.run.status"]
 )
 def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"

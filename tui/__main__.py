@@ -1,5 +1,53 @@
-"""`python -m tui`: the same as `headwater`."""
+"""`headwater` and `python -m tui`: the dashboard at once, everything else by `cli.py`.
 
-from tui.entry import main
+Settings and Click take as long to import as the whole screen: the dashboard opens without them.
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.contract.errors import HeadwaterError
+from tui.dashboard import open_dashboard
+from tui.runs_folder import default_runs, find_run
+
+
+def main() -> None:
+    """Runs the program."""
+    plain = plain_call(sys.argv[1:])
+    if plain is None:
+        from tui.cli import main as verbs
+
+        verbs()
+        return
+    runs, name = plain
+    try:
+        open_dashboard(runs, find_run(runs, name) if name else None)
+    except HeadwaterError as error:
+        print(f"headwater: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def plain_call(arguments: Sequence[str]) -> tuple[Path, str] | None:
+    """Folder of the runs and name of a run (or ""), where only the dashboard is asked for.
+
+    `[--runs DIR] [tui [RUN]]`; None for anything else, which Click then reads.
+    """
+    runs, left = str(default_runs()), list(arguments)
+    if left[:1] == ["--runs"] and len(left) > 1:
+        runs, left = left[1], left[2:]
+    if any(argument.startswith("-") for argument in (runs, *left)):
+        return None
+    match left:
+        case [] | ["tui"]:
+            return Path(runs), ""
+        case ["tui", name]:
+            return Path(runs), name
+        case _:
+            return None
+
+
+if __name__ == "__main__":
+    main()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -23,10 +21,10 @@ from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir, list_runs
-from tui.entry import RUNS, RUNS_VARIABLE
 from tui.keys import Scope, bindings, hint
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
+from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
@@ -225,30 +223,11 @@ def _scope(screen: Screen[Any]) -> Scope | None:
     return screen.SCOPE if isinstance(screen, View) else None
 
 
-def _way_back(run: RunDir) -> str:
-    """The command that opens a run again: by its path where it lies elsewhere than usual."""
-    usual = Path(os.environ.get(RUNS_VARIABLE) or RUNS).resolve()
-    place = run.root.resolve()
-    return f"headwater tui {place.name if place.parent == usual else shlex.quote(str(place))}"
-
-
 def _leaving(working: list[RunDir]) -> Question:
     from tui.screens.dialogs.question import Question
 
-    back = "\n".join(f"  {_way_back(run)}" for run in working)
+    back = "\n".join(f"  {command_to_open(run)}" for run in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
     if os.getpid() == 1:
         text = "This is the container's first process: leaving ends every stage in it."
     return Question("Leave?", text, "leave", "stay")
-
-
-def run_dashboard(runs: Path, run: RunDir | None) -> int:
-    """Opens the dashboard on a run, or on the list of runs; gives the exit code."""
-    app = HeadwaterApp(runs, run, User.of(os.environ))
-    gc.freeze()  # what was imported stays: the collector need not look at it again
-    app.run()
-    if app.return_code == 0:
-        for run in app.at_work():
-            told = f"{run.name} is still at work: `{_way_back(run)}` comes back"
-            print(clean(told), file=sys.stderr)
-    return app.return_code or 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import HeadwaterError
-from tui.entry import RUNS, RUNS_VARIABLE, open_dashboard
+from tui.dashboard import open_dashboard
+from tui.runs_folder import RUNS, RUNS_VARIABLE
 from tui.verbs import asking, opening, questions, reading, running
 
 

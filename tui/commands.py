@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from textual.command import Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from pipeline.contract.run.run_dir import RunDir
 from tui.keys import keys
 from tui.readers.clean import clean
 from tui.readers.words import holds
 from tui.screens.mixins.view import scopes
 
-if TYPE_CHECKING:
-    from tui.app import HeadwaterApp
-
 _Command = tuple[str, str, Callable[[], Any]]
 """Its name, what it does, and the doing."""
+
+
+class CommandedApp(Protocol):
+    """What the palette asks of the app."""
+
+    @property
+    def keymap(self) -> Mapping[str, str]:
+        """The person's own keys, by the names of what they do."""
+
+    async def run_action(self, action: str, default_namespace: DOMNode | None = None) -> bool:
+        """Does what a key would do."""
+
+    def action_change_theme(self) -> None:
+        """Lets the person choose other colours."""
+
+    def forget_hints(self) -> None:
+        """Gives every hint once more."""
+
+    def runs_to_go_to(self) -> list[RunDir]:
+        """The runs that can be opened from here."""
+
+    def open_run(self, run: RunDir) -> None:
+        """Leaves what is open for another run."""
 
 
 class Commands(Provider):
@@ -44,7 +65,7 @@ class Commands(Provider):
                 yield Hit(score, Content.assemble((name, "bold"), f"  {told}"), do, text)
 
     def _commands(self) -> Iterator[_Command]:
-        app = cast("HeadwaterApp", self.app)
+        app = cast("CommandedApp", self.app)
         for key in keys(*scopes(self.screen), "app"):
             name = key.action.partition("(")[0]
             owner = _owner(self.screen, name)

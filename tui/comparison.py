@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.benchmarks import SCORINGS
+from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.training import load_training
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from tui.readers.clean import clean
-from tui.readers.evaluation import LIKELIHOOD, SCORINGS
 from tui.tables import Row, plain
 
 _LOSSES = "Losses, nats a token; lower is better"
@@ -118,20 +121,28 @@ def _results(run: RunDir) -> dict[str, Figure]:
     settings = load_settings(run.settings)
     summaries = {
         stage: read_json(run.summary(stage)) or {}
-        for stage in ("train", "scores", "evaluate", "benchmark")
+        for stage in ("scores", "evaluate", "benchmark")
         if is_fresh(stage, settings, run)
     }
-    return dict(_figures(summaries))
+    return {**dict(_losses(run)), **dict(_figures(summaries))}
+
+
+def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
+    try:
+        training = load_training(run)
+    except MissingResultError:
+        return
+    summary = training.value
+    for title, value in (
+        ("held-out text, before training", summary.base_validation_loss),
+        ("held-out text", summary.validation_loss),
+        ("training text, at the end", summary.train_loss),
+    ):
+        if training.fresh and value is not None:
+            yield title, Figure(_LOSSES, value)
 
 
 def _figures(summaries: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
-    for key, title in (
-        ("base_validation_loss", "held-out text, before training"),
-        ("validation_loss", "held-out text"),
-        ("train_loss", "training text, at the end"),
-    ):
-        if (value := summaries.get("train", {}).get(key)) is not None:
-            yield title, Figure(_LOSSES, value)
     for method, row in (summaries.get("scores", {}).get("evaluation") or {}).items():
         yield f"MRR, {method}", Figure(_RANKINGS, row["mrr"])
     for row in summaries.get("evaluate", {}).get("metrics") or []:

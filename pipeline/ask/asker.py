@@ -26,7 +26,7 @@ from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
-from pipeline.influence.fitting import lend_factors
+from pipeline.influence.fitting import link_factors
 from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, load_tokenizer, select_device
 from pipeline.stages.index import open_store, run_projection
@@ -79,7 +79,7 @@ class Asker:
 
     def _make_analyzer(self) -> InfluenceAnalyzer:
         """Scores into a folder of its own, with the run's own factors."""
-        lend_factors(self._run, self._asked, self._strategy)
+        link_factors(self._run, self._asked, self._strategy)
         events = EventWriter(self._asked.root / "events.jsonl", "ask")
         return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
 

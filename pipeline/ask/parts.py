@@ -23,9 +23,9 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.freshness import file_marks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.cutting import Examples, write_documents
+from pipeline.corpus.cutting import ExampleBuilder, write_documents
 from pipeline.corpus.examples import EXAMPLE_SCHEMA, read_examples
-from pipeline.corpus.readers import Reading
+from pipeline.corpus.readers import ReadCounts
 from pipeline.corpus.tables import write_rows
 
 _COLUMNS = ("example_id", "document_id", "text", "source", "row")
@@ -77,12 +77,12 @@ def read_part(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = settings.data.model_copy(update={"source": "local", "path": part.source, "limit": 0})
-    reading = Reading(strict=data.strict, warn=events.warning)
+    reading = ReadCounts(strict=data.strict, warn=events.warning)
     documents = folder / "documents.parquet"
     ids = write_documents(documents, data, settings.run.seed, reading, events)
-    examples = Examples(tokenizer, data.max_tokens, ids)
+    examples = ExampleBuilder(tokenizer, data.max_tokens, ids)
     write_json(folder / "source.json", marks)
-    write_rows(part.examples, EXAMPLE_SCHEMA, examples.of(documents, reading, events))
+    write_rows(part.examples, EXAMPLE_SCHEMA, examples.rows(documents, reading, events))
     reading.warn_of_losses()
     documents.unlink()
 

@@ -33,7 +33,7 @@ def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Encodin
     )
 
 
-def cut(
+def split_document(
     text: str, encoding: Encoding, tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> list[Chunk]:
     """Chunks of nearly equal length, of at most `max_tokens` tokens.

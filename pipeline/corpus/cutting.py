@@ -12,14 +12,14 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.contract.errors import DataError
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.chunks import cut, encode
+from pipeline.corpus.chunks import encode, split_document
 from pipeline.corpus.ids import DocumentIds
-from pipeline.corpus.readers import Reading, read_documents
+from pipeline.corpus.readers import ReadCounts, read_documents
 from pipeline.corpus.tables import DOCUMENT_SCHEMA, read_batches, write_rows
 
 
 def write_documents(
-    path: Path, data: DataSettings, seed: int, reading: Reading, events: EventWriter
+    path: Path, data: DataSettings, seed: int, reading: ReadCounts, events: EventWriter
 ) -> DocumentIds:
     """Reads the corpus into a table of DOCUMENT_SCHEMA; gives the documents' ids.
 
@@ -40,11 +40,11 @@ def write_documents(
 
 
 def _document_rows(
-    data: DataSettings, seed: int, reading: Reading, ids: DocumentIds, events: EventWriter
+    data: DataSettings, seed: int, reading: ReadCounts, ids: DocumentIds, events: EventWriter
 ) -> Iterator[dict[str, Any]]:
     for document in read_documents(data, seed, reading):
         yield {
-            "id": ids.give(document),
+            "id": ids.assign(document),
             "text": document.text,
             "source": document.row.source,
             "row": document.row.number,
@@ -53,7 +53,7 @@ def _document_rows(
 
 
 @dataclass
-class Examples:
+class ExampleBuilder:
     """Cuts documents into examples, and remembers what the later steps need of them."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -64,8 +64,8 @@ class Examples:
     tokens: int = 0
     chunked: int = 0
 
-    def of(
-        self, documents: Path, reading: Reading, events: EventWriter
+    def rows(
+        self, documents: Path, reading: ReadCounts, events: EventWriter
     ) -> Iterator[dict[str, Any]]:
         """The rows of chunks.parquet, their near-duplicate groups still unknown."""
         done = 0
@@ -73,7 +73,7 @@ class Examples:
             rows = batch.to_pylist()
             encodings = encode([row["text"] for row in rows], self.tokenizer)
             for row, encoding in zip(rows, encodings, strict=True):
-                pieces = cut(row["text"], encoding, self.tokenizer, self.max_tokens)
+                pieces = split_document(row["text"], encoding, self.tokenizer, self.max_tokens)
                 reading.empty += not pieces
                 self.chunked += len(pieces) > 1
                 for piece in pieces:

@@ -18,7 +18,7 @@ class DocumentIds:
         self._places: dict[str, str] = {}
         self._copies: Counter[str] = Counter()
 
-    def give(self, document: Document) -> str:
+    def assign(self, document: Document) -> str:
         """The user's id, or the text's digest with "-2", "-3" … added for exact copies.
 
         Raises:
@@ -30,11 +30,11 @@ class DocumentIds:
             return name
         if document.id in self._places:
             raise DataError(
-                f"{document.row.place}: id {document.id!r} is taken already, "
+                f"{document.row.location}: id {document.id!r} is taken already, "
                 f"by {self._places[document.id]}",
                 "choose another data.id_column, or leave it empty to have ids made",
             )
-        self._places[document.id] = document.row.place
+        self._places[document.id] = document.row.location
         return document.id
 
     def _made(self, text: str) -> str:

@@ -29,7 +29,7 @@ class Document:
 
 
 @dataclass
-class Reading:
+class ReadCounts:
     """Counts what was read, and what was left out and why."""
 
     strict: bool
@@ -57,7 +57,7 @@ class Reading:
                 self.warn(f"{count:,} of {self.rows:,} rows are {what} and were left out")
 
 
-def read_documents(data: DataSettings, seed: int, reading: Reading) -> Iterator[Document]:
+def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Document]:
     """Every document with text, in the order of the source, from the first `data.limit` rows.
 
     Raises:
@@ -70,7 +70,7 @@ def read_documents(data: DataSettings, seed: int, reading: Reading) -> Iterator[
         reading.rows += 1
         fault = row.fault or _fault(row, data)
         if fault:
-            reading.skip(row.place, fault)
+            reading.skip(row.location, fault)
             continue
         text = row.cells[data.text_column] or ""
         if not has_content(text):
@@ -80,7 +80,7 @@ def read_documents(data: DataSettings, seed: int, reading: Reading) -> Iterator[
         yield Document(cleaned(text), name, row)
 
 
-def _rows(data: DataSettings, seed: int, reading: Reading) -> Iterator[Row]:
+def _rows(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Row]:
     wanted = list(dict.fromkeys(name for name in (data.text_column, data.id_column) if name))
     if data.source == "local":
         yield from file_rows(Path(data.path), wanted, reading.warn)

@@ -22,7 +22,7 @@ class Row:
     """1-based line of a text file; 0 = the source has no lines."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where a person finds the row."""
         return f"{self.source}:{self.line}" if self.line else f"{self.source} row {self.number}"
 

@@ -13,13 +13,13 @@ def held_out(
     groups: Sequence[int],
     fraction: float,
     seed: int,
-    may_leave: Callable[[str], bool],
+    may_hold_out: Callable[[str], bool],
 ) -> set[str]:
     """The documents for validation, about `fraction` of them all and never all of them.
 
     `documents` and `groups` give each example's document and near-duplicate group. Documents that
     share a group stay on one side, so that no validation text was trained on in another copy.
-    Who is held out depends on ids and seed, not on the order of the rows. `may_leave` keeps
+    Who is held out depends on ids and seed, not on the order of the rows. `may_hold_out` keeps
     documents in training.
     """
     clusters = _clusters(documents, groups)
@@ -27,7 +27,7 @@ def held_out(
     wanted = min(round(count * fraction), count - 1)
     chosen: set[str] = set()
     for cluster in sorted(clusters, key=lambda cluster: _lot(min(cluster), seed)):
-        if len(chosen) + len(cluster) <= wanted and all(map(may_leave, cluster)):
+        if len(chosen) + len(cluster) <= wanted and all(map(may_hold_out, cluster)):
             chosen.update(cluster)
     return chosen
 

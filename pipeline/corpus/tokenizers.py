@@ -35,7 +35,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
 
 
-def ready_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
+def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
     """The model's own tokenizer, or one by name.
 
     Raises:

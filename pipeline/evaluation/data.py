@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.contract.errors import DataError, HubUnreachableError
 from pipeline.contract.settings.schema import DataSettings
+from pipeline.contract.wording import shorten
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.hub import hub_rows
 from pipeline.corpus.rows import Row
-from pipeline.report.text import shorten
 
 Record = dict[str, Any]
 HUB = "hub"
@@ -82,7 +82,7 @@ class BenchmarkData:
 def _checked(row: Row, layout: type[BaseModel]) -> Record:
     """The cells, known to be what the benchmark's prompts are made of."""
     if row.fault:
-        raise DataError(f"{row.place}: {row.fault}")
+        raise DataError(f"{row.location}: {row.fault}")
     try:
         return layout.model_validate(row.cells).model_dump()
     except ValidationError as error:
@@ -91,4 +91,4 @@ def _checked(row: Row, layout: type[BaseModel]) -> Record:
         value = f" = {shorten(repr(first['input']), 60)[0]}" if column else ""
         fault = first["msg"].removeprefix("Value error, ")
         hint = "a benchmark's rows are taken whole or not at all: mend this one, or leave it out"
-        raise DataError(f"{row.place}: {column}{value}: {fault}", hint) from error
+        raise DataError(f"{row.location}: {column}{value}: {fault}", hint) from error

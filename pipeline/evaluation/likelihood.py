@@ -23,7 +23,7 @@ from transformers.cache_utils import DynamicLayer
 
 from pipeline.batches import token_budget_batches
 from pipeline.evaluation.encoding import Request
-from pipeline.influence.loss import logits_at_once, vocabulary_projection
+from pipeline.influence.loss import logit_chunk_size, vocabulary_projection
 
 _SHORTEST_SHARED = 32
 """Requests with so many first tokens in common may be read behind a shared beginning."""
@@ -264,7 +264,7 @@ def _predictions(
     """ln p of each token, and whether it is the likeliest; `places` (rising) says which of the
     picked states predicts it."""
     gained, greedy = [], []
-    step = logits_at_once(picked_ud.device, head.out_features if head else picked_ud.shape[-1])
+    step = logit_chunk_size(picked_ud.device, head.out_features if head else picked_ud.shape[-1])
     for begin in range(0, len(picked_ud), step):
         part = slice(bisect_left(places, begin), bisect_left(places, begin + step))
         rows = torch.tensor(places[part], device=picked_ud.device) - begin

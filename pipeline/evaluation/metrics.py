@@ -10,19 +10,6 @@ from collections import Counter
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 
-METRICS = {
-    "bleu1": "BLEU-1",
-    "bleu2": "BLEU-2",
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rougeL": "ROUGE-L",
-    "exact": "exact match",
-    "f1": "token F1",
-}
-"""All shares of 1, 1 = equal to the expected text."""
-
 _REPETITIVE = 0.35
 """A text that deflate shrinks to less than this share repeats itself."""
 _SHORTEST_REPETITION = 80
@@ -42,7 +29,7 @@ class TextMetrics:
         self._rouge = RougeScorer(["rouge1", "rouge2", "rougeL"])
 
     def score(self, text: str, expected: str) -> dict[str, float]:
-        """Every metric of `METRICS`."""
+        """Every metric of the contract's `METRICS`."""
         text, expected = text.strip(), expected.strip()
         found = {
             name: bleu.sentence_score(text, [expected]).score / 100

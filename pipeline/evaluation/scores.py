@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.contract.results.benchmarks import WHOLE
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.questions import Answer, Open, Question, chance
 from pipeline.evaluation.statistics import mcnemar, mean, paired_difference
 
-WHOLE = "all tasks"
 Table = list[dict[str, Any]]
 
 QUESTION_SCHEMA = pa.schema(

@@ -10,21 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pipeline.contract.results.verdict import Difference, Estimate
+
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its uncertainty; shares of 1 where the values are."""
-
-    value: float
-    n: int
-    stderr: float | None
-    """Sample standard deviation ÷ √n; None for a single value."""
-    low: float | None
-    high: float | None
-    """95 % interval; None for a single value that is neither 0 nor 1."""
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Estimate:
@@ -55,19 +44,6 @@ def bootstrap(sample: NDArray[np.float64], seed: int) -> tuple[float | None, flo
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Second minus first on the same items."""
-
-    n: int
-    difference: float
-    low: float | None
-    high: float | None
-    """95 % interval of a paired bootstrap; None for a single item."""
-    p_value: float | None
-    """Paired sign-flip permutation test, two-sided; None for a single item."""
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Difference:

@@ -1,4 +1,4 @@
-"""Kronfluence on a run: its analyzer, and passes over examples that survive what may happen."""
+"""Runs Kronfluence's passes over examples, with progress events, retries and resuming."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.units import size
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.accelerated.contractions import rotate_examples
+from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import (
-    kept_bytes,
+    gradient_bytes,
     prompt_batches_per_pass,
     prompts_per_batch,
     tokens_per_batch,
@@ -45,52 +45,53 @@ from pipeline.influence.task import LanguageModelingTask
 
 @dataclass(frozen=True)
 class Pass:
-    """One of Kronfluence's passes over examples; it saves each partition as it finishes."""
+    """One of Kronfluence's passes over examples; each partition is saved as it finishes."""
 
     phase: str
-    """What progress events call it."""
+    """Name of the pass in progress events and messages."""
     folder: Path
+    """Where Kronfluence saves the result."""
     exists: Callable[..., bool]
-    """Kronfluence's own check for a finished partition."""
+    """Kronfluence's check whether the result, or one partition of it, has been saved."""
     setting: str
-    """The partition settings without "data_partitions" and "module_partitions"."""
+    """Prefix of the partition settings: "scores." for scores.data_partitions."""
     examples: int
     longest: int = 1
-    """Tokens of its longest example: no batch is smaller."""
+    """Tokens of the longest example: the smallest token budget of a batch."""
     data_partitions: int = 1
     module_partitions: int = 1
     repeats: int = 1
-    """How often it goes over all examples."""
-    held: int = 0
-    """Bytes that it holds of all modules, beside the model and a batch."""
+    """Number of passes over all examples, one after another."""
+    matrix_bytes: int = 0
+    """Bytes of factors and prompt gradients of all modules, beside the model and a batch."""
 
     @property
     def total(self) -> int:
-        """Examples to compute, those of every repeat and module partition counted."""
+        """Examples to process, counted once for each repeat and module partition."""
         return self.examples * self.module_partitions * self.repeats
 
     @property
     def done(self) -> int:
-        """How many of them earlier attempts have saved."""
+        """How many of `total` earlier attempts have saved."""
         if self.exists(output_dir=self.folder):
             return self.total
         if self.data_partitions * self.module_partitions == 1:
-            return 0
+            return 0  # a pass in one partition is saved as a whole, or not at all
         parts = list(product(range(self.data_partitions), range(self.module_partitions)))
         saved = sum(self.exists(output_dir=self.folder, partition=part) for part in parts)
         return self.total * saved // len(parts)
 
 
 class InfluenceAnalyzer:
-    """One model, its tracked modules, and Kronfluence's folders below the run."""
+    """Computes factors and scores of one model with Kronfluence, into the folder of a run."""
 
     def __init__(
         self, settings: Settings, run: RunDir, events: EventWriter, model: PreTrainedModel
     ) -> None:
-        """Takes the model over: Kronfluence wraps its modules in place.
+        """Wraps the model's tracked modules in place.
 
         Raises:
-            ModelError: the model has no such modules as the settings name.
+            ModelError: the model lacks the modules that the settings name.
         """
         self.settings = settings
         self.run = run
@@ -98,11 +99,12 @@ class InfluenceAnalyzer:
         self.modules = resolve_modules(model, settings.modules)
         self._events = events
         self.shapes = [_shape(model, name) for name in self.modules]
-        """Outputs and inputs of each."""
+        """[O, I] of each tracked module's weight."""
         head = vocabulary_projection(model)
         task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
+        # its log lines would repeat what the progress events say
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
-        with kronfluence_manner(settings.run.tf32):
+        with kronfluence_context(settings.run.tf32):
             self.kronfluence = BudgetedAnalyzer(
                 analysis_name=run.analysis_name,
                 model=prepare_model(model, task),
@@ -112,25 +114,28 @@ class InfluenceAnalyzer:
                 output_dir=str(run.root),
             )
         for module in self._accelerated():
+            # half precision would round distinct scores to equal ones and lose their order
             module.keeps_float32 = True
         self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
 
-    def go_through(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
-        """Calls `work(tokens a batch)` with progress events, again with half when memory is out.
+    def run_pass(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
+        """Calls `work(token budget of a batch)`, with half the budget again when out of memory.
+
+        Partitions that were saved before are not computed again.
 
         Raises:
-            SettingsError: more partitions than there is to part.
-            ResourceError: not even one example fits into memory.
-            UsageError: another version of this program began it in another way.
+            SettingsError: more partitions than examples or modules.
+            ResourceError: not even the longest example alone fits into memory.
+            UsageError: another version began the pass with other arguments.
         """
         self._check_partitions(pass_)
         if pass_.done < pass_.total:
-            self._foretell(pass_, tokens)
+            self._log_memory_estimate(pass_, tokens)
         while True:
             try:
                 with (
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
-                    kronfluence_manner(self.settings.run.tf32),
+                    kronfluence_context(self.settings.run.tf32),
                 ):
                     work(tokens)
                     return
@@ -141,37 +146,38 @@ class InfluenceAnalyzer:
                     hint = "more *_module_partitions, fewer modules or shorter chunks take less"
                     raise ResourceError(f"out of memory: {pass_.phase}", hint) from error
             except ValueError as error:
+                # Kronfluence goes on with a pass only under the arguments that it began with
                 if "overwrite_output_dir" not in str(error):
                     raise
-                raise self._begun_otherwise(pass_) from error
+                raise self._version_conflict(pass_) from error
             tokens = max(pass_.longest, tokens // 2)
             self._events.warning(
                 f"{pass_.phase}: out of memory, going on with {tokens} tokens a batch"
             )
 
-    def _begun_otherwise(self, pass_: Pass) -> UsageError:
+    def _version_conflict(self, pass_: Pass) -> UsageError:
         stage = pass_.setting.partition(".")[0]
         return UsageError(
             f"{pass_.phase}: what {pass_.folder} holds was begun by another version",
             f"`headwater run {stage} --run {self.run.name} --force` begins anew",
         )
 
-    def _foretell(self, pass_: Pass, tokens: int) -> None:
-        """Says what memory the pass will take, before it does."""
-        model, held = self.kronfluence.model, pass_.held // pass_.module_partitions
+    def _log_memory_estimate(self, pass_: Pass, tokens: int) -> None:
+        """Logs the memory that the pass will need, and warns if less is free."""
+        model, matrix_bytes = self.kronfluence.model, pass_.matrix_bytes // pass_.module_partitions
         free, batch = free_bytes(model.device), tokens * bytes_per_token(model, pass_.longest)
         self._events.note(
-            f"{pass_.phase}: about {size(held)} for its matrices and {size(batch)} for a batch of "
-            f"{tokens:,} tokens; {size(free)} are free"
+            f"{pass_.phase}: about {size(matrix_bytes)} for its matrices and {size(batch)} for a "
+            f"batch of {tokens:,} tokens; {size(free)} are free"
         )
-        if held > free:
+        if matrix_bytes > free:
             self._events.warning(
-                f"{pass_.phase} needs {size(held)}, but {size(free)} are free: more "
+                f"{pass_.phase} needs {size(matrix_bytes)}, but {size(free)} are free: more "
                 f"{pass_.setting}module_partitions take less"
             )
 
     def tokens_per_batch(self, wanted: int, examples: TokenDataset) -> int:
-        """Token budget of a batch for `wanted` of the longest examples; 0 = what fits."""
+        """Token budget of a batch for `wanted` of the longest examples; 0 = by free memory."""
         longest = max(examples.lengths)
         if wanted:
             return wanted * longest
@@ -180,16 +186,20 @@ class InfluenceAnalyzer:
         return tokens_per_batch(model.device.type, free, each, longest)
 
     def pad_token_scores(self, positions: int) -> None:
-        """Per-token scores of every batch get so many positions: Kronfluence joins them."""
+        """Pads each batch's per-token scores to one length, so that Kronfluence can join them."""
         for module in self._accelerated():
             module.positions = positions
 
     def choose_basis(self, prompts: TokenDataset, lengths: Sequence[int], parts: int = 1) -> None:
-        """Has the prompts meet examples of such lengths, in so many data partitions, in the
-        eigenbasis or in the weights' own: where it is less work for each module."""
+        """Chooses each module's basis for multiplying prompts' with examples' gradients.
+
+        In the eigenbasis every example's gradient is rotated into it; in parameter space every
+        preconditioned prompt gradient is rotated back, in each data partition and pass anew. The
+        cheaper one is taken. `lengths`: tokens of each example; `parts`: data partitions.
+        """
         tokens = np.tile(np.array(lengths), self.passes(prompts))
         for module in self._accelerated():
-            module.rotates_examples = rotate_examples(
+            module.scores_in_eigenbasis = eigenbasis_is_cheaper(
                 parts * len(prompts), tokens, *module.gradient_shape
             )
 
@@ -199,24 +209,24 @@ class InfluenceAnalyzer:
                 yield module
 
     def passes(self, prompts: TokenDataset) -> int:
-        """How often all examples are gone through for these prompts."""
+        """Number of passes over all training examples that these prompts need."""
         batches = len(prompts) / self.prompts_per_batch(prompts)
         return math.ceil(batches / self.prompt_batches_per_pass(prompts))
 
     def prompts_per_batch(self, prompts: TokenDataset) -> int:
-        """How many prompts' gradients are held at once."""
+        """Number of prompts in a batch, limited by the memory of their gradients."""
         wanted = self.settings.scores.query_batch_size
         return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self.shapes))
 
-    def prompt_bytes(self, prompts: TokenDataset) -> int:
-        """Memory of the gradients that stay for one pass, and of those being made."""
+    def prompt_gradient_bytes(self, prompts: TokenDataset) -> int:
+        """Bytes of the prompt gradients kept for a pass, and of a batch's before compression."""
         at_once = self.prompts_per_batch(prompts)
         rank = self.settings.scores.query_gradient_low_rank
-        kept = self.prompt_batches_per_pass(prompts) * kept_bytes(self.shapes, rank)
-        return at_once * (kept + (kept_bytes(self.shapes, 0) if rank else 0))
+        kept = self.prompt_batches_per_pass(prompts) * gradient_bytes(self.shapes, rank)
+        return at_once * (kept + (gradient_bytes(self.shapes, 0) if rank else 0))
 
     def prompt_batches_per_pass(self, prompts: TokenDataset) -> int:
-        """How many such batches are gathered before one pass over the training examples."""
+        """Number of prompt batches that share one pass over the training examples."""
         chosen = self.settings.scores
         return prompt_batches_per_pass(
             chosen.query_gradient_accumulation_steps,
@@ -227,36 +237,39 @@ class InfluenceAnalyzer:
         )
 
     def _check_partitions(self, pass_: Pass) -> None:
-        for kind, parts, there in (
+        for kind, parts, available in (
             ("data", pass_.data_partitions, pass_.examples),
             ("module", pass_.module_partitions, len(self.modules)),
         ):
-            if parts > there:
+            if parts > available:
                 things = "examples" if kind == "data" else "modules"
                 raise SettingsError(
-                    f"{pass_.setting}{kind}_partitions = {parts}, but there are only {there} "
-                    f"{things}; valid: 1 to {there}"
+                    f"{pass_.setting}{kind}_partitions = {parts}, but there are only {available} "
+                    f"{things}; valid: 1 to {available}"
                 )
 
 
 def _shape(model: PreTrainedModel, module: str) -> tuple[int, int]:
+    """[O, I] of the module's weight."""
     outputs, inputs = model.get_parameter(f"{module}.weight").shape
     return outputs, inputs
 
 
 @contextmanager
-def kronfluence_manner(tf32: bool) -> Iterator[None]:
-    """How Kronfluence is called here.
+def kronfluence_context(tf32: bool) -> Iterator[None]:
+    """Context for Kronfluence's computations; `tf32` allows TF32 products on a GPU.
 
-    Attention by plain matrix products, so that a document's gradient does not depend on its
-    batch mates; a GPU's float32 products in TF32 if wanted; the many garbage collections spared
-    the libraries' objects; and no complaints about the use of an older torch.
+    Attention is computed by plain matrix products, so that a gradient does not depend on the
+    other examples of its batch.
     """
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    # Kronfluence collects garbage often: exempt the objects of all loaded libraries from the scan
     gc.freeze()
     try:
+        # fused attention kernels round differently for other paddings of the same example
         with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            # Kronfluence calls functions that newer versions of torch deprecate
             warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:

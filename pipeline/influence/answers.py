@@ -12,7 +12,7 @@ from pipeline.contract.files import read_json_lines
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.corpus.examples import encode_pair
-from pipeline.generation import write
+from pipeline.generation import generate_continuations
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def greedy_answers(
 ) -> Iterator[Answer]:
     """Answers every prompt, from the very tokens whose continuation is scored."""
     contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
-    written = dict(write(model, tokenizer, contexts, max_new_tokens))
+    written = dict(generate_continuations(model, tokenizer, contexts, max_new_tokens))
     for index, prompt in enumerate(prompts):
         text = written[index].text
         correct = begins_with(text, prompt.completion) if prompt.completion.strip() else None

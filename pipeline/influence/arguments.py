@@ -1,4 +1,4 @@
-"""Settings in Kronfluence's words, and how much fits a batch."""
+"""Translates settings into Kronfluence's arguments, and derives batch sizes from memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kronfluence.factor.config import FactorConfig
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 
 _PROMPT_BYTES = 2**31
-"""Memory that the prompts' gradients may take."""
+"""Most memory for the prompts' gradients."""
 _MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
-"""More of them make a batch no faster; on a CPU, slower."""
+"""Largest automatic token budget: more tokens make a batch no faster, on a CPU slower."""
 _MOST_PROMPTS = 32
 _FLOAT_BYTES = 4
 
 
 def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments:
-    """The [factors] settings for one strategy."""
+    """The [factors] settings as Kronfluence's arguments for one strategy."""
     return FactorArguments(
         strategy=strategy,
         use_empirical_fisher=settings.fisher == "empirical",
@@ -45,14 +45,19 @@ def factor_arguments(settings: FactorSettings, strategy: str) -> FactorArguments
     )
 
 
-def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int = 1) -> ScoreArguments:
-    """The [scores] settings; `per_module` keeps every module's scores apart, `gathered` batches
-    of prompts share a pass over the training examples."""
+def score_arguments(
+    settings: ScoreSettings, per_module: bool, prompt_batches: int = 1
+) -> ScoreArguments:
+    """The [scores] settings as Kronfluence's arguments.
+
+    `per_module` keeps the scores of each module separate instead of summing them;
+    `prompt_batches` is how many batches of prompts share one pass over the training examples.
+    """
     return ScoreArguments(
         damping_factor=None if settings.damping == "heuristic" else settings.damping,
         query_gradient_low_rank=settings.query_gradient_low_rank or None,
         compute_per_module_scores=per_module,
-        query_gradient_accumulation_steps=gathered,
+        query_gradient_accumulation_steps=prompt_batches,
         **_same_names(
             settings,
             "data_partitions",
@@ -69,7 +74,7 @@ def score_arguments(settings: ScoreSettings, per_module: bool, gathered: int = 1
 
 
 def _same_names(settings: FactorSettings | ScoreSettings, *names: str) -> dict[str, Any]:
-    """The settings that Kronfluence calls the same, with dtypes as torch's own."""
+    """Values of the settings that Kronfluence knows by the same names, dtypes as torch's."""
     values = {name: getattr(settings, name) for name in names}
     return {
         name: torch_dtype(value) if name.endswith("_dtype") else value
@@ -78,7 +83,7 @@ def _same_names(settings: FactorSettings | ScoreSettings, *names: str) -> dict[s
 
 
 def torch_dtype(name: str) -> torch.dtype | None:
-    """The dtype of such a name in the settings; None for "none"."""
+    """The torch dtype that a setting names; None for "none"."""
     if name == "none":
         return None
     dtype = getattr(torch, name)
@@ -87,12 +92,14 @@ def torch_dtype(name: str) -> torch.dtype | None:
 
 
 def tokens_per_batch(device: str, free: int, per_token: int, longest: int) -> int:
-    """Tokens a batch, padding counted: what half of the free bytes holds, one example at least."""
+    """Token budget of a batch, padding counted: what half of the free bytes holds, at least
+    `longest`."""
+    # half: `per_token` is an estimate, and running out of memory costs a retry
     return max(longest, min(free // 2 // per_token, _MOST_TOKENS[device]))
 
 
 def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
-    """Prompts whose gradients, each as large as all tracked modules, are held at once."""
+    """Number of prompts in a batch; each one's gradient has the size of all tracked weights."""
     if wanted:
         return min(wanted, prompts)
     by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * tracked_weights)
@@ -102,19 +109,22 @@ def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
 def prompt_batches_per_pass(
     wanted: int, prompts: int, at_once: int, shapes: Sequence[tuple[int, int]], rank: int
 ) -> int:
-    """Batches of prompts whose gradients, compressed to `rank` if that is not 0, stay in memory.
+    """Number of prompt batches whose gradients are kept during one pass over the examples.
 
-    `shapes` [O, I] of the tracked modules. The same in every attempt, whatever memory is free:
-    Kronfluence goes on with a pass only under the arguments that it began with.
+    `at_once`: prompts in a batch; `shapes`: [O, I] of the tracked modules; `rank`: of the
+    compressed gradients, 0 = uncompressed.
     """
+    # from a fixed limit, not from free memory: Kronfluence resumes a pass only under the
+    # arguments that it began with
     if wanted:
         return wanted
-    by_memory = _PROMPT_BYTES // (kept_bytes(shapes, rank) * at_once)
+    by_memory = _PROMPT_BYTES // (gradient_bytes(shapes, rank) * at_once)
     return max(1, min(by_memory, math.ceil(prompts / at_once)))
 
 
-def kept_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
-    """Bytes of a prompt's gradient, compressed to `rank` if that is not 0."""
+def gradient_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
+    """Bytes of one prompt's gradient, compressed to `rank` (0 = uncompressed)."""
+    # Kronfluence compresses no matrix whose own rank is not larger
     return _FLOAT_BYTES * sum(
         rank * (outputs + inputs) if 0 < rank < min(outputs, inputs) else outputs * inputs
         for outputs, inputs in shapes
@@ -122,12 +132,12 @@ def kept_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
 
 
 def covariance_bytes(shapes: Sequence[tuple[int, int]]) -> int:
-    """Bytes of both covariances of modules [O, I]."""
+    """Bytes of the activation and gradient covariances of modules with weights [O, I]."""
     return _FLOAT_BYTES * sum(outputs**2 + inputs**2 for outputs, inputs in shapes)
 
 
 def curvature_bytes(shapes: Sequence[tuple[int, int]], strategy: str) -> int:
-    """Bytes of the factors that a pass with this strategy holds of modules [O, I]."""
+    """Bytes of the strategy's factors, eigenvectors and Λ, of modules with weights [O, I]."""
     config = FactorConfig.CONFIGS[strategy]
     bases = covariance_bytes(shapes) if config.requires_eigendecomposition else 0
     squares = sum(outputs * inputs for outputs, inputs in shapes)

@@ -1,4 +1,4 @@
-"""Second opinions without curvature.
+"""Baselines without curvature (BM25, gradient cosine), and normalisation by self-influence.
 
 Shape legend: Q prompts, N training examples.
 """
@@ -15,10 +15,10 @@ Scores = NDArray[np.float32]
 
 
 def bm25_scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
-    """Word overlap [Q, N] by Okapi BM25 as bm25s computes it (Lucene's variant, k1 1.5, b 0.75).
+    """Okapi BM25 scores [Q, N], float32, as bm25s computes them (Lucene's, k1 1.5, b 0.75).
 
-    Words are lower-cased, at least two letters long, in any language. A prompt without a word
-    that the corpus knows has no ranking: NaN.
+    Words are lower-cased, at least two letters long, in any language. A prompt that shares no
+    word with the corpus has no ranking: its scores are NaN.
     """
     scores = np.full((len(queries), len(texts)), np.nan, dtype=np.float32)
     words = _words(texts)
@@ -41,7 +41,7 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
 
 
 def cosine(dot: Scores, squared_prompts: Scores, squared_examples: Scores) -> Scores:
-    """Cosine [Q, N] of gradients from their products [Q, N] and squared norms [Q] and [N].
+    """Cosine similarity [Q, N] of gradients from dot products [Q, N], squared norms [Q] and [N].
 
     NaN where a gradient is zero.
     """
@@ -49,16 +49,17 @@ def cosine(dot: Scores, squared_prompts: Scores, squared_examples: Scores) -> Sc
 
 
 def normalized(scores: Scores, self_influence: Scores) -> Scores:
-    """Scores [Q, N] divided by √ of the example's self-influence [N] (RelatIF, Barshan et al.
-    2020): what an example does to this prompt beside what it does at all.
+    """Scores [Q, N] divided by √self-influence [N] (RelatIF, Barshan et al. 2020).
 
-    NaN (missing, not a number to rank) where the self-influence is not above zero by more than
-    rounding, as for an example whose gradient vanishes.
+    Examples with large gradients then no longer lead every ranking. NaN (missing, never ranked)
+    where the self-influence is zero up to rounding, as for an example whose gradient vanishes.
     """
     return scores / _root(self_influence)
 
 
 def _root(squares: Scores) -> Scores:
+    """√ of each value; NaN for those that are zero up to rounding."""
     with np.errstate(invalid="ignore"):
+        # smaller ones are the rounding error of a sum in float32, which may even be negative
         floor = np.float32(1e-12) * np.nanmax(squares, initial=0.0)
         return np.sqrt(np.where(squares > floor, squares, np.nan)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Batches of examples of like length under a token budget, in Kronfluence's passes."""
+"""Batches of examples of similar length under a token budget, for Kronfluence's passes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipeline.corpus.examples import TokenBatch, TokenDataset
 
 
 class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
-    """Kronfluence's analyzer whose batch size of training examples is a number of tokens.
+    """Kronfluence's analyzer, whose batch size of training examples is a token budget.
 
-    Examples keep the order that they are given in: sorted, see `by_length`, a batch has little
-    padding. Prompts are batched by their number, because it is their gradients that take memory.
+    Examples keep the order in which they are given: sorted by `by_length`, batches have little
+    padding. Prompts are batched by number, because the memory goes to their gradients.
     """
 
     def _get_dataloader(
@@ -31,7 +31,8 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
         allow_duplicates: bool = False,
         stack: bool = False,
     ) -> DataLoader[TokenBatch]:
-        """Kronfluence names the rows of training examples; of prompts it takes all."""
+        """Batches by tokens for training examples, by number for prompts."""
+        # Kronfluence passes row indices for training examples only
         if indices is None:
             loader: DataLoader[TokenBatch] = super()._get_dataloader(
                 dataset, per_device_batch_size, dataloader_params, None, allow_duplicates, stack
@@ -43,16 +44,17 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Neighbours under a token budget, of which less than a quarter can be padding."""
+    """Consecutive rows in batches under a token budget, each less than a quarter padding."""
     return neighbour_batches(range(len(lengths)), lengths, budget, alike=0.75)
 
 
 def by_length(lengths: Sequence[int], partitions: int = 1, first: int | None = None) -> list[int]:
-    """An order of the examples: longest first within each of Kronfluence's data partitions.
+    """Indices of the examples, longest first within each of Kronfluence's data partitions.
 
-    So every partition holds the examples that it would hold anyway, and memory that is too
-    little shows at its first batch. Only the `first` examples are parted; others follow.
+    Each partition holds the same examples as without sorting. Only the `first` examples are
+    partitioned; the others follow in their own order.
     """
+    # longest first: a batch that does not fit into memory is met at once, not after hours
     parted = len(lengths) if first is None else first
     order: list[int] = []
     for start, end in make_indices_partition(parted, partitions):
@@ -60,17 +62,17 @@ def by_length(lengths: Sequence[int], partitions: int = 1, first: int | None = N
     return order + list(range(parted, len(lengths)))
 
 
-def columns_of(scores: Path, examples: Sequence[int]) -> list[int]:
-    """Where the examples are in a folder of Kronfluence's scores, by the folder's own metadata."""
+def score_columns(scores: Path, examples: Sequence[int]) -> list[int]:
+    """Columns of these examples in a folder of Kronfluence's scores, by the folder's metadata."""
     indices = read_json(scores / "train_dataset_metadata.json")["indices"]
     if indices is None:
         return list(examples)
-    places = {example: column for column, example in enumerate(indices)}
-    return [places[example] for example in examples]
+    column_of = {example: column for column, example in enumerate(indices)}
+    return [column_of[example] for example in examples]
 
 
 def _lengths(rows: Dataset[Any]) -> list[int]:
-    """Tokens of every row of a token data set or of a part of one."""
+    """Number of tokens of each row of a token data set or of a subset of one."""
     if isinstance(rows, Subset):
         lengths = _lengths(rows.dataset)
         return [lengths[index] for index in rows.indices]

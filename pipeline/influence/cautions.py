@@ -1,4 +1,4 @@
-"""Signs that a ranking says more about the method than about the model."""
+"""Warnings about rankings that reflect the method more than the model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _FEW_EXAMPLES = 50
 _FEW_PROMPTS = 4
 _OUTLIER = 10.0
 _LIST = 10
-"""Examples of a top list that are looked at."""
+"""Length of the top lists that are checked."""
 _EXTREME_LENGTHS = (5.0, 95.0)
 """Percentiles of the corpus beyond which a length is extreme."""
 _NAMED = 3
-"""How many prompts or examples a warning names."""
+"""Most prompts or examples that a warning names."""
 
 
 def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> Iterator[str]:
-    """Warnings about the default ranking, whose scores [Q, N] these are."""
+    """Warnings about the default ranking; `scores` [Q, N], `examples` the N training examples."""
     if examples.num_rows < _FEW_EXAMPLES:
         yield (
             f"only {examples.num_rows} training examples: the curvature rests on too few, and "
@@ -34,7 +34,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
     checks: dict[str, Callable[[Scores, NDArray[np.intp]], bool]] = {
         f"the first example scores more than {_OUTLIER:g} times the second": _outlier,
         f"most of the top {_LIST} are near-duplicates of each other": (
-            lambda _, top: _one_group(groups[top])
+            lambda _, top: _mostly_duplicates(groups[top])
         ),
         f"most of the top {_LIST} are among the longest or shortest 5% of the corpus": (
             lambda _, top: _extreme(lengths[top], lengths)
@@ -45,26 +45,26 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
     }
     tops = [ranked(row)[:_LIST] for row in scores]
     for message, check in checks.items():
-        struck = [
+        affected = [
             prompt.id
             for prompt, row, top in zip(prompts, scores, tops, strict=True)
             if len(top) > 1 and check(row[top], top)
         ]
-        if struck:
-            yield f"{_spell(struck, len(prompts))}: {message}"
-    yield from _everywhere(tops, examples["example_id"].to_pylist())
+        if affected:
+            yield f"{_summary(affected, len(prompts))}: {message}"
+    yield from _ubiquitous(tops, examples["example_id"].to_pylist())
 
 
-def _everywhere(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterator[str]:
-    """Boilerplate, or an example whose gradient drowns all others, tops every list."""
+def _ubiquitous(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterator[str]:
+    """Warns of examples in most top lists: boilerplate, or gradients larger than all others."""
     if len(tops) < _FEW_PROMPTS:
         return
-    found, counts = np.unique(np.concatenate(tops), return_counts=True)
-    loud = [ids[index] for index in found[counts > len(tops) / 2]]
-    if loud:
-        are = "example is" if len(loud) == 1 else "examples are"
+    indices, counts = np.unique(np.concatenate(tops), return_counts=True)
+    frequent = [ids[index] for index in indices[counts > len(tops) / 2]]
+    if frequent:
+        are = "example is" if len(frequent) == 1 else "examples are"
         yield (
-            f"{len(loud)} {are} in the top {_LIST} of most prompts ({_listed(loud)}): "
+            f"{len(frequent)} {are} in the top {_LIST} of most prompts ({_listed(frequent)}): "
             "boilerplate, or gradients larger than all others"
         )
 
@@ -73,24 +73,26 @@ def _outlier(best: Scores, _top: NDArray[np.intp]) -> bool:
     return bool(best[0] > _OUTLIER * max(best[1], 0.0))
 
 
-def _one_group(groups: NDArray[np.int32]) -> bool:
+def _mostly_duplicates(groups: NDArray[np.int32]) -> bool:
+    """Whether more than half of the examples belong to one near-duplicate group."""
     known = groups[groups >= 0]
     return known.size > 0 and np.unique(known, return_counts=True)[1].max() > len(groups) / 2
 
 
 def _extreme(lengths: NDArray[np.int32], corpus: NDArray[np.int32]) -> bool:
+    """Whether most lengths lie beyond the same extreme percentile of the corpus."""
     low, high = np.percentile(corpus, _EXTREME_LENGTHS)
     half = len(lengths) / 2
     return bool((lengths > high).sum() > half or (lengths < low).sum() > half)
 
 
 def _ties(best: Scores, groups: NDArray[np.int32]) -> bool:
-    """Copies of one text may well score the same."""
+    """Whether neighbours in a top list score the same, copies of one text not counted."""
     copies = (groups[1:] == groups[:-1]) & (groups[1:] >= 0)
     return bool(((np.diff(best) == 0) & ~copies).any())
 
 
-def _spell(prompt_ids: Sequence[str], of: int) -> str:
+def _summary(prompt_ids: Sequence[str], of: int) -> str:
     return f"{len(prompt_ids)} of {of} prompts ({_listed(prompt_ids)})"
 
 

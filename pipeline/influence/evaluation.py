@@ -1,4 +1,4 @@
-"""How well rankings find documents that are known to be relevant; no ranking sees which."""
+"""Retrieval metrics of rankings: how well they find the documents known to be relevant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ K = 5
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Means over the prompts whose relevant documents are known."""
+    """Retrieval metrics, averaged over the prompts whose relevant documents are known."""
 
     recall: float
     """Share of the relevant documents among the top k; at most k ÷ their number."""
@@ -32,10 +32,10 @@ def evaluate(
     methods: Mapping[str, NDArray[np.float32]],
     k: int = K,
 ) -> dict[str, dict[str, float]]:
-    """`Retrieval` of every method as a dict; {} where no prompt names a document of the corpus.
+    """`Retrieval` of every method as a dict; {} if no prompt names a document of the corpus.
 
-    `documents` are the examples' document ids [N], `methods` scores [prompts, N], NaN = missing.
-    A document counts once, at the place of its best chunk.
+    `documents`: the examples' document ids [N]; `methods`: scores [prompts, N] by name, NaN =
+    missing. A document counts once, with the rank of its best chunk.
     """
     corpus = set(documents)
     known = {
@@ -55,6 +55,7 @@ def evaluate(
 
 def ranked_documents(scores: NDArray[np.float32], documents: Sequence[str]) -> list[str]:
     """Document ids, best first, each once; examples without a score are left out."""
+    # NaN sorts last; equal scores keep the order of the corpus, so that a ranking is reproducible
     order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]
     return list(dict.fromkeys(documents[index] for index in order))
 

@@ -1,4 +1,4 @@
-"""Fits curvature factors, from where an interrupted attempt stopped; and lends fitted ones."""
+"""Fits curvature factors, resuming an interrupted fit, and shares fitted ones between runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.influence.unfinished import remove_unfinished
 
 
 def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
-    """Fits what the strategy needs; writes at least its arguments.
+    """Fits the factors that the strategy needs; resumes from the partitions already saved.
 
     Raises:
         SettingsError: more partitions than examples or modules.
@@ -39,12 +39,12 @@ def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> N
 
 
 def needs_covariances(strategy: str) -> bool:
-    """Whether the strategy is built on the covariances of activations and gradients."""
+    """Whether the strategy uses the covariances of activations and output gradients."""
     return bool(FactorConfig.CONFIGS[strategy].requires_covariance_matrices)
 
 
 def copy_covariances(run: RunDir, source: str, target: str) -> None:
-    """Gives `target` the covariances and eigenvectors of `source`: they are the same."""
+    """Copies covariances and eigenvectors to strategy `target`, for which they are the same."""
     remove_unfinished(run.factors(target))
     for name in (*COVARIANCE_FACTOR_NAMES, *EIGENDECOMPOSITION_FACTOR_NAMES):
         copied = run.factors(target) / f"{name}.safetensors"
@@ -54,21 +54,22 @@ def copy_covariances(run: RunDir, source: str, target: str) -> None:
 
 
 def require_factors(run: RunDir, strategy: str) -> None:
-    """Factors are large: they may have been removed for their room.
+    """Checks that the strategy's factors exist.
 
     Raises:
-        MissingResultError: there are none.
+        MissingResultError: they do not.
     """
+    # factors are large: a person may have deleted them to free the disk
     if not run.factors(strategy).exists():
         hint = f"`headwater run factors --force --run {run.name}` fits them again"
         raise MissingResultError(f"there are no factors in {run.factors(strategy)}", hint)
 
 
-def lend_factors(run: RunDir, to: RunDir, strategy: str) -> None:
-    """Links the strategy's factors where Kronfluence looks for them when it scores into `to`.
+def link_factors(run: RunDir, to: RunDir, strategy: str) -> None:
+    """Links the strategy's factors into `to`, where Kronfluence looks for them when scoring there.
 
     Raises:
-        MissingResultError: there are none.
+        MissingResultError: the run has no factors of this strategy.
     """
     require_factors(run, strategy)
     factors = to.factors(strategy)
@@ -79,10 +80,10 @@ def lend_factors(run: RunDir, to: RunDir, strategy: str) -> None:
 
 
 def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
-    """Sums the covariances of activations and of output gradients; raises what `fit` raises."""
+    """Sums the covariances of activations and of output gradients; raises as `fit` does."""
     args = factor_arguments(analyzer.settings.factors, strategy)
     first = min(args.covariance_max_examples or len(examples), len(examples))
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             f"{strategy} covariance",
             analyzer.run.factors(strategy),
@@ -92,7 +93,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
             max(examples.lengths),
             args.covariance_data_partitions,
             args.covariance_module_partitions,
-            held=covariance_bytes(analyzer.shapes),
+            matrix_bytes=covariance_bytes(analyzer.shapes),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: analyzer.kronfluence.fit_covariance_matrices(
@@ -105,7 +106,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
 
 
 def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
-    """Finds the covariances' eigenvectors; raises what `fit` raises."""
+    """Computes the eigendecompositions of the covariances; raises as `fit` does."""
     if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
         return
     args = factor_arguments(analyzer.settings.factors, strategy)
@@ -122,7 +123,7 @@ def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
 
 
 def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
-    """Sums the squared gradients, where the strategy has any; raises what `fit` raises."""
+    """Sums the squared per-example gradients Λ, if the strategy uses them; raises as `fit` does."""
     args = factor_arguments(analyzer.settings.factors, strategy)
     first = min(args.lambda_max_examples or len(examples), len(examples))
     work = partial(
@@ -134,7 +135,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
     if not FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
         work()  # writes the arguments, which scoring reads
         return
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             f"{strategy} lambda",
             analyzer.run.factors(strategy),
@@ -144,7 +145,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
             max(examples.lengths),
             args.lambda_data_partitions,
             args.lambda_module_partitions,
-            held=curvature_bytes(analyzer.shapes, strategy),
+            matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: work(per_device_batch_size=tokens),
@@ -152,6 +153,6 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
 
 
 def _sorted(examples: TokenDataset, partitions: int, first: int) -> TokenDataset:
-    """The same examples in each partition, longest first. More partitions than examples are
-    refused before they matter."""
+    """The examples, longest first within each data partition; only the `first` are used."""
+    # more partitions than examples are refused later, with a message, by `run_pass`
     return examples.subset(by_length(examples.lengths, min(partitions, first), first))

@@ -1,4 +1,4 @@
-"""A second opinion from what the model sees: cosine of its hidden states.
+"""A baseline without gradients: cosine similarity of hidden states.
 
 Shape legend: Q prompts, N training examples, B sequences of a batch, T tokens of the longest of
 them, H hidden width.
@@ -18,22 +18,24 @@ from pipeline.influence.rankings import Scores
 def hidden_cosine(
     model: PreTrainedModel, prompts: TokenDataset, examples: TokenDataset, budget: int
 ) -> Scores:
-    """Cosine [Q, N] of the last layer's states, averaged over each sequence's labelled tokens: an
-    example's text, a prompt's completion. `budget`: most tokens of a batch.
+    """Cosine similarity [Q, N], float32, of the last layer's mean hidden states.
 
-    Source: RepSim as Li et al. 2024 (2409.19998) compare it with influence functions, which took
-    the last token's state only.
+    The mean is over labelled tokens: an example's text, a prompt's completion. `budget`: most
+    tokens of a batch.
+
+    Source: RepSim, compared with influence functions by Li et al. 2024 (arXiv 2409.19998), who
+    take the state of the last token only.
     """
-    sides = (_states(model, dataset, budget) for dataset in (prompts, examples))
+    sides = (_mean_states(model, dataset, budget) for dataset in (prompts, examples))
     of_prompts, of_examples = (torch.nn.functional.normalize(side, dim=1) for side in sides)
     scores: Scores = (of_prompts @ of_examples.T).cpu().numpy()
     return scores
 
 
 @torch.inference_mode()
-def _states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> Tensor:
-    """float32 [rows, H]."""
-    found = torch.empty(len(dataset), model.config.hidden_size, device=model.device)
+def _mean_states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> Tensor:
+    """Mean hidden state of each row's labelled tokens; float32 [rows, H]."""
+    means = torch.empty(len(dataset), model.config.hidden_size, device=model.device)
     for indices in token_budget_batches(dataset.lengths, budget):
         batch = pad_batch([dataset[index] for index in indices])
         output = model.base_model(
@@ -42,7 +44,7 @@ def _states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> Tenso
             use_cache=False,
         )
         labelled = (batch["labels"] != IGNORED).to(model.device, torch.float32)  # [B, T]
-        states = output.last_hidden_state.float()  # [B, T, H]
+        states = output.last_hidden_state.float()  # [B, T, H]; float32 for the sum over tokens
         sums = torch.einsum("bth,bt->bh", states, labelled)
-        found[indices] = sums / labelled.sum(dim=1, keepdim=True).clamp_min(1)
-    return found
+        means[indices] = sums / labelled.sum(dim=1, keepdim=True).clamp_min(1)
+    return means

@@ -1,4 +1,4 @@
-"""Summed next-token loss without ever holding all logits.
+"""Summed next-token loss, computed in chunks: the logits of all positions are never held at once.
 
 Shape legend: N labelled positions, D width of the hidden states, V vocabulary.
 """
@@ -13,15 +13,16 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 _CACHED_BYTES = 2**24
-"""Logits of so many bytes are made and used while a CPU has them at hand."""
+"""Logits of a chunk on a CPU: small enough to stay in its cache."""
 _ACCELERATOR_BYTES = 2**28
+"""Logits of a chunk on a GPU: large enough to keep it busy."""
 _PROBE_TOKENS = 8
 
 
 def vocabulary_projection(model: PreTrainedModel) -> nn.Linear | None:
-    """The model's last module, if nothing else makes logits of hidden states; tried on 8 tokens.
+    """The model's output projection, or None if it alone does not give the model's logits.
 
-    Some architectures scale or cap their logits: for them there is none.
+    Some architectures scale or cap their logits, so both are compared on 8 tokens.
     """
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     if type(head) is not nn.Linear:
@@ -38,34 +39,36 @@ def summed_loss(
 ) -> Tensor:
     """Σ −log p(label) in nats, float32 or more, of hidden states [N, D] and labels [N].
 
-    With `uniforms` [N] the labels are drawn from the model instead, see `draw`. Only the hidden
-    states get a gradient.
+    With `uniforms` [N] the labels are sampled from the model's distribution instead, see
+    `sample_labels`. Only the hidden states get a gradient, not the head's weights.
     """
     total: Tensor = _SummedLoss.apply(hidden, head.weight, head.bias, labels, uniforms)
     return total
 
 
-def logits_at_once(
+def logit_chunk_size(
     device: torch.device, vocabulary: int, dtype: torch.dtype = torch.float32
 ) -> int:
-    """Positions whose logits are best made, used and dropped together."""
+    """Number of positions whose logits are computed, used and freed together."""
     budget = _CACHED_BYTES if device.type == "cpu" else _ACCELERATOR_BYTES
     return max(1, budget // (vocabulary * dtype.itemsize))
 
 
-def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Labels […] where the sums of the weights […, V] reach the uniforms […] in [0, 1).
+def sample_labels(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Samples labels […], int64, by inverting the cumulative distribution.
 
-    Weights are probabilities but for a factor.
+    `weights` […, V]: probabilities up to a constant factor; `uniforms` […]: random numbers in
+    [0, 1).
     """
     cumulative = weights.cumsum(dim=-1)
-    drawn_at = uniforms.unsqueeze(-1) * cumulative[..., -1:]
-    found = torch.searchsorted(cumulative, drawn_at, right=True).squeeze(-1)
-    return found.clamp_(max=weights.shape[-1] - 1)
+    thresholds = uniforms.unsqueeze(-1) * cumulative[..., -1:]
+    labels = torch.searchsorted(cumulative, thresholds, right=True).squeeze(-1)
+    # rounding may raise a threshold to the total itself, which lies beyond the last label
+    return labels.clamp_(max=weights.shape[-1] - 1)
 
 
 class _SummedLoss(torch.autograd.Function):
-    """The gradient is made together with the logits, which are then dropped."""
+    """Computes the gradient in the forward pass, so that each chunk's logits can be freed."""
 
     @staticmethod
     def forward(
@@ -76,21 +79,23 @@ class _SummedLoss(torch.autograd.Function):
         labels: Tensor,
         uniforms: Tensor | None,
     ) -> Tensor:
+        # sums over the vocabulary and over positions lose too much in half precision
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=hidden.device)
         gradient = torch.empty_like(hidden, dtype=dtype)
-        step = logits_at_once(hidden.device, weight.shape[0], dtype)
+        step = logit_chunk_size(hidden.device, weight.shape[0], dtype)
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             logits = functional.linear(hidden[part], weight, bias).to(dtype)
-            logits.sub_(logits.amax(dim=-1, keepdim=True))
+            logits.sub_(logits.amax(dim=-1, keepdim=True))  # exp cannot overflow
             wanted = labels[part].unsqueeze(-1)
             if uniforms is not None:
-                wanted = draw(logits.exp(), uniforms[part]).unsqueeze(-1)
+                wanted = sample_labels(logits.exp(), uniforms[part]).unsqueeze(-1)
             total -= logits.gather(-1, wanted).sum()
             weights = logits.exp_()
             sums = weights.sum(dim=-1, keepdim=True)
             total += sums.log().sum()
+            # d loss / d logits = softmax − one-hot label; in place: logits are the largest tensor
             error = weights.div_(sums)
             error.scatter_add_(-1, wanted, error.new_full(wanted.shape, -1.0))
             gradient[part] = error.to(weight.dtype) @ weight

@@ -1,4 +1,4 @@
-"""What there is of memory, and what a pass takes of it."""
+"""Free memory, and an estimate of what a batch takes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from transformers import PreTrainedModel
 from pipeline.contract.container import memory_limit
 
 _LOGITS = 5
-"""Logits, their softmax, cumulative sums for sampled labels, and both gradients."""
+"""Values per token and vocabulary entry: logits, softmax, cumulative sums, two gradients."""
 _STATES = 24
-"""Hidden states of a layer, forward and backward, in units of its width, the MLP's counted 4."""
+"""Values per token and layer, forward and backward, in units of the hidden width; an MLP's is 4."""
 _ATTENTIONS = 4
-"""Attention's weights by plain matrix products, with and without softmax, and their gradients."""
+"""Values per token, head and key: attention scores, their softmax, and both gradients."""
 _FLOAT_BYTES = 4
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses, and that this process may take."""
+    """Bytes free on the device; on the CPU at most what a container leaves this process."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free, limit = int(psutil.virtual_memory().available), memory_limit()
@@ -26,7 +26,10 @@ def free_bytes(device: torch.device) -> int:
 
 
 def bytes_per_token(model: PreTrainedModel, longest: int) -> int:
-    """Rough bound of what one token of a batch takes in a forward and a backward pass."""
+    """Rough upper bound of the bytes that a token takes in a forward and a backward pass.
+
+    `longest`: tokens of the longest example, on which the size of attention depends.
+    """
     config = model.config.get_text_config()
     layer: int = _STATES * config.hidden_size + _ATTENTIONS * config.num_attention_heads * longest
     layers: int = config.num_hidden_layers * layer

@@ -10,9 +10,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from pipeline.contract.errors import ModelError, SettingsError
+from pipeline.contract.results.scores import layer_of
 from pipeline.contract.settings.schema import ModuleSettings
 
-_LAYER = re.compile(r"\.(\d+)\.")
 _GROUPS = {"mlp": re.compile(r"mlp|feed_forward|ffn|fc\d"), "attention": re.compile("attn|attent")}
 
 
@@ -32,7 +32,7 @@ def resolve_modules(model: nn.Module, wanted: ModuleSettings) -> list[str]:
         )
     if wanted.names:
         return _named(wanted.names, valid)
-    layers = _chosen_layers(wanted.layers, sorted({layer_of(name) for name in valid}))
+    layers = _chosen_layers(wanted.layers, sorted({_around_layer(name)[1] for name in valid}))
     chosen = [name for name in valid if _in_group(name, wanted.group)]
     if not chosen:
         hint = f"name modules in modules.names; valid: {summarize(valid)}"
@@ -47,21 +47,14 @@ def resolve_modules_of_config(config: PretrainedConfig, wanted: ModuleSettings) 
         return resolve_modules(model, wanted)
 
 
-def layer_of(module: str) -> int:
-    """The decoder layer that a tracked module belongs to, 0-based."""
-    found = _LAYER.search(module)
-    assert found is not None, module
-    return int(found.group(1))
-
-
 def summarize(names: Iterable[str]) -> str:
     """Module names with equal ones of several layers put together: `layers.{0-2}.mlp.up_proj`."""
-    layers: dict[str, list[int]] = {}
-    for name in names:
-        layers.setdefault(_LAYER.sub(".{}.", name, count=1), []).append(layer_of(name))
+    layers: dict[tuple[str, str], list[int]] = {}
+    for before, layer, inside in map(_around_layer, names):
+        layers.setdefault((before, inside), []).append(layer)
     return ", ".join(
-        template.replace("{}", "{" + spell_layers(numbers) + "}", 1)
-        for template, numbers in layers.items()
+        f"{before}{{{spell_layers(numbers)}}}.{inside}"
+        for (before, inside), numbers in layers.items()
     )
 
 
@@ -82,13 +75,21 @@ def _linear_modules(model: nn.Module) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if type(module) is nn.Linear and _LAYER.search(name)
+        if type(module) is nn.Linear and layer_of(name.rpartition(".")[0]) is not None
     ]
 
 
+def _around_layer(name: str) -> tuple[str, int, str]:
+    """("layers.", 3, "mlp.up_proj") for "layers.3.mlp.up_proj", a module of a layer."""
+    layer = layer_of(name)
+    assert layer is not None, name
+    before, _, inside = f".{name}".partition(f".{layer}.")
+    return f"{before[1:]}." if before else "", layer, inside
+
+
 def _in_group(name: str, group: str) -> bool:
-    inside_layer = _LAYER.split(name, maxsplit=1)[2]
-    return group == "all" or bool(_GROUPS[group].search(inside_layer))
+    _, _, inside = _around_layer(name)
+    return group == "all" or bool(_GROUPS[group].search(inside))
 
 
 def _named(names: Sequence[str], valid: Sequence[str]) -> list[str]:

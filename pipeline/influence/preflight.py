@@ -1,7 +1,7 @@
-"""Before a pass: is an example's gradient its own, whatever shares its batch, and precise?
+"""Checks before a pass whether per-example gradients are precise and independent of batch mates.
 
-Rankings rest on both. Attention kernels that depend on padding and half precision have taken
-rank correlations between equal computations down to 0.73.
+Rankings rest on both: with attention kernels that depend on padding, or in half precision, rank
+correlations between two runs of the same computation have been as low as 0.73.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from torch import Tensor
 
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
-from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_manner
+from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_context
 from pipeline.influence.arguments import torch_dtype
 
 _TOLERATED = 0.1
-"""Share of a gradient's length; one off so far still points its own way (cosine 0.995)."""
+"""Largest relative error without a warning; cosine to the exact gradient at least 0.995."""
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """How far one example's gradient moves, as shares of its length in float32."""
+    """Relative errors of one example's gradient: ‖difference‖ ÷ ‖gradient in float32‖."""
 
     batch_mates: float
-    """By sharing a batch: the larger of beside its like and beside the longest that fits."""
+    """From sharing a batch: with an example of like length or the longest that fits, the larger."""
     precision: float
-    """By the pass's mixed precision, or TF32; 0 where it computes in float32."""
+    """From the pass's mixed precision or TF32; 0 if it computes in float32."""
 
     @property
     def summary(self) -> str:
@@ -41,7 +41,7 @@ class Preflight:
         )
 
     def warnings(self, section: str) -> Iterator[str]:
-        """What a person should know; `section` of the settings that the pass goes by."""
+        """Messages about errors that are too large; `section`: "factors" or "scores"."""
         if self.batch_mates > _TOLERATED:
             yield (
                 f"an example's gradient moves by {self.batch_mates:.0%} of its length with its "
@@ -58,9 +58,10 @@ class Preflight:
 def preflight(
     analyzer: InfluenceAnalyzer, examples: TokenDataset, section: FactorSettings | ScoreSettings
 ) -> Preflight:
-    """Takes one example's gradient in float32, alone, and in two batches that would fit the pass.
+    """Compares one example's gradient in float32, alone, and in two batches that the pass allows.
 
-    Of the first and the last tracked module: the first one's gradient went through all layers.
+    Only the first and the last tracked module are compared: the gradient of the first has passed
+    through all layers, so errors add up there.
     """
     amp, tf32 = torch_dtype(section.amp_dtype), analyzer.settings.run.tf32
     tokens = analyzer.tokens_per_batch(section.batch_size, examples)
@@ -85,16 +86,16 @@ def _gradient(
     amp: torch.dtype | None,
     tf32: bool,
 ) -> Tensor:
-    """Gradient [n] of the first row's loss, float64; the other rows are read, not learnt from."""
+    """Gradient [n] of the first row's loss, float64; the other rows have no labels."""
     model, task = analyzer.kronfluence.model, analyzer.kronfluence.task
     batch = pad_batch([examples[row] for row in rows])
     batch["labels"][1:] = IGNORED
     ends = dict.fromkeys((analyzer.modules[0], analyzer.modules[-1]))
     weights = [model.get_submodule(name).original_module.weight for name in ends]
-    # Kronfluence scales losses so, or small gradients would be 0
+    # as Kronfluence does: unscaled, small gradients would underflow to 0 in float16
     scaled = amp == torch.float16 and model.device.type == "cuda"
     scale = FactorArguments().amp_scale if scaled else 1.0
-    with kronfluence_manner(tf32):
+    with kronfluence_context(tf32):
         for weight in weights:
             weight.requires_grad_(True)
         with torch.autocast(model.device.type, amp, enabled=amp is not None):

@@ -1,4 +1,4 @@
-"""Progress events from work that Kronfluence does out of sight."""
+"""Emits progress events for Kronfluence's work, which reports none itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.contract.run.events import EventWriter
 
 
 class PhaseProgress:
-    """Counts units of one phase after the other into progress events."""
+    """Emits progress events for one phase after another."""
 
     def __init__(self, events: EventWriter) -> None:
         self._events = events
@@ -25,23 +25,24 @@ class PhaseProgress:
 
     @contextmanager
     def phase(self, name: str, total: int, done: int = 0, unit: str = "examples") -> Iterator[None]:
-        """A phase of `total` units, of which an earlier attempt finished `done`."""
+        """Context of a phase of `total` units, of which an earlier attempt finished `done`."""
         self._phase, self._unit, self._done, self._total = name, unit, done, total
         self.add(0)
         yield
+        # partitions that were saved before are skipped without a call of `add`
         self.add(self._total - self._done)
 
     def add(self, units: int) -> None:
-        """So many more are finished."""
+        """Counts more finished units and emits a progress event."""
         self._done = min(self._done + units, self._total)
         self._events.progress(self._done, self._total, self._unit, self._phase)
 
 
 class CountedEigendecompositions(TorchFunctionMode):
-    """While entered, tells of every matrix that torch has decomposed, and does equal ones once.
+    """While entered, counts calls of `torch.linalg.eigh` and reuses results of equal matrices.
 
-    Modules that read one input have one activation covariance (gate/up, q/k/v). Of one layer's
-    matrices, an equal one is never more than two back.
+    Modules with the same input (gate/up, q/k/v) have the same activation covariance; within a
+    layer an equal matrix is at most two calls back, so two results are kept.
     """
 
     def __init__(self, on_matrix: Callable[[int], None]) -> None:
@@ -56,7 +57,7 @@ class CountedEigendecompositions(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Calls `func`; counts it if it is `eigh`."""
+        """Calls `func`, or for `eigh` the counted and cached decomposition."""
         if func is not torch.linalg.eigh:
             return func(*args, **(kwargs or {}))
         result = self._decomposed(*args, **(kwargs or {}))
@@ -64,9 +65,10 @@ class CountedEigendecompositions(TorchFunctionMode):
         return result
 
     def _decomposed(self, matrix: Tensor) -> tuple[Tensor, ...]:
-        """Eigenvalues and eigenvectors; the caller's own, for they are saved by module."""
+        """Eigenvalues [n] and eigenvectors [n, n] of a symmetric matrix [n, n]."""
         known = next((item for item in self._latest if torch.equal(item[0], matrix)), None)
         if known is None:
             known = matrix, tuple(torch.linalg.eigh(matrix))
         self._latest = [known, *(item for item in self._latest if item is not known)][:2]
+        # Kronfluence saves them by module, and safetensors refuses tensors that share memory
         return tuple(part.clone() for part in known[1])

@@ -15,12 +15,12 @@ from kronfluence.score.pairwise import pairwise_scores_exist
 from kronfluence.score.self import self_scores_exist
 from torch import Tensor
 
+from pipeline.contract.results.scores import layer_of
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
-from pipeline.influence.batches import by_length, columns_of
-from pipeline.influence.modules import layer_of
+from pipeline.influence.batches import by_length, score_columns
 from pipeline.influence.rankings import Scores
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -47,7 +47,7 @@ def pairwise_scores(
     found = _pairwise(
         analyzer, name, strategy, prompts, examples, order, args, f"{strategy} scores"
     )
-    columns = columns_of(analyzer.run.kronfluence_scores(name), range(len(examples)))
+    columns = score_columns(analyzer.run.kronfluence_scores(name), range(len(examples)))
     return {module: scores[:, columns] for module, scores in found.items()}
 
 
@@ -99,7 +99,7 @@ def token_scores(
     found = _pairwise(
         analyzer, name, strategy, prompts, examples, order, args, f"{strategy} token scores"
     )
-    return sum_modules(found)[:, columns_of(analyzer.run.kronfluence_scores(name), chosen)]
+    return sum_modules(found)[:, score_columns(analyzer.run.kronfluence_scores(name), chosen)]
 
 
 def _pairwise(
@@ -118,7 +118,7 @@ def _pairwise(
     lengths = [examples.lengths[index] for index in order]
     at_once = analyzer.prompts_per_batch(prompts)
     analyzer.choose_basis(prompts, lengths, args.data_partitions)
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             phase,
             folder,
@@ -129,7 +129,7 @@ def _pairwise(
             args.data_partitions,
             args.module_partitions,
             analyzer.passes(prompts),
-            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_bytes(prompts),
+            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_gradient_bytes(prompts),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
@@ -157,7 +157,7 @@ def _own(
 ) -> Tensor:
     """Kronfluence's self-influence pass into scores_<name>; [N] in the examples' own order."""
     folder = analyzer.run.kronfluence_scores(name)
-    analyzer.go_through(
+    analyzer.run_pass(
         Pass(
             phase,
             folder,
@@ -167,7 +167,7 @@ def _own(
             max(examples.lengths),
             args.data_partitions,
             args.module_partitions,
-            held=curvature_bytes(analyzer.shapes, strategy),
+            matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_self_scores(
@@ -180,7 +180,7 @@ def _own(
         ),
     )
     scores = sum_modules(analyzer.kronfluence.load_self_scores(name))
-    return scores[columns_of(folder, range(len(examples)))]
+    return scores[score_columns(folder, range(len(examples)))]
 
 
 def sum_modules(scores: ModuleScores) -> Tensor:
@@ -196,8 +196,8 @@ def sum_layers(scores: ModuleScores) -> dict[int, Tensor]:
     """The scores of each layer's modules added up, by layer number; empty if not kept apart."""
     layers: dict[int, ModuleScores] = {}
     for name, score in scores.items():
-        if name != "all_modules":
-            layers.setdefault(layer_of(name), {})[name] = score
+        if (layer := layer_of(name)) is not None:  # scores of all modules together have none
+            layers.setdefault(layer, {})[name] = score
     return {layer: sum_modules(layers[layer]) for layer in sorted(layers)}
 
 
@@ -211,4 +211,4 @@ def _arguments(
 
 def _summed(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> ScoreArguments:
     gathered = analyzer.prompt_batches_per_pass(prompts)
-    return score_arguments(analyzer.settings.scores, per_module=False, gathered=gathered)
+    return score_arguments(analyzer.settings.scores, per_module=False, prompt_batches=gathered)

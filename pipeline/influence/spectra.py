@@ -9,7 +9,6 @@ Tensors are read one at a time, since Λ of all modules can be larger than memor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.scores import layer_of
 
 Kind = Literal["activation", "gradient", "lambda"]
 Floats = NDArray[np.floating[Any]]
@@ -108,12 +108,6 @@ class Spectrum:
     def meaning(self) -> str:
         """What the values are."""
         return MEANING[self.strategy, self.kind]
-
-
-def layer_of(module: str) -> int | None:
-    """21 for "model.layers.21.mlp.gate_proj"; None where the name holds no number."""
-    number = re.search(r"(?:^|\.)(\d+)(?:\.|$)", module)
-    return int(number[1]) if number else None
 
 
 def tracked_modules(folder: Path, strategy: str) -> list[str]:

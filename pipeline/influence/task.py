@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.corpus.examples import IGNORED, TokenBatch
-from pipeline.influence.loss import draw, summed_loss
+from pipeline.influence.loss import sample_labels, summed_loss
 
 
 class LanguageModelingTask(Task):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         on_batch: Callable[[int], None] = lambda examples: None,
         head: nn.Linear | None = None,
     ) -> None:
-        """Tracks `modules`; `on_batch` is told of every batch of training examples, by its size.
+        """Tracks `modules`; calls `on_batch` with the size of every batch of training examples.
 
         `head`: the model's `vocabulary_projection`; with it only labelled positions are projected.
         """
@@ -43,7 +43,7 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         self._head = head
 
     def get_influence_tracked_modules(self) -> list[str]:
-        """The modules whose weights influence is computed for."""
+        """Names of the modules whose gradients enter the influence."""
         return self._modules
 
     def get_attention_mask(self, batch: TokenBatch) -> Tensor:
@@ -51,23 +51,24 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         return batch["attention_mask"]
 
     def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
-        """Summed loss of training examples; `sample` draws the labels from the model itself.
+        """Summed loss of a batch of training examples; a scalar in nats, float32.
 
-        Sampled labels, by inverting the cumulative distribution, give the true Fisher (Kunstner
-        et al. 2019).
+        With `sample` the labels are sampled from the model's own distribution: their gradients
+        give the true Fisher, not the empirical one (Kunstner et al. 2019).
         """
         loss = self._loss(batch, model, self._uniforms(batch) if sample else None)
         self._on_batch(len(batch["input_ids"]))
         return loss
 
     def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
-        """Summed loss of the prompts' completions."""
-        torch.manual_seed(self._seed)  # the randomised SVD of these gradients repeats itself
+        """Summed loss of a batch of prompts' completions; a scalar in nats, float32."""
+        # the randomised SVD that compresses these gradients must repeat when a run is resumed
+        torch.manual_seed(self._seed)
         return self._loss(batch, model)
 
     def _loss(self, batch: TokenBatch, model: Any, uniforms: Tensor | None = None) -> Tensor:
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-        labels = batch["labels"][:, 1:]
+        labels = batch["labels"][:, 1:]  # position t predicts token t + 1
         labelled = labels != IGNORED
         if uniforms is not None:
             uniforms = uniforms.to(labels.device)[labelled]
@@ -77,14 +78,14 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         logits = model(**inputs, use_cache=False).logits[:, :-1][labelled].float()
         wanted = labels[labelled]
         if uniforms is not None:
-            wanted = draw(logits.detach().softmax(dim=-1), uniforms)
+            wanted = sample_labels(logits.detach().softmax(dim=-1), uniforms)
         return functional.cross_entropy(logits, wanted, reduction="sum")
 
     def _uniforms(self, batch: TokenBatch) -> Tensor:
-        """One number in [0, 1) for each label; float32 [B, T-1].
+        """Uniform random numbers in [0, 1), one for each label; float32 [B, T-1] on the CPU.
 
-        An example's come from the seed and its own tokens, so neither its batch mates nor an
-        interruption of the fit changes what it draws.
+        They follow from the seed and the example's own tokens, so that neither the other examples
+        of its batch nor an interruption of the fit changes its sampled labels.
         """
         uniforms = torch.zeros_like(batch["input_ids"][:, 1:], dtype=torch.float32, device="cpu")
         for row, (ids, mask) in enumerate(
@@ -97,6 +98,6 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
 
 
 def _uniforms(seed: int, tokens: bytes, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """`count` numbers in [0, 1), float32, fixed by the seed and the tokens."""
+    """`count` random numbers in [0, 1), float32, that follow from the seed and the tokens."""
     digest = hashlib.blake2b(tokens, digest_size=16, salt=seed.to_bytes(16, "little")).digest()
     return np.random.default_rng(int.from_bytes(digest, "little")).random(count, dtype=np.float32)

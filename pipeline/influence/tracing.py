@@ -16,7 +16,7 @@ from pipeline.corpus.examples import TokenDataset, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.fitting import lend_factors
+from pipeline.influence.fitting import link_factors
 from pipeline.influence.rankings import Scores, ranking_table
 from pipeline.influence.results import Results, default_method, finite_or_missing
 from pipeline.influence.tokens import top_token_table
@@ -35,7 +35,7 @@ def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequenc
     """
     strategy = settings.factors.strategies[0]
     traced = run.traced_answers
-    lend_factors(run, traced, strategy)
+    link_factors(run, traced, strategy)
     tokenizer = load_tokenizer(run.tokenizer)
     model = load_model(run.model, select_device(settings))
     analyzer = InfluenceAnalyzer(settings, traced, events, model)

@@ -1,6 +1,6 @@
-"""What a killed process left in Kronfluence's folders.
+"""Removes the incomplete files that a killed process left in Kronfluence's folders.
 
-Kronfluence takes every file that exists for finished, so a torn one must go before it looks.
+Kronfluence takes every existing file for finished, so they must go before it resumes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pipeline.contract.files import read_json
 
 
 def remove_unfinished(folder: Path) -> list[str]:
-    """Deletes files that were not written to their end; gives their names."""
+    """Deletes incomplete files from the folder; returns their names."""
     removed = []
     for path in sorted(folder.glob("*")):
-        if path.is_file() and not _is_whole(path):
+        if path.is_file() and not _is_complete(path):
             path.unlink()
             removed.append(path.name)
     return removed
 
 
-def _is_whole(path: Path) -> bool:
-    if path.name.startswith("."):  # written there under another name, then renamed
+def _is_complete(path: Path) -> bool:
+    if path.name.startswith("."):  # a temporary name: files are renamed when complete
         return False
     if path.suffix == ".json":
         return read_json(path) is not None

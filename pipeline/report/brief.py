@@ -25,12 +25,12 @@ def _run(facts: RunFacts, settings: Settings) -> Iterator[str]:
             else f"A {settings.model.preset} model was trained from scratch"
         )
         yield (
-            f"{start} ({count(training.get('parameters'))} parameters) on "
+            f"{start} ({count(training.parameters)} parameters) on "
             f"{count(corpus.get('examples'))} examples, {count(corpus.get('tokens'))} tokens, of "
-            f"{corpus.get('source')}, for {count(training.get('steps'))} steps."
+            f"{corpus.get('source')}, for {count(training.steps)} steps."
         )
-    if training and training.get("validation_loss") is not None:
-        before, after = training.get("base_validation_loss"), training["validation_loss"]
+    if training and training.validation_loss is not None:
+        before, after = training.base_validation_loss, training.validation_loss
         came = f"came down from {figure(before)} to" if before and before > after else "is"
         yield f"The loss on held-out text {came} {figure(after)} nats a token."
 

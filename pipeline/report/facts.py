@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.training import (
+    Curves,
+    TrainingSummary,
+    learning_curves,
+    read_training,
+)
 from pipeline.contract.run.events import (
     Event,
     EventReader,
     Memory,
-    Metric,
-    Started,
     Warned,
     last_attempts,
 )
@@ -28,7 +33,7 @@ from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.report.rankings import PromptRanking, Rankings
 
-Curves = dict[str, list[tuple[int, float]]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,8 @@ class RunFacts:
     warnings: list[tuple[str, str]]
     """Stage and message."""
     corpus: dict[str, Any] | None
-    training: dict[str, Any] | None
+    training: TrainingSummary | None
     curves: Curves
-    """Metric → (step, value) in step order."""
     scores: dict[str, Any] | None
     account: dict[str, str]
     """What the score file says of itself: sign, scale, strategy, damping, Fisher, precision."""
@@ -104,7 +108,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(last, summaries),
         corpus=summaries.get("prepare"),
-        training=summaries.get("train"),
+        training=_found(read_training, run) if "train" in done else None,
         curves=learning_curves(events) if "train" in done else {},
         scores=summaries.get("scores"),
         account=_account(rankings.metadata) if rankings else {},
@@ -115,6 +119,14 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         benchmark=summaries.get("benchmark"),
         validation=summaries.get("validate"),
     )
+
+
+def _found(read: Callable[[RunDir], T], run: RunDir) -> T | None:
+    """What a finished stage wrote, or None where its file is gone."""
+    try:
+        return read(run)
+    except MissingResultError:
+        return None
 
 
 def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
@@ -128,29 +140,6 @@ def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
             if value != usual:
                 changed.append((f"{section}.{key}", value, usual))
     return changed
-
-
-def learning_curves(events: Iterable[Event]) -> Curves:
-    """The training's metrics by name.
-
-    A training that goes on from a checkpoint takes the place of what an earlier attempt told
-    from that step on; one that starts anew, of all of it.
-    """
-    curves: dict[str, dict[int, float]] = {}
-    begun: set[str] = set()
-    for event in events:
-        if event.stage != "train":
-            continue
-        if isinstance(event, Started):
-            begun.clear()
-        if isinstance(event, Metric):
-            points = curves.setdefault(event.name, {})
-            if event.name not in begun:
-                begun.add(event.name)
-                points = {step: value for step, value in points.items() if step < event.step}
-                curves[event.name] = points
-            points[event.step] = event.value
-    return {name: sorted(points.items()) for name, points in curves.items()}
 
 
 def _stage_facts(status: StageStatus, attempt: list[Event]) -> StageFacts:

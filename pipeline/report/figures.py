@@ -9,15 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.influence.spectra import layer_of
+from pipeline.contract.results.scores import layer_of
+from pipeline.contract.results.training import LOSS, VALIDATION_LOSS, Curves
 from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
 
 _NUMBERED_LAYERS = 24  # up to this many a cell has room for its figure
 
 
-def loss_curve(curves: dict[str, list[tuple[int, float]]], base: float | None) -> str | None:
+def loss_curve(curves: Curves, base: float | None) -> str | None:
     """Training and validation loss by step; None where no loss was told."""
-    names = {"loss": "training", "validation_loss": "validation"}
+    names = {LOSS: "training", VALIDATION_LOSS: "validation"}
     drawn = [name for name in names if curves.get(name)]
     if not drawn:
         return None
@@ -27,7 +28,7 @@ def loss_curve(curves: dict[str, list[tuple[int, float]]], base: float | None) -
         for name in drawn:
             steps, values = zip(*curves[name], strict=True)
             number = list(names).index(name)
-            marker = "o" if name == "validation_loss" else None
+            marker = "o" if name == VALIDATION_LOSS else None
             axes.plot(
                 steps, values, color=COLORS[number], ls=DASHES[number], marker=marker,
                 ms=3.5, label=names[name],

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline.contract.places import place_of
 from pipeline.contract.units import size
+from pipeline.contract.wording import shorten
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
 
@@ -24,7 +25,7 @@ _FORMATS = {
     "duration": text.duration,
     "size": size,
     "place": place_of,
-    "shorten": text.shorten,
+    "shorten": shorten,
     "scoring": text.scoring,
     "score": text.score,
     "signed": text.signed,

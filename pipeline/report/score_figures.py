@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.contract.results.evaluation import LIKELIHOOD
 from pipeline.report.style import COLORS, PALE, framed
 from pipeline.report.text import UNDECIDED, scoring, verdict
 
@@ -43,7 +44,7 @@ def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
 
 def metric_changes(metrics: Sequence[dict[str, Any]]) -> Figure:
     """Trained minus base of every metric that is a share, percentage points, with its interval."""
-    shares = [row for row in metrics if row["metric"] != "log_likelihood_per_token"]
+    shares = [row for row in metrics if row["metric"] != LIKELIHOOD]
     return _changes([(row["title"], row) for row in shares])
 
 
@@ -51,7 +52,7 @@ def all_changes(
     metrics: Sequence[dict[str, Any]], comparisons: Sequence[dict[str, Any]]
 ) -> Figure | None:
     """As `metric_changes`, with the benchmarks; None where there is neither."""
-    rows = [(r["title"], r) for r in metrics if r["metric"] != "log_likelihood_per_token"]
+    rows = [(r["title"], r) for r in metrics if r["metric"] != LIKELIHOOD]
     rows += [(_name(row), row) for row in comparisons]
     return _changes(rows) if rows else None
 

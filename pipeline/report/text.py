@@ -7,9 +7,12 @@ lone surrogates. `visible` comes first in any format; HTML escaping is the templ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unicodedata import category
+
+from pipeline.contract.results.benchmarks import SCORINGS
+from pipeline.contract.results.evaluation import LIKELIHOOD
 
 MISSING = "–"
 SIGNIFICANT = 0.05
@@ -39,15 +42,6 @@ def _shown(text: str) -> Iterator[str]:
             yield character
 
 
-def shorten(text: str, limit: int) -> tuple[str, bool]:
-    """The text's beginning, cut at a blank near `limit` characters, and whether it was cut."""
-    if len(text) <= limit:
-        return text, False
-    head = text[:limit]
-    blank = head.rfind(" ", limit * 4 // 5)
-    return head[: blank if blank > 0 else limit].rstrip() + " …", True
-
-
 def markdown(value: object) -> str:
     """One line of Markdown that shows the value letter by letter, in a table or out of one."""
     line = " ⏎ ".join(part.strip() for part in visible(str(value)).strip().split("\n"))
@@ -55,12 +49,6 @@ def markdown(value: object) -> str:
     line = _MARKUP.sub(lambda found: "\\" + found[0], line)
     line = _LINK.sub(lambda found: f"{found[0]}&#8203;", line)  # no link is made of it
     return _BLOCK_START.sub(r"\1\\\2", line)
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def figure(value: float | None, digits: int = 4) -> str:
@@ -97,18 +85,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-SCORINGS = {
-    "letters": "letters",
-    "texts": "texts",
-    "texts_by_length": "texts, by length",
-    "texts_mass": "share of probability",
-    "written": "written",
-    "written_f1": "written, token F1",
-    "written_share": "written, share of rules",
-}
-"""How benchmark answers are scored, for reading."""
-
-
 def scoring(name: str) -> str:
     """The manner of scoring in words."""
     return SCORINGS[name]
@@ -121,14 +97,14 @@ def score(value: float | None) -> str:
 
 def measure(value: float | None, metric: str) -> str:
     """A metric's value: shares in percent, log-likelihoods in nats."""
-    if value is None or metric != "log_likelihood_per_token":
+    if value is None or metric != LIKELIHOOD:
         return score(value)
     return f"{value:.2f}".replace("-", "\u2212")
 
 
 def change(value: float | None, metric: str) -> str:
     """A difference of a metric's values, with its sign."""
-    if value is None or metric != "log_likelihood_per_token":
+    if value is None or metric != LIKELIHOOD:
         return signed(value)
     return f"{value:+.2f}".replace("-", "\u2212")
 

@@ -20,13 +20,15 @@ import pyarrow.parquet as pq
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json, replacing, write_json, write_text
 from pipeline.contract.places import place_of
+from pipeline.contract.results.evaluation import LIKELIHOOD, METRICS, TITLES
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.settings.schema import Settings
+from pipeline.contract.wording import listed
 from pipeline.corpus.examples import read_examples
-from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
+from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.influence import tracing
@@ -36,11 +38,9 @@ from pipeline.report.influential import Origins, influential_markdown, influenti
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
 from pipeline.report.style import figure_style
-from pipeline.report.text import listed, verdict
+from pipeline.report.text import verdict
 
 FEW_PROMPTS = 30
-LIKELIHOOD = "log_likelihood_per_token"
-TITLES = {**METRICS, LIKELIHOOD: "ln p of the expected answer, a token"}
 _QUOTED = 200
 """Characters of an example in the summary."""
 _NAMES = {"base": "base", "trained": "finetuned"}

@@ -23,14 +23,14 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
+from pipeline.contract.wording import listed
 from pipeline.corpus.examples import encode_pair, read_examples
 from pipeline.corpus.tables import write_table
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
-from pipeline.generation import Sampling, Written, room_for_answer, write
+from pipeline.generation import Continuation, Sampling, generate_continuations, new_token_limit
 from pipeline.memory import exhaustion_explained
 from pipeline.model import context_length, load_model, load_tokenizer, select_device
-from pipeline.report.text import listed
 
 MODELS = ("base", "trained")
 _MEMORY_ADVICE = "lower generate.batch_tokens"
@@ -44,7 +44,7 @@ ANSWER_SCHEMA = pa.schema(
         for model in MODELS
         for name, kind in (
             ("answer", pa.string()),
-            ("ended", pa.string()),  # "end", "stop" or "length": see `generation.Written`
+            ("ended", pa.string()),  # "end", "stop" or "length": see `generation.Continuation`
             ("log_likelihood", pa.float64()),  # of the expected answer, nats; null = none expected
             ("tokens", pa.int32()),  # of the expected answer
         )
@@ -97,15 +97,15 @@ def _answers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     contexts: Sequence[Sequence[int]],
-) -> dict[int, Written]:
+) -> dict[int, Continuation]:
     chosen = settings.generate
     sampling = (
         Sampling(chosen.temperature, chosen.top_p, settings.run.seed)
         if chosen.temperature > 0
         else None
     )
-    found: dict[int, Written] = {}
-    for index, one in write(
+    found: dict[int, Continuation] = {}
+    for index, one in generate_continuations(
         model, tokenizer, contexts, chosen.max_new_tokens, chosen.stop, sampling,
         chosen.batch_tokens,
     ):  # fmt: skip
@@ -124,7 +124,7 @@ def _cautions(
     short = [
         prompt.id
         for prompt, context in zip(prompts, contexts, strict=True)
-        if room_for_answer(len(context), most, limit) < most
+        if new_token_limit(len(context), most, limit) < most
     ]
     if not short:
         return []

@@ -76,7 +76,7 @@ def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> P
     strategy = settings.factors.strategies[0]
     require_eigenvectors(strategy)
     require_factors(run, strategy)
-    arguments = score_arguments(settings.scores, per_module=False, gathered=1)
+    arguments = score_arguments(settings.scores, per_module=False, prompt_batches=1)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(
         model, run.factors(strategy), arguments, modules, strategy, settings.index.features

@@ -21,6 +21,7 @@ from matplotlib import colormaps
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import replacing, write_json, write_text
+from pipeline.contract.results.scores import layer_of
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import InspectSettings, Settings
@@ -28,7 +29,6 @@ from pipeline.influence.spectra import (
     FIGURE_NAMES,
     Spectrum,
     block_means,
-    layer_of,
     module_spectra,
     tracked_modules,
 )

@@ -21,14 +21,14 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
-from pipeline.corpus.cutting import Examples, write_documents
+from pipeline.corpus.cutting import ExampleBuilder, write_documents
 from pipeline.corpus.duplicates import DuplicateIndex
 from pipeline.corpus.examples import EXAMPLE_SCHEMA, encode_pair
 from pipeline.corpus.ids import DocumentIds
-from pipeline.corpus.readers import Reading
+from pipeline.corpus.readers import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tables import read_batches, split_examples, write_rows
-from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
+from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
 from pipeline.model import context_length, load_tokenizer, model_config
 
@@ -54,10 +54,10 @@ def _read_corpus(
     folder = run_dir.stage("prepare")
     documents, chunks = folder / "documents.parquet", folder / "chunks.parquet"
     _remove_leftovers(folder)
-    reading = Reading(strict=settings.data.strict, warn=events.warning)
+    reading = ReadCounts(strict=settings.data.strict, warn=events.warning)
 
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
-        ready_tokenizer(settings).save_pretrained(run_dir.tokenizer)
+        pretrained_tokenizer(settings).save_pretrained(run_dir.tokenizer)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
     _check_relevant(prompts, ids, events)
@@ -67,8 +67,8 @@ def _read_corpus(
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     tokenizer = load_tokenizer(run_dir.tokenizer)
 
-    examples = Examples(tokenizer, settings.data.max_tokens, ids)
-    write_rows(chunks, EXAMPLE_SCHEMA, examples.of(documents, reading, events))
+    examples = ExampleBuilder(tokenizer, settings.data.max_tokens, ids)
+    write_rows(chunks, EXAMPLE_SCHEMA, examples.rows(documents, reading, events))
     reading.warn_of_losses()
     groups = _duplicate_groups(chunks, len(examples.documents), settings, events)
     away = _held_out(examples.documents, groups, settings, events)
@@ -160,8 +160,8 @@ def _held_out(
 ) -> set[str]:
     """Documents for validation; of the demo only those that teach nothing it asks about."""
     data = settings.data
-    may_leave = demo.is_filler if data.source == "demo" else lambda name: True
-    away = held_out(documents, groups, data.validation_fraction, settings.run.seed, may_leave)
+    may_hold_out = demo.is_filler if data.source == "demo" else lambda name: True
+    away = held_out(documents, groups, data.validation_fraction, settings.run.seed, may_hold_out)
     if data.validation_fraction and not away:
         events.warning(
             "too few documents to hold any out: there will be no validation loss "
@@ -172,8 +172,8 @@ def _held_out(
 
 def _summary(
     settings: Settings,
-    reading: Reading,
-    examples: Examples,
+    reading: ReadCounts,
+    examples: ExampleBuilder,
     groups: list[int],
     away: set[str],
     vocab_size: int,

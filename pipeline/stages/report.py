@@ -63,7 +63,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
 
 def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Gives (name, SVG, or None where there is nothing to draw)."""
-    base = (facts.training or {}).get("base_validation_loss")
+    base = facts.training.base_validation_loss if facts.training else None
     yield "loss", figures.loss_curve(facts.curves, base)
     first = settings.factors.strategies[0]
     rows = [row for row in facts.spectra or [] if row["strategy"] == first]

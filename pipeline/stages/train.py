@@ -7,7 +7,7 @@ training goes on from its last checkpoint and ends with the very weights it woul
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import replace
 
 import torch
 import transformers
@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError
-from pipeline.contract.files import write_json
+from pipeline.contract.results.training import TrainingSummary, write_training
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -24,9 +24,9 @@ from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
 from pipeline.model import build_model, load_model, load_tokenizer, save_model
 from pipeline.training.arguments import require_trackers, training_arguments
-from pipeline.training.checkpoints import read_state, whole_checkpoints
-from pipeline.training.frequencies import frequency_loss
-from pipeline.training.trainer import Narrator, TokenTrainer, perplexity
+from pipeline.training.checkpoints import complete_checkpoints, read_state
+from pipeline.training.trainer import EventCallback, TokenTrainer, perplexity
+from pipeline.training.unigram import unigram_loss
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
 _LEARNING_ADVICE = "Raise train.epochs or train.learning_rate (from scratch 1e-3 is usual)"
@@ -51,8 +51,9 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
         trainer = _trainer(settings, run_dir, events, model)
         summary = _train(trainer, run_dir, events)
         save_model(model, tokenizer, run_dir.model)
-    summary["frequency_loss"] = _held_against_frequencies(run_dir, model, summary, events)
-    write_json(run_dir.summary("train"), summary)
+    bar = _unigram_loss(run_dir, model.config.vocab_size)
+    _warn_above_unigram(bar, summary.validation_loss, events)
+    write_training(run_dir, replace(summary, unigram_loss=bar))
 
 
 def _base(
@@ -75,12 +76,12 @@ def _trainer(
         raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
-    return TokenTrainer(model, arguments, examples, validation, sampler, Narrator(events))
+    return TokenTrainer(model, arguments, examples, validation, sampler, EventCallback(events))
 
 
-def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> dict[str, Any]:
+def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> TrainingSummary:
     """Trains to the end, or to the last checkpoint before the loss ceased to be a number."""
-    checkpoint = next(iter(whole_checkpoints(run_dir.checkpoints)), None)
+    checkpoint = next(iter(complete_checkpoints(run_dir.checkpoints)), None)
     state = read_state(checkpoint) if checkpoint else None
     started, tokens = time.monotonic(), state.num_input_tokens_seen if state else 0
     if checkpoint and state and state.global_step >= trainer.args.max_steps:
@@ -94,24 +95,23 @@ def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> dict[
     return _summary(trainer, seconds, round(tokens / seconds) if tokens else None)
 
 
-def _held_against_frequencies(
-    run_dir: RunDir, model: PreTrainedModel, summary: dict[str, Any], events: EventWriter
-) -> float | None:
-    """The bar that a model which has learnt anything is below; warns where it is not."""
+def _unigram_loss(run_dir: RunDir, vocabulary: int) -> float | None:
     examples, validation = map(TokenDataset.of_examples, (run_dir.examples, run_dir.validation))
-    bar = frequency_loss(examples, validation, model.config.vocab_size)
-    loss = summary["validation_loss"]
+    return unigram_loss(examples, validation, vocabulary)
+
+
+def _warn_above_unigram(bar: float | None, loss: float | None, events: EventWriter) -> None:
+    """Warns where the model has learnt nothing that token frequencies do not tell."""
     if bar is not None and loss is not None and loss >= bar:
         events.warning(
             f"the model has not learnt more than how frequent tokens are: validation loss "
             f"{loss:.2f}, by frequencies alone {bar:.2f} nats a token; what influences it means "
             f"little. {_LEARNING_ADVICE}"
         )
-    return bar
 
 
 def _return_to_last_good(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> None:
-    for checkpoint in whole_checkpoints(run_dir.checkpoints):
+    for checkpoint in complete_checkpoints(run_dir.checkpoints):
         trainer.restore(checkpoint)
         if trainer.is_sound():  # the step that spoilt the weights may itself have looked well
             events.warning(
@@ -122,21 +122,21 @@ def _return_to_last_good(trainer: TokenTrainer, run_dir: RunDir, events: EventWr
     raise ModelError(f"training diverged: {trainer.diverged}", _DIVERGENCE_ADVICE)
 
 
-def _summary(trainer: TokenTrainer, seconds: float, rate: int | None) -> dict[str, Any]:
-    """`steps`, `epochs` and `tokens` count from the base; `seconds` is this attempt's."""
-    validation_loss = trainer.reading("eval_loss")
-    base_loss = trainer.reading("eval_loss", newest=False)
-    return {
-        "parameters": trainer.network.num_parameters(),
-        "steps": trainer.state.global_step,
-        "epochs": round(trainer.state.epoch or 0.0, 3),
-        "tokens": trainer.state.num_input_tokens_seen,
-        "tokens_per_second": rate,
-        "train_loss": trainer.reading("loss"),
-        "validation_loss": validation_loss,
-        "perplexity": perplexity(validation_loss),
-        "base_validation_loss": base_loss,
-        "base_perplexity": perplexity(base_loss),
-        "stopped_early": trainer.diverged,
-        "seconds": round(seconds, 1),
-    }
+def _summary(trainer: TokenTrainer, seconds: float, rate: int | None) -> TrainingSummary:
+    validation_loss = trainer.logged("eval_loss")
+    base_loss = trainer.logged("eval_loss", newest=False)
+    return TrainingSummary(
+        parameters=trainer.network.num_parameters(),
+        steps=trainer.state.global_step,
+        epochs=round(trainer.state.epoch or 0.0, 3),
+        tokens=trainer.state.num_input_tokens_seen,
+        tokens_per_second=rate,
+        train_loss=trainer.logged("loss"),
+        validation_loss=validation_loss,
+        perplexity=perplexity(validation_loss),
+        base_validation_loss=base_loss,
+        base_perplexity=perplexity(base_loss),
+        unigram_loss=None,
+        stopped_early=trainer.diverged,
+        seconds=round(seconds, 1),
+    )

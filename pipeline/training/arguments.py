@@ -30,11 +30,11 @@ def require_trackers(settings: Settings) -> None:
 
 
 def training_arguments(
-    settings: Settings, run_dir: RunDir, batches: int, validates: bool, keeps: bool = True
+    settings: Settings, run_dir: RunDir, batches: int, validates: bool, saves: bool = True
 ) -> TrainingArguments:
     """Arguments for a training with so many batches an epoch.
 
-    One that `keeps` nothing writes no checkpoints and reports to no tracker.
+    One that `saves` nothing writes no checkpoints and reports to no tracker.
     """
     train, device = settings.train, select_device(settings)
     steps_an_epoch = math.ceil(batches / train.gradient_accumulation)
@@ -57,14 +57,14 @@ def training_arguments(
         seed=settings.run.seed,
         eval_strategy="steps" if validates else "no",
         eval_steps=train.validation_every or tenth,
-        save_strategy="steps" if keeps else "no",
+        save_strategy="steps" if saves else "no",
         save_steps=train.checkpoint_every or tenth,
         save_total_limit=train.keep_checkpoints,
         logging_steps=math.ceil(steps / _READINGS),
         logging_nan_inf_filter=False,
         include_num_input_tokens_seen="non_padding",
         dataloader_pin_memory=device.type == "cuda",
-        report_to=(list(train.trackers) if keeps else []) or "none",
+        report_to=(list(train.trackers) if saves else []) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
     )

@@ -13,7 +13,7 @@ from pipeline.contract.files import read_json
 _STATE = "trainer_state.json"
 
 
-def whole_checkpoints(folder: Path) -> list[Path]:
+def complete_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints, newest first; those that a kill left half-written are removed."""
     found = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
     for torn in (checkpoint for checkpoint in found if not _is_whole(checkpoint)):

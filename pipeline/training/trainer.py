@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler, token_budget_batches
+from pipeline.contract.results import training as names
 from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
@@ -57,7 +58,7 @@ class TokenTrainer(Trainer):
         """Why training stopped early, if it did."""
         return self._watch.diverged
 
-    def reading(self, name: str, newest: bool = True) -> float | None:
+    def logged(self, name: str, newest: bool = True) -> float | None:
         """The newest or the oldest reading of "loss" or "eval_loss", interrupted attempts too."""
         readings = [row[name] for row in self.state.log_history if name in row]
         return readings[-1 if newest else 0] if readings else None
@@ -89,7 +90,7 @@ class TokenTrainer(Trainer):
 
     def is_sound(self) -> bool:
         """Whether the restored weights are of use: not much worse than those of the base."""
-        base = self.reading("eval_loss", newest=False) or self.reading("loss", newest=False)
+        base = self.logged("eval_loss", newest=False) or self.logged("loss", newest=False)
         return base is not None and self.mean_loss(self._validation or self._examples) < 1.1 * base
 
     @torch.no_grad()
@@ -136,7 +137,7 @@ class DivergenceWatch(TrainerCallback):
             control.should_save = control.should_evaluate = False
 
 
-class Narrator(DivergenceWatch):
+class EventCallback(DivergenceWatch):
     """Tells steps and readings as events."""
 
     def __init__(self, events: EventWriter) -> None:
@@ -170,16 +171,16 @@ class Narrator(DivergenceWatch):
         logs, step = logs or {}, state.global_step
         if "eval_loss" in logs:
             loss = logs["eval_loss"]
-            readings = {"validation_loss": loss, "perplexity": perplexity(loss) or math.inf}
+            readings = {names.VALIDATION_LOSS: loss, names.PERPLEXITY: perplexity(loss) or math.inf}
             print(f"step {step:,} of {state.max_steps:,}: validation loss {loss:.4f}", flush=True)
         elif "loss" in logs:
-            readings = {name: logs[name] for name in ("loss", "learning_rate", "grad_norm")}
-            readings["tokens_per_second"] = self._rate(state.num_input_tokens_seen)
+            readings = {name: logs[log] for log, name in _TOLD.items()}
+            readings[names.TOKENS_PER_SECOND] = self._rate(state.num_input_tokens_seen)
         else:
             return
         for name, value in readings.items():
             if math.isfinite(value):
-                self._events.metric(name, value, step, _UNITS.get(name, ""))
+                self._events.metric(name, value, step, names.UNITS.get(name, ""))
         super().on_log(args, state, control, logs)
 
     def _rate(self, tokens: int) -> float:
@@ -190,11 +191,12 @@ class Narrator(DivergenceWatch):
         return (tokens - before) / max(now - then, 1e-9)
 
 
-_UNITS = {
-    "loss": "nats/token",
-    "validation_loss": "nats/token",
-    "tokens_per_second": "tokens/s",
+_TOLD = {
+    "loss": names.LOSS,
+    "learning_rate": names.LEARNING_RATE,
+    "grad_norm": names.GRADIENT_NORM,
 }
+"""What transformers calls a reading → the name of ours."""
 _VITAL = ("loss", "grad_norm", "eval_loss")
 
 

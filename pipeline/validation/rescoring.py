@@ -12,7 +12,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
-from pipeline.influence.fitting import fit, lend_factors
+from pipeline.influence.fitting import fit, link_factors
 from pipeline.influence.rankings import Scores, ranked
 from pipeline.model import load_model, select_device
 from pipeline.validation.lds import spearman
@@ -57,7 +57,7 @@ class _Rescoring:
         """From the run's own factors."""
         scores = self._settings.scores.model_copy(update={"damping": damping})
         variant = self._run.variant(f"damping_{damping:g}")
-        lend_factors(self._run, variant, self._strategy)
+        link_factors(self._run, variant, self._strategy)
         settings = self._settings.model_copy(update={"scores": scores})
         return self._score(self._analyzer(settings, variant))
 

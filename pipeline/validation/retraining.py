@@ -110,7 +110,7 @@ class Retrainer:
         budget = settings.train.batch_tokens
         sampler = TokenBudgetSampler(examples.lengths, budget, training.seed)
         arguments = training_arguments(
-            settings, self._run, len(sampler), validates=False, keeps=False
+            settings, self._run, len(sampler), validates=False, saves=False
         )
         model = load_model(self._run.base, select_device(settings))
         watch = _Steps(on_step)

@@ -8,8 +8,9 @@ from functools import lru_cache
 
 from textual.content import Content
 
+from pipeline.contract.results.evaluation import LIKELIHOOD
 from tui.readers.clean import clean, clean_lines
-from tui.readers.evaluation import LIKELIHOOD, AnswerPair, Answers, ModelAnswer, ModelName
+from tui.readers.evaluation import AnswerPair, Answers, ModelAnswer, ModelName
 from tui.readers.format import number
 from tui.widgets.ink import fit
 

@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.contract.results.training import (
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    LOSS,
+    PERPLEXITY,
+    STAGE,
+    TOKENS_PER_SECOND,
+    VALIDATION_LOSS,
+)
+
 Metric = tuple[str, str]
 """A stage and the name of what it measures."""
 
@@ -18,11 +28,11 @@ class ChartPlan:
 
 
 _KNOWN = (
-    ChartPlan("Loss", (("train", "loss"), ("train", "validation_loss"))),
-    ChartPlan("Learning rate", (("train", "learning_rate"),)),
-    ChartPlan("Tokens a second", (("train", "tokens_per_second"),)),
-    ChartPlan("Gradient norm", (("train", "grad_norm"),)),
-    ChartPlan("Perplexity", (("train", "perplexity"),)),
+    ChartPlan("Loss", ((STAGE, LOSS), (STAGE, VALIDATION_LOSS))),
+    ChartPlan("Learning rate", ((STAGE, LEARNING_RATE),)),
+    ChartPlan("Tokens a second", ((STAGE, TOKENS_PER_SECOND),)),
+    ChartPlan("Gradient norm", ((STAGE, GRADIENT_NORM),)),
+    ChartPlan("Perplexity", ((STAGE, PERPLEXITY),)),
 )
 
 

@@ -7,6 +7,8 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from pipeline.contract.results.training import superseded_from
+
 _BLOCK = 128
 """Readings whose lowest and highest are kept, so that a chart need not look at each."""
 
@@ -99,12 +101,12 @@ class Curve:
 
     def _go_back(self, step: float) -> None:
         """Drops what was read at a step and after it."""
-        kept = bisect_left(self.steps, step)
+        kept = superseded_from(self.steps, step)
         for numbers in (self.steps, self.values):
             del numbers[kept:]
         for numbers in (self._lows, self._highs):
             del numbers[kept // _BLOCK :]
-        del self.gaps[bisect_left(self.gaps, step) :]
+        del self.gaps[superseded_from(self.gaps, step) :]
 
     def _close_block(self) -> None:
         if len(self.values) % _BLOCK == 0:

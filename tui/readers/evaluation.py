@@ -14,18 +14,6 @@ from pipeline.contract.settings.loading import load_settings
 
 ModelName = Literal["base", "trained"]
 MODELS: tuple[ModelName, ...] = ("base", "trained")
-LIKELIHOOD = "log_likelihood_per_token"
-"""The one metric that is no share: nats."""
-SCORINGS = {
-    "letters": "letters",
-    "texts": "texts",
-    "texts_by_length": "texts by length",
-    "texts_mass": "probability",
-    "written": "written",
-    "written_f1": "written, F1",
-    "written_share": "written, rules",
-}
-"""How benchmark answers are scored, for reading."""
 _OLDER = "an earlier version compared these; `headwater run evaluate --force` traces them"
 
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.contract.results.benchmarks import WHOLE
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from tui.readers.evaluation import ModelName, Score
 
-WHOLE = "all tasks"
-"""The task of a score over all tasks, as the benchmark stage names it."""
 _BY_LENGTH = "_by_length"
 _COLUMNS = ["model", "task", "question_id", "way", "prompt", "choices", "log_likelihoods", "gold",
             "prediction", "text", "score", "cut_tokens"]  # fmt: skip

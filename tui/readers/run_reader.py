@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results import training
 from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -103,8 +104,8 @@ class RunReader:
             stages=tuple(stages),
             working=is_locked(run),
             pid=process.pid if process and process.is_alive() else None,
-            loss=history.curve("train", "loss"),
-            validation_loss=history.curve("train", "validation_loss"),
+            loss=history.curve(training.STAGE, training.LOSS),
+            validation_loss=history.curve(training.STAGE, training.VALIDATION_LOSS),
             metrics=history.metrics(),
             memory=dict(history.memory),
             warnings=history.warnings(),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.scores import layer_of
 from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tui.readers.corpus import Corpus
@@ -147,11 +148,13 @@ class Scored:
         if file is None or not names:
             return None
         kinds = list(dict.fromkeys(_kind(name) for name in names))
-        layers = sorted({_layer(name) for name in names})
+        layers = sorted({layer for name in names if (layer := layer_of(name)) is not None})
         table = np.full((len(layers), len(kinds)), np.nan, np.float32)
         prompt, column = self._numbers[prompt_id], self._column(strategy, place)
         for module in names:
-            cell = layers.index(_layer(module)), kinds.index(_kind(module))
+            if (layer := layer_of(module)) is None:
+                continue
+            cell = layers.index(layer), kinds.index(_kind(module))
             table[cell] = file.floats(module, prompt, column)
         return ModuleScores(strategy, layers, kinds, table)
 
@@ -201,10 +204,6 @@ def _rank(scores: Scores, place: int) -> int | None:
 
 def _standing(name: str, scores: Scores, place: int) -> Standing:
     return Standing(name, float(scores[place]), _rank(scores, place))
-
-
-def _layer(module: str) -> int:
-    return int(next(part for part in module.split(".") if part.isdecimal()))
 
 
 def _kind(module: str) -> str:

@@ -11,13 +11,14 @@ from textual.binding import BindingType
 from textual.reactive import reactive
 
 from pipeline.contract.errors import DataError, HeadwaterError, UsageError
+from pipeline.contract.results.benchmarks import SCORINGS
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
 from tui.content.question_text import question_text, replies_text
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
-from tui.readers.evaluation import MODELS, SCORINGS, Score, read_benchmarks
+from tui.readers.evaluation import MODELS, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
 from tui.screens.dialogs.prompt_form import PromptForm

@@ -25,8 +25,8 @@ from pipeline.contract.run.new_run import adding_to_index, change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
 from tui import narration, tables
-from tui.entry import existing
 from tui.readers.clean import clean
+from tui.runs_folder import find_run
 
 _LOOK_S = 0.5
 _EXCERPT = 100
@@ -53,7 +53,7 @@ def ask(
 
     The first question makes an index of the examples.
     """
-    target = existing(runs, run)
+    target = find_run(runs, run)
     if serve and prompt is None:
         narration.bring_up_to_date("index", target)
         _serve(target)
@@ -88,7 +88,7 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
 
     Added texts come with a + before their id: the model has not learnt from them.
     """
-    target = existing(runs, run)
+    target = find_run(runs, run)
     before = target.settings.read_text("utf-8")
     if added:
         change_settings(target, adding_to_index(before, added))

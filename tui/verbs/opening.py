@@ -12,7 +12,8 @@ import click
 from pipeline.contract.errors import UsageError
 from pipeline.contract.settings.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
 from pipeline.contract.settings.prompts import save_prompts
-from tui.entry import existing, open_dashboard
+from tui.dashboard import open_dashboard
+from tui.runs_folder import find_run
 
 
 @click.command()
@@ -20,7 +21,7 @@ from tui.entry import existing, open_dashboard
 @click.pass_obj
 def tui(runs: Path, run: str | None) -> None:
     """Open the dashboard, on RUN if one is named."""
-    open_dashboard(runs, existing(runs, run) if run else None)
+    open_dashboard(runs, find_run(runs, run) if run else None)
 
 
 @click.command()

@@ -12,10 +12,10 @@ import click
 from pipeline.contract.errors import UsageError
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tui import tables
-from tui.entry import existing
 from tui.readers.clean import clean
 from tui.readers.evaluation import Benchmarks, ModelName, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions
+from tui.runs_folder import find_run
 
 _EXCERPT = 60
 
@@ -53,7 +53,7 @@ def questions(
     `headwater run analysis --run …` with such prompts, or `headwater ask`, says which training
     examples made the model answer so.
     """
-    target = existing(runs, run)
+    target = find_run(runs, run)
     found = read_benchmarks(target)
     score = _chosen(found, benchmark, scored_by)
     name: ModelName = model or ("trained" if "trained" in score.estimates else "base")

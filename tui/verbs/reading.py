@@ -19,7 +19,7 @@ from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui import narration, tables, validation
 from tui.comparison import comparison_text, result_rows, settings_rows
-from tui.entry import existing
+from tui.runs_folder import find_run
 
 
 @click.command()
@@ -28,7 +28,7 @@ from tui.entry import existing
 @click.pass_obj
 def status(runs: Path, run: str, as_json: bool) -> None:
     """Show what has become of each stage of RUN."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     found = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
@@ -53,7 +53,7 @@ def runs_(runs: Path, as_json: bool) -> None:
 @click.pass_obj
 def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
     """Print what the stages of RUN wrote to their logs, or STAGE alone."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     for text in tables.log_text(target, (stage,) if stage else tuple(contract.STAGES), follow):
         click.echo(text, nl=False)
 
@@ -64,7 +64,7 @@ def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
 @click.pass_obj
 def inspect(runs: Path, run: str, layer: int | None) -> None:
     """Print the spectra of one layer's factors, and where its pictures lie."""
-    click.echo(tables.layer_report(existing(runs, run), layer))
+    click.echo(tables.layer_report(find_run(runs, run), layer))
 
 
 @click.command()
@@ -86,7 +86,7 @@ def rank(
     as_format: str | None,
 ) -> None:
     """Print the training examples that RUN ranks highest for a prompt."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     end = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
     click.echo(tables.render_ranking(rows, as_format), nl=False)
@@ -99,7 +99,7 @@ def rank(
 @click.pass_obj
 def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     """Write the report of RUN, where it is not up to date, and print it."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     narration.bring_up_to_date("report", target)
     if open_it:
         click.launch(str(target.report_html.resolve()))
@@ -127,7 +127,7 @@ def _print_page(text: str) -> None:
 @click.pass_obj
 def validate(runs: Path, run: str, as_json: bool) -> None:
     """Train RUN's model again to prove its rankings, where that is not up to date; print it."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     narration.bring_up_to_date("validate", target)
     summary = read_json(target.summary("validate"))
     if as_json:
@@ -143,7 +143,7 @@ def validate(runs: Path, run: str, as_json: bool) -> None:
 @click.pass_obj
 def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     """Put the settings and results of two runs side by side."""
-    first, second = existing(runs, run_a), existing(runs, run_b)
+    first, second = find_run(runs, run_a), find_run(runs, run_b)
     if first.name == second.name:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
     if as_json:

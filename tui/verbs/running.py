@@ -19,8 +19,9 @@ from pipeline.contract.run.status import left_over, run_status
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
 from tui import narration, tables
-from tui.entry import existing, has_terminal, open_dashboard
+from tui.dashboard import has_terminal, open_dashboard
 from tui.launcher import start_stages
+from tui.runs_folder import find_run
 
 
 @click.command()
@@ -89,7 +90,7 @@ def run(
         text = settings_file.read_text(encoding="utf-8")
         write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
-        target = existing(runs, name)
+        target = find_run(runs, name)
         if use_generated:
             text = target.settings.read_text(encoding="utf-8")
             change_settings(target, tracing_answers(text))
@@ -102,7 +103,7 @@ def run(
 @click.pass_obj
 def resume(runs: Path, run: str, detach: bool) -> None:
     """Finish what was asked for in RUN, from the last checkpoint or partition on."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     settings = load_settings(target.settings)
     left = left_over(run_status(target, settings))
     if not left:
@@ -116,7 +117,7 @@ def resume(runs: Path, run: str, detach: bool) -> None:
 @click.pass_obj
 def cancel(runs: Path, run: str) -> None:
     """Stop what works in RUN; what is finished stays. A second time: kill it."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     if not request_cancel(target):
         click.echo(f"nothing is running in {target.name}", err=True)
         return
@@ -130,7 +131,7 @@ def cancel(runs: Path, run: str) -> None:
 @click.pass_obj
 def wait(runs: Path, run: str) -> None:
     """Wait until nothing runs in RUN; exit as its stages did."""
-    target = existing(runs, run)
+    target = find_run(runs, run)
     sys.exit(narration.follow(target, narration.from_now(target)))
 
 

@@ -13,7 +13,15 @@ Value = dict[str, Any]  # JSON of any artefact, before its types are checked
 Step = Callable[[Value], Value | None]
 """From one format to the next; None: the result cannot be migrated."""
 
-STEPS: Mapping[str, Mapping[int, Step]] = {}
+
+def _rename_unigram_loss(value: Value) -> Value:
+    """Format 1 called it frequency_loss, and lacked it at first."""
+    return {**value, "unigram_loss": value.get("frequency_loss")}
+
+
+STEPS: Mapping[str, Mapping[int, Step]] = {
+    "TrainingSummary": {1: _rename_unigram_loss},
+}
 """Name of the artefact's dataclass → format that a step begins at → step. No step = no change."""
 
 

@@ -26,7 +26,7 @@ from pipeline.evaluation.encoding import (
 )
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
-from pipeline.generation import write
+from pipeline.generation import generate_continuations
 from pipeline.model import context_length
 
 Item = tuple[Question, str]
@@ -146,7 +146,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
             same = [entry for entry in contexts if _stop(entry[0]) == stop]
             tokens = [context for _, context, _ in same]
-            for index, found in write(
+            for index, found in generate_continuations(
                 self._loaded,
                 self._tokenizer,
                 tokens,

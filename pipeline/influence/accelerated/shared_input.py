@@ -1,7 +1,7 @@
-"""What several modules compute from one and the same input, computed once.
+"""Results that modules with the same input share, so that they are computed once.
 
-gate_proj and up_proj read the same tensor, so do q_proj, k_proj and v_proj. The tensor itself
-carries what has been made of it, so nothing has to know the model's architecture.
+gate_proj and up_proj read the same tensor, so do q_proj, k_proj and v_proj. The results are
+attached to the tensor itself, so no code needs to know the model's architecture.
 
 Shape legend: B examples, T tokens, I inputs of the modules (one more with a bias).
 """
@@ -13,93 +13,96 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.influence.accelerated.contractions import accumulator, add_gram
+from pipeline.influence.accelerated.contractions import accumulation_dtype, add_gram
 
 _ATTRIBUTE = "_headwater_shared_input"
 
 
 @dataclass
 class ActivationSum:
-    """Σ a aᵀ over tokens, on and above the diagonal, and how many there were."""
+    """The sum Σ a aᵀ over tokens, upper triangle only, and the number of tokens."""
 
     matrix: Tensor
     """[I, I], float32 or more."""
     tokens: Tensor
-    """int64 [1]."""
+    """Number of tokens in the sum; int64 [1]."""
     inputs: int = 0
-    """How many inputs have been added. A module that shares this sum has seen as many."""
+    """Number of batches in the sum; every module that shares it must have seen as many."""
 
     @classmethod
-    def of_width(cls, rows: Tensor) -> ActivationSum:
-        """Nothing added yet, of so many columns as `rows` [n, I]."""
+    def zeros(cls, rows: Tensor) -> ActivationSum:
+        """An empty sum for rows [n, I] like these."""
         width = rows.shape[1]
-        matrix = rows.new_zeros(width, width, dtype=accumulator(rows.dtype))
+        matrix = rows.new_zeros(width, width, dtype=accumulation_dtype(rows.dtype))
         return cls(matrix, torch.zeros(1, dtype=torch.int64, device=rows.device))
 
     def add(self, rows: Tensor, tokens: Tensor | int) -> None:
-        """Adds rows [n, I], which are so many tokens."""
+        """Adds activations `rows` [n, I] of `tokens` tokens."""
         add_gram(self.matrix, rows)
         self.tokens.add_(tokens)
         self.inputs += 1
 
 
 class SharedInput:
-    """Activations [B, T, I] of one forward pass and what they became."""
+    """Input [B, T, I] of modules in one forward pass, with the results computed from it."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor.detach().clone()  # a later module may change it in place
-        self._version = tensor._version
+        self._version = tensor._version  # torch counts in-place changes
         self._activations: dict[tuple[bool, torch.dtype], Tensor] = {}
         self._rotated: list[tuple[Tensor, tuple[bool, torch.dtype], Tensor]] = []
         self.sums: dict[tuple[bool, int], ActivationSum] = {}
-        """What this input has been added to: with or without a bias, under which mask."""
+        """The sums that include this input, by (has a bias, id of the padding mask)."""
         self.added_by: set[int] = set()
-        """Trackers that have added it, by their ids."""
+        """Ids of the trackers that have counted it."""
 
     @classmethod
     def of(cls, tensor: Tensor) -> SharedInput:
-        """The one of this tensor, as long as nobody writes to it."""
-        found = getattr(tensor, _ATTRIBUTE, None)
-        if not isinstance(found, cls) or found._version != tensor._version:
-            found = cls(tensor)
-            setattr(tensor, _ATTRIBUTE, found)
-        return found
+        """The `SharedInput` attached to this tensor; a new one if the tensor has been changed."""
+        shared = getattr(tensor, _ATTRIBUTE, None)
+        if not isinstance(shared, cls) or shared._version != tensor._version:
+            shared = cls(tensor)
+            setattr(tensor, _ATTRIBUTE, shared)
+        return shared
 
     @property
     def dimensions(self) -> int:
-        """3 of [B, T, I]."""
+        """Number of dimensions of the module's input; 3 for [B, T, I]."""
         return self._tensor.dim()
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
+        """Device of the input."""
         return self._tensor.device
 
     def activations(self, bias: bool, dtype: torch.dtype) -> Tensor:
-        """[B, T, I]; a 1 is appended to every token's where the module has a bias."""
-        found = self._activations.get((bias, dtype))
-        if found is None:
-            found = as_tokens(self._tensor).to(dtype)
+        """Activations [B, T, I] in the dtype; with a bias, a 1 is appended to each token's."""
+        activations = self._activations.get((bias, dtype))
+        if activations is None:
+            activations = as_tokens(self._tensor).to(dtype)
             if bias:
-                found = torch.cat([found, found.new_ones(*found.shape[:2], 1)], dim=2)
-            self._activations[bias, dtype] = found
-        return found
+                ones = activations.new_ones(*activations.shape[:2], 1)
+                activations = torch.cat([activations, ones], dim=2)
+            self._activations[bias, dtype] = activations
+        return activations
 
     def rotated(
-        self, eigenvectors: Tensor, bias: bool, rounded: torch.dtype
+        self, eigenvectors: Tensor, bias: bool, input_dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        """Activations, rounded to a dtype, in the basis [I, I]; and the tensor that stands for
-        equal bases from now on."""
+        """Activations [B, T, I] in the eigenbasis, rounded to `input_dtype` before; and the basis.
+
+        The basis [I, I] is the first tensor equal to `eigenvectors` that was passed here.
+        """
         for basis, key, rotated in self._rotated:
-            if key == (bias, rounded) and (
+            if key == (bias, input_dtype) and (
                 basis is eigenvectors or torch.equal(basis, eigenvectors)
             ):
                 return rotated, basis
-        rotated = self.activations(bias, rounded).to(eigenvectors.dtype) @ eigenvectors
-        self._rotated.append((eigenvectors, (bias, rounded), rotated))
+        rotated = self.activations(bias, input_dtype).to(eigenvectors.dtype) @ eigenvectors
+        self._rotated.append((eigenvectors, (bias, input_dtype), rotated))
         return rotated, eigenvectors
 
 
 def as_tokens(tensor: Tensor) -> Tensor:
-    """[B, T, d] of [B, …, d]; without any dimension between them, T = 1."""
+    """Reshapes [B, …, d] to [B, T, d]; T = 1 for [B, d]."""
     return tensor.unsqueeze(1) if tensor.dim() == 2 else tensor.flatten(1, -2)

@@ -1,7 +1,7 @@
-"""What a linear module does with its activations and output gradients in Kronfluence's passes.
+"""Trackers: what a linear module computes from activations and output gradients in each pass.
 
-Every tracker stands in for the one of Kronfluence that it is derived from, and hands over to it
-where a task shares parameters, changes per-example gradients, or keeps activations on the host.
+Each replaces the tracker of Kronfluence that it is derived from, and falls back to it if a task
+shares parameters, changes per-example gradients, or offloads activations to the CPU.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from kronfluence.utils.exceptions import FactorsNotFoundError
 from torch import Tensor, nn
 
 from pipeline.influence.accelerated.contractions import (
-    accumulator,
+    accumulation_dtype,
     add_gram,
     add_squares,
-    pairwise_pieces,
+    pairwise_from_blocks,
     squared_norms,
     weighted_squares,
 )
@@ -46,20 +46,21 @@ from pipeline.influence.accelerated.shared_input import ActivationSum, SharedInp
 
 
 class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
-    """Sums the covariances' upper halves; modules with one input share the activations' sum."""
+    """Sums covariances, upper triangle only; modules with the same input share the activations'."""
 
     _sum: ActivationSum | None = None
     _inputs = 0
 
     def register_hooks(self) -> None:
-        """Adds activations on the way forward, output gradients on the way back."""
-        if self.module.as_kronfluence_does(self.module.factor_args):
+        """Adds activations in the forward pass and output gradients in the backward pass."""
+        if self.module.needs_original_tracker(self.module.factor_args):
             super().register_hooks()
             return
 
         @torch.no_grad()
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self._add_activations(inputs[0])
+            # on the output tensor: a module's own backward hooks fail after in-place operations
             self.cached_hooks.append(outputs.register_hook(backward_hook))
 
         @torch.no_grad()
@@ -72,23 +73,25 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
     def _add_activations(self, tensor: Tensor) -> None:
         shared_input = SharedInput.of(tensor)
         if id(self) in shared_input.added_by:
-            return  # gradient checkpointing computes it again
+            return  # gradient checkpointing runs the forward pass a second time
         shared_input.added_by.add(id(self))
         self._inputs += 1
-        # Processes are summed up module by module, so there every module has its own sum.
+        # Kronfluence adds up the sums of distributed processes module by module, in place: a
+        # shared one would be added up several times.
         sums = {} if dist.is_initialized() else shared_input.sums
         key = (self.module.has_bias, id(self.module.attention_mask))
         shared = sums.get(key)
         if self._sum is None and shared is not None:
-            self._keep(shared)
+            self._use(shared)
         if self._sum is None or self._sum is not shared:
             dtype = self.module.factor_args.activation_covariance_dtype
             rows, tokens = self.module.unpadded_activations(tensor, dtype)
-            own = self._sum or self._keep(ActivationSum.of_width(rows))
+            own = self._sum or self._use(ActivationSum.zeros(rows))
             own.add(rows, tokens)
             sums.setdefault(key, own)
 
-    def _keep(self, total: ActivationSum) -> ActivationSum:
+    def _use(self, total: ActivationSum) -> ActivationSum:
+        """Makes `total` the sum of this module, where Kronfluence saves it from."""
         self._sum = total
         self.module.storage[ACTIVATION_COVARIANCE_MATRIX_NAME] = total.matrix
         self.module.storage[NUM_ACTIVATION_COVARIANCE_PROCESSED] = total.tokens
@@ -101,7 +104,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         if storage[GRADIENT_COVARIANCE_MATRIX_NAME] is None:
             width = rows.shape[1]
             storage[GRADIENT_COVARIANCE_MATRIX_NAME] = rows.new_zeros(
-                width, width, dtype=accumulator(dtype)
+                width, width, dtype=accumulation_dtype(dtype)
             )
             storage[NUM_GRADIENT_COVARIANCE_PROCESSED] = torch.zeros(
                 1, dtype=torch.int64, device=rows.device
@@ -110,7 +113,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(tokens)
 
     def check_sharing(self) -> None:
-        """A sum that holds inputs this module never saw would be wrong without a sign.
+        """Checks that the shared sum holds the inputs of this module and no others.
 
         Raises:
             RuntimeError: modules shared their input in one batch and not in another.
@@ -122,15 +125,17 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             )
 
     def release_memory(self) -> None:
-        """Forgets the sums."""
+        """Drops the sums."""
         self._sum, self._inputs = None, 0
         super().release_memory()
 
 
 class _GradientTracker(BaseTracker):  # type: ignore[misc]
-    """Keeps a pass's activations until their gradients come, then hands over both."""
+    """Keeps a module's input until its output gradient arrives in the backward pass."""
 
     def _track(self, use: Callable[[SharedInput, Tensor], None]) -> None:
+        """Registers hooks that call `use` with the input and the output gradients [B, T, O]."""
+
         @torch.no_grad()
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
             self.cached_activations = SharedInput.of(inputs[0])
@@ -149,12 +154,12 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
 
-class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
-    """Sums squared gradients in the eigenbasis, rotated before or after they are formed."""
+class AcceleratedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[misc]
+    """Sums squared per-example gradients, in the eigenbasis if the strategy has one."""
 
     def register_hooks(self) -> None:
-        """Adds every batch's squares on the way back."""
-        if self.module.as_kronfluence_does(self.module.factor_args):
+        """Adds each batch's squared gradients in the backward pass."""
+        if self.module.needs_original_tracker(self.module.factor_args):
             super().register_hooks()
         else:
             self._track(self._add)
@@ -162,18 +167,18 @@ class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[mis
     def _add(self, shared: SharedInput, gradients: Tensor) -> None:
         args, storage = self.module.factor_args, self.module.storage
         if storage[LAMBDA_MATRIX_NAME] is None:
-            self._start(gradients.device)
-        pieces = self.module.rotated_pieces(
+            self._allocate(gradients.device)
+        blocks = self.module.rotated_blocks(
             shared, gradients, args.per_sample_gradient_dtype, args.lambda_dtype, self._rotates()
         )
-        add_squares(storage[LAMBDA_MATRIX_NAME], pieces)
+        add_squares(storage[LAMBDA_MATRIX_NAME], blocks)
         storage[NUM_LAMBDA_PROCESSED].add_(len(gradients))
 
     def _rotates(self) -> bool:
         strategy = self.module.factor_args.strategy
         return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_lambda)
 
-    def _start(self, device: torch.device) -> None:
+    def _allocate(self, device: torch.device) -> None:
         dtype, storage = self.module.factor_args.lambda_dtype, self.module.storage
         if self._rotates():
             if not self._eigendecomposition_results_exist():
@@ -184,23 +189,24 @@ class OrderedLambdaTracker(_GradientTracker, LambdaTracker):  # type: ignore[mis
                 storage[name] = storage[name].to(dtype=dtype, device=device)
         storage[NUM_LAMBDA_PROCESSED] = torch.zeros(1, dtype=torch.int64)
         shape = self.module.gradient_shape
-        storage[LAMBDA_MATRIX_NAME] = torch.zeros(shape, dtype=accumulator(dtype), device=device)
+        storage[LAMBDA_MATRIX_NAME] = torch.zeros(
+            shape, dtype=accumulation_dtype(dtype), device=device
+        )
 
 
 def _rotates(strategy: str) -> bool:
-    """Whether the strategy preconditions in the eigenbasis.
-
-    The storage does not tell: a strategy that was scored before may have left its eigenvectors.
-    """
+    """Whether the strategy preconditions in the eigenbasis."""
+    # from the configuration, not from the storage: it may still hold eigenvectors of a strategy
+    # that was scored before
     return bool(FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition)
 
 
-class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
-    """Self-influence without rotating back: Σ gradient² ÷ curvature in the eigenbasis."""
+class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
+    """Self-influence as Σ gradient² ÷ curvature in the eigenbasis, without rotating back."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
@@ -214,9 +220,10 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
         if strategy == "identity":
             activations = shared.activations(module.has_bias, args.per_sample_gradient_dtype)
             gradients = gradients.to(activations.dtype) * module.gradient_scale
-            storage[SELF_SCORE_VECTOR_NAME] = module.finished(squared_norms(gradients, activations))
+            norms = squared_norms(gradients, activations)
+            storage[SELF_SCORE_VECTOR_NAME] = module.to_score_dtype(norms)
             return
-        pieces = module.rotated_pieces(
+        blocks = module.rotated_blocks(
             shared,
             gradients,
             args.per_sample_gradient_dtype,
@@ -224,16 +231,16 @@ class OrderedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: igno
             _rotates(strategy),
         )
         inverse = storage[LAMBDA_MATRIX_NAME].reshape(module.gradient_shape)
-        found = weighted_squares(len(gradients), inverse, pieces)
-        storage[SELF_SCORE_VECTOR_NAME] = module.finished(found)
+        scores = weighted_squares(len(gradients), inverse, blocks)
+        storage[SELF_SCORE_VECTOR_NAME] = module.to_score_dtype(scores)
 
 
-class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
-    """Prompts' gradients, rotated before or after they are formed, divided by the curvature."""
+class AcceleratedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type: ignore[misc]
+    """Preconditions prompts' gradients: divides them by the curvature, in the eigenbasis."""
 
     def register_hooks(self) -> None:
-        """Preconditions every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        """Preconditions each batch's gradients in the backward pass."""
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._precondition)
@@ -241,63 +248,68 @@ class OrderedPreconditionTracker(_GradientTracker, PreconditionTracker):  # type
     def _precondition(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
         rotates = _rotates(module.factor_args.strategy)
-        found = gradients.new_empty(
+        preconditioned = gradients.new_empty(
             len(gradients), *module.gradient_shape, dtype=args.precondition_dtype
         )
-        pieces = module.rotated_pieces(
+        blocks = module.rotated_blocks(
             shared, gradients, args.per_sample_gradient_dtype, args.precondition_dtype, rotates
         )
-        for examples, outputs, piece in pieces:
-            found[examples, outputs] = piece
+        for examples, outputs, block in blocks:
+            preconditioned[examples, outputs] = block
         if module.factor_args.strategy != "identity":
-            found.mul_(storage[LAMBDA_MATRIX_NAME].to(found.device))
-        if rotates and not _meets_in_eigenbasis(module):
+            # Kronfluence has replaced Λ by 1 ÷ (Λ + damping)
+            preconditioned.mul_(storage[LAMBDA_MATRIX_NAME].to(preconditioned.device))
+        if rotates and not _scores_in_eigenbasis(module):
             left, right = (
-                storage[name].to(found.device)
+                storage[name].to(preconditioned.device)
                 for name in (GRADIENT_EIGENVECTORS_NAME, ACTIVATION_EIGENVECTORS_NAME)
             )
-            found = left @ (found @ right.t())
-        self._process_preconditioned_gradient(preconditioned_gradient=found)
+            preconditioned = left @ (preconditioned @ right.t())
+        self._process_preconditioned_gradient(preconditioned_gradient=preconditioned)
 
 
-class OrderedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
-    """Prompts' gradients times the examples', in the basis that the prompts were left in."""
+class AcceleratedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # type: ignore[misc]
+    """Multiplies prompts' gradients with examples', in the basis that the prompts' are in."""
 
     def register_hooks(self) -> None:
         """Scores every batch on the way back."""
-        if self.module.as_kronfluence_does(self.module.score_args):
+        if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
             self._track(self._score)
 
     def _score(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
-        prompts, rounded = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
-        by_token = module.scores_tokens(shared.dimensions)
-        if not _meets_in_eigenbasis(module):
-            activations = shared.activations(module.has_bias, rounded)
-            found = module.product(prompts, gradients.to(rounded), activations, by_token)
-            found.mul_(module.gradient_scale)
+        prompts, input_dtype = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
+        by_token = module.scores_per_token(shared.dimensions)
+        if not _scores_in_eigenbasis(module):
+            activations = shared.activations(module.has_bias, input_dtype)
+            gradients = gradients.to(input_dtype)
+            scores = module.pairwise_product(prompts, gradients, activations, by_token)
+            scores.mul_(module.gradient_scale)
         elif by_token or isinstance(prompts, list):
-            sides = module.rotated_tokens(shared, gradients, rounded, args.precondition_dtype)
-            found = module.product(prompts, *(side.to(rounded) for side in sides), by_token)
+            sides = module.rotated_tokens(shared, gradients, input_dtype, args.precondition_dtype)
+            rounded = (side.to(input_dtype) for side in sides)
+            scores = module.pairwise_product(prompts, *rounded, by_token)
         else:
-            pieces = module.rotated_pieces(
-                shared, gradients, rounded, args.precondition_dtype, rotates=True
+            blocks = module.rotated_blocks(
+                shared, gradients, input_dtype, args.precondition_dtype, rotates=True
             )
-            found = pairwise_pieces(prompts, len(gradients), pieces)
-        storage[PAIRWISE_SCORE_MATRIX_NAME] = module.finished(found)
+            scores = pairwise_from_blocks(prompts, len(gradients), blocks)
+        storage[PAIRWISE_SCORE_MATRIX_NAME] = module.to_score_dtype(scores)
 
 
-def _meets_in_eigenbasis(module: Any) -> bool:
-    """Whether prompts and examples meet there; Kronfluence's own ways of bringing together
-    gradients know of no basis but the weights' own."""
+def _scores_in_eigenbasis(module: Any) -> bool:
+    """Whether prompts' and examples' gradients are multiplied in the eigenbasis."""
+    # Kronfluence's own code for these options works in parameter space only
     args: ScoreArguments = module.score_args
-    other_ways = (
+    in_parameter_space = (
         args.aggregate_query_gradients
         or args.aggregate_train_gradients
         or args.use_measurement_for_self_influence
     )
     return bool(
-        module.rotates_examples and _rotates(module.factor_args.strategy) and not other_ways
+        module.scores_in_eigenbasis
+        and _rotates(module.factor_args.strategy)
+        and not in_parameter_space
     )

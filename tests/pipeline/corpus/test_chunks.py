@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pipeline.corpus.chunks import Chunk, cut, encode
+from pipeline.corpus.chunks import Chunk, encode, split_document
 from pipeline.corpus.tokenizers import train_tokenizer
 
 TEXT = (
@@ -31,7 +31,7 @@ def words_tokenizer() -> PreTrainedTokenizerBase:
 
 def chunks(text: str, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Chunk]:
     (encoding,) = encode([text], tokenizer)
-    return cut(text, encoding, tokenizer, max_tokens)
+    return split_document(text, encoding, tokenizer, max_tokens)
 
 
 @pytest.mark.parametrize("max_tokens", range(8, 40, 3))

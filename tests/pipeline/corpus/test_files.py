@@ -48,7 +48,7 @@ def rows(path: Path, *wanted: str) -> list[Row]:
 
 
 def faults(path: Path) -> dict[str, str]:
-    return {row.place.removeprefix(str(path)): row.fault for row in rows(path) if row.fault}
+    return {row.location.removeprefix(str(path)): row.fault for row in rows(path) if row.fault}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.readers import Reading, read_documents
+from pipeline.corpus.readers import ReadCounts, read_documents
 from tests.pipeline.corpus.scripted_hub import ScriptedHub
 
 CARD = """---
@@ -53,7 +53,7 @@ def dataset(tmp_path: Path) -> Path:
 def texts(dataset: Path, **settings: Any) -> list[str]:
     given: dict[str, Any] = {"text_column": "body", "config": "large", **settings}
     data = DataSettings(source="hub", path=str(dataset), **given)
-    reading = Reading(strict=True, warn=lambda message: None)
+    reading = ReadCounts(strict=True, warn=lambda message: None)
     return [document.text for document in read_documents(data, 0, reading)]
 
 
@@ -114,10 +114,10 @@ def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -
     code = (
         "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.contract.errors import HubUnreachableError\n"
-        "from pipeline.corpus.readers import Reading, read_documents\n"
+        "from pipeline.corpus.readers import ReadCounts, read_documents\n"
         "data = DataSettings(source='hub', path='someone/some-corpus')\n"
         "try:\n"
-        "    next(read_documents(data, 0, Reading(True, print)))\n"
+        "    next(read_documents(data, 0, ReadCounts(True, print)))\n"
         "except HubUnreachableError as error:\n"
         "    print(error)\n"
     )

@@ -20,30 +20,30 @@ def test_made_ids_depend_on_the_text_alone() -> None:
     texts = [f"text {number}" for number in range(50)]
     shuffled = random.Random(0).sample(texts, 50)
     ids, others = DocumentIds(), DocumentIds()
-    given = {text: ids.give(document(text, n)) for n, text in enumerate(texts)}
-    assert {text: others.give(document(text, n)) for n, text in enumerate(shuffled)} == given
+    given = {text: ids.assign(document(text, n)) for n, text in enumerate(texts)}
+    assert {text: others.assign(document(text, n)) for n, text in enumerate(shuffled)} == given
     assert len(set(given.values())) == len(ids) == 50
 
 
 def test_made_ids_are_the_same_on_every_machine_and_day() -> None:
-    assert DocumentIds().give(document("Gruß")) == "6275b84718e71b17"
+    assert DocumentIds().assign(document("Gruß")) == "6275b84718e71b17"
 
 
 def test_exact_copies_are_numbered() -> None:
     ids = DocumentIds()
-    first, second, third = (ids.give(document("same", n)) for n in range(3))
+    first, second, third = (ids.assign(document("same", n)) for n in range(3))
     assert (second, third) == (f"{first}-2", f"{first}-3")
 
 
 def test_the_users_ids_are_kept_and_known() -> None:
     ids = DocumentIds()
-    assert ids.give(document("x", name="patent 7")) == "patent 7"
+    assert ids.assign(document("x", name="patent 7")) == "patent 7"
     assert "patent 7" in ids
     assert "patent 8" not in ids
 
 
 def test_a_duplicate_id_names_both_rows() -> None:
     ids = DocumentIds()
-    ids.give(document("x", 3, "k"))
+    ids.assign(document("x", 3, "k"))
     with pytest.raises(DataError, match=r"a\.jsonl:9: id 'k' is taken already, by a\.jsonl:4"):
-        ids.give(document("y", 8, "k"))
+        ids.assign(document("y", 8, "k"))

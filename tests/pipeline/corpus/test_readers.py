@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.readers import Document, Reading, cleaned, has_content, read_documents
+from pipeline.corpus.readers import Document, ReadCounts, cleaned, has_content, read_documents
 
 
 def local(folder: Path, records: list[Any], **settings: Any) -> DataSettings:
@@ -19,9 +19,9 @@ def local(folder: Path, records: list[Any], **settings: Any) -> DataSettings:
     return DataSettings(source="local", path=str(file), **settings)
 
 
-def read(data: DataSettings) -> tuple[list[Document], Reading, list[str]]:
+def read(data: DataSettings) -> tuple[list[Document], ReadCounts, list[str]]:
     said: list[str] = []
-    reading = Reading(strict=data.strict, warn=said.append)
+    reading = ReadCounts(strict=data.strict, warn=said.append)
     documents = list(read_documents(data, 0, reading))
     reading.warn_of_losses()
     return documents, reading, said

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract.errors import HubUnreachableError, ModelError
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.tokenizers import ready_tokenizer, train_tokenizer
+from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.model import load_tokenizer
 
 TEXTS = [f"The {word} river rises in the hills near {word}." for word in ("red", "blue", "old")]
@@ -48,21 +48,21 @@ def test_a_saved_tokenizer_comes_back_the_same(tmp_path: Path) -> None:
 
 def test_a_local_folder_serves_as_tokenizer(tmp_path: Path) -> None:
     train_tokenizer(TEXTS, 320).save_pretrained(tmp_path)
-    assert ready_tokenizer(settings(str(tmp_path), init="scratch")).is_fast
+    assert pretrained_tokenizer(settings(str(tmp_path), init="scratch")).is_fast
     own = settings("model", init="pretrained", name=str(tmp_path))
-    assert len(ready_tokenizer(own)) == len(load_tokenizer(tmp_path))
+    assert len(pretrained_tokenizer(own)) == len(load_tokenizer(tmp_path))
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     said = f"tokenizer.source: the folder {re.escape(str(tmp_path))} holds no tokenizer"
     with pytest.raises(ModelError, match=said):
-        ready_tokenizer(settings(str(tmp_path), init="scratch"))
+        pretrained_tokenizer(settings(str(tmp_path), init="scratch"))
     with pytest.raises(ModelError, match=r"tokenizer\.source: there is no folder"):
-        ready_tokenizer(settings(str(tmp_path / "nowhere"), init="scratch"))
+        pretrained_tokenizer(settings(str(tmp_path / "nowhere"), init="scratch"))
 
 
 def test_a_hub_out_of_reach_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(HubUnreachableError, match="someone/some-tokenizer"):
-        ready_tokenizer(settings("someone/some-tokenizer", init="scratch"))
+        pretrained_tokenizer(settings("someone/some-tokenizer", init="scratch"))

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.files import read_json
+from pipeline.contract.results.evaluation import METRICS
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.evaluation.metrics import METRICS, TextMetrics, oddity
+from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
 
 
@@ -109,9 +111,9 @@ def test_the_average_length_of_answers_stands_beside_the_measures(compared: RunD
 
 def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
     found = read_json(compared.summary("generate"))["perplexities"]
-    told = read_json(compared.summary("train"))
-    assert found["trained"]["validation"] == pytest.approx(told["perplexity"], rel=0.02)
-    assert found["base"]["validation"] == pytest.approx(told["base_perplexity"], rel=0.02)
+    training = read_training(compared)
+    assert found["trained"]["validation"] == pytest.approx(training.perplexity, rel=0.02)
+    assert found["base"]["validation"] == pytest.approx(training.base_perplexity, rel=0.02)
 
 
 def test_answers_without_room_in_the_context_are_counted(

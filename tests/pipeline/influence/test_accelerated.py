@@ -95,7 +95,7 @@ class Pair:
         """Where ours brings prompts and examples together; plain turns prompts back."""
         for module in self.ours.model.modules():
             if isinstance(module, AcceleratedLinear):
-                module.rotates_examples = there
+                module.scores_in_eigenbasis = there
 
     def fit(self, strategy: str, examples: TokenDataset, **args: Any) -> None:
         for analyzer in (self.plain, self.ours):

@@ -113,7 +113,7 @@ def test_when_memory_runs_out_the_batch_is_halved(make_analyzer: MakeAnalyzer) -
         if size > 3:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    analyzer.go_through(short_pass(analyzer), 14, work)
+    analyzer.run_pass(short_pass(analyzer), 14, work)
     assert sizes == [14, 7, 3]
     assert [message for message in warnings(analyzer.run) if "out of memory" in message]
 
@@ -126,7 +126,7 @@ def test_when_one_example_is_too_large_the_error_says_what_to_do(
 
     analyzer = make_analyzer()
     with pytest.raises(ResourceError, match="module_partitions"):
-        analyzer.go_through(short_pass(analyzer), 1, work)
+        analyzer.run_pass(short_pass(analyzer), 1, work)
 
 
 def test_what_another_version_began_is_told_apart(

@@ -7,9 +7,9 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig
 
 from pipeline.contract.errors import ModelError, SettingsError
+from pipeline.contract.results.scores import layer_of
 from pipeline.contract.settings.schema import ModuleSettings
 from pipeline.influence.modules import (
-    layer_of,
     resolve_modules,
     resolve_modules_of_config,
     spell_layers,

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.accelerated.contractions import rotate_examples
+from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.arguments import prompt_batches_per_pass
 from pipeline.influence.fitting import fit
@@ -234,7 +234,7 @@ def test_where_prompts_and_examples_meet_changes_no_score(
     found = []
     for there in (False, True):
         monkeypatch.setattr(
-            "pipeline.influence.analyzer.rotate_examples", lambda *_, there=there: there
+            "pipeline.influence.analyzer.eigenbasis_is_cheaper", lambda *_, there=there: there
         )
         shutil.rmtree(analyzer.run.kronfluence_scores(strategy), ignore_errors=True)
         shutil.rmtree(analyzer.run.kronfluence_scores(f"{strategy}_tokens"), ignore_errors=True)
@@ -247,12 +247,12 @@ def test_where_prompts_and_examples_meet_changes_no_score(
 
 def test_few_examples_are_turned_to_many_prompts_and_the_other_way_round() -> None:
     lengths = np.array([100] * 8)
-    assert rotate_examples(2, lengths, outputs=5632, inputs=2048)
-    assert not rotate_examples(2, np.tile(lengths, 10), outputs=5632, inputs=2048)
-    assert rotate_examples(20, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    assert eigenbasis_is_cheaper(2, lengths, outputs=5632, inputs=2048)
+    assert not eigenbasis_is_cheaper(2, np.tile(lengths, 10), outputs=5632, inputs=2048)
+    assert eigenbasis_is_cheaper(20, np.tile(lengths, 10), outputs=5632, inputs=2048)
     # of texts longer than the module is wide, gradients are turned instead of tokens
-    assert rotate_examples(9, np.array([10_000] * 8), outputs=64, inputs=64)
-    assert not rotate_examples(8, np.array([10_000] * 8), outputs=64, inputs=64)
+    assert eigenbasis_is_cheaper(9, np.array([10_000] * 8), outputs=64, inputs=64)
+    assert not eigenbasis_is_cheaper(8, np.array([10_000] * 8), outputs=64, inputs=64)
 
 
 def test_prompts_stay_in_memory_as_far_as_two_gibibytes_reach() -> None:

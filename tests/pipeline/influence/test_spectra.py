@@ -20,7 +20,6 @@ from pipeline.contract.errors import MissingResultError
 from pipeline.influence.spectra import (
     Spectrum,
     block_means,
-    layer_of,
     measure,
     module_spectra,
     tracked_modules,
@@ -162,14 +161,6 @@ def test_a_large_matrix_is_drawn_as_block_means() -> None:
     assert means.shape == (3, 3)
     assert block_means(matrix[:, :2], 2)[0, 0] == pytest.approx(np.nanmean(matrix[:2, 0]))
     assert np.isnan(means[2, 2])
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"),
-    [("model.layers.21.mlp.gate_proj", 21), ("h.0", 0), ("lm_head", None), ("mlp2.up", None)],
-)
-def test_layers_are_read_from_module_names(name: str, layer: int | None) -> None:
-    assert layer_of(name) == layer
 
 
 def test_modules_come_in_natural_order(factored_run: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
-from pipeline.influence.loss import draw, vocabulary_projection
+from pipeline.influence.loss import sample_labels, vocabulary_projection
 from pipeline.influence.task import LanguageModelingTask
 
 from .conftest import VOCABULARY, new_model, random_tokens
@@ -63,7 +63,7 @@ def sampled_labels(rows: TokenDataset, members: list[int], seed: int) -> list[li
     model = new_model()
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
     uniforms = LanguageModelingTask([], seed)._uniforms(batch)
-    drawn = draw(logits.detach().softmax(dim=-1), uniforms)
+    drawn = sample_labels(logits.detach().softmax(dim=-1), uniforms)
     return [drawn[n, : rows.lengths[i] - 1].tolist() for n, i in enumerate(members)]
 
 
@@ -79,7 +79,7 @@ def test_sampled_labels_follow_the_models_probabilities() -> None:
     rows = TokenDataset([np.array([i, i + 1], dtype=np.int32) for i in range(4000)])
     batch = pad_batch([rows[i] for i in range(len(rows))])
     uniforms = LanguageModelingTask([], seed=0)._uniforms(batch)
-    drawn = draw(probabilities.expand(4000, 1, 5), uniforms)
+    drawn = sample_labels(probabilities.expand(4000, 1, 5), uniforms)
     shares = torch.bincount(drawn.flatten(), minlength=5) / 4000
     assert torch.allclose(shares, probabilities, atol=0.03)
     assert shares[4] == 0
@@ -89,7 +89,7 @@ def test_every_label_can_be_drawn_even_from_a_large_vocabulary() -> None:
     rows = TokenDataset(random_tokens(3, seed=0))
     batch = pad_batch([rows[i] for i in range(3)])
     uniforms = LanguageModelingTask([], seed=0)._uniforms(batch)
-    drawn = draw(torch.full((*uniforms.shape, 50_000), 1 / 50_000), uniforms)
+    drawn = sample_labels(torch.full((*uniforms.shape, 50_000), 1 / 50_000), uniforms)
     assert drawn.min() >= 0
     assert drawn.max() < 50_000
     assert IGNORED not in drawn

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results.training import TrainingSummary, write_training
 from pipeline.contract.run import freshness, stages
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -76,13 +77,22 @@ def write_train(run: RunDir) -> None:
             events.metric("validation_loss", 6.5 / step**0.5, step)
     events.memory(512 * 2**20)
     events.warning("the learning rate is high")
-    summary = {
-        "parameters": 830_000, "steps": 70, "epochs": 2.0, "tokens": 99_000,
-        "tokens_per_second": 4321.0, "train_loss": 0.71, "validation_loss": 0.8123,
-        "perplexity": 2.253, "base_validation_loss": None, "base_perplexity": None,
-        "stopped_early": None, "seconds": 22.0,
-    }  # fmt: skip
-    write_json(run.summary("train"), summary)
+    summary = TrainingSummary(
+        parameters=830_000,
+        steps=70,
+        epochs=2.0,
+        tokens=99_000,
+        tokens_per_second=4321.0,
+        train_loss=0.71,
+        validation_loss=0.8123,
+        perplexity=2.253,
+        base_validation_loss=None,
+        base_perplexity=None,
+        unigram_loss=None,
+        stopped_early=None,
+        seconds=22.0,
+    )
+    write_training(run, summary)
 
 
 def score_tensors() -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError, SettingsError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Metric, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -70,11 +70,6 @@ def readings(run: RunDir, name: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in metrics if metric.name == name]
 
 
-def summary(run: RunDir) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(run.summary("train"))
-    return found
-
-
 def mean_loss(model: torch.nn.Module, dataset: TokenDataset, indices: list[int]) -> float:
     """The plain definition: summed over all predicted tokens, one example at a time."""
     total, tokens = 0.0, 0
@@ -87,27 +82,31 @@ def mean_loss(model: torch.nn.Module, dataset: TokenDataset, indices: list[int])
 
 
 def test_training_learns_and_keeps_the_base_beside_the_model(trained: RunDir) -> None:
-    found = summary(trained)
-    assert found["validation_loss"] < 0.6 * found["base_validation_loss"]
-    assert found["stopped_early"] is None
+    found = read_training(trained)
+    assert found.validation_loss < 0.6 * found.base_validation_loss
+    assert found.stopped_early is None
     assert not same(trained.base, trained.model)
     assert load_tokenizer(trained.model).vocab_size == 300
 
 
 def test_the_summary_is_what_the_saved_models_show(trained: RunDir) -> None:
     validation = TokenDataset.of_examples(trained.validation)
-    for folder, prefix in ((trained.base, "base_"), (trained.model, "")):
+    found = read_training(trained)
+    for folder, told, perplexity in (
+        (trained.base, found.base_validation_loss, found.base_perplexity),
+        (trained.model, found.validation_loss, found.perplexity),
+    ):
         loss = mean_loss(load_model(folder, torch.device("cpu")), validation, list(range(8)))
-        assert summary(trained)[f"{prefix}validation_loss"] == pytest.approx(loss, rel=1e-5)
-        assert summary(trained)[f"{prefix}perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+        assert told == pytest.approx(loss, rel=1e-5)
+        assert perplexity == pytest.approx(math.exp(loss), rel=1e-4)
 
 
 def test_tokens_and_steps_are_counted_without_padding(trained: RunDir) -> None:
     lengths = TokenDataset.of_examples(trained.examples).lengths
     batches = len(TokenBudgetSampler(lengths, 256, seed=0))
-    assert summary(trained)["tokens"] == 3 * sum(lengths)
-    assert summary(trained)["steps"] == 3 * math.ceil(batches / 2)
-    assert summary(trained)["epochs"] == 3.0
+    assert read_training(trained).tokens == 3 * sum(lengths)
+    assert read_training(trained).steps == 3 * math.ceil(batches / 2)
+    assert read_training(trained).epochs == 3.0
 
 
 def test_the_loss_is_the_mean_over_the_real_tokens_of_all_accumulated_batches(
@@ -126,7 +125,7 @@ def test_validation_is_read_at_the_start_along_the_way_and_once_at_the_end(
 ) -> None:
     steps = [step for step, _ in readings(trained, "validation_loss")]
     assert steps[0] == 0
-    assert steps[-1] == summary(trained)["steps"]
+    assert steps[-1] == read_training(trained).steps
     assert len(steps) == len(set(steps)) > 5
 
 
@@ -155,8 +154,8 @@ def test_a_training_killed_in_the_middle_ends_with_the_same_weights(
     train_here(run)
     assert readings(run, "loss")[seen][0] > 3, "it went on from a checkpoint"
     assert same(run.model, trained.model)
-    assert summary(run)["base_validation_loss"] == summary(trained)["base_validation_loss"]
-    assert summary(run)["tokens"] == summary(trained)["tokens"]
+    assert read_training(run).base_validation_loss == read_training(trained).base_validation_loss
+    assert read_training(run).tokens == read_training(trained).tokens
 
 
 def test_a_training_that_is_asked_to_stop_does_and_can_go_on(
@@ -194,7 +193,7 @@ def test_a_training_killed_after_its_last_step_takes_no_step_more(
     before = weights(run.model)
     shutil.rmtree(run.model)
     train_here(run)
-    assert summary(run)["steps"] == 5
+    assert read_training(run).steps == 5
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(run.model).items())
 
 
@@ -204,12 +203,12 @@ def test_a_training_that_diverges_keeps_the_last_good_model(
     section = {"learning_rate": 1e30, "checkpoint_every": 1, "validation_every": 100}
     run = prepared_run(tmp_path, train={**section, "warmup_fraction": 0.5})
     train_here(run)
-    found = summary(run)
-    assert found["stopped_early"] == "the loss was no longer a number at step 3"
-    assert 1 <= found["steps"] < 3
+    found = read_training(run)
+    assert found.stopped_early == "the loss was no longer a number at step 3"
+    assert 1 <= found.steps < 3
     validation = TokenDataset.of_examples(run.validation)
     loss = mean_loss(load_model(run.model, torch.device("cpu")), validation, list(range(8)))
-    assert loss < 1.1 * found["base_validation_loss"]
+    assert loss < 1.1 * found.base_validation_loss
     warnings = [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
     assert "learning_rate" in warnings[0]
 
@@ -230,13 +229,13 @@ def test_without_validation_its_figures_are_missing(
     shutil.copy(run.validation, run.examples)  # smaller
     empty(run.validation)
     train_here(run)
-    assert summary(run)["validation_loss"] is None
-    assert summary(run)["frequency_loss"] is None
-    assert summary(run)["base_perplexity"] is None
-    assert summary(run)["train_loss"] > 0
+    assert read_training(run).validation_loss is None
+    assert read_training(run).unigram_loss is None
+    assert read_training(run).base_perplexity is None
+    assert read_training(run).train_loss > 0
 
 
-def test_the_bar_of_token_frequencies_is_their_cross_entropy(trained: RunDir) -> None:
+def test_the_unigram_loss_is_the_cross_entropy_under_token_frequencies(trained: RunDir) -> None:
     training, held_out = (
         [row["input_ids"][1:].tolist() for row in map(dataset.__getitem__, range(len(dataset)))]
         for dataset in map(TokenDataset.of_examples, (trained.examples, trained.validation))
@@ -245,8 +244,8 @@ def test_the_bar_of_token_frequencies_is_their_cross_entropy(trained: RunDir) ->
     total = seen.total() + 300
     wanted = [token for row in held_out for token in row]
     expected = -sum(math.log((seen[token] + 1) / total) for token in wanted) / len(wanted)
-    assert summary(trained)["frequency_loss"] == pytest.approx(expected)
-    assert summary(trained)["validation_loss"] < expected
+    assert read_training(trained).unigram_loss == pytest.approx(expected)
+    assert read_training(trained).validation_loss < expected
     assert not [e for e in EventReader(trained.events).read() if isinstance(e, Warned)]
 
 
@@ -295,8 +294,8 @@ def test_cheaper_arithmetic_learns_nearly_the_same(
 ) -> None:
     run = prepared_run(tmp_path, train={**SECTION, **option})
     train_here(run)
-    expected = summary(trained)["validation_loss"]
-    assert summary(run)["validation_loss"] == pytest.approx(expected, rel=0.05)
+    expected = read_training(trained).validation_loss
+    assert read_training(run).validation_loss == pytest.approx(expected, rel=0.05)
     assert all(tensor.dtype == torch.float32 for tensor in weights(run.model).values())
 
 
@@ -309,7 +308,7 @@ def test_a_pretrained_model_is_fine_tuned(prepared_run: PrepareRun, tmp_path: Pa
     )
     train_here(run)  # the pieces of the prepared tokenizer are new to it: it starts badly
     assert same(run.base, STORIES)
-    assert summary(run)["validation_loss"] < summary(run)["base_validation_loss"] - 1
+    assert read_training(run).validation_loss < read_training(run).base_validation_loss - 1
 
 
 def start(run: RunDir) -> subprocess.Popen[bytes]:

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from textual.content import Content
 
+from pipeline.contract.results.benchmarks import SCORINGS
+from pipeline.contract.results.evaluation import LIKELIHOOD
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
 from tui.content.forest import forest, span_of
 from tui.readers.clean import clean
 from tui.readers.evaluation import (
-    LIKELIHOOD,
     MODELS,
-    SCORINGS,
     AnswerPair,
     Answers,
     Benchmarks,

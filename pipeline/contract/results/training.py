@@ -1,0 +1,102 @@
+"""The training: its summary, the names of its metrics, and its learning curves.
+
+Files: `train/summary.json`, and the `metric` events of the train stage.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline.contract.results.common import Loaded, load, read_record, write_record
+from pipeline.contract.run.events import Event, Metric
+from pipeline.contract.run.run_dir import RunDir
+
+STAGE = "train"
+
+LOSS = "loss"
+VALIDATION_LOSS = "validation_loss"
+PERPLEXITY = "perplexity"
+LEARNING_RATE = "learning_rate"
+GRADIENT_NORM = "grad_norm"
+TOKENS_PER_SECOND = "tokens_per_second"
+
+UNITS = {
+    LOSS: "nats/token",
+    VALIDATION_LOSS: "nats/token",
+    TOKENS_PER_SECOND: "tokens/s",
+}
+"""Metric → its unit; those that are not here have none."""
+
+Curves = dict[str, list[tuple[int, float]]]
+"""Metric → (step, value) in step order."""
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a training took and what came of it. Losses are in nats a token.
+
+    Steps, epochs and tokens count from the base model; seconds and the rate are of the last
+    attempt alone.
+    """
+
+    parameters: int
+    steps: int
+    epochs: float
+    tokens: int
+    tokens_per_second: float | None
+    """None where the last attempt had nothing left to train."""
+    train_loss: float | None
+    validation_loss: float | None
+    """None where nothing is held out, as for the four below it."""
+    perplexity: float | None
+    base_validation_loss: float | None
+    """Of the model before training."""
+    base_perplexity: float | None
+    unigram_loss: float | None
+    """Cross-entropy of the held-out tokens under the training tokens' frequencies: what a model
+    that has learnt anything beyond them is below."""
+    stopped_early: str | None
+    """Why the training ended before its last step; None where it did not."""
+    seconds: float
+
+
+def write_training(run: RunDir, summary: TrainingSummary) -> None:
+    """Writes the summary."""
+    write_record(run.summary(STAGE), summary)
+
+
+def read_training(run: RunDir) -> TrainingSummary:
+    """Reads the summary.
+
+    Raises:
+        MissingResultError: there is none.
+        DamagedResultError: it is not what the train stage writes.
+    """
+    return read_record(run, STAGE, run.summary(STAGE), TrainingSummary)
+
+
+def load_training(run: RunDir) -> Loaded[TrainingSummary]:
+    """The summary of a finished training; see `common.load` for the errors."""
+    return load(run, STAGE, read_training)
+
+
+def superseded_from(steps: Sequence[float], step: float) -> int:
+    """The index from which a metric's readings, by rising step, no longer hold when `step` comes.
+
+    A training that goes on from a checkpoint repeats the steps after it: what an earlier attempt
+    read there belongs to weights that are gone. One that starts anew repeats all of them.
+    """
+    return bisect_left(steps, step)
+
+
+def learning_curves(events: Iterable[Event]) -> Curves:
+    """The training's metrics by name, without what a later attempt has superseded."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for event in events:
+        if event.stage == STAGE and isinstance(event, Metric):
+            steps, values = curves.setdefault(event.name, ([], []))
+            kept = superseded_from(steps, event.step)
+            steps[kept:], values[kept:] = [event.step], [event.value]
+    return {name: list(zip(*points, strict=True)) for name, points in curves.items()}
