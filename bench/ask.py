@@ -52,7 +52,7 @@ def recall_table(run: RunDir, sizes: Sequence[int]) -> Table:
     strategy = settings.factors.strategies[0]
     scores = load_file(run.scores)
     exact, root = scores[f"{strategy}_normalized"], np.sqrt(scores[f"self_{strategy}"])
-    examples = TokenDataset.of_examples(run.examples)
+    examples = TokenDataset.of_examples(run)
     table = Table(
         "features", "bytes an example", "s to index", "of the floor",
         *(f"top {top} in {c:,}" for c in CANDIDATES for top in TOPS),

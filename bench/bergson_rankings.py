@@ -43,7 +43,7 @@ def _score(run: RunDir, folder: Path) -> None:
     settings = load_settings(run.settings)
     prompts = traced_prompts(run, settings.prompts.use_generated)
     queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
-    examples = TokenDataset.of_examples(run.examples)
+    examples = TokenDataset.of_examples(run)
     shutil.copytree(run.model, folder / "model")
     shutil.copytree(run.tokenizer, folder / "tokenizer")
     labels = ["--data-labels"] * (settings.factors.fisher == "empirical")

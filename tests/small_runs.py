@@ -7,11 +7,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.files import write_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results.examples import (
+    NO_GROUP,
+    CorpusSummary,
+    ExampleRow,
+    write_corpus_summary,
+    write_examples,
+)
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -19,7 +24,6 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.corpus.tokenizers import train_tokenizer
 
 
@@ -47,10 +51,10 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     tokenizer = train_tokenizer(texts, vocab_size=300)
     tokenizer.save_pretrained(run.tokenizer)
     rows = _rows(texts, tokenizer)
-    pq.write_table(pa.Table.from_pylist(rows[8:], EXAMPLE_SCHEMA), run.examples)
-    pq.write_table(pa.Table.from_pylist(rows[:8], EXAMPLE_SCHEMA), run.validation)
+    write_examples(run.examples, rows[8:])
+    write_examples(run.validation, rows[:8])
     save_prompts(run.prepared_prompts, prompts)
-    write_json(run.summary("prepare"), _prepare_summary(rows, len(tokenizer)))
+    write_corpus_summary(run, _prepare_summary(rows, len(tokenizer)))
     freshness.mark_corpus(chosen, run)
     freshness.finish("prepare", fingerprint, chosen, run, seconds=0.1)
     return run
@@ -82,9 +86,9 @@ def _sentences(count: int) -> list[str]:
     ]
 
 
-def _rows(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+def _rows(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[ExampleRow]:
     """Documents v0 … v7 for validation, then d0 …; the last two rows are chunks of one document."""
-    rows: list[dict[str, Any]] = []
+    rows: list[ExampleRow] = []
     for number, text in enumerate(texts):
         name = f"v{number}" if number < 8 else f"d{min(number, len(texts) - 2) - 8}"
         chunk = int(number == len(texts) - 1)
@@ -96,34 +100,34 @@ def _rows(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[dict[str
             *ends,
         ]
         rows.append(
-            {
-                "example_id": f"{name}#{chunk}" if chunks > 1 else name,
-                "document_id": name,
-                "chunk": chunk,
-                "chunks": chunks,
-                "text": text,
-                "tokens": tokens,
-                "n_tokens": len(tokens),
-                "duplicate_group": -1,
-                "source": "sentences",
-                "row": number,
-            }
+            ExampleRow(
+                example_id=f"{name}#{chunk}" if chunks > 1 else name,
+                document_id=name,
+                chunk=chunk,
+                chunks=chunks,
+                text=text,
+                tokens=tokens,
+                n_tokens=len(tokens),
+                duplicate_group=NO_GROUP,
+                source="sentences",
+                row=number,
+            )
         )
     return rows
 
 
-def _prepare_summary(rows: list[dict[str, Any]], vocab_size: int) -> dict[str, Any]:
-    return {
-        "source": "demo",
-        "documents_read": len(rows) - 1,
-        "empty": 0,
-        "unreadable": 0,
-        "documents": len(rows) - 1,
-        "chunked_documents": 1,
-        "examples": len(rows) - 8,
-        "validation_examples": 8,
-        "tokens": sum(row["n_tokens"] for row in rows),
-        "duplicate_groups": 0,
-        "duplicates": 0,
-        "vocab_size": vocab_size,
-    }
+def _prepare_summary(rows: list[ExampleRow], vocab_size: int) -> CorpusSummary:
+    return CorpusSummary(
+        source="demo",
+        documents_read=len(rows) - 1,
+        empty=0,
+        unreadable=0,
+        documents=len(rows) - 1,
+        chunked_documents=1,
+        examples=len(rows) - 8,
+        validation_examples=8,
+        tokens=sum(row.n_tokens for row in rows),
+        duplicate_groups=0,
+        duplicates=0,
+        vocab_size=vocab_size,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -194,7 +194,7 @@ def render_ranking(rows: list[Row], as_format: str | None) -> str:
 def _reading(row: Row) -> str:
     heading = f"\n{clean(row['prompt_id'])} · {row['method']} · {row['end']}\n"
     mark = " ★" if row["relevant"] else ""
-    facts = ", ".join(filter(None, (f"{row['n_tokens']} tokens", clean(place_of(row)))))
+    facts = ", ".join(filter(None, (f"{row['n_tokens']} tokens", clean(source_label_of(row)))))
     return (
         (heading if row["rank"] == 1 else "")
         + f"{row['rank']:>4}  {row['score']:>11.4g}  {clean(row['example_id'])}{mark}"

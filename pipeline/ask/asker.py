@@ -50,11 +50,11 @@ class Asker:
         self._projection = run_projection(settings, run, self._model)
         there = parts(settings, run)
         self._stores = [open_store(settings, run, part, self._projection) for part in there]
-        tables = [part.table() for part in there]
+        tables = [part.table(run) for part in there]
         for store, table in zip(self._stores, tables, strict=True):
             store.verify(table.num_rows)
         self._table = pa.concat_tables(tables)
-        self._examples = TokenDataset.of_examples(*(part.examples for part in there))
+        self._examples = TokenDataset.of_examples(run, *(part.examples for part in there))
         self._self_influence = np.concatenate([store.self_influence() for store in self._stores])
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()

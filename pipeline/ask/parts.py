@@ -19,16 +19,14 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.files import read_json, write_json
+from pipeline.contract.results.examples import read_origins, write_examples
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.freshness import file_marks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.cutting import ExampleBuilder, write_documents
-from pipeline.corpus.examples import EXAMPLE_SCHEMA, read_examples
 from pipeline.corpus.readers import ReadCounts
-from pipeline.corpus.tables import write_rows
 
-_COLUMNS = ("example_id", "document_id", "text", "source", "row")
 _MARK = "+"
 """Before the ids of what the model was not trained on."""
 
@@ -41,16 +39,9 @@ class Part:
     features: Path
     source: str = ""
 
-    def table(self) -> pa.Table:
-        """The columns of `_COLUMNS`; ids of added texts begin with +."""
-        table = read_examples(self.examples, _COLUMNS)
-        if not self.source:
-            return table
-        marked = [
-            pa.array(_MARK + name for name in table[column].to_pylist())
-            for column in ("example_id", "document_id")
-        ]
-        return pa.table([*marked, *table.columns[2:]], names=table.column_names)
+    def table(self, run: RunDir) -> pa.Table:
+        """Ids, texts and sources of the examples; ids of added texts begin with +."""
+        return read_origins(run, self.examples, _MARK if self.source else "")
 
 
 def parts(settings: Settings, run: RunDir) -> list[Part]:
@@ -82,7 +73,7 @@ def read_part(
     ids = write_documents(documents, data, settings.run.seed, reading, events)
     examples = ExampleBuilder(tokenizer, data.max_tokens, ids)
     write_json(folder / "source.json", marks)
-    write_rows(part.examples, EXAMPLE_SCHEMA, examples.rows(documents, reading, events))
+    write_examples(part.examples, examples.rows(documents, reading, events))
     reading.warn_of_losses()
     documents.unlink()
 

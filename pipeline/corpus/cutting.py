@@ -7,28 +7,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
+from pipeline.contract.results.common import write_rows
+from pipeline.contract.results.examples import NO_GROUP, ExampleRow
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.chunks import encode, split_document
+from pipeline.corpus.chunks import Chunk, encode, split_document
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.readers import ReadCounts, read_documents
-from pipeline.corpus.tables import DOCUMENT_SCHEMA, read_batches, write_rows
+
+_BATCH_ROWS = 512
+_DOCUMENT_SCHEMA = pa.schema(
+    [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("row", pa.int64())]
+)
 
 
 def write_documents(
     path: Path, data: DataSettings, seed: int, reading: ReadCounts, events: EventWriter
 ) -> DocumentIds:
-    """Reads the corpus into a table of DOCUMENT_SCHEMA; gives the documents' ids.
+    """Reads the corpus into a table of cleaned documents; gives their ids.
 
     Raises:
         DataError: nothing can be read, or there is no text.
         HubUnreachableError: see `read_documents`.
     """
     ids = DocumentIds()
-    write_rows(path, DOCUMENT_SCHEMA, _document_rows(data, seed, reading, ids, events))
+    write_rows(path, _DOCUMENT_SCHEMA, _document_rows(data, seed, reading, ids, events))
     events.progress(reading.rows, reading.rows, "rows", "reading")
     if not len(ids):
         raise DataError(
@@ -52,6 +60,13 @@ def _document_rows(
         events.progress(reading.rows, data.limit, "rows", "reading")
 
 
+def document_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """The rows that `write_documents` wrote."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS):
+            yield batch.to_pylist()
+
+
 @dataclass
 class ExampleBuilder:
     """Cuts documents into examples, and remembers what the later steps need of them."""
@@ -66,11 +81,10 @@ class ExampleBuilder:
 
     def rows(
         self, documents: Path, reading: ReadCounts, events: EventWriter
-    ) -> Iterator[dict[str, Any]]:
-        """The rows of chunks.parquet, their near-duplicate groups still unknown."""
+    ) -> Iterator[ExampleRow]:
+        """The examples, their near-duplicate groups still unknown."""
         done = 0
-        for batch in read_batches(documents):
-            rows = batch.to_pylist()
+        for rows in document_batches(documents):
             encodings = encode([row["text"] for row in rows], self.tokenizer)
             for row, encoding in zip(rows, encodings, strict=True):
                 pieces = split_document(row["text"], encoding, self.tokenizer, self.max_tokens)
@@ -79,20 +93,23 @@ class ExampleBuilder:
                 for piece in pieces:
                     self.documents.append(row["id"])
                     self.tokens += len(piece.tokens)
-                    yield {
-                        "example_id": self._example_id(row["id"], piece.chunk, piece.chunks),
-                        "document_id": row["id"],
-                        "chunk": piece.chunk,
-                        "chunks": piece.chunks,
-                        "text": piece.text,
-                        "tokens": piece.tokens,
-                        "n_tokens": len(piece.tokens),
-                        "duplicate_group": -1,
-                        "source": row["source"],
-                        "row": row["row"],
-                    }
+                    yield self._example(row, piece)
             done += len(rows)
             events.progress(done, len(self.ids), "documents", "tokenizing")
+
+    def _example(self, document: dict[str, Any], piece: Chunk) -> ExampleRow:
+        return ExampleRow(
+            example_id=self._example_id(document["id"], piece.chunk, piece.chunks),
+            document_id=document["id"],
+            chunk=piece.chunk,
+            chunks=piece.chunks,
+            text=piece.text,
+            tokens=piece.tokens,
+            n_tokens=len(piece.tokens),
+            duplicate_group=NO_GROUP,
+            source=document["source"],
+            row=document["row"],
+        )
 
     def _example_id(self, document: str, chunk: int, chunks: int) -> str:
         if chunks == 1:

@@ -1,4 +1,4 @@
-"""Training examples and prompts as token sequences: on disk, as a dataset, as batches.
+"""Training examples and prompts as token sequences: as a dataset, and as batches.
 
 Shape legend: B examples of a batch, T tokens of the longest of them.
 """
@@ -10,38 +10,18 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contract.results.examples import read_tokens
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 
 IGNORED = -100
 """Label of a position that does not enter the loss (PyTorch's cross_entropy default)."""
-
-EXAMPLE_SCHEMA = pa.schema(
-    [
-        ("example_id", pa.string()),  # document id, "#<chunk>" added where there are several
-        ("document_id", pa.string()),
-        ("chunk", pa.int32()),  # 0-based position in its document
-        ("chunks", pa.int32()),  # how many chunks the document has
-        ("text", pa.string()),
-        ("tokens", pa.list_(pa.int32())),
-        ("n_tokens", pa.int32()),
-        ("duplicate_group", pa.int32()),  # same number = near-duplicates; -1 = none known
-        ("source", pa.string()),  # file or dataset that the row came from
-        ("row", pa.int64()),  # 0-based row in it
-    ]
-)
-
-
-def read_examples(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads examples.parquet or validation.parquet; row order is example order everywhere."""
-    return pq.read_table(path, columns=list(columns) if columns else None)
 
 
 class TokenRow(TypedDict):
@@ -75,10 +55,9 @@ class TokenDataset(Dataset[TokenRow]):
         self.lengths: list[int] = [len(row) for row in tokens]
 
     @classmethod
-    def of_examples(cls, *paths: Path) -> TokenDataset:
-        """All examples of Parquet files, in their order."""
-        columns = [read_examples(path, ["tokens"])["tokens"] for path in paths]
-        return cls([row.values.to_numpy() for column in columns for row in column])
+    def of_examples(cls, run: RunDir, *paths: Path) -> TokenDataset:
+        """The training examples of a run, or those of other files of it, in their order."""
+        return cls([row for path in paths or (run.examples,) for row in read_tokens(run, path)])
 
     @classmethod
     def of_prompts(

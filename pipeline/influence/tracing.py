@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from safetensors import safe_open
 
+from pipeline.contract.results.common import write_table
+from pipeline.contract.results.examples import read_examples
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, read_examples
-from pipeline.corpus.tables import write_table
+from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import link_factors
@@ -42,8 +43,8 @@ def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequenc
     queries = TokenDataset.of_prompts(answers, tokenizer)
     results = Results(
         list(answers),
-        read_examples(run.examples),
-        TokenDataset.of_examples(run.examples),
+        read_examples(run),
+        TokenDataset.of_examples(run),
         strategy,
     )
     results.methods[default_method(settings)] = _scores(

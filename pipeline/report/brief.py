@@ -26,8 +26,8 @@ def _run(facts: RunFacts, settings: Settings) -> Iterator[str]:
         )
         yield (
             f"{start} ({count(training.parameters)} parameters) on "
-            f"{count(corpus.get('examples'))} examples, {count(corpus.get('tokens'))} tokens, of "
-            f"{corpus.get('source')}, for {count(training.steps)} steps."
+            f"{count(corpus.examples)} examples, {count(corpus.tokens)} tokens, of "
+            f"{corpus.source}, for {count(training.steps)} steps."
         )
     if training and training.validation_loss is not None:
         before, after = training.base_validation_loss, training.validation_loss

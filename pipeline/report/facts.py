@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
 from pipeline.contract.results.training import (
     Curves,
     TrainingSummary,
@@ -71,7 +72,7 @@ class RunFacts:
     """Stage → why its results are not here."""
     warnings: list[tuple[str, str]]
     """Stage and message."""
-    corpus: dict[str, Any] | None
+    corpus: CorpusSummary | None
     training: TrainingSummary | None
     curves: Curves
     scores: dict[str, Any] | None
@@ -107,7 +108,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(last, summaries),
-        corpus=summaries.get("prepare"),
+        corpus=_found(read_corpus_summary, run) if "prepare" in done else None,
         training=_found(read_training, run) if "train" in done else None,
         curves=learning_curves(events) if "train" in done else {},
         scores=summaries.get("scores"),

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.text import figure, markdown, visible
@@ -118,7 +118,7 @@ def _page(origins: Origins, style: _Style) -> Iterator[str]:
             yield "The model writes nothing here, so that there is nothing to trace."
         for row in first.get(name, ()):
             yield ""
-            facts = (row["example_id"], f"score {figure(row['score'])}", place_of(row))
+            facts = (row["example_id"], f"score {figure(row['score'])}", source_label_of(row))
             yield f"{row['rank']}. " + ", ".join(map(style.show, filter(None, facts)))
             yield ""
             yield _text(row["text"], marked.get((name, row["example_id"])), style)

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.units import size
 from pipeline.contract.wording import shorten
 from pipeline.report import text
@@ -24,7 +24,7 @@ _FORMATS = {
     "percent": text.percent,
     "duration": text.duration,
     "size": size,
-    "place": place_of,
+    "place": source_label_of,
     "shorten": shorten,
     "scoring": text.scoring,
     "score": text.score,

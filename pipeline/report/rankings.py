@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from pipeline.contract.results.examples import read_example_ids
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.corpus.examples import read_examples
 
 TOP, BOTTOM = 10, 5
 """Examples shown from each end of a prompt's ranking."""
@@ -69,7 +69,7 @@ class Rankings:
             return None
         with safe_open(run.scores, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
-        ids = read_examples(run.examples, ["example_id"])["example_id"].to_pylist()
+        ids = read_example_ids(run)
         return cls(
             metadata=metadata,
             default=metadata["default_method"],

@@ -17,10 +17,10 @@ import pyarrow as pa
 import transformers
 
 from pipeline.contract.files import write_json
+from pipeline.contract.results.common import write_table
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.tables import write_table
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, AnswerStore, KeepingModel
 from pipeline.evaluation.benchmarks.mended import Mended
 from pipeline.evaluation.catalogue import all_questions, ready

@@ -19,15 +19,14 @@ import pyarrow.parquet as pq
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json, replacing, write_json, write_text
-from pipeline.contract.places import place_of
 from pipeline.contract.results.evaluation import LIKELIHOOD, METRICS, TITLES
+from pipeline.contract.results.examples import read_example_ids, read_texts, source_label_of
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
-from pipeline.corpus.examples import read_examples
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
@@ -96,7 +95,7 @@ def _add_origins(
         prompt["trained"]["origins"] = [
             {
                 "example_id": row["example_id"],
-                "place": place_of(row),
+                "place": source_label_of(row),
                 "score": row["score"],
                 "text": row["text"][:_QUOTED],
             }
@@ -148,8 +147,7 @@ def _prompt(row: dict[str, Any], measure: TextMetrics) -> dict[str, Any]:
 
 def _add_overlaps(run: RunDir, prompts: list[dict[str, Any]]) -> None:
     """The longest run of words of each answer that stands in the training texts."""
-    table = read_examples(run.examples, ["example_id", "text"])
-    ids, texts = table["example_id"].to_pylist(), table["text"].to_pylist()
+    ids, texts = read_example_ids(run), read_texts(run)
     for model in _NAMES:
         overlaps = longest_overlaps([prompt[model]["answer"] for prompt in prompts], texts)
         for prompt, overlap in zip(prompts, overlaps, strict=True):

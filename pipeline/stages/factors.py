@@ -28,7 +28,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         SettingsError: more partitions than examples or modules.
         ResourceError: out of memory.
     """
-    examples = TokenDataset.of_examples(run.examples)
+    examples = TokenDataset.of_examples(run)
     model = load_model(run.model, select_device(settings))
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     checked = preflight(analyzer, examples, settings.factors)

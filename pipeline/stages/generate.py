@@ -14,18 +14,21 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import transformers
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.files import write_json
+from pipeline.contract.results.common import write_table
+from pipeline.contract.results.examples import read_tokens
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
-from pipeline.corpus.examples import encode_pair, read_examples
-from pipeline.corpus.tables import write_table
+from pipeline.corpus.examples import encode_pair
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Continuation, Sampling, generate_continuations, new_token_limit
@@ -72,8 +75,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             written = _answers(settings, events, name, model, tokenizer, contexts)
             expected = _expected(settings, model, tokenizer, prompts)
             perplexities[name] = {
-                "training": _perplexity(settings, model, run.examples),
-                "validation": _perplexity(settings, model, run.validation),
+                "training": _perplexity(settings, model, read_tokens(run)),
+                "validation": _perplexity(settings, model, read_tokens(run, run.validation)),
             }
         for index, row in enumerate(rows):
             row |= {f"{name}_answer": written[index].text, f"{name}_ended": written[index].ended}
@@ -151,11 +154,12 @@ def _expected(
     return {places[index]: found[0] for index, found in scored}
 
 
-def _perplexity(settings: Settings, model: PreTrainedModel, examples: Any) -> float | None:
+def _perplexity(
+    settings: Settings, model: PreTrainedModel, rows: Sequence[NDArray[np.int32]]
+) -> float | None:
     """exp of the mean loss a token over evenly spaced examples; None where there are none."""
-    rows = read_examples(examples, ["tokens"])["tokens"].to_pylist()
     count = min(len(rows), _SAMPLED_EXAMPLES)
-    chosen = [rows[n * len(rows) // count] for n in range(count)]
+    chosen = [rows[n * len(rows) // count].tolist() for n in range(count)]
     requests = [Request(tuple(r[:1]), (tuple(r[1:]),)) for r in chosen if len(r) > 1]
     found = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
     tokens = sum(one.tokens for one in found)

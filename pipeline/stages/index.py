@@ -48,7 +48,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             if part.source:
                 read_part(part, settings, run, events, tokenizer)
             store = open_store(settings, run, part, projection)
-            fill(store, projection, settings, TokenDataset.of_examples(part.examples), events)
+            fill(store, projection, settings, TokenDataset.of_examples(run, part.examples), events)
             stores.append(store)
     summary = {
         "features": projection.size,

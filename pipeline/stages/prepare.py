@@ -9,25 +9,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.files import write_json
+from pipeline.contract.results.examples import (
+    NO_GROUP,
+    CorpusSummary,
+    iterate_texts,
+    read_document_ids,
+    split_examples,
+    write_corpus_summary,
+    write_examples,
+)
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
-from pipeline.corpus.cutting import ExampleBuilder, write_documents
+from pipeline.corpus.cutting import ExampleBuilder, document_batches, write_documents
 from pipeline.corpus.duplicates import DuplicateIndex
-from pipeline.corpus.examples import EXAMPLE_SCHEMA, encode_pair
+from pipeline.corpus.examples import encode_pair
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.readers import ReadCounts
 from pipeline.corpus.split import held_out
-from pipeline.corpus.tables import read_batches, split_examples, write_rows
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
 from pipeline.model import context_length, load_tokenizer, model_config
@@ -68,14 +74,14 @@ def _read_corpus(
     tokenizer = load_tokenizer(run_dir.tokenizer)
 
     examples = ExampleBuilder(tokenizer, settings.data.max_tokens, ids)
-    write_rows(chunks, EXAMPLE_SCHEMA, examples.rows(documents, reading, events))
+    write_examples(chunks, examples.rows(documents, reading, events))
     reading.warn_of_losses()
     groups = _duplicate_groups(chunks, len(examples.documents), settings, events)
     away = _held_out(examples.documents, groups, settings, events)
     split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
     summary = _summary(settings, reading, examples, groups, away, len(tokenizer))
-    write_json(run_dir.summary("prepare"), summary)
+    write_corpus_summary(run_dir, summary)
     documents.unlink()
     chunks.unlink()
 
@@ -117,11 +123,8 @@ def _check_fit(
 
 def _documents(run_dir: RunDir) -> set[str]:
     """Ids of the documents that the examples come from."""
-    found: set[str] = set()
-    for path in (run_dir.examples, run_dir.validation):
-        for batch in read_batches(path, ["document_id"]):
-            found.update(batch["document_id"].to_pylist())
-    return found
+    files = (run_dir.examples, run_dir.validation)
+    return {name for path in files for name in read_document_ids(run_dir, path)}
 
 
 def _check_relevant(
@@ -138,9 +141,9 @@ def _check_relevant(
 
 def _texts(documents: Path, total: int, events: EventWriter) -> Iterator[str]:
     done = 0
-    for batch in read_batches(documents, ["text"]):
-        yield from batch["text"].to_pylist()
-        done += len(batch)
+    for rows in document_batches(documents):
+        yield from (row["text"] for row in rows)
+        done += len(rows)
         events.progress(done, total, "documents", "training the tokenizer")
 
 
@@ -148,9 +151,9 @@ def _duplicate_groups(
     chunks: Path, total: int, settings: Settings, events: EventWriter
 ) -> list[int]:
     index, done = DuplicateIndex(settings.data.duplicate_threshold), 0
-    for batch in read_batches(chunks, ["text"]):
-        index.add(batch["text"].to_pylist())
-        done += len(batch)
+    for texts in iterate_texts(chunks):
+        index.add(texts)
+        done += len(texts)
         events.progress(done, total, "examples", "near-duplicates")
     return index.groups()
 
@@ -177,20 +180,20 @@ def _summary(
     groups: list[int],
     away: set[str],
     vocab_size: int,
-) -> dict[str, Any]:
+) -> CorpusSummary:
     validation = sum(name in away for name in examples.documents)
-    sizes = Counter(group for group in groups if group >= 0)
-    return {
-        "source": settings.data.path or settings.data.source,
-        "documents_read": reading.rows,
-        "empty": reading.empty,
-        "unreadable": reading.unreadable,
-        "documents": len(set(examples.documents)),
-        "chunked_documents": examples.chunked,
-        "examples": len(examples.documents) - validation,
-        "validation_examples": validation,
-        "tokens": examples.tokens,
-        "duplicate_groups": len(sizes),
-        "duplicates": sum(sizes.values()),
-        "vocab_size": vocab_size,
-    }
+    sizes = Counter(group for group in groups if group != NO_GROUP)
+    return CorpusSummary(
+        source=settings.data.path or settings.data.source,
+        documents_read=reading.rows,
+        empty=reading.empty,
+        unreadable=reading.unreadable,
+        documents=len(set(examples.documents)),
+        chunked_documents=examples.chunked,
+        examples=len(examples.documents) - validation,
+        validation_examples=validation,
+        tokens=examples.tokens,
+        duplicate_groups=len(sizes),
+        duplicates=sum(sizes.values()),
+        vocab_size=vocab_size,
+    )

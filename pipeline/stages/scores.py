@@ -28,12 +28,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results.common import write_table
+from pipeline.contract.results.examples import read_examples
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, read_examples
-from pipeline.corpus.tables import write_table
+from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.answers import Answer, greedy_answers, with_answers
@@ -76,11 +77,9 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         answers = _answer(settings, run, events, model, tokenizer, prompts)
     if settings.prompts.use_generated:
         prompts = _with_generated(prompts, answers, notes)
-    table = read_examples(run.examples)
+    table = read_examples(run)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
-    results = Results(
-        prompts, table, TokenDataset.of_examples(run.examples), settings.factors.strategies[0]
-    )
+    results = Results(prompts, table, TokenDataset.of_examples(run), settings.factors.strategies[0])
     checked = preflight(analyzer, results.examples, settings.scores)
     events.note(checked.summary)
     for message in checked.warnings("scores"):

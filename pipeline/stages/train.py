@@ -70,13 +70,17 @@ def _base(
 def _trainer(
     settings: Settings, run_dir: RunDir, events: EventWriter, model: PreTrainedModel
 ) -> TokenTrainer:
-    examples = TokenDataset.of_examples(run_dir.examples)
-    validation = TokenDataset.of_examples(run_dir.validation)
+    examples, validation = _datasets(run_dir)
     if not len(examples):
         raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
     return TokenTrainer(model, arguments, examples, validation, sampler, EventCallback(events))
+
+
+def _datasets(run_dir: RunDir) -> tuple[TokenDataset, TokenDataset]:
+    held_out = TokenDataset.of_examples(run_dir, run_dir.validation)
+    return TokenDataset.of_examples(run_dir), held_out
 
 
 def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> TrainingSummary:
@@ -96,8 +100,7 @@ def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> Train
 
 
 def _unigram_loss(run_dir: RunDir, vocabulary: int) -> float | None:
-    examples, validation = map(TokenDataset.of_examples, (run_dir.examples, run_dir.validation))
-    return unigram_loss(examples, validation, vocabulary)
+    return unigram_loss(*_datasets(run_dir), vocabulary)
 
 
 def _warn_above_unigram(bar: float | None, loss: float | None, events: EventWriter) -> None:

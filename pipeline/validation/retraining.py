@@ -81,7 +81,7 @@ class Retrainer:
         self._settings = settings
         self._run = run
         self._completions = completions
-        self._examples = TokenDataset.of_examples(run.examples)
+        self._examples = TokenDataset.of_examples(run)
         self._ledger = Ledger(run.retrainings)
         trained = freshness.Done.read("train", run)
         assert trained is not None  # the stage needs it

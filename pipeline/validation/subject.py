@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.contract.results.examples import read_document_ids, read_texts
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings, ValidationSettings
-from pipeline.corpus.examples import TokenDataset, read_examples
+from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.answers import traced_prompts
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.rankings import Scores
@@ -56,20 +57,19 @@ class Subject:
         """
         prompts = traced_prompts(run, settings.prompts.use_generated)
         tokenizer = load_tokenizer(run.tokenizer)
-        table = read_examples(run.examples, ["document_id", "text"])
         methods, default = own_methods(run)
         if (bm25 := methods.get(BM25)) is None:
             asked = [f"{prompt.prompt} {prompt.completion}" for prompt in prompts]
-            bm25 = bm25_scores(asked, table["text"].to_pylist())
+            bm25 = bm25_scores(asked, read_texts(run))
         outside = outside_methods(settings.validation.outside, methods[default].shape)
         return cls(
             settings=settings,
             run=run,
             events=events,
             prompts=prompts,
-            examples=TokenDataset.of_examples(run.examples),
+            examples=TokenDataset.of_examples(run),
             queries=TokenDataset.of_prompts(prompts, tokenizer),
-            documents=table["document_id"].to_pylist(),
+            documents=read_document_ids(run),
             methods=methods | outside,
             default=default,
             judged={default: methods[default], BM25: bm25},

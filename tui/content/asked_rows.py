@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.content import Content
 
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.settings.schema import Settings
 from tui.readers.clean import clean
 from tui.readers.format import score
@@ -38,7 +38,7 @@ def rows_of(found: Iterable[dict[str, Any]]) -> Iterator[Row]:
 def title_of(row: dict[str, Any]) -> str:
     """`1 · doc-7#2 · of doc-7 · books.jsonl row 12 · raw score +96.1`."""
     part = row["document_id"] != row["example_id"]
-    names = [row["example_id"], *[f"of {row['document_id']}"] * part, place_of(row)]
+    names = [row["example_id"], *[f"of {row['document_id']}"] * part, source_label_of(row)]
     told = [str(row["rank"]), *(clean(name, 60) for name in names)]
     return " · ".join([*told, f"raw score {score(row['raw'])}"])
 

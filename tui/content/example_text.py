@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from pipeline.contract.places import place
+from pipeline.contract.results.examples import source_label
 from tui.content.tint import Manner, signed, tint
 from tui.readers.clean import clean, clean_lines
 from tui.readers.rankings import TokenScores
@@ -80,4 +80,4 @@ def title_of(found: Detail) -> str:
         parts.append(f"group {example.group}")
     if found.relevant:
         parts.append("★ states the answer")
-    return " · ".join([*parts, clean(place(example.source, example.row), 60)])
+    return " · ".join([*parts, clean(source_label(example.source, example.row), 60)])

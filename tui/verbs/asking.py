@@ -11,7 +11,7 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.run.asking import (
     Question,
     Reply,
@@ -127,7 +127,7 @@ def _row(row: dict[str, Any]) -> tables.Row:
         "rank": row["rank"],
         "score": row["score"],
         "example": clean(row["example_id"]),
-        "from": clean(place_of(row)),
+        "from": clean(source_label_of(row)),
         "text": clean(row["text"], _EXCERPT),
     }
 

@@ -6,9 +6,10 @@ what a file holds is judged: an error in the code that uses it keeps its traceba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+
+_BATCH_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,17 @@ def write_table(path: Path, table: pa.Table, **options: Any) -> None:
 
     with replacing(path) as temporary:
         pq.write_table(table, temporary, **{"compression": "zstd", **options})
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as Parquet, whole or not at all; they never lie in memory all together."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    remaining = iter(rows)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        while batch := list(islice(remaining, _BATCH_ROWS)):
+            writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
 def read_table(

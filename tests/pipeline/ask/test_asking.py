@@ -24,6 +24,7 @@ from small_runs import run_here
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import read_json_lines
+from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import (
     Question,
@@ -36,7 +37,6 @@ from pipeline.contract.run.asking import (
 from pipeline.contract.run.new_run import adding_to_index, change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.corpus.examples import read_examples
 from pipeline.stages import index
 
 PROMPT, COMPLETION = "The river runs", " past the mill"
@@ -70,7 +70,7 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
 ) -> None:
     first, exact = lists(address, Question(PROMPT, COMPLETION, top=48))
     scores = load_file(run.scores)["ekfac_normalized"][0]
-    ids = read_examples(run.examples, ["example_id"])["example_id"].to_pylist()
+    ids = read_example_ids(run)
     assert (first["exact"], exact["exact"]) == (False, True)
     found = {row["example_id"]: row["score"] for row in exact["rows"]}
     assert [found[name] for name in ids] == pytest.approx(scores.tolist(), rel=1e-3, abs=1e-4)
@@ -208,7 +208,7 @@ def test_added_texts_are_traced_beside_the_training_examples(
     assert {path: path.stat().st_mtime_ns for path in own_run.features.iterdir()} == before
     with worker(own_run) as address:
         first, exact = lists(address, Question(PROMPT, COMPLETION, top=50))
-    trained = set(read_examples(own_run.examples, ["example_id"])["example_id"].to_pylist())
+    trained = set(read_example_ids(own_run))
     for reply in (first, exact):
         added = [row for row in reply["rows"] if row["example_id"] not in trained]
         assert added[0]["text"] == "The river runs past the mill."
@@ -227,7 +227,7 @@ def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_go
     assert not freshness.is_fresh("index", load_settings(own_run.settings), own_run)
     run_here(own_run, index)
     (folder,) = own_run.added("").iterdir()
-    assert read_examples(folder / "examples.parquet")["text"].to_pylist() == [more.read_text()]
+    assert read_texts(own_run, folder / "examples.parquet") == [more.read_text()]
     add_to_index(own_run)
     assert not list(own_run.added("").iterdir())
 

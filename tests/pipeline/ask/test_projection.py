@@ -34,7 +34,7 @@ def both_features(run: RunDir, features: int) -> tuple[torch.Tensor, torch.Tenso
     model = load_model(run.model, torch.device("cpu"))
     projection = run_projection(with_features(run, features), run, model)
     prompts = TokenDataset.of_prompts(traced_prompts(run, False), load_tokenizer(run.tokenizer))
-    examples = TokenDataset.of_examples(run.examples)
+    examples = TokenDataset.of_examples(run)
     return tuple(  # type: ignore[return-value]
         projection.features(pad_batch([rows[index] for index in range(len(rows))]))[0]
         for rows in (prompts, examples)
@@ -69,7 +69,7 @@ def test_more_features_come_nearer(scored_run: RunDir) -> None:
 def test_a_sequences_features_do_not_depend_on_its_batch_mates(scored_run: RunDir) -> None:
     model = load_model(scored_run.model, torch.device("cpu"))
     projection = run_projection(with_features(scored_run, 512), scored_run, model)
-    examples = TokenDataset.of_examples(scored_run.examples)
+    examples = TokenDataset.of_examples(scored_run)
     alone = projection.features(pad_batch([examples[0]]))[0][0]
     together = projection.features(pad_batch([examples[index] for index in (3, 0, 5)]))[0][1]
     assert torch.allclose(alone, together, rtol=1e-4, atol=1e-4 * float(alone.abs().max()))

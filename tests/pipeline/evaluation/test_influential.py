@@ -15,7 +15,7 @@ from small_runs import run_here
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
-from pipeline.contract.places import place_of
+from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
@@ -150,7 +150,7 @@ def test_the_report_names_the_example_behind_each_answer(told: RunDir, tmp_path:
     table = [line for line in run.report_markdown.read_text().splitlines() if line[:2] == "| "]
     for prompt in answers(run):
         best = ranked(run.own_rankings, prompt)
-        said = f"{best[0]['example_id']} ({figure(best[0]['score'])}, {place_of(best[0])})"
+        said = f"{best[0]['example_id']} ({figure(best[0]['score'])}, {source_label_of(best[0])})"
         assert any(line.split(" | ")[-1] == f"{said} |" for line in table)
         for row in best[:5]:
             shown = f"<code>{row['example_id']}</code> · {figure(row['score'])}"

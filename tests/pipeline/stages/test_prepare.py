@@ -18,7 +18,14 @@ import pytest
 from transformers import LlamaConfig
 
 from pipeline.contract.errors import DataError, ModelError, SettingsError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.examples import (
+    CorpusSummary,
+    ExampleRow,
+    example_schema,
+    read_corpus_summary,
+    read_document_ids,
+    read_examples,
+)
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventReader, EventWriter, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
@@ -26,7 +33,6 @@ from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
-from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.corpus.tokenizers import train_tokenizer
 from pipeline.model import load_tokenizer
 from pipeline.stages import prepare
@@ -71,8 +77,9 @@ def run_stage(tmp_path: Path) -> Prepare:
     return run
 
 
-def rows(run: RunDir) -> list[dict[str, Any]]:
-    return [*pq.read_table(run.examples).to_pylist(), *pq.read_table(run.validation).to_pylist()]
+def rows(run: RunDir, *paths: Path) -> list[ExampleRow]:
+    files = paths or (run.examples, run.validation)
+    return [ExampleRow(**row) for path in files for row in read_examples(run, path).to_pylist()]
 
 
 def warnings(run: RunDir) -> list[str]:
@@ -88,14 +95,12 @@ def test_every_document_is_there_whole_in_training_or_validation(
     run = run_stage(settings({**data, "validation_fraction": 0.1}))
     found: dict[str, str] = {}
     for row in rows(run):
-        found[row["document_id"]] = found.get(row["document_id"], "") + row["text"]
-        assert row["n_tokens"] == len(row["tokens"]) <= 32
-        assert row["example_id"] == row["document_id"] + (
-            f"#{row['chunk']}" if row["chunks"] > 1 else ""
-        )
-        assert texts[row["row"]].find(row["text"]) >= 0
+        found[row.document_id] = found.get(row.document_id, "") + row.text
+        assert row.n_tokens == len(row.tokens) <= 32
+        assert row.example_id == row.document_id + (f"#{row.chunk}" if row.chunks > 1 else "")
+        assert texts[row.row].find(row.text) >= 0
     assert found == {f"d{number}": text for number, text in enumerate(texts)}
-    assert pq.read_schema(run.examples) == pq.read_schema(run.validation) == EXAMPLE_SCHEMA
+    assert pq.read_schema(run.examples) == pq.read_schema(run.validation) == example_schema()
 
 
 def test_the_summary_counts_what_was_read_and_what_was_left_out(
@@ -104,20 +109,20 @@ def test_the_summary_counts_what_was_read_and_what_was_left_out(
     texts = [prose(1, 300), prose(2, 9), "", "\x00\n", 17, prose(2, 9), prose(3, 9)]
     run = run_stage(settings({"path": corpus(tmp_path / "data", texts), "max_tokens": 64}))
     tokenizer, examples = load_tokenizer(run.tokenizer), rows(run)
-    assert read_json(run.summary("prepare")) == {
-        "source": str(tmp_path / "data"),
-        "documents_read": 7,
-        "empty": 2,
-        "unreadable": 1,
-        "documents": 4,
-        "chunked_documents": 1,
-        "examples": len(examples),
-        "validation_examples": 0,
-        "tokens": sum(row["n_tokens"] for row in examples),
-        "duplicate_groups": 1,
-        "duplicates": 2,
-        "vocab_size": len(tokenizer),
-    }
+    assert read_corpus_summary(run) == CorpusSummary(
+        source=str(tmp_path / "data"),
+        documents_read=7,
+        empty=2,
+        unreadable=1,
+        documents=4,
+        chunked_documents=1,
+        examples=len(examples),
+        validation_examples=0,
+        tokens=sum(row.n_tokens for row in examples),
+        duplicate_groups=1,
+        duplicates=2,
+        vocab_size=len(tokenizer),
+    )
     assert [text.split(" ")[0] for text in warnings(run)] == ["skipped", "1", "2", "too"]
 
 
@@ -132,8 +137,8 @@ def test_ids_and_split_do_not_depend_on_how_the_files_are_cut(
     many = run_stage(settings({"path": str(tmp_path / "texts")}), name="many")
     for path in ("examples", "validation"):
         first, second = (
-            dict(zip(table["text"].to_pylist(), table["example_id"].to_pylist(), strict=True))
-            for table in (pq.read_table(getattr(run, path)) for run in (one, many))
+            {row.text: row.example_id for row in rows(run, getattr(run, path))}
+            for run in (one, many)
         )
         assert first == second
 
@@ -144,8 +149,8 @@ def test_no_near_duplicate_of_a_training_document_is_held_out(
     texts = [prose(number // 2, 60) + " again" * (number % 2) for number in range(200)]
     data = {"path": corpus(tmp_path / "data", texts), "validation_fraction": 0.2}
     run = run_stage(settings(data))
-    trained = set(pq.read_table(run.examples)["duplicate_group"].to_pylist())
-    held_out = set(pq.read_table(run.validation)["duplicate_group"].to_pylist())
+    trained = {row.duplicate_group for row in rows(run, run.examples)}
+    held_out = {row.duplicate_group for row in rows(run, run.validation)}
     assert len(trained) == 80
     assert len(held_out) == 20
     assert trained.isdisjoint(held_out)
@@ -154,8 +159,8 @@ def test_no_near_duplicate_of_a_training_document_is_held_out(
 def test_the_demo_holds_out_nothing_that_it_asks_about(run_stage: Prepare) -> None:
     run = run_stage(settings({"source": "demo", "validation_fraction": 0.05}), prompts=[])
     prompts = load_prompts(run.prepared_prompts)
-    trained = set(pq.read_table(run.examples)["document_id"].to_pylist())
-    held_out = pq.read_table(run.validation)["document_id"].to_pylist()
+    trained = set(read_document_ids(run))
+    held_out = read_document_ids(run, run.validation)
     assert prompts
     assert all(trained.issuperset(prompt.relevant) for prompt in prompts)
     assert len(held_out) > 20
@@ -341,7 +346,7 @@ def test_a_killed_attempt_leaves_nothing_that_is_taken_for_finished(
     assert not run.validation.exists()
 
     run_stage(asked)
-    assert len({row["document_id"] for row in rows(run)}) == 1500
+    assert len({row.document_id for row in rows(run)}) == 1500
     left = {path.name for path in run.stage("prepare").iterdir()}
     assert left == {
         *("started.json", "summary.json", "prompts.jsonl", "tokenizer"),

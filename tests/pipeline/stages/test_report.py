@@ -17,6 +17,13 @@ from markdown_it import MarkdownIt
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results.examples import (
+    NO_GROUP,
+    CorpusSummary,
+    ExampleRow,
+    write_corpus_summary,
+    write_examples,
+)
 from pipeline.contract.results.training import TrainingSummary, write_training
 from pipeline.contract.run import freshness, stages
 from pipeline.contract.run.events import EventWriter
@@ -24,7 +31,6 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import EXAMPLE_SCHEMA
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -53,18 +59,37 @@ def text_of(number: int) -> str:
 
 def write_prepare(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> None:
     rows = [
-        {
-            "example_id": f"d{n}", "document_id": f"d{n}", "chunk": 0, "chunks": 1,
-            "text": texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
-            "tokens": [1, 2], "n_tokens": 50 + n, "duplicate_group": 7 if n == 5 else -1,
-            "source": "demo", "row": n,
-        }
+        ExampleRow(
+            example_id=f"d{n}",
+            document_id=f"d{n}",
+            chunk=0,
+            chunks=1,
+            text=texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
+            tokens=[1, 2],
+            n_tokens=50 + n,
+            duplicate_group=7 if n == 5 else NO_GROUP,
+            source="demo",
+            row=n,
+        )
         for n in range(N)
-    ]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows, EXAMPLE_SCHEMA), run.examples)
+    ]
+    write_examples(run.examples, rows)
     save_prompts(run.prepared_prompts, prompts)
-    summary = {"documents": N, "examples": N, "tokens": 1234567, "source": "demo"}
-    write_json(run.summary("prepare"), summary)
+    summary = CorpusSummary(
+        source="demo",
+        documents_read=N,
+        empty=0,
+        unreadable=0,
+        documents=N,
+        chunked_documents=0,
+        examples=N,
+        validation_examples=0,
+        tokens=1_234_567,
+        duplicate_groups=0,
+        duplicates=0,
+        vocab_size=300,
+    )
+    write_corpus_summary(run, summary)
 
 
 def write_train(run: RunDir) -> None:

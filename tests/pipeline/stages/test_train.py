@@ -90,7 +90,7 @@ def test_training_learns_and_keeps_the_base_beside_the_model(trained: RunDir) ->
 
 
 def test_the_summary_is_what_the_saved_models_show(trained: RunDir) -> None:
-    validation = TokenDataset.of_examples(trained.validation)
+    validation = TokenDataset.of_examples(trained, trained.validation)
     found = read_training(trained)
     for folder, told, perplexity in (
         (trained.base, found.base_validation_loss, found.base_perplexity),
@@ -102,7 +102,7 @@ def test_the_summary_is_what_the_saved_models_show(trained: RunDir) -> None:
 
 
 def test_tokens_and_steps_are_counted_without_padding(trained: RunDir) -> None:
-    lengths = TokenDataset.of_examples(trained.examples).lengths
+    lengths = TokenDataset.of_examples(trained).lengths
     batches = len(TokenBudgetSampler(lengths, 256, seed=0))
     assert read_training(trained).tokens == 3 * sum(lengths)
     assert read_training(trained).steps == 3 * math.ceil(batches / 2)
@@ -112,7 +112,7 @@ def test_tokens_and_steps_are_counted_without_padding(trained: RunDir) -> None:
 def test_the_loss_is_the_mean_over_the_real_tokens_of_all_accumulated_batches(
     trained: RunDir,
 ) -> None:
-    dataset = TokenDataset.of_examples(trained.examples)
+    dataset = TokenDataset.of_examples(trained)
     batches = list(TokenBudgetSampler(dataset.lengths, 256, seed=0))[:2]
     assert any(IGNORED in pad_batch([dataset[i] for i in batch])["labels"] for batch in batches)
     base = load_model(trained.base, torch.device("cpu"))
@@ -206,7 +206,7 @@ def test_a_training_that_diverges_keeps_the_last_good_model(
     found = read_training(run)
     assert found.stopped_early == "the loss was no longer a number at step 3"
     assert 1 <= found.steps < 3
-    validation = TokenDataset.of_examples(run.validation)
+    validation = TokenDataset.of_examples(run, run.validation)
     loss = mean_loss(load_model(run.model, torch.device("cpu")), validation, list(range(8)))
     assert loss < 1.1 * found.base_validation_loss
     warnings = [e.message for e in EventReader(run.events).read() if isinstance(e, Warned)]
@@ -238,7 +238,10 @@ def test_without_validation_its_figures_are_missing(
 def test_the_unigram_loss_is_the_cross_entropy_under_token_frequencies(trained: RunDir) -> None:
     training, held_out = (
         [row["input_ids"][1:].tolist() for row in map(dataset.__getitem__, range(len(dataset)))]
-        for dataset in map(TokenDataset.of_examples, (trained.examples, trained.validation))
+        for dataset in (
+            TokenDataset.of_examples(trained, path)
+            for path in (trained.examples, trained.validation)
+        )
     )
     seen = Counter(token for row in training for token in row)
     total = seen.total() + 300

@@ -1,0 +1,235 @@
+"""The corpus: training and held-out examples, where each was read, and the corpus in figures.
+
+Files: `prepare/examples.parquet`, `prepare/validation.parquet`, `prepare/summary.json`; and the
+`examples.parquet` of each text that is added to the index. The order of the rows is the order of
+the examples everywhere: scores, features and lookups have no other key.
+
+Shape legend: N examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.contract.results.common import (
+    read_record,
+    read_table,
+    write_record,
+    write_rows,
+)
+from pipeline.contract.run.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+STAGE = "prepare"
+NO_GROUP = -1
+"""The near-duplicate group of an example that has no near-duplicate."""
+_GROUP = "duplicate_group"
+_DOCUMENT = "document_id"
+_ORIGIN = ("example_id", _DOCUMENT, "text", "source", "row")
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """A row of the files: what the model is trained on as one sequence."""
+
+    example_id: str
+    """The document's id, with "#<chunk>" added where the document has several chunks."""
+    document_id: str
+    chunk: int
+    """0-based position in its document."""
+    chunks: int
+    """How many chunks the document has."""
+    text: str
+    tokens: Sequence[int]
+    n_tokens: int
+    duplicate_group: int
+    """Near-duplicates share one; `NO_GROUP` where there is none."""
+    source: str
+    """File or dataset that the document was read from."""
+    row: int
+    """0-based row in it."""
+
+
+@lru_cache(maxsize=1)
+def example_schema() -> pa.Schema:
+    """The columns of `examples.parquet` and `validation.parquet`."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("example_id", pa.string()),
+            (_DOCUMENT, pa.string()),
+            ("chunk", pa.int32()),
+            ("chunks", pa.int32()),
+            ("text", pa.string()),
+            ("tokens", pa.list_(pa.int32())),
+            ("n_tokens", pa.int32()),
+            (_GROUP, pa.int32()),
+            ("source", pa.string()),
+            ("row", pa.int64()),
+        ]
+    )
+
+
+def write_examples(path: Path, rows: Iterable[ExampleRow]) -> None:
+    """Writes examples that need not lie in memory as a whole."""
+    write_rows(path, example_schema(), map(vars, rows))
+
+
+def split_examples(
+    path: Path, groups: Sequence[int], held_out: set[str], examples: Path, validation: Path
+) -> None:
+    """Copies a file of examples into one for training and one for validation.
+
+    Each example gets its near-duplicate group [N]; those of the documents `held_out` are for
+    validation.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from pipeline.contract.files import replacing
+
+    schema = example_schema()
+    with (
+        pq.ParquetFile(path) as source,
+        replacing(examples) as training_part,
+        replacing(validation) as validation_part,
+        pq.ParquetWriter(training_part, schema) as training_writer,
+        pq.ParquetWriter(validation_part, schema) as validation_writer,
+    ):
+        done = 0
+        for batch in source.iter_batches():
+            column = pa.array(groups[done : done + len(batch)], pa.int32())
+            position = schema.get_field_index(_GROUP)
+            table = pa.Table.from_batches([batch]).set_column(position, _GROUP, column)
+            away = pa.array([name in held_out for name in table[_DOCUMENT].to_pylist()])
+            training_writer.write_table(table.filter(pc.invert(away)))
+            validation_writer.write_table(table.filter(away))
+            done += len(batch)
+
+
+def read_examples(
+    run: RunDir, path: Path | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Reads the training examples, or those of another file of the run.
+
+    Raises:
+        MissingResultError: there is no such file.
+        DamagedResultError: it does not hold examples.
+    """
+    path = path or run.examples
+    stage = path.relative_to(run.root).parts[0]  # each stage writes below a folder of its name
+    return read_table(run, stage, path, example_schema(), columns)
+
+
+def read_example_ids(run: RunDir, path: Path | None = None) -> list[str]:
+    """Ids of the examples, in their order; see `read_examples`."""
+    return _column(run, path, "example_id")
+
+
+def read_document_ids(run: RunDir, path: Path | None = None) -> list[str]:
+    """The document of every example, in their order; see `read_examples`."""
+    return _column(run, path, _DOCUMENT)
+
+
+def read_texts(run: RunDir, path: Path | None = None) -> list[str]:
+    """Texts of the examples, in their order; see `read_examples`."""
+    return _column(run, path, "text")
+
+
+def read_tokens(run: RunDir, path: Path | None = None) -> list[NDArray[np.int32]]:
+    """Token ids of the examples, in their order; see `read_examples`."""
+    column = read_examples(run, path, ["tokens"])["tokens"]
+    return [row.values.to_numpy() for row in column]
+
+
+def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Table:
+    """Ids, texts and sources of the examples, `mark` put before the ids; see `read_examples`."""
+    import pyarrow as pa
+
+    table = read_examples(run, path, _ORIGIN)
+    marked = [
+        pa.array([mark + name for name in table[column].to_pylist()], pa.string())
+        for column in _ORIGIN[:2]
+    ]
+    return pa.table([*marked, *table.columns[2:]], names=table.column_names) if mark else table
+
+
+def iterate_texts(path: Path) -> Iterator[list[str]]:
+    """Texts of a file of examples in batches, where they are too many to be read at once."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["text"]):
+            yield batch["text"].to_pylist()
+
+
+def _column(run: RunDir, path: Path | None, name: str) -> list[Any]:
+    values: list[Any] = read_examples(run, path, [name])[name].to_pylist()
+    return values
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """The corpus in figures."""
+
+    source: str
+    """The path or the name of what was read."""
+    documents_read: int
+    empty: int
+    """Rows that held no text."""
+    unreadable: int
+    documents: int
+    chunked_documents: int
+    """Documents that were cut into several examples."""
+    examples: int
+    """For training."""
+    validation_examples: int
+    tokens: int
+    """Of all examples."""
+    duplicate_groups: int
+    duplicates: int
+    """Examples that are in some group."""
+    vocab_size: int
+
+    def rows(self) -> Iterator[tuple[str, str | int]]:
+        """Every figure with its name in words."""
+        for field in fields(self):
+            yield field.name.replace("_", " "), getattr(self, field.name)
+
+
+def write_corpus_summary(run: RunDir, summary: CorpusSummary) -> None:
+    """Writes the summary."""
+    write_record(run.summary(STAGE), summary)
+
+
+def read_corpus_summary(run: RunDir) -> CorpusSummary:
+    """Reads the summary.
+
+    Raises:
+        MissingResultError: there is none.
+        DamagedResultError: it is not what the prepare stage writes.
+    """
+    return read_record(run, STAGE, run.summary(STAGE), CorpusSummary)
+
+
+def source_label(source: str, row: int) -> str:
+    """Where a text was read, for reading: "books.jsonl row 12".
+
+    Of a path the last part alone: paths are long, and it is the end that says which file it is.
+    """
+    return f"{PurePath(source).name} row {row}"
+
+
+def source_label_of(row: Mapping[str, Any]) -> str:
+    """The same of a row of a ranking; empty where a ranking of format 1 does not say it."""
+    return source_label(row["source"], row["row"]) if "source" in row else ""
