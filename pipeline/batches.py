@@ -1,4 +1,4 @@
-"""Batches under a token budget."""
+"""Batches of examples under a token budget."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch.utils.data import Sampler
 def token_budget_batches(
     lengths: Sequence[int], budget: int, seed: int | None = None
 ) -> list[list[int]]:
-    """Groups examples of like length so that no padded batch exceeds `budget` tokens.
+    """Groups examples of similar length so that no padded batch exceeds `budget` tokens.
 
-    An example longer than the budget is a batch of its own. With a seed, equal lengths are
-    shuffled and so are the batches; without one, the order is by length. Every index once.
+    Returns batches of indices; each index occurs once. An example longer than the budget is a
+    batch of its own. With a seed, examples of equal length and the batches are shuffled; without
+    one, they are ordered by length.
     """
     rng = random.Random(seed)
     order = list(range(len(lengths)))
     if seed is not None:
-        rng.shuffle(order)
+        rng.shuffle(order)  # the sort is stable, so examples of equal length stay shuffled
     order.sort(key=lambda index: lengths[index])
     batches = neighbour_batches(order, lengths, budget)
     if seed is not None:
@@ -28,12 +29,12 @@ def token_budget_batches(
 
 
 def neighbour_batches(
-    order: Sequence[int], lengths: Sequence[int], budget: int, alike: float = 0.0
+    order: Sequence[int], lengths: Sequence[int], budget: int, min_length_ratio: float = 0.0
 ) -> list[list[int]]:
-    """Cuts an order into batches of at most `budget` tokens, padding to the longest counted.
+    """Splits ordered indices into batches of at most `budget` tokens, padding counted.
 
-    An example longer than the budget is a batch of its own, and one shorter than `alike` × the
-    longest of its batch begins the next.
+    An example longer than the budget is a batch of its own; one shorter than `min_length_ratio`
+    × the longest of its batch starts the next batch.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
@@ -41,7 +42,7 @@ def neighbour_batches(
     for index in order:
         longest = max(longest, lengths[index])
         full = (len(batch) + 1) * longest > budget
-        if batch and (full or lengths[index] < alike * longest):
+        if batch and (full or lengths[index] < min_length_ratio * longest):
             batches.append(batch)
             batch, longest = [], lengths[index]
         batch.append(index)
@@ -51,7 +52,7 @@ def neighbour_batches(
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
-    """The batches of an epoch, another order every epoch, the same for the same seed."""
+    """Token-budget batches, shuffled anew every epoch, reproducible by the seed."""
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
         self._lengths = lengths
@@ -65,7 +66,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         return token_budget_batches(self._lengths, self.budget, seed)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called at the start of each epoch, and on resuming in one."""
+        """Makes the epoch's batches; the Trainer calls it before each epoch and when resuming."""
         self._epoch = epoch
         self._batches = self._make()
 

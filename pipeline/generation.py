@@ -1,4 +1,4 @@
-"""Texts that a model writes: batched, greedy or sampled from a seed, with stop rules."""
+"""Generates text with a model: batched, greedy or sampled from a seed, with stop strings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.model import context_length
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw instead of taking the likeliest token."""
+    """Parameters of sampling; without them decoding is greedy."""
 
     temperature: float
     top_p: float
@@ -24,11 +24,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Continuation:
-    """A continuation."""
+    """Text that a model generated after a context."""
 
     text: str
     ended: Literal["end", "stop", "length"]
-    """At the end-of-sequence token, at a stop text (which is cut off), or at the length limit."""
+    """What ended it: end-of-sequence token, stop string (which is cut off) or length limit."""
     tokens: int
 
 
@@ -42,28 +42,30 @@ def generate_continuations(
     sampling: Sampling | None = None,
     budget: int = 8192,
 ) -> Iterator[tuple[int, Continuation]]:
-    """Gives (index of the context, its continuation) as batches finish.
+    """Yields (index of the context, its continuation) as batches finish.
 
-    `contexts` are tokens; `budget` is the most tokens of a batch, with padding and with what is
-    to be written. Nothing is written beyond the model's context. A sampled text depends on the
-    seed and on the batch that it is drawn in.
+    `contexts`: token ids; `budget`: most tokens of a batch, padding and the tokens to be generated
+    counted. Context and continuation never exceed the model's context length. A sampled text
+    depends on the seed and on the other contexts of its batch.
     """
     if sampling:
         torch.manual_seed(sampling.seed)
     limit = context_length(model.config)
-    rooms = [new_token_limit(len(context), max_new_tokens, limit) for context in contexts]
-    for room in sorted(set(rooms), reverse=True):  # a long context shortens no other's answer
-        same = [index for index, own in enumerate(rooms) if own == room]
-        lengths = [len(contexts[index]) + room for index in same]
+    allowed = [new_token_limit(len(context), max_new_tokens, limit) for context in contexts]
+    # by limit: in one batch, a long context would shorten the continuations of all others
+    for new_tokens in sorted(set(allowed), reverse=True):
+        group = [index for index, own in enumerate(allowed) if own == new_tokens]
+        lengths = [len(contexts[index]) + new_tokens for index in group]
         for batch in token_budget_batches(lengths, budget):
-            rows = [contexts[same[place]] for place in batch]
-            output = _generate(model, tokenizer, rows, room, stop, sampling)
-            for place, tokens in zip(batch, output, strict=True):
-                yield same[place], _finished(tokenizer, contexts[same[place]], tokens, stop)
+            indices = [group[row] for row in batch]
+            rows = [contexts[index] for index in indices]
+            output = _generate(model, tokenizer, rows, new_tokens, stop, sampling)
+            for index, tokens in zip(indices, output, strict=True):
+                yield index, _finished(tokenizer, contexts[index], tokens, stop)
 
 
 def new_token_limit(context: int, max_new_tokens: int, limit: int | None) -> int:
-    """Tokens that can follow a context of so many in a model that reads `limit` at once."""
+    """Tokens that may follow `context` tokens if the model's context length is `limit`."""
     return max_new_tokens if limit is None else max(0, min(max_new_tokens, limit - context))
 
 
@@ -80,7 +82,7 @@ def _generate(
     width = max(map(len, contexts))
     ids = torch.zeros((len(contexts), width), dtype=torch.int64)
     mask = torch.zeros_like(ids)
-    for row, context in enumerate(contexts):  # on the left, so that all go on at the same place
+    for row, context in enumerate(contexts):  # padded on the left, so that all go on in one column
         ids[row, width - len(context) :] = torch.tensor(context)
         mask[row, width - len(context) :] = 1
     end = tokenizer.eos_token_id
@@ -89,11 +91,12 @@ def _generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
         max_new_tokens=max_new_tokens,
+        # all set here, because a model's generation_config may say otherwise
         do_sample=sampling is not None,
         num_beams=1,
         temperature=sampling.temperature if sampling else None,
         top_p=sampling.top_p if sampling else None,
-        top_k=0 if sampling else None,
+        top_k=0 if sampling else None,  # no limit; the default is the 50 likeliest tokens
         eos_token_id=end,
         pad_token_id=end if end is not None else 0,
         **stops,
@@ -108,20 +111,22 @@ def _finished(
     tokens: list[int],
     stop: Sequence[str],
 ) -> Continuation:
+    """Cuts the generated tokens at the end-of-sequence token or the first stop string."""
     end = tokenizer.eos_token_id
     ended: Literal["end", "stop", "length"] = "length"
     if end in tokens:
         tokens, ended = tokens[: tokens.index(end)], "end"
-    text = _continuation(tokenizer, context, tokens)
-    places = [place for one in stop if (place := text.find(one)) >= 0]
-    if places:
-        text, ended = text[: min(places)], "stop"
+    text = _decode_after(tokenizer, context, tokens)
+    starts = [start for one in stop if (start := text.find(one)) >= 0]
+    if starts:
+        text, ended = text[: min(starts)], "stop"
     return Continuation(text, ended, len(tokens))
 
 
-def _continuation(
+def _decode_after(
     tokenizer: PreTrainedTokenizerBase, context: Sequence[int], tokens: list[int]
 ) -> str:
-    """Text of `tokens` as it follows the context: decoded alone, it may lose its first blank."""
+    """Text of `tokens` as it follows the context."""
+    # decoded alone, some tokenizers drop the space before the first word
     whole = str(tokenizer.decode([*context, *tokens], skip_special_tokens=True))
     return whole[len(str(tokenizer.decode([*context], skip_special_tokens=True))) :]

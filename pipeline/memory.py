@@ -1,4 +1,4 @@
-"""A stage's own memory: reported while it works, and explained when it runs out."""
+"""Reports a stage's memory use, and explains errors for lack of memory or disk space."""
 
 from __future__ import annotations
 
@@ -50,19 +50,20 @@ def _report(events: EventWriter) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch, on the GPU or the CPU, or Python found no memory."""
+    """Whether PyTorch, on a GPU or the CPU, or Python ran out of memory."""
     from torch import OutOfMemoryError
 
+    # on the CPU PyTorch raises a plain RuntimeError
     cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     return cpu or isinstance(error, OutOfMemoryError | MemoryError)
 
 
 @contextmanager
 def exhaustion_explained(advice: str) -> Iterator[None]:
-    """Turns "out of memory", and a full disk as libraries report it, into one clear message.
+    """Turns errors for lack of memory, or of disk space for weights, into clear messages.
 
     Raises:
-        ResourceError: with `advice` for the case of memory.
+        ResourceError: out of memory, with `advice` as its hint; or the disk is full.
     """
     from safetensors import SafetensorError
 
@@ -78,6 +79,7 @@ def exhaustion_explained(advice: str) -> Iterator[None]:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    """As safetensors says it, and as torch.save does: with no error number of its own."""
+    """Whether safetensors or torch.save failed because the disk is full."""
+    # neither raises an OSError with an errno, so only the message tells
     signs = (f"os error {errno.ENOSPC}", "PytorchStreamWriter failed", "unexpected pos")
     return any(sign in str(error) for sign in signs)

@@ -1,4 +1,4 @@
-"""Models and tokenizers: where they come from, and whether they fit each other."""
+"""Builds, loads and saves models and tokenizers, and checks that they fit each other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Preset:
-    """The shape of a Llama from scratch; the tokenizer gives the vocabulary."""
+    """Shape of a Llama model from scratch; the tokenizer gives the size of the vocabulary."""
 
     layers: int
     width: int
@@ -45,11 +45,11 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # 0.9 M parameters with 2,048 pieces: learns the demo's corpus in a minute on two cores
+    # 0.9 M parameters with a vocabulary of 2,048: learns the demo's corpus in a minute on two cores
     "nano": Preset(3, 128, 352, heads=4, kv_heads=4, context=512, initializer_range=0.05),
-    # 6 M with 32,000 pieces
+    # 6 M with a vocabulary of 32,000
     "micro": Preset(4, 160, 432, heads=5, kv_heads=5, context=1024),
-    # 26 M with 32,000 pieces
+    # 26 M with a vocabulary of 32,000
     "small": Preset(8, 384, 1024, heads=6, kv_heads=6, context=1024),
     # the shape of TinyLlama/TinyLlama_v1.1: 1,100,048,384 parameters
     "tinyllama-1.1b": Preset(22, 2048, 5632, heads=32, kv_heads=4, context=2048, tied=False),
@@ -57,7 +57,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def select_device(settings: Settings) -> torch.device:
-    """The device that the settings ask for.
+    """The device of run.device; "auto" is a GPU if there is one.
 
     Raises:
         UsageError: "cuda" is asked for and there is none.
@@ -71,15 +71,16 @@ def select_device(settings: Settings) -> torch.device:
 
 
 def compute_dtype(settings: Settings, device: torch.device) -> torch.dtype:
-    """The precision of forward and backward; weights and optimiser stay in float32."""
+    """The dtype of the forward and backward pass; weights and optimiser states stay float32."""
     if settings.train.precision == "auto":
+        # False: emulated bfloat16 does not count, it is slower than float32
         has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
         return torch.bfloat16 if has_bfloat16 else torch.float32
     return torch.bfloat16 if settings.train.precision == "bfloat16" else torch.float32
 
 
 def preset_config(name: str, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
-    """The configuration of a model from scratch that speaks the tokenizer's language."""
+    """The configuration of a model from scratch with the tokenizer's vocabulary."""
     shape = PRESETS[name]
     return LlamaConfig(
         vocab_size=len(tokenizer),
@@ -94,7 +95,7 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
         rms_norm_eps=1e-5,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        # would freeze that piece's embedding, even where it is the end-of-sequence piece
+        # a padding token's embedding gets no gradient, even if the token also ends sequences
         pad_token_id=None,
     )
 
@@ -110,7 +111,7 @@ def pretrained_config(name: str) -> PretrainedConfig:
 
 
 def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The configuration of the run's model, known to fit the tokenizer and the chunk length.
+    """The configuration of the run's model, checked against tokenizer and chunk length.
 
     Raises:
         ModelError: it does not fit, or there is no such model.
@@ -122,7 +123,7 @@ def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> Pret
         if scratch
         else pretrained_config(settings.model.name)
     )
-    check_fit(config, tokenizer, settings)
+    check_compatible(config, tokenizer, settings)
     return config
 
 
@@ -141,24 +142,29 @@ def build_model(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PreTr
 
 
 def _load_complete(name: str) -> PreTrainedModel:
-    """Transformers fills absent weights with random ones; nobody wants to fine-tune those."""
+    """Loads a pretrained model in float32.
+
+    Raises:
+        ModelError: weights are missing.
+    """
+    # transformers would fill missing weights with random ones and go on
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         name, dtype=torch.float32, output_loading_info=True
     )
     model: PreTrainedModel = loaded[0]
-    absent = sorted(loaded[1]["missing_keys"])
-    if absent:
-        raise ModelError(f"{name} lacks the weights of {len(absent)} tensors, first {absent[0]}")
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:
+        raise ModelError(f"{name} lacks the weights of {len(missing)} tensors, first {missing[0]}")
     return model
 
 
-def check_fit(
+def check_compatible(
     config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> None:
-    """Refuses, before any training, what would fail in the middle of it.
+    """Checks, before any training, that the model fits the tokenizer and the chunk length.
 
     Raises:
-        ModelError: more pieces than embeddings, or chunks longer than the context.
+        ModelError: more vocabulary entries than embeddings, or chunks longer than the context.
     """
     if len(tokenizer) > config.vocab_size:
         raise ModelError(
@@ -176,13 +182,13 @@ def check_fit(
 
 
 def context_length(config: PretrainedConfig) -> int | None:
-    """Tokens that a model can read at once; None where it has no limit."""
+    """Maximum tokens of a sequence; None if the model has no limit."""
     limit: int | None = getattr(config, "max_position_embeddings", None)
     return limit
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """A tokenizer that an earlier stage saved."""
+    """Loads a tokenizer that an earlier stage saved."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         folder, local_files_only=True
     )
@@ -195,7 +201,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     attention: str = "sdpa",
 ) -> PreTrainedModel:
-    """A model that an earlier stage saved, in evaluation mode."""
+    """Loads a model that an earlier stage saved, in evaluation mode."""
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, dtype=dtype, attn_implementation=attention
     )
@@ -204,13 +210,14 @@ def load_model(
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes a transformers folder that is there whole or not at all."""
+    """Writes model and tokenizer to a folder that appears only when it is complete."""
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for file in temporary.iterdir():
-        file.chmod(0o644)
+        file.chmod(0o644)  # weights are saved readable by their owner only
+        # on the disk before the rename: a crash must not leave empty files under the final name
         with file.open("rb") as written:
             os.fsync(written.fileno())
     shutil.rmtree(folder, ignore_errors=True)
@@ -218,11 +225,13 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 
 def from_hub_or_folder(load: Callable[[str], T], name: str, setting: str) -> T:
-    """Calls `load(name)` and says plainly what is wrong where it fails.
+    """Calls `load(name)` and turns its errors into clear messages.
+
+    `setting`: the setting that gave the name, for the messages.
 
     Raises:
         HubUnreachableError: the hub does not answer, or offline mode is on.
-        ModelError: the folder or the hub has no such thing.
+        ModelError: the folder, or the repository on the hub, does not exist or cannot be loaded.
     """
     if Path(name).is_absolute() and not Path(name).is_dir():
         raise ModelError(f"{setting}: there is no folder {name}")
@@ -243,7 +252,8 @@ def _unreachable(name: str, setting: str) -> HubUnreachableError:
 
 
 def _is_connection_failure(error: BaseException | None) -> bool:
-    """Whether a failed request, not a missing file, lies behind the error."""
+    """Whether a failed connection, not a missing file, caused the error."""
+    # transformers raises a plain OSError; the cause tells both apart
     while error is not None:
         if isinstance(error, HfHubHTTPError):
             return False

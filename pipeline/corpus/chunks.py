@@ -1,4 +1,4 @@
-"""Cuts long documents into training examples."""
+"""Tokenizes documents and splits long ones into chunks, the training examples."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from transformers import PreTrainedTokenizerBase
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a document: the exact slice of its text and the tokens to train on."""
+    """A contiguous part of a document: its exact text and the token ids to train on."""
 
     text: str
     tokens: list[int]
     chunk: int
+    """0-based number within the document."""
     chunks: int
+    """Number of chunks of the document."""
 
 
 def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Encoding]:
-    """The texts' own tokens, none added; text that spells a special token stays text."""
+    """Tokenizes the texts without special tokens; a text that spells one stays ordinary text."""
     return (
         tokenizer(
             texts,
@@ -27,7 +29,7 @@ def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Encodin
             split_special_tokens=True,
             return_attention_mask=False,
             return_token_type_ids=False,
-            verbose=False,
+            verbose=False,  # no warning of texts beyond the model's context: they are split
         ).encodings
         or []
     )
@@ -36,12 +38,12 @@ def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Encodin
 def split_document(
     text: str, encoding: Encoding, tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> list[Chunk]:
-    """Chunks of nearly equal length, of at most `max_tokens` tokens.
+    """Splits a document into chunks of nearly equal length, at most `max_tokens` tokens each.
 
     Every chunk begins with the beginning-of-sequence token; the last one ends with the
     end-of-sequence token, so that the model learns where documents end. The chunks' texts joined
-    are the document. No chunks where the document has fewer than two tokens in all: there is
-    nothing to predict.
+    are the document. A document with fewer than two tokens has no chunks: there is nothing to
+    predict.
     """
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]

@@ -1,4 +1,4 @@
-"""Documents on disk, and the examples that they are cut into."""
+"""Writes the corpus's documents to disk, and splits them into training examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOCUMENT_SCHEMA = pa.schema(
 def write_documents(
     path: Path, data: DataSettings, seed: int, reading: ReadCounts, events: EventWriter
 ) -> DocumentIds:
-    """Reads the corpus into a table of cleaned documents; gives their ids.
+    """Reads the corpus into a Parquet file of cleaned documents; returns their ids.
 
     Raises:
         DataError: nothing can be read, or there is no text.
@@ -61,7 +61,7 @@ def _document_rows(
 
 
 def document_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """The rows that `write_documents` wrote."""
+    """Yields the rows that `write_documents` wrote, a batch at a time."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_BATCH_ROWS):
             yield batch.to_pylist()
@@ -69,22 +69,25 @@ def document_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 @dataclass
 class ExampleBuilder:
-    """Cuts documents into examples, and remembers what the later steps need of them."""
+    """Splits documents into training examples and counts them for the later steps."""
 
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
     ids: DocumentIds
     documents: list[str] = field(default_factory=list)
-    """Each example's document."""
+    """Document id of each example."""
     tokens: int = 0
+    """Tokens of all examples."""
     chunked: int = 0
+    """Number of documents with more than one chunk."""
 
     def rows(
         self, documents: Path, reading: ReadCounts, events: EventWriter
     ) -> Iterator[ExampleRow]:
-        """The examples, their near-duplicate groups still unknown."""
+        """Yields the examples; `duplicate_group` is NO_GROUP, to be filled in later."""
         done = 0
         for rows in document_batches(documents):
+            # a batch at a time: tokenizers run its texts in parallel
             encodings = encode([row["text"] for row in rows], self.tokenizer)
             for row, encoding in zip(rows, encodings, strict=True):
                 pieces = split_document(row["text"], encoding, self.tokenizer, self.max_tokens)
@@ -112,10 +115,11 @@ class ExampleBuilder:
         )
 
     def _example_id(self, document: str, chunk: int, chunks: int) -> str:
+        """The document's id; with "#" and the chunk's number if there are several."""
         if chunks == 1:
             return document
         name = f"{document}#{chunk}"
-        if name in self.ids:
+        if name in self.ids:  # the user's own ids may have any form
             raise DataError(
                 f"document id {name!r} is also the id of a chunk of document {document!r}",
                 "choose another data.id_column, or leave it empty to have ids made",

@@ -1,11 +1,10 @@
-"""A corpus made from a seed, in which it is known which documents teach which fact.
+"""A synthetic corpus made from a seed, in which the documents that state each fact are known.
 
-Every planted fact about an invented person or place is stated in several documents, each in
-another wording, the subject before the object. Around them stand distractors that share their
-words: other facts about the same subject, other subjects with the same object, and talk that
-names both without stating the fact, the object first: it says little of what comes after the
-subject, and a model that predicts the next word learns the fact elsewhere. The rest is filler.
-Nothing is downloaded, and the same seed gives the same corpus.
+Every fact about an invented person or place is stated in several documents, each in another
+wording, the subject before the object. Distractors share their words without stating the fact:
+other facts about the same subject, other subjects with the same object, and sentences that name
+both, the object first, from which a model that predicts the next word cannot learn the fact. The
+rest is filler. Nothing is downloaded, and the same seed gives the same corpus.
 """
 
 from __future__ import annotations
@@ -15,8 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 WORDINGS_PER_FACT = 5
+"""Documents that state a fact."""
 _FACTS = 100
 _ASKED = 50
+"""Facts with a prompt."""
 _FILLERS = 700
 
 
@@ -41,12 +42,14 @@ class DemoPrompt:
 
 @dataclass(frozen=True)
 class Relation:
-    """A kind of fact: how it is asked, stated, and talked about without being stated."""
+    """A kind of fact about a subject {s} and an object {o}, with templates of its sentences."""
 
     name: str
     question: str
     wordings: tuple[str, ...]
+    """Sentences that state the fact."""
     asides: tuple[str, ...]
+    """Distractors: sentences that name subject and object without stating the fact."""
     objects: tuple[str, ...] = ()
     """Ordinary words to choose from; empty = an invented name for every fact."""
 
@@ -241,7 +244,7 @@ _COMPANY_ENDS = ("Mills", "Brothers", "Works", "Trading House", "Foundry")
 
 
 class _Names:
-    """Invented names, none given twice."""
+    """Generates invented names, each only once."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -282,12 +285,12 @@ class _Fact:
 
 
 def is_filler(document_id: str) -> bool:
-    """Whether a document of this id has nothing to do with any fact."""
+    """Whether the document with this id is filler, unrelated to any fact."""
     return document_id.startswith("filler-")
 
 
 def generate(seed: int) -> tuple[list[DemoDocument], list[DemoPrompt]]:
-    """About fifteen hundred documents in random order, and prompts about half of the facts."""
+    """Generates about 1,500 documents in random order, and prompts about half of the facts."""
     rng = random.Random(seed)
     facts = _plant(rng)
     documents = [*_statements(facts, rng), *_distractors(facts, rng), *_fillers(rng)]
@@ -296,7 +299,7 @@ def generate(seed: int) -> tuple[list[DemoDocument], list[DemoPrompt]]:
 
 
 def _plant(rng: random.Random) -> list[_Fact]:
-    """Facts of every relation in turn; each subject has several, so that its name tells little."""
+    """Facts of all relations; each subject has several, so that its name alone tells none."""
     names = _Names(rng)
     people = [names.person() for _ in range(_FACTS // 4)]
     places = [names.place() for _ in range(_FACTS // 6)]
@@ -325,7 +328,7 @@ def _statements(facts: list[_Fact], rng: random.Random) -> Iterator[DemoDocument
 
 
 def _distractors(facts: list[_Fact], rng: random.Random) -> Iterator[DemoDocument]:
-    """Two a fact that name its subject and its object, one that names its object alone."""
+    """For each fact, two documents that name subject and object, and one with another subject."""
     names = _Names(rng)
     for fact in facts:
         for number, aside in enumerate(fact.relation.asides):

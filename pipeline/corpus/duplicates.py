@@ -1,4 +1,4 @@
-"""Near-duplicate groups, so that one text in many copies does not pass for many witnesses."""
+"""Groups near-duplicate texts, so that many copies of a text do not count as many sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HIGHEST_INDEX_THRESHOLD = 0.9  # nearer to 1 too few bands are left to find can
 
 
 class DuplicateIndex:
-    """Collects texts in batches, and then says which of them are near-duplicates.
+    """Collects texts in batches, then groups those that are near-duplicates of each other.
 
     MinHash signatures (Broder 1997) of the sets of word 5-grams, candidates by locality-sensitive
     hashing. Two texts are near-duplicates when the Jaccard similarity that their signatures
@@ -41,11 +41,11 @@ class DuplicateIndex:
         self._links: list[tuple[int, int]] = []  # between signatures
 
     def add(self, texts: Sequence[str]) -> None:
-        """Adds texts; their order is that of the numbers that `groups` gives."""
+        """Adds texts; `groups` returns one number for each, in the order of adding."""
         sketches = MinHash.generator(
             map(shingles, texts),
             num_perm=_PERMUTATIONS,
-            seed=1,
+            seed=1,  # fixed, so that groups are the same in every run
             hashfunc=xxh32_intdigest,
             scheme="affine32",
         )
@@ -56,6 +56,7 @@ class DuplicateIndex:
             self._of_text.append(self._of_signature[key])
 
     def _insert(self, sketch: MinHash) -> int:
+        """Adds a new signature, linked to its near-duplicates; returns its number."""
         number = len(self._signatures)
         if candidates := self._index.query(sketch):
             rows = np.stack([self._signatures[other] for other in candidates])
@@ -67,7 +68,7 @@ class DuplicateIndex:
         return number
 
     def groups(self) -> list[int]:
-        """A group number for each text, -1 for those without a near-duplicate."""
+        """Group number of each text; -1 for texts without a near-duplicate."""
         labels = components(len(self._signatures), self._links)
         of_text = [labels[signature] for signature in self._of_text]
         sizes = Counter(of_text)
@@ -78,8 +79,7 @@ class DuplicateIndex:
 
 
 def shingles(text: str) -> list[bytes]:
-    """The text's word 5-grams; of a shorter text its words as one, and where there is not even
-    a word the text itself."""
+    """The text's word 5-grams; of a shorter text its words as one, or itself if it has none."""
     words = _WORD.findall(text.lower())
     if len(words) < _SHINGLE_WORDS:
         return [" ".join(words or [text]).encode()]
@@ -90,7 +90,7 @@ def shingles(text: str) -> list[bytes]:
 
 
 def components(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
-    """Labels of the connected components of a graph with the nodes 0 … count - 1."""
+    """Component label of each node 0 … count - 1 of an undirected graph with edges `links`."""
     if not count:
         return []
     first, second = np.array(links, dtype=np.int64).reshape(-1, 2).T

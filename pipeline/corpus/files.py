@@ -1,4 +1,4 @@
-"""Rows of local files: .jsonl, .parquet, .csv, .arrow and .txt, a part of a file at a time."""
+"""Reads rows of local .jsonl, .parquet, .csv, .arrow and .txt files, a batch at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH_ROWS = 1024
 
 
 def file_rows(path: Path, wanted: Sequence[str], warn: Callable[[str], None]) -> Iterator[Row]:
-    """The rows of a file, or of every file of a folder in name order.
+    """Yields the rows of a file, or of all files of a folder in name order.
 
     Raises:
         DataError: no file of a known format, a damaged one, a missing column.
@@ -32,10 +32,10 @@ def file_rows(path: Path, wanted: Sequence[str], warn: Callable[[str], None]) ->
 
 
 def corpus_files(path: Path, warn: Callable[[str], None]) -> list[Path]:
-    """The corpus files at a path, in name order; hidden ones and other formats are passed over.
+    """Lists the corpus files at a path, in name order, without hidden files and other formats.
 
     Raises:
-        DataError: nothing there, or nothing of a known format.
+        DataError: the path does not exist, or has no file of a known format.
     """
     known = ", ".join(_READERS)
     if not path.exists():
@@ -46,8 +46,8 @@ def corpus_files(path: Path, warn: Callable[[str], None]) -> list[Path]:
         return [path]
     files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
     readable = [file for file in files if file.suffix.lower() in _READERS]
-    strangers = Counter(file.suffix or file.name for file in files if file not in set(readable))
-    others = ", ".join(f"{count} × {suffix}" for suffix, count in strangers.most_common(5))
+    unknown = Counter(file.suffix or file.name for file in files if file not in set(readable))
+    others = ", ".join(f"{count} × {suffix}" for suffix, count in unknown.most_common(5))
     if not readable:
         there = f"there are: {others}" if others else "it is empty"
         raise DataError(f"{path} holds no file of a known format ({known}); {there}")
@@ -62,6 +62,7 @@ def _hidden(file: Path, below: Path) -> bool:
 
 @contextmanager
 def _damage_explained(file: Path) -> Iterator[None]:
+    """Turns errors of reading a damaged file into DataError."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -85,7 +86,7 @@ def _jsonl(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
 
 
 def _json_object(line: bytes) -> tuple[dict[str, Any], str]:
-    """The object on a line, or why there is none."""
+    """The JSON object on a line, or the reason why there is none."""
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -96,7 +97,7 @@ def _json_object(line: bytes) -> tuple[dict[str, Any], str]:
 
 
 def _csv(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)
+    csv.field_size_limit(sys.maxsize)  # the default is shorter than many documents
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = csv.reader(file, strict=True)
         names = next(lines, [])
@@ -110,7 +111,7 @@ def _csv(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
 
 
 def _csv_records(lines: Any) -> Iterator[tuple[int, list[str], str]]:
-    """(first line, cells, fault) of every record; blank lines are none."""
+    """Yields (first line, cells, fault) of each record; blank lines are skipped."""
     while True:
         line = lines.line_num + 1
         try:
@@ -125,7 +126,8 @@ def _csv_records(lines: Any) -> Iterator[tuple[int, list[str], str]]:
 
 
 def _undecodable(cells: list[str]) -> str:
-    """Bytes that are not UTF-8 were read as lone surrogates, which UTF-8 cannot write."""
+    """The fault of cells that hold bytes other than UTF-8; "" if there are none."""
+    # surrogateescape reads such bytes as lone surrogates, which cannot be encoded
     try:
         "".join(cells).encode()
     except UnicodeEncodeError:
@@ -140,7 +142,7 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
 
 
 def _arrow(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    """Both flavours: the stream that `datasets` writes, and the random-access file."""
+    """Rows of an Arrow stream, as `datasets` writes it, or of an Arrow random-access file."""
     with pa.memory_map(str(path)) as source:
         try:
             reader = pa.ipc.open_stream(source)
@@ -161,10 +163,10 @@ def _arrow_rows(path: Path, batches: Iterable[Any]) -> Iterator[Row]:
 
 
 def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """A batch's rows; where a text is not UTF-8, row by row, so that only that row is lost."""
+    """Yields (cells, fault) of each row of a batch."""
     try:
         yield from ((cells, "") for cells in batch.to_pylist())
-    except UnicodeDecodeError:
+    except UnicodeDecodeError:  # again row by row, so that only the faulty row is lost
         for number in range(batch.num_rows):
             try:
                 yield batch.slice(number, 1).to_pylist()[0], ""
@@ -173,7 +175,7 @@ def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _txt(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    """One document a file, whatever the column is called; the file's name is its id."""
+    """The file as one row: its text in the first wanted column, its name in the others (the id)."""
     text, *others = wanted
     try:
         content = path.read_text(encoding="utf-8-sig")

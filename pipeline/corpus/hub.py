@@ -1,4 +1,4 @@
-"""Rows of a dataset on the hub, downloaded first or streamed."""
+"""Reads rows of a dataset on the Hugging Face hub, downloaded first or streamed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus.rows import Row, check_columns
 
 _BATCH_ROWS = 256
-_SERVER_TROUBLE = 500
+_SERVER_ERROR = 500
+"""Lowest HTTP status of an error of the server's own."""
 _SCRIPT = "Dataset scripts are no longer supported"
 _NOT_CACHED = "Couldn't find cache for"
-"""Said of a configuration that is not in the cache while others are: offline, or of a script."""
+"""Error message if the configuration is not cached but others are: offline, or a script's."""
 _CONVERTED = "refs/convert/parquet"
 
 
 def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
-    """The rows of the dataset's split, in its order.
+    """Yields the rows of the dataset's split, in its order.
 
     Raises:
         DataError: no such dataset, configuration, split or column.
         HubUnreachableError: the hub does not answer, and the dataset is not cached.
     """
-    with _trouble_explained(data.path):
-        dataset = _loaded(data)
+    with _hub_errors_explained(data.path):
+        dataset = _load_split(data)
         columns: list[str] = dataset.column_names or list(next(iter(dataset), {}))
         check_columns(wanted, columns, f"dataset {data.path}")
         number = 0
@@ -40,22 +41,23 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
                 number += 1
 
 
-def _loaded(data: DataSettings) -> Any:
-    """The split; where the dataset's own branch holds a loading script, which `datasets` does not
-    run any more, the hub's conversion of it to Parquet."""
+def _load_split(data: DataSettings) -> Any:
+    """Loads the split; of a dataset with a loading script, the hub's conversion to Parquet."""
     wanted: dict[str, Any] = {"split": data.split, "streaming": data.streaming}
     try:
         return datasets.load_dataset(data.path, data.config or None, **wanted)
     except (RuntimeError, ValueError) as error:
         if not str(error).startswith((_SCRIPT, _NOT_CACHED)):
             raise
+    # `datasets` no longer runs loading scripts, but the hub keeps their output as Parquet
     split = data.split.partition("[")[0]
     files = {split: f"{data.config or 'default'}/{split}/*.parquet"}
     return datasets.load_dataset(data.path, data_files=files, revision=_CONVERTED, **wanted)
 
 
 @contextmanager
-def _trouble_explained(name: str) -> Iterator[None]:
+def _hub_errors_explained(name: str) -> Iterator[None]:
+    """Turns the libraries' errors into HubUnreachableError or DataError."""
     try:
         yield
     except HeadwaterError:
@@ -67,14 +69,14 @@ def _trouble_explained(name: str) -> Iterator[None]:
                 'for local files set data.source = "local" and data.path to their folder'
             ) from e
         if isinstance(e, OSError) and e.errno is not None:
-            raise  # the disk's trouble, not the dataset's
+            raise  # an error of the local disk, not of the dataset
         raise DataError(f"dataset {name!r}: {' '.join(str(e).split())}") from e
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Whether the hub gave no answer, as opposed to an answer that says no."""
+    """Whether the hub did not answer, as opposed to answering that something does not exist."""
     if isinstance(error, HfHubHTTPError):
-        return error.response is not None and error.response.status_code >= _SERVER_TROUBLE
+        return error.response is not None and error.response.status_code >= _SERVER_ERROR
     return isinstance(error, ConnectionError | TimeoutError | TransportError) or str(
         error
     ).startswith(_NOT_CACHED)

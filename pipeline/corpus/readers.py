@@ -1,4 +1,4 @@
-"""Documents from the hub, from local files, or from the demo's generator, one at a time."""
+"""Reads documents from the hub, from local files or from the demo corpus, one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINE_END = re.compile("\r\n?")
 
 @dataclass(frozen=True)
 class Document:
-    """One row of the corpus. `id` is the user's own, or empty."""
+    """One document of the corpus; `id` is the user's own, or empty."""
 
     text: str
     id: str
@@ -30,41 +30,45 @@ class Document:
 
 @dataclass
 class ReadCounts:
-    """Counts what was read, and what was left out and why."""
+    """Counts the rows that were read and those that were skipped."""
 
     strict: bool
+    """Whether an unreadable row is an error."""
     warn: Callable[[str], None]
+    """Called with each warning."""
     rows: int = 0
     empty: int = 0
     unreadable: int = 0
 
-    def skip(self, place: str, why: str) -> None:
-        """An unreadable row: counted, the first few named.
+    def skip(self, location: str, reason: str) -> None:
+        """Counts an unreadable row; warns of the first few.
 
         Raises:
             DataError: in strict mode.
         """
         if self.strict:
-            raise DataError(f"{place}: {why}", "data.strict = false skips and counts such rows")
+            raise DataError(
+                f"{location}: {reason}", "data.strict = false skips and counts such rows"
+            )
         self.unreadable += 1
         if self.unreadable <= _NAMED_FAULTS:
-            self.warn(f"skipped {place}: {why}")
+            self.warn(f"skipped {location}: {reason}")
 
     def warn_of_losses(self) -> None:
-        """The counts, where there are any."""
+        """Warns of the numbers of skipped rows, if there are any."""
         for count, what in ((self.unreadable, "unreadable"), (self.empty, "empty")):
             if count:
                 self.warn(f"{count:,} of {self.rows:,} rows are {what} and were left out")
 
 
 def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Document]:
-    """Every document with text, in the order of the source, from the first `data.limit` rows.
+    """Yields every document with text among the first `data.limit` rows, in the source's order.
 
     Raises:
         DataError: no files, an unknown format, a missing column, a row that strict mode refuses.
         HubUnreachableError: the dataset is on the hub and the hub does not answer.
     """
-    if data.source == "demo":
+    if data.source == "demo":  # its columns are the generator's, whatever the settings say
         data = data.model_copy(update={"text_column": "text", "id_column": "id"})
     for row in islice(_rows(data, seed, reading), data.limit or None):
         reading.rows += 1
@@ -81,6 +85,7 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
 
 
 def _rows(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Row]:
+    """Rows of the configured source, with the text and id columns."""
     wanted = list(dict.fromkeys(name for name in (data.text_column, data.id_column) if name))
     if data.source == "local":
         yield from file_rows(Path(data.path), wanted, reading.warn)
@@ -94,7 +99,7 @@ def _rows(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Row]:
 
 
 def _fault(row: Row, data: DataSettings) -> str:
-    """Why the cells cannot be a document, or nothing."""
+    """Why the row's cells are no document; empty if they are one."""
     text = row.cells[data.text_column]
     if text is not None and not isinstance(text, str):
         return f"{data.text_column} is not text but {type(text).__name__}"
@@ -106,11 +111,13 @@ def _fault(row: Row, data: DataSettings) -> str:
 
 
 def has_content(text: str) -> bool:
-    """Whether there is anything but blanks and control characters."""
+    """Whether the text has a printable character other than whitespace."""
     return any(character.isprintable() and not character.isspace() for character in text)
 
 
 def cleaned(text: str) -> str:
-    """Text that every tokenizer and file format takes: NUL and lone surrogates become U+FFFD,
-    Windows and old Mac line ends become newlines. Nothing else is changed."""
+    """Replaces what tokenizers or file formats reject, and changes nothing else.
+
+    NUL and lone surrogates become U+FFFD; Windows and old Mac line ends become newlines.
+    """
     return _LINE_END.sub("\n", _UNWRITABLE.sub("\ufffd", text))

@@ -1,4 +1,4 @@
-"""A row as its source gives it, before anything is known of its text."""
+"""A row of a data source, before its text is checked."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from pipeline.contract.errors import DataError
 
 @dataclass(frozen=True)
 class Row:
-    """The wanted cells of a row, or why it could not be read."""
+    """The wanted cells of a row, or the reason why it could not be read."""
 
     source: str
+    """File, dataset or "demo"."""
     number: int
-    """0-based in the source."""
+    """0-based row number in the source."""
     cells: dict[str, Any]
     fault: str = ""
+    """Why the row could not be read; empty if it could."""
     line: int = 0
-    """1-based line of a text file; 0 = the source has no lines."""
+    """1-based line in a text file; 0 if the source has no lines."""
 
     @property
     def location(self) -> str:
-        """Where a person finds the row."""
+        """Where to find the row, for messages: "file:line" or "source row number"."""
         return f"{self.source}:{self.line}" if self.line else f"{self.source} row {self.number}"
 
 
-def check_columns(wanted: Iterable[str], there: Iterable[str], where: str) -> None:
-    """Refuses a source that lacks a column.
+def check_columns(wanted: Iterable[str], available: Iterable[str], source: str) -> None:
+    """Checks that a source has the wanted columns.
 
     Raises:
-        DataError: naming the columns that there are.
+        DataError: one is missing; the message lists the available ones.
     """
-    names = list(there)
+    names = list(available)
     for name in wanted:
         if name not in names:
             hint = "set data.text_column (and data.id_column) to one of these"
             known = ", ".join(names) or "none"
-            raise DataError(f"{where} has no column {name!r}; there are: {known}", hint)
+            raise DataError(f"{source} has no column {name!r}; there are: {known}", hint)

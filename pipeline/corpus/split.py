@@ -1,4 +1,4 @@
-"""Which documents are held out from training, to measure the validation loss on."""
+"""Selects the validation split: the documents that are held out from training."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ def held_out(
     seed: int,
     may_hold_out: Callable[[str], bool],
 ) -> set[str]:
-    """The documents for validation, about `fraction` of them all and never all of them.
+    """Ids of the documents held out for validation: about `fraction` of all, never all.
 
-    `documents` and `groups` give each example's document and near-duplicate group. Documents that
-    share a group stay on one side, so that no validation text was trained on in another copy.
-    Who is held out depends on ids and seed, not on the order of the rows. `may_hold_out` keeps
-    documents in training.
+    `documents`, `groups`: document id and near-duplicate group of each example, -1 = no group.
+    Documents that share a group stay on one side, so that no copy of a validation text is trained
+    on. The choice depends on ids and seed, not on the order of the rows. Documents that
+    `may_hold_out` rejects stay in training.
     """
     clusters = _clusters(documents, groups)
     count = sum(map(len, clusters))
     wanted = min(round(count * fraction), count - 1)
     chosen: set[str] = set()
-    for cluster in sorted(clusters, key=lambda cluster: _lot(min(cluster), seed)):
+    for cluster in sorted(clusters, key=lambda cluster: _random_key(min(cluster), seed)):
         if len(chosen) + len(cluster) <= wanted and all(map(may_hold_out, cluster)):
             chosen.update(cluster)
     return chosen
 
 
-def _lot(name: str, seed: int) -> bytes:
+def _random_key(name: str, seed: int) -> bytes:
+    """A sort key that puts documents into a random order."""
+    # a hash, not a generator: a document that is added does not reorder the others
     return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
 
 
 def _clusters(documents: Sequence[str], groups: Sequence[int]) -> list[list[str]]:
-    """Documents that are linked by near-duplicate examples."""
+    """Groups documents that are linked, directly or through others, by near-duplicate examples."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(documents))}
     first_of_group: dict[int, int] = {}
     links = [

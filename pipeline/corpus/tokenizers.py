@@ -1,4 +1,4 @@
-"""Tokenizers: trained on the corpus, the model's own, or by name."""
+"""Tokenizers: trained on the corpus, the model's own, or a pretrained one by name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE (Sennrich et al. 2016) with at most `vocab_size` pieces.
+    """Trains a byte-level BPE tokenizer (Sennrich et al. 2016) of at most `vocab_size` tokens.
 
-    Every byte is a piece, so UNKNOWN never occurs; it is there for tools that ask for one.
+    Every byte is a token, so UNKNOWN never occurs; it exists for tools that ask for one.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -36,11 +36,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
-    """The model's own tokenizer, or one by name.
+    """Loads the model's own tokenizer, or the one that tokenizer.source names.
 
     Raises:
         HubUnreachableError: it is on the hub and the hub does not answer.
-        ModelError: there is none of that name, or it gives no offsets.
+        ModelError: it does not exist, or is not a fast one, which alone gives character offsets.
     """
     source = settings.tokenizer.source
     name, setting = (

@@ -45,7 +45,7 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
 
 def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Consecutive rows in batches under a token budget, each less than a quarter padding."""
-    return neighbour_batches(range(len(lengths)), lengths, budget, alike=0.75)
+    return neighbour_batches(range(len(lengths)), lengths, budget, min_length_ratio=0.75)
 
 
 def by_length(lengths: Sequence[int], partitions: int = 1, first: int | None = None) -> list[int]:

@@ -1,4 +1,4 @@
-"""The settings as transformers' Trainer wants them."""
+"""Translates the settings into the arguments of transformers' Trainer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.model import compute_dtype, select_device
 
-_READINGS = 500
-"""Points that a curve of a whole training gets: more could not be told apart on a screen."""
-_TIMES = 10
-"""How often a training is validated and saved unless the settings say otherwise."""
+_CURVE_POINTS = 500
+"""Logged points of a whole training: a screen has no room for more."""
+_VALIDATIONS = 10
+"""Validations and checkpoints of a whole training, if the settings give no interval."""
 
 
 def require_trackers(settings: Settings) -> None:
-    """Raises SettingsError for a tracker that is not installed, before any work."""
+    """Checks, before any work, that the settings' experiment trackers are installed.
+
+    Raises:
+        SettingsError: one is not.
+    """
     for tracker in settings.train.trackers:
         if importlib.util.find_spec(tracker) is None:
             raise SettingsError(
@@ -32,14 +36,15 @@ def require_trackers(settings: Settings) -> None:
 def training_arguments(
     settings: Settings, run_dir: RunDir, batches: int, validates: bool, saves: bool = True
 ) -> TrainingArguments:
-    """Arguments for a training with so many batches an epoch.
+    """Arguments for a training of `batches` batches an epoch.
 
-    One that `saves` nothing writes no checkpoints and reports to no tracker.
+    `validates`: whether there is a validation set. Without `saves` no checkpoints are written and
+    no experiment tracker is used.
     """
     train, device = settings.train, select_device(settings)
     steps_an_epoch = math.ceil(batches / train.gradient_accumulation)
     steps = train.max_steps or math.ceil(train.epochs * steps_an_epoch)
-    tenth = math.ceil(steps / _TIMES)
+    interval = math.ceil(steps / _VALIDATIONS)
     arguments = TrainingArguments(
         output_dir=str(run_dir.checkpoints),
         run_name=run_dir.name,
@@ -56,17 +61,17 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         seed=settings.run.seed,
         eval_strategy="steps" if validates else "no",
-        eval_steps=train.validation_every or tenth,
+        eval_steps=train.validation_every or interval,
         save_strategy="steps" if saves else "no",
-        save_steps=train.checkpoint_every or tenth,
+        save_steps=train.checkpoint_every or interval,
         save_total_limit=train.keep_checkpoints,
-        logging_steps=math.ceil(steps / _READINGS),
-        logging_nan_inf_filter=False,
+        logging_steps=math.ceil(steps / _CURVE_POINTS),
+        logging_nan_inf_filter=False,  # the default would hide that the loss has become NaN
         include_num_input_tokens_seen="non_padding",
         dataloader_pin_memory=device.type == "cuda",
         report_to=(list(train.trackers) if saves else []) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # more would split every batch by DataParallel
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would split each batch over GPUs
     return arguments

@@ -1,4 +1,4 @@
-"""Which checkpoint to go on from."""
+"""Finds the checkpoint from which a training resumes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _STATE = "trainer_state.json"
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints, newest first; those that a kill left half-written are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
-    for torn in (checkpoint for checkpoint in found if not _is_whole(checkpoint)):
-        shutil.rmtree(torn)
-    return [checkpoint for checkpoint in found if checkpoint.exists()]
+    """Complete checkpoints, newest first; deletes those that a killed process left incomplete."""
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=_step_of, reverse=True)
+    for incomplete in (checkpoint for checkpoint in checkpoints if not _is_complete(checkpoint)):
+        shutil.rmtree(incomplete)
+    return [checkpoint for checkpoint in checkpoints if checkpoint.exists()]
 
 
 def read_state(checkpoint: Path) -> TrainerState:
-    """Step, epoch, tokens and all readings up to the checkpoint."""
+    """The Trainer's state at the checkpoint: step, epoch, tokens seen and all logged values."""
     state: TrainerState = TrainerState.load_from_json(str(checkpoint / _STATE))
     return state
 
@@ -31,14 +31,14 @@ def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """The Trainer writes the state last; weights are whole if their header's sizes add up."""
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether the state, which the Trainer writes last, and all weights are there."""
     weights = list(checkpoint.glob("*.safetensors"))
     if read_json(checkpoint / _STATE) is None or not weights:
         return False
     try:
         for file in weights:
-            with safe_open(file, "pt"):
+            with safe_open(file, "pt"):  # compares the header with the file's size
                 pass
     except SafetensorError:
         return False

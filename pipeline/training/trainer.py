@@ -1,4 +1,4 @@
-"""transformers' Trainer on token-budget batches, telling its progress as events."""
+"""transformers' Trainer on token-budget batches, with progress and metrics as events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipeline.training.checkpoints import read_state
 
 
 class TokenTrainer(Trainer):
-    """Trains on whole examples; every real token of an optimiser step weighs the same."""
+    """Trains on token-budget batches; each token of an optimiser step has the same weight."""
 
     def __init__(
         self,
@@ -55,21 +55,21 @@ class TokenTrainer(Trainer):
 
     @property
     def diverged(self) -> str | None:
-        """Why training stopped early, if it did."""
+        """Why training stopped early; None if it did not."""
         return self._watch.diverged
 
     def logged(self, name: str, newest: bool = True) -> float | None:
-        """The newest or the oldest reading of "loss" or "eval_loss", interrupted attempts too."""
-        readings = [row[name] for row in self.state.log_history if name in row]
-        return readings[-1 if newest else 0] if readings else None
+        """The newest, or the first, logged "loss" or "eval_loss", earlier attempts included."""
+        values = [row[name] for row in self.state.log_history if name in row]
+        return values[-1 if newest else 0] if values else None
 
     def restore(self, checkpoint: Path) -> None:
-        """Takes weights, step and readings from a checkpoint, as the end of the training."""
+        """Loads weights, step and logged values of a checkpoint, as the result of the training."""
         self.network.load_state_dict(load_model(checkpoint, self.args.device).state_dict())
         self.state = read_state(checkpoint)
 
     def get_train_dataloader(self) -> DataLoader[TokenBatch]:
-        """Batches of whole examples, other ones every epoch."""
+        """Token-budget batches of whole examples, reshuffled every epoch."""
         loader = DataLoader(
             self._examples,
             batch_sampler=self._sampler,
@@ -80,7 +80,8 @@ class TokenTrainer(Trainer):
         return prepared
 
     def evaluate(self, *_arguments: Any, **_options: Any) -> dict[str, float]:
-        """Tells the validation loss."""
+        """Computes and logs the validation loss, {"eval_loss": nats per token}."""
+        # not the Trainer's own: that is a mean over batches, whatever number of tokens they have
         metrics = {"eval_loss": self.mean_loss(self._validation)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -89,28 +90,29 @@ class TokenTrainer(Trainer):
         return metrics
 
     def is_sound(self) -> bool:
-        """Whether the restored weights are of use: not much worse than those of the base."""
+        """Whether the restored weights' loss is less than 10% above that of the base model."""
         base = self.logged("eval_loss", newest=False) or self.logged("loss", newest=False)
         return base is not None and self.mean_loss(self._validation or self._examples) < 1.1 * base
 
     @torch.no_grad()
     def mean_loss(self, dataset: TokenDataset) -> float:
-        """Loss in nats a token, every token of the dataset weighing the same."""
+        """Mean loss of the dataset in nats per token; every predicted token weighs the same."""
         lengths = dataset.lengths
-        predicted = torch.tensor(sum(length - 1 for length in lengths), device=self.args.device)
+        # a sequence of n tokens has n - 1 predictions
+        predictions = torch.tensor(sum(length - 1 for length in lengths), device=self.args.device)
         total = torch.zeros((), device=self.args.device)
         self.network.train(False)
         for batch in token_budget_batches(lengths, self._sampler.budget):
             inputs = self._prepare_inputs({**pad_batch([dataset[i] for i in batch])})
-            # divided by all predicted tokens, so that the parts add up to the mean
+            # each batch divided by the predictions of all: the batches add up to the mean
             total += torch.as_tensor(
-                self.compute_loss(self.network, inputs, num_items_in_batch=predicted)
+                self.compute_loss(self.network, inputs, num_items_in_batch=predictions)
             )
         return total.item()
 
 
 class DivergenceWatch(TrainerCallback):
-    """Stops a training whose loss is no longer a number."""
+    """Stops a training whose loss or gradient norm is no longer finite."""
 
     def __init__(self) -> None:
         self.diverged: str | None = None
@@ -118,7 +120,7 @@ class DivergenceWatch(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Has the loss looked at before any checkpoint."""
+        """Logs the loss before each checkpoint, so that no diverged weights are saved."""
         control.should_log = control.should_log or control.should_save
 
     def on_log(
@@ -129,33 +131,33 @@ class DivergenceWatch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Looks at the readings of a step or of a validation."""
-        vital = [logs[name] for name in _VITAL if name in logs] if logs else []
-        if not math.isfinite(math.fsum(vital)):
+        """Checks the logged values of a step or of a validation."""
+        monitored = [logs[name] for name in _MONITORED if name in logs] if logs else []
+        if not math.isfinite(math.fsum(monitored)):
             self.diverged = f"the loss was no longer a number at step {state.global_step:,}"
             control.should_training_stop = True
             control.should_save = control.should_evaluate = False
 
 
 class EventCallback(DivergenceWatch):
-    """Tells steps and readings as events."""
+    """Emits progress and metric events, and stops a diverged training."""
 
     def __init__(self, events: EventWriter) -> None:
         super().__init__()
         self._events = events
-        self._clock = (0.0, 0)  # monotonic seconds, tokens seen then
+        self._clock = (0.0, 0)  # (monotonic seconds, tokens seen) at the last log
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Starts the clock."""
+        """Emits the first progress event and starts measuring the speed."""
         self._clock = (time.monotonic(), state.num_input_tokens_seen)
         self._events.progress(state.global_step, state.max_steps, "steps")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Tells the step."""
+        """Emits a progress event."""
         super().on_step_end(args, state, control)
         self._events.progress(state.global_step, state.max_steps, "steps")
 
@@ -167,39 +169,40 @@ class EventCallback(DivergenceWatch):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Tells the readings of a step or of a validation."""
+        """Emits a metric event for each logged value of a step or of a validation."""
         logs, step = logs or {}, state.global_step
         if "eval_loss" in logs:
             loss = logs["eval_loss"]
-            readings = {names.VALIDATION_LOSS: loss, names.PERPLEXITY: perplexity(loss) or math.inf}
+            values = {names.VALIDATION_LOSS: loss, names.PERPLEXITY: perplexity(loss) or math.inf}
             print(f"step {step:,} of {state.max_steps:,}: validation loss {loss:.4f}", flush=True)
         elif "loss" in logs:
-            readings = {name: logs[log] for log, name in _TOLD.items()}
-            readings[names.TOKENS_PER_SECOND] = self._rate(state.num_input_tokens_seen)
+            values = {name: logs[log] for log, name in _LOGGED.items()}
+            values[names.TOKENS_PER_SECOND] = self._rate(state.num_input_tokens_seen)
         else:
             return
-        for name, value in readings.items():
-            if math.isfinite(value):
+        for name, value in values.items():
+            if math.isfinite(value):  # JSON has no NaN and no infinity
                 self._events.metric(name, value, step, names.UNITS.get(name, ""))
         super().on_log(args, state, control, logs)
 
     def _rate(self, tokens: int) -> float:
-        """Tokens a second since the reading before."""
+        """Tokens per second since the last log."""
         then, before = self._clock
         now = time.monotonic()
         self._clock = (now, tokens)
         return (tokens - before) / max(now - then, 1e-9)
 
 
-_TOLD = {
+_LOGGED = {
     "loss": names.LOSS,
     "learning_rate": names.LEARNING_RATE,
     "grad_norm": names.GRADIENT_NORM,
 }
-"""What transformers calls a reading → the name of ours."""
-_VITAL = ("loss", "grad_norm", "eval_loss")
+"""Names of logged values in transformers → names of our metrics."""
+_MONITORED = ("loss", "grad_norm", "eval_loss")
+"""Logged values that must be finite."""
 
 
 def perplexity(loss: float | None) -> float | None:
-    """exp(loss), or None where it is no number that a file could hold."""
+    """exp(loss); None if there is no loss, or if the result would exceed a float64."""
     return math.exp(loss) if loss is not None and loss < 700 else None
