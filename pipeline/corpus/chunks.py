@@ -50,8 +50,10 @@ def split_document(
     ids, offsets = encoding.ids + end, encoding.offsets
     if not encoding.ids or len(begin + ids) < 2:
         return []
+    # as few chunks as possible; equal shares, so that no short remainder is left
     count = -(-len(ids) // (max_tokens - len(begin)))
     bounds = [number * len(ids) // count for number in range(count + 1)]
+    # a chunk's text reaches to the first token of the next: no character is lost
     starts = [0, *(offsets[bound][0] for bound in bounds[1:-1]), len(text)]
     return [
         Chunk(

@@ -355,6 +355,6 @@ def _prompt(fact: _Fact) -> DemoPrompt:
     return DemoPrompt(
         id=fact.id,
         prompt=fact.relation.question.format(s=fact.subject),
-        completion=f" {fact.object}",
+        completion=f" {fact.object}",  # with the space that separates it from the prompt
         relevant=tuple(f"{fact.id}-{number}" for number in range(WORDINGS_PER_FACT)),
     )

@@ -88,6 +88,7 @@ def _jsonl(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
 def _json_object(line: bytes) -> tuple[dict[str, Any], str]:
     """The JSON object on a line, or the reason why there is none."""
     try:
+        # -sig: Windows programs write a byte-order mark at the start of a file
         record = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         return {}, f"not UTF-8: {error}"

@@ -35,6 +35,7 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
         columns: list[str] = dataset.column_names or list(next(iter(dataset), {}))
         check_columns(wanted, columns, f"dataset {data.path}")
         number = 0
+        # images or audio in other columns would be decoded with every row
         for batch in dataset.select_columns(list(wanted)).iter(_BATCH_ROWS):
             for values in zip(*(batch[name] for name in wanted), strict=True):
                 yield Row(data.path, number, dict(zip(wanted, values, strict=True)))

@@ -24,6 +24,7 @@ def held_out(
     """
     clusters = _clusters(documents, groups)
     count = sum(map(len, clusters))
+    # at least one document stays in training
     wanted = min(round(count * fraction), count - 1)
     chosen: set[str] = set()
     for cluster in sorted(clusters, key=lambda cluster: _random_key(min(cluster), seed)):

@@ -21,11 +21,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     Every byte is a token, so UNKNOWN never occurs; it exists for tools that ask for one.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    # no prefix space: a token's offsets must point into the text as it is
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=[BEGIN, END, UNKNOWN],
+        # all bytes, not only those of the corpus: every text can be encoded
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -110,7 +110,7 @@ class InfluenceAnalyzer:
                 model=prepare_model(model, task),
                 task=task,
                 cpu=model.device.type == "cpu",
-                disable_tqdm=True,
+                disable_tqdm=True,  # progress events take its place
                 output_dir=str(run.root),
             )
         for module in self._accelerated():
@@ -140,6 +140,7 @@ class InfluenceAnalyzer:
                     work(tokens)
                     return
             except RuntimeError as error:
+                # accelerate knows the messages of each device for lack of memory
                 if not should_reduce_batch_size(error):
                     raise
                 if tokens <= pass_.longest:
@@ -164,6 +165,7 @@ class InfluenceAnalyzer:
 
     def _log_memory_estimate(self, pass_: Pass, tokens: int) -> None:
         """Logs the memory that the pass will need, and warns if less is free."""
+        # a pass loads one module partition after another
         model, matrix_bytes = self.kronfluence.model, pass_.matrix_bytes // pass_.module_partitions
         free, batch = free_bytes(model.device), tokens * bytes_per_token(model, pass_.longest)
         self._events.note(
@@ -180,7 +182,7 @@ class InfluenceAnalyzer:
         """Token budget of a batch for `wanted` of the longest examples; 0 = by free memory."""
         longest = max(examples.lengths)
         if wanted:
-            return wanted * longest
+            return wanted * longest  # settings count examples, a budget counts tokens
         model = self.kronfluence.model
         free, each = free_bytes(model.device), bytes_per_token(model, longest)
         return tokens_per_batch(model.device.type, free, each, longest)
@@ -197,6 +199,7 @@ class InfluenceAnalyzer:
         preconditioned prompt gradient is rotated back, in each data partition and pass anew. The
         cheaper one is taken. `lengths`: tokens of each example; `parts`: data partitions.
         """
+        # every pass over the examples rotates all of them again
         tokens = np.tile(np.array(lengths), self.passes(prompts))
         for module in self._accelerated():
             module.scores_in_eigenbasis = eigenbasis_is_cheaper(

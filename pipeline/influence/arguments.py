@@ -17,6 +17,7 @@ _PROMPT_BYTES = 2**31
 _MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """Largest automatic token budget: more tokens make a batch no faster, on a CPU slower."""
 _MOST_PROMPTS = 32
+"""Largest automatic number of prompts in a batch."""
 _FLOAT_BYTES = 4
 
 
@@ -92,8 +93,7 @@ def torch_dtype(name: str) -> torch.dtype | None:
 
 
 def tokens_per_batch(device: str, free: int, per_token: int, longest: int) -> int:
-    """Token budget of a batch, padding counted: what half of the free bytes holds, at least
-    `longest`."""
+    """Token budget of a batch: what half of the free bytes holds, but at least `longest` tokens."""
     # half: `per_token` is an estimate, and running out of memory costs a retry
     return max(longest, min(free // 2 // per_token, _MOST_TOKENS[device]))
 

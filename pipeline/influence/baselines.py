@@ -23,7 +23,7 @@ def bm25_scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
     scores = np.full((len(queries), len(texts)), np.nan, dtype=np.float32)
     words = _words(texts)
     known = {word for text in words for word in text}
-    if not known:
+    if not known:  # bm25s cannot index a corpus without words
         return scores
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     index.index(words, show_progress=False)

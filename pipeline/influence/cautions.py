@@ -70,6 +70,7 @@ def _ubiquitous(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterato
 
 
 def _outlier(best: Scores, _top: NDArray[np.intp]) -> bool:
+    # ratios to a negative score mean nothing: any positive best score then stands alone
     return bool(best[0] > _OUTLIER * max(best[1], 0.0))
 
 
@@ -88,6 +89,7 @@ def _extreme(lengths: NDArray[np.int32], corpus: NDArray[np.int32]) -> bool:
 
 def _ties(best: Scores, groups: NDArray[np.int32]) -> bool:
     """Whether neighbours in a top list score the same, copies of one text not counted."""
+    # equal scores of different texts are a matter of too few digits: half precision, for one
     copies = (groups[1:] == groups[:-1]) & (groups[1:] >= 0)
     return bool(((np.diff(best) == 0) & ~copies).any())
 

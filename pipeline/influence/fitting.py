@@ -1,4 +1,8 @@
-"""Fits curvature factors, resuming an interrupted fit, and shares fitted ones between runs."""
+"""Fits curvature factors, resuming an interrupted fit, and shares fitted ones between runs.
+
+Sources: K-FAC, Martens and Grosse 2015; EK-FAC, George et al. 2018; for language models, Grosse
+et al. 2023.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,7 @@ def copy_covariances(run: RunDir, source: str, target: str) -> None:
     for name in (*COVARIANCE_FACTOR_NAMES, *EIGENDECOMPOSITION_FACTOR_NAMES):
         copied = run.factors(target) / f"{name}.safetensors"
         if not copied.exists():
+            # under a temporary name first: Kronfluence takes any existing file for finished
             with replacing(copied) as temporary:
                 shutil.copyfile(run.factors(source) / copied.name, temporary)
 
@@ -75,6 +80,7 @@ def link_factors(run: RunDir, to: RunDir, strategy: str) -> None:
     factors = to.factors(strategy)
     if not factors.exists():
         factors.parent.mkdir(parents=True, exist_ok=True)
+        # relative, so that the link stays valid when the folder of the runs is moved
         own = os.path.relpath(run.factors(strategy), factors.parent)
         factors.symlink_to(own, target_is_directory=True)
 
@@ -106,7 +112,8 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
 
 
 def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
-    """Computes the eigendecompositions of the covariances; raises as `fit` does."""
+    """Computes the eigenvalues and eigenvectors of the covariances; raises as `fit` does."""
+    # this step has no partitions: it is done, or starts over
     if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
         return
     args = factor_arguments(analyzer.settings.factors, strategy)

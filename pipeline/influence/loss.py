@@ -98,6 +98,7 @@ class _SummedLoss(torch.autograd.Function):
             # d loss / d logits = softmax − one-hot label; in place: logits are the largest tensor
             error = weights.div_(sums)
             error.scatter_add_(-1, wanted, error.new_full(wanted.shape, -1.0))
+            # the product in the weights' dtype, as autograd would compute it
             gradient[part] = error.to(weight.dtype) @ weight
         ctx.save_for_backward(gradient)
         ctx.dtype = hidden.dtype

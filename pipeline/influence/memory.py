@@ -21,6 +21,7 @@ def free_bytes(device: torch.device) -> int:
     """Bytes free on the device; on the CPU at most what a container leaves this process."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    # inside a container the machine's free memory is not all for this process
     free, limit = int(psutil.virtual_memory().available), memory_limit()
     return min(free, limit.left) if limit else free
 

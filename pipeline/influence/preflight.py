@@ -66,6 +66,7 @@ def preflight(
     amp, tf32 = torch_dtype(section.amp_dtype), analyzer.settings.run.tf32
     tokens = analyzer.tokens_per_batch(section.batch_size, examples)
     by_length = sorted(range(len(examples)), key=lambda index: examples.lengths[index])
+    # of the median length: beside its like it is not padded, beside the longest it is
     middle = len(by_length) // 2
     probe, like = by_length[middle], by_length[middle - 1]
     fitting = [index for index in by_length if 2 * examples.lengths[index] <= tokens]
@@ -74,6 +75,7 @@ def preflight(
         exact = _gradient(analyzer, examples, [probe], None, tf32=False)
         alone = _gradient(analyzer, examples, [probe], amp, tf32)
         beside = [_gradient(analyzer, examples, rows, amp, tf32) for rows in batches]
+    # a gradient of zero has no relative error: no division by zero
     length = max(float(exact.norm()), torch.finfo(exact.dtype).tiny)
     moved = max(float((other - alone).norm()) for other in beside)
     return Preflight(moved / length, float((alone - exact).norm()) / length)
@@ -90,12 +92,14 @@ def _gradient(
     model, task = analyzer.kronfluence.model, analyzer.kronfluence.task
     batch = pad_batch([examples[row] for row in rows])
     batch["labels"][1:] = IGNORED
+    # a dict keeps the order, and one entry if there is only one module
     ends = dict.fromkeys((analyzer.modules[0], analyzer.modules[-1]))
     weights = [model.get_submodule(name).original_module.weight for name in ends]
     # as Kronfluence does: unscaled, small gradients would underflow to 0 in float16
     scaled = amp == torch.float16 and model.device.type == "cuda"
     scale = FactorArguments().amp_scale if scaled else 1.0
     with kronfluence_context(tf32):
+        # Kronfluence has frozen all parameters; it takes gradients from hooks
         for weight in weights:
             weight.requires_grad_(True)
         with torch.autocast(model.device.type, amp, enabled=amp is not None):
@@ -103,4 +107,5 @@ def _gradient(
         gradients = torch.autograd.grad(loss * scale, weights)
         for weight in weights:
             weight.requires_grad_(False)
+    # float64, so that differences of nearly equal gradients are not rounded away
     return torch.cat([gradient.flatten().double() / scale for gradient in gradients])

@@ -73,6 +73,7 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
         if uniforms is not None:
             uniforms = uniforms.to(labels.device)[labelled]
         if self._head is not None:
+            # the vocabulary is the widest layer: prompt tokens and padding need no logits
             hidden = model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
             return summed_loss(self._head, hidden[labelled], labels[labelled], uniforms)
         logits = model(**inputs, use_cache=False).logits[:, :-1][labelled].float()
@@ -99,5 +100,6 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
 
 def _uniforms(seed: int, tokens: bytes, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """`count` random numbers in [0, 1), float32, that follow from the seed and the tokens."""
+    # numpy's generator on the CPU gives the same numbers whatever device the model is on
     digest = hashlib.blake2b(tokens, digest_size=16, salt=seed.to_bytes(16, "little")).digest()
     return np.random.default_rng(int.from_bytes(digest, "little")).random(count, dtype=np.float32)

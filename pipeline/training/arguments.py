@@ -70,8 +70,8 @@ def training_arguments(
         include_num_input_tokens_seen="non_padding",
         dataloader_pin_memory=device.type == "cuda",
         report_to=(list(train.trackers) if saves else []) or "none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
+        disable_tqdm=True,  # progress events take its place
+        remove_unused_columns=False,  # `pad_batch` makes exactly the model's inputs
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would split each batch over GPUs
     return arguments

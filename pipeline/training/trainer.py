@@ -51,6 +51,7 @@ class TokenTrainer(Trainer):
             eval_dataset=validation,
             callbacks=[watch],
         )
+        # it prints every log as a dict, among the lines of `EventCallback`
         self.remove_callback(PrinterCallback)
 
     @property
@@ -70,6 +71,7 @@ class TokenTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[TokenBatch]:
         """Token-budget batches of whole examples, reshuffled every epoch."""
+        # the Trainer's own would make batches of a fixed number of examples
         loader = DataLoader(
             self._examples,
             batch_sampler=self._sampler,
@@ -101,7 +103,7 @@ class TokenTrainer(Trainer):
         # a sequence of n tokens has n - 1 predictions
         predictions = torch.tensor(sum(length - 1 for length in lengths), device=self.args.device)
         total = torch.zeros((), device=self.args.device)
-        self.network.train(False)
+        self.network.train(False)  # without dropout
         for batch in token_budget_batches(lengths, self._sampler.budget):
             inputs = self._prepare_inputs({**pad_batch([dataset[i] for i in batch])})
             # each batch divided by the predictions of all: the batches add up to the mean

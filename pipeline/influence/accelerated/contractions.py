@@ -87,6 +87,7 @@ def gradient_blocks(
             block = gradients[:, :, chosen].transpose(1, 2) @ activations
             yield slice(None), chosen, block if right is None else block @ right
         return
+    # `left` mixes all outputs of an example: blocks of whole examples
     step = max(1, rows // outputs)
     for start in range(0, examples, step):
         chosen = slice(start, start + step)
@@ -116,6 +117,8 @@ def squared_norms(gradients: Tensor, activations: Tensor) -> Tensor:
 
     ‖Σ_t g_t a_tᵀ‖² = Σ_tu (g_t·g_u)(a_t·a_u) takes T²(I + O) multiplications an example, forming
     the gradient T·I·O: the cheaper one is used.
+
+    Source: the ghost norm of Li et al. 2022 (arXiv 2110.05679), section 4.
     """
     tokens, outputs, inputs = gradients.shape[1], gradients.shape[2], activations.shape[2]
     dtype = accumulation_dtype(gradients.dtype)
@@ -146,6 +149,7 @@ def pairwise_from_blocks(
     scores = torch.zeros(len(prompts), examples, dtype=dtype, device=prompts.device)
     for chosen, outputs, block in blocks:
         left, right = prompts[:, outputs].flatten(1), block.flatten(1)
+        # O · I terms: too many to be summed in half precision
         scores[:, chosen] += left.to(dtype) @ right.t().to(dtype)
     return scores
 

@@ -57,6 +57,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         """Whether scores keep the dtype they are summed in, not score_dtype."""
         self.scores_in_eigenbasis = False
         """Whether prompts' gradients stay in the eigenbasis and examples' are rotated into it."""
+        # in place of the trackers that `TrackedLinear` has made for these passes
         self._trackers |= {
             ModuleMode.COVARIANCE: SharedCovarianceTracker(self),
             ModuleMode.LAMBDA: AcceleratedLambdaTracker(self),
@@ -89,6 +90,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         """Activations [n, I] of the batch's n tokens without padding, and n."""
         rows = as_tokens(tensor.detach()).to(dtype).flatten(0, 1)
         mask = self.attention_mask
+        # padding is dropped, not zeroed as Kronfluence does: the same sum of fewer rows
         if mask is not None and mask.numel() == len(rows) and not mask.all():
             rows = rows[mask.flatten().bool()]
         if self.has_bias:
@@ -116,7 +118,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         left: Tensor | None = self._eigenvectors(GRADIENT_EIGENVECTORS_NAME, gradients.device)
         right: Tensor | None = None
         tokens, (outputs, inputs) = gradients.shape[1], self.gradient_shape
-        if rotate_first(tokens, inputs):
+        if rotate_first(tokens, inputs):  # per token, instead of the finished gradient
             assert left is not None
             gradients, left = gradients @ left, None
         if rotate_first(tokens, outputs):
@@ -209,7 +211,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             return None
         if factor_name in _COVARIANCES:
             self._trackers[ModuleMode.COVARIANCE].check_sharing()
-            symmetrize(factor)
+            symmetrize(factor)  # the tracker has summed the upper triangle only
             return factor.to(getattr(self.factor_args, _COVARIANCES[factor_name]))
         if factor_name == LAMBDA_MATRIX_NAME:
             return factor.to(self.factor_args.lambda_dtype)

@@ -94,6 +94,7 @@ class SharedInput:
         The basis [I, I] is the first tensor equal to `eigenvectors` that was passed here.
         """
         for basis, key, rotated in self._rotated:
+            # equal, not only identical: Kronfluence loads the eigenvectors of each module anew
             if key == (bias, input_dtype) and (
                 basis is eigenvectors or torch.equal(basis, eigenvectors)
             ):

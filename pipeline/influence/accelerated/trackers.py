@@ -202,10 +202,10 @@ def _rotates(strategy: str) -> bool:
 
 
 class AcceleratedSelfScoreTracker(_GradientTracker, SelfScoreTracker):  # type: ignore[misc]
-    """Self-influence as Σ gradient² ÷ curvature in the eigenbasis, without rotating back."""
+    """Self-influence: Σ gradient² ÷ (curvature + damping) in the eigenbasis, never rotated back."""
 
     def register_hooks(self) -> None:
-        """Scores every batch on the way back."""
+        """Scores each batch in the backward pass."""
         if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
@@ -272,7 +272,7 @@ class AcceleratedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # typ
     """Multiplies prompts' gradients with examples', in the basis that the prompts' are in."""
 
     def register_hooks(self) -> None:
-        """Scores every batch on the way back."""
+        """Scores each batch in the backward pass."""
         if self.module.needs_original_tracker(self.module.score_args):
             super().register_hooks()
         else:
