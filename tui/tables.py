@@ -11,7 +11,9 @@ from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.common import readable
 from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.spectra import LayerFiles, read_summary
 from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -124,17 +126,16 @@ def layer_report(run: RunDir, layer: int | None) -> str:
         UsageError: there is no such layer; names those that are.
     """
     _require(run, "inspect")
-    layers = sorted(
-        int(p.name.removeprefix("layer_")) for p in run.stage("inspect").glob("layer_*")
-    )
+    layers = read_summary(run).layers
     if not layers:
         raise MissingResultError("these factors have no spectra: identity fits no curvature")
     chosen = layers[-1] if layer is None else layer
     if chosen not in layers:
         raise UsageError(f"there is no layer {chosen}; valid: {', '.join(map(str, layers))}")
-    folder = run.layer(chosen)
-    text = (folder / "eigenvalue_analysis.txt").read_text(encoding="utf-8").rstrip()
-    return "\n".join([text, "", *(str(path) for path in sorted(folder.glob("*.png")))])
+    files = LayerFiles.of(run, chosen)
+    with readable(run, "inspect", files.analysis):
+        text = files.analysis.read_text(encoding="utf-8").rstrip()
+    return "\n".join([text, "", *map(str, files.pictures)])
 
 
 def ranking(

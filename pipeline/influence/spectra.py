@@ -10,9 +10,9 @@ Tensors are read one at a time, since Λ of all modules can be larger than memor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,20 +21,15 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.scores import layer_of
+from pipeline.contract.results.spectra import (
+    MEANINGS,
+    Kind,
+    Spectrum,
+    SpectrumCurve,
+    SpectrumStatistics,
+)
 
-Kind = Literal["activation", "gradient", "lambda"]
 Floats = NDArray[np.floating[Any]]
-
-MEANING: dict[tuple[str, Kind], str] = {
-    ("ekfac", "activation"): "eigenvalues of the activation covariance",
-    ("kfac", "activation"): "eigenvalues of the activation covariance",
-    ("ekfac", "gradient"): "eigenvalues of the gradient covariance",
-    ("kfac", "gradient"): "eigenvalues of the gradient covariance",
-    ("ekfac", "lambda"): "corrected eigenvalues in the Kronecker eigenbasis",
-    ("kfac", "lambda"): "outer product of the two spectra",
-    ("diagonal", "lambda"): "second moments of the parameters' gradients",
-}
-"""What the values of a strategy and kind are; identity fits nothing."""
 
 _KEEP_ALL = 8192  # spectra up to this length are kept whole
 _CURVE_POINTS = 1024  # longer ones at this many ranks, evenly spaced on a log axis
@@ -42,72 +37,25 @@ _MAP_CELLS = 256  # largest side of a Λ map
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A spectrum in figures; None where a figure means nothing.
+class MeasuredSpectrum(Spectrum):
+    """A spectrum with its sorted values, and Λ as a picture."""
 
-    Non-finite values are counted and left out of every other figure. Shares of the variance and
-    effective ranks take negative values as 0.
-    """
-
-    count: int
-    non_finite: int
-    negative: int
-    """Below 0, which a covariance has from round-off only."""
-    largest: float | None
-    smallest: float | None
-    mean: float | None
-    median: float | None
-    condition: float | None
-    """largest / smallest; None where the smallest is within round-off of 0."""
-    rank: int
-    """How many are above round-off (of a covariance: n × machine epsilon × largest)."""
-    effective_rank: float | None
-    """exp of the entropy of the eigenvalues as shares of their sum (Roy & Vetterli 2007)."""
-    participation_ratio: float | None
-    """(Σλ)² / Σλ²."""
-    count_90: int | None
-    """How many of the largest hold 90 % of the sum."""
-    count_95: int | None
-    count_99: int | None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A sorted spectrum: the values at some ranks, exact at each of them.
-
-    Every rank where n ≤ 8192, else 1024 ranks evenly spaced on a log axis, 1 and n among them.
-    """
-
-    ranks: NDArray[np.int64]
-    """1 = largest."""
-    values: NDArray[np.float64]
-    cumulative: NDArray[np.float64]
-    """Share of the sum that the values up to this rank hold; empty where the sum is 0."""
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """One factor of one module."""
-
-    strategy: str
-    module: str
-    kind: Kind
-    figures: Figures
-    curve: Curve
+    curve: SpectrumCurve
     shape: tuple[int, ...]
     heat: NDArray[np.float32] | None = None
     """Λ as block means, at most 256 × 256, largest eigen-directions first; NaN = no finite value.
     None for covariances."""
 
-    @property
-    def layer(self) -> int | None:
-        """Number of the decoder layer, or None for a module outside of them."""
-        return layer_of(self.module)
-
-    @property
-    def meaning(self) -> str:
-        """What the values are."""
-        return MEANING[self.strategy, self.kind]
+    @classmethod
+    def of(
+        cls, strategy: str, module: str, kind: Kind, values: Floats, tolerance: float
+    ) -> MeasuredSpectrum:
+        """Measures eigenvalues of any shape; see `measure`."""
+        statistics, curve = measure(values.ravel(), tolerance)
+        meaning = MEANINGS[strategy, kind]
+        return cls(
+            strategy, layer_of(module), module, kind, statistics, meaning, curve, values.shape
+        )
 
 
 def tracked_modules(folder: Path, strategy: str) -> list[str]:
@@ -123,7 +71,7 @@ def tracked_modules(folder: Path, strategy: str) -> list[str]:
         return sorted(file.keys(), key=_natural)
 
 
-def module_spectra(folder: Path, strategy: str, module: str) -> Iterator[Spectrum]:
+def module_spectra(folder: Path, strategy: str, module: str) -> Iterator[MeasuredSpectrum]:
     """Gives a module's spectra: both covariances (KFAC, EKFAC), then Λ.
 
     Raises:
@@ -135,23 +83,21 @@ def module_spectra(folder: Path, strategy: str, module: str) -> Iterator[Spectru
             values = _tensor(folder, f"{kind}_eigenvalues", module)
             numbers = values.double().numpy()
             covariances[kind] = (numbers, _round_off(numbers, torch.finfo(values.dtype).eps))
-            figures, curve = measure(*covariances[kind])
-            yield Spectrum(strategy, module, kind, figures, curve, numbers.shape)
+            yield MeasuredSpectrum.of(strategy, module, kind, *covariances[kind])
     if strategy == "kfac":
         matrix, tolerance = _outer_product(covariances)
     else:
         matrix, tolerance = _lambda_matrix(folder, module), 0.0
-    figures, curve = measure(matrix.ravel(), tolerance)
+    spectrum = MeasuredSpectrum.of(strategy, module, "lambda", matrix, tolerance)
     if strategy != "diagonal":  # eigh sorts upwards: turn the largest to the top left corner
         matrix = matrix[::-1, ::-1]
-    heat = block_means(matrix, _MAP_CELLS)
-    yield Spectrum(strategy, module, "lambda", figures, curve, matrix.shape, heat)
+    yield replace(spectrum, heat=block_means(matrix, _MAP_CELLS))
 
 
 _COVARIANCES: tuple[Kind, ...] = ("activation", "gradient")
 
 
-def measure(values: Floats, tolerance: float) -> tuple[Figures, Curve]:
+def measure(values: Floats, tolerance: float) -> tuple[SpectrumStatistics, SpectrumCurve]:
     """Sums up eigenvalues [n] in any order; those up to `tolerance` are taken for round-off of 0.
 
     Never decomposes anything: the values are eigenvalues already.
@@ -161,7 +107,7 @@ def measure(values: Floats, tolerance: float) -> tuple[Figures, Curve]:
     total = float(positive.sum(dtype=np.float64))
     cumulative = np.cumsum(positive, dtype=np.float64)
     cumulative = cumulative / cumulative[-1] if total > 0 else cumulative[:0]
-    figures = Figures(
+    statistics = SpectrumStatistics(
         count=len(values),
         non_finite=len(values) - len(ordered),
         negative=int((ordered < 0).sum()),
@@ -180,7 +126,7 @@ def measure(values: Floats, tolerance: float) -> tuple[Figures, Curve]:
     ranks = _curve_ranks(len(ordered))
     at = ranks - 1
     shares = cumulative[at] if total > 0 else cumulative
-    return figures, Curve(ranks, ordered[at].astype(np.float64), shares)
+    return statistics, SpectrumCurve(ranks, ordered[at].astype(np.float64), shares)
 
 
 def block_means(matrix: Floats, cells: int) -> NDArray[np.float32]:
@@ -270,6 +216,3 @@ def _factor_file(folder: Path, name: str) -> Any:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts layers.2 before layers.10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
-
-
-FIGURE_NAMES: tuple[str, ...] = tuple(field.name for field in fields(Figures))

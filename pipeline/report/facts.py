@@ -5,7 +5,6 @@ Only what a finished and fresh stage wrote is read; anything else is None and sh
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
+from pipeline.contract.results.spectra import Spectrum, read_spectra
 from pipeline.contract.results.training import (
     Curves,
     TrainingSummary,
@@ -81,8 +81,7 @@ class RunFacts:
     generated_traced: bool
     """The scores are of the model's own answers, not of the given completions."""
     prompts: list[PromptFacts]
-    spectra: list[dict[str, str]] | None
-    """Rows of modules.csv."""
+    spectra: tuple[Spectrum, ...] | None
     evaluation: dict[str, Any] | None
     """Both models' answers and their comparison; see `pipeline/stages/evaluate.py`."""
     benchmark: dict[str, Any] | None
@@ -115,7 +114,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         account=_account(rankings.metadata) if rankings else {},
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
-        spectra=_rows(run.module_table) if "inspect" in done else None,
+        spectra=_found(read_spectra, run) if "inspect" in done else None,
         evaluation=summaries.get("evaluate"),
         benchmark=summaries.get("benchmark"),
         validation=summaries.get("validate"),
@@ -197,10 +196,3 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines if line.strip()]
-
-
-def _rows(path: Path) -> list[dict[str, str]] | None:
-    if not path.exists():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

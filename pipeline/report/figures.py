@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.contract.results.scores import layer_of
+from pipeline.contract.results.spectra import KINDS, TITLES, Kind, Spectrum
 from pipeline.contract.results.training import LOSS, VALIDATION_LOSS, Curves
 from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
 
@@ -65,15 +64,10 @@ def layer_shares(shares: NDArray[np.float64], layers: Sequence[int]) -> str:
         return page_svg(figure)
 
 
-def effective_ranks(rows: Sequence[dict[str, Any]]) -> str | None:
+def effective_ranks(spectra: Sequence[Spectrum]) -> str | None:
     """Effective rank of every module by layer, as a share of the eigenvalues there are."""
-    kinds = {
-        "activation": "Activation covariance",
-        "gradient": "Gradient covariance",
-        "lambda": "Λ",
-    }
-    shown = [kind for kind in kinds if any(row["kind"] == kind for row in rows)]
-    lines = _lines_by_layer(rows)
+    shown = [kind for kind in KINDS if any(one.kind == kind for one in spectra)]
+    lines = _lines_by_layer(spectra)
     if not lines:
         return None
     modules = list(dict.fromkeys(module for _, module in lines))
@@ -88,7 +82,7 @@ def effective_ranks(rows: Sequence[dict[str, Any]]) -> str | None:
                 ls=DASHES[number % len(DASHES)], marker="o", ms=3, label=module,
             )  # fmt: skip
         for axes, kind in zip(panels, shown, strict=True):
-            axes.set_title(kinds[kind], loc="left")
+            axes.set_title(TITLES[kind], loc="left")
             axes.set(xlabel="layer", ylim=(0, None))
             axes.xaxis.get_major_locator().set_params(integer=True)
             framed(axes)
@@ -98,14 +92,13 @@ def effective_ranks(rows: Sequence[dict[str, Any]]) -> str | None:
 
 
 def _lines_by_layer(
-    rows: Sequence[dict[str, Any]],
-) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    spectra: Sequence[Spectrum],
+) -> dict[tuple[Kind, str], list[tuple[int, float]]]:
     """(kind, module's last name) → (layer, percent)."""
-    lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for row in rows:
-        layer = layer_of(row["module"])
-        if layer is not None and row["effective_rank"]:
-            share = 100 * float(row["effective_rank"]) / int(row["count"])
-            key = row["kind"], row["module"].rsplit(".", 1)[-1]
-            lines.setdefault(key, []).append((layer, share))
+    lines: dict[tuple[Kind, str], list[tuple[int, float]]] = {}
+    for one in spectra:
+        if one.layer is not None and one.statistics.effective_rank:
+            share = 100 * one.statistics.effective_rank / one.statistics.count
+            key = one.kind, one.module.rsplit(".", 1)[-1]
+            lines.setdefault(key, []).append((one.layer, share))
     return lines

@@ -15,20 +15,16 @@ from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from pipeline.contract.files import replacing
-from pipeline.influence.spectra import Kind, Spectrum
+from pipeline.contract.results.spectra import KINDS, TITLES
+from pipeline.influence.spectra import MeasuredSpectrum
 from pipeline.report.style import COLORS, DASHES, PALE, framed
 
-_KIND_TITLES: dict[Kind, str] = {
-    "activation": "Activation covariance",
-    "gradient": "Gradient covariance",
-    "lambda": "Λ",
-}
 _SHARES = (0.90, 0.95, 0.99)
 _DPI = 120
 
 
 def lambda_maps(
-    spectra: Sequence[Spectrum], layer: int, clip_percentile: float, colormap: str
+    spectra: Sequence[MeasuredSpectrum], layer: int, clip_percentile: float, colormap: str
 ) -> Figure:
     """Λ of every module (columns) and strategy (rows) on a logarithmic colour scale.
 
@@ -45,10 +41,10 @@ def lambda_maps(
     return figure
 
 
-def eigenvalue_distribution(spectra: Sequence[Spectrum], layer: int) -> Figure:
+def eigenvalue_distribution(spectra: Sequence[MeasuredSpectrum], layer: int) -> Figure:
     """Eigenvalues by rank, both axes logarithmic: one row a strategy, one panel a kind."""
 
-    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: LineStyleType) -> None:
+    def draw(axes: Axes, spectrum: MeasuredSpectrum, color: str, dash: LineStyleType) -> None:
         curve = spectrum.curve
         shown = curve.values > 0  # a log axis has no place for the others; the table counts them
         label = _short(spectrum.module)
@@ -58,10 +54,10 @@ def eigenvalue_distribution(spectra: Sequence[Spectrum], layer: int) -> Figure:
     return _panels(spectra, f"Eigenvalues, layer {layer}", draw)
 
 
-def cumulative_variance(spectra: Sequence[Spectrum], layer: int) -> Figure:
+def cumulative_variance(spectra: Sequence[MeasuredSpectrum], layer: int) -> Figure:
     """Share of the sum held by the largest eigenvalues: one row a strategy, one panel a kind."""
 
-    def draw(axes: Axes, spectrum: Spectrum, color: str, dash: LineStyleType) -> None:
+    def draw(axes: Axes, spectrum: MeasuredSpectrum, color: str, dash: LineStyleType) -> None:
         curve, label = spectrum.curve, _short(spectrum.module)
         if len(curve.cumulative):
             axes.plot(curve.ranks, 100 * curve.cumulative, color=color, ls=dash, label=label)
@@ -85,7 +81,7 @@ def save_png(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=_DPI, format="png", facecolor="white")
 
 
-def _lambda_map(axes: Axes, spectrum: Spectrum, clip: float, colors: Colormap) -> None:
+def _lambda_map(axes: Axes, spectrum: MeasuredSpectrum, clip: float, colors: Colormap) -> None:
     heat = spectrum.heat
     assert heat is not None
     outputs, inputs = spectrum.shape
@@ -117,17 +113,17 @@ def _lambda_map(axes: Axes, spectrum: Spectrum, clip: float, colors: Colormap) -
 
 
 def _panels(
-    spectra: Sequence[Spectrum],
+    spectra: Sequence[MeasuredSpectrum],
     title: str,
-    draw: Callable[[Axes, Spectrum, str, LineStyleType], None],
+    draw: Callable[[Axes, MeasuredSpectrum, str, LineStyleType], None],
 ) -> Figure:
     strategies, modules = _names(spectra)
-    kinds: list[Kind] = [k for k in _KIND_TITLES if any(s.kind == k for s in spectra)]
+    kinds = [k for k in KINDS if any(s.kind == k for s in spectra)]
     figure, grid = _grid(title, len(strategies), len(kinds))
     for spectrum in spectra:
         index = modules.index(spectrum.module)
         axes = grid[strategies.index(spectrum.strategy), kinds.index(spectrum.kind)]
-        axes.set_title(f"{_KIND_TITLES[spectrum.kind]} · {spectrum.strategy}", loc="left")
+        axes.set_title(f"{TITLES[spectrum.kind]} · {spectrum.strategy}", loc="left")
         draw(axes, spectrum, COLORS[index % len(COLORS)], DASHES[index % len(DASHES)])
     for axes in grid.flat:
         if axes.get_title(loc="left"):
@@ -165,7 +161,7 @@ def _grid(title: str, rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
     return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw=edges)
 
 
-def _names(spectra: Sequence[Spectrum]) -> tuple[list[str], list[str]]:
+def _names(spectra: Sequence[MeasuredSpectrum]) -> tuple[list[str], list[str]]:
     """Strategies and modules, each once, in order of appearance."""
     strategies = list(dict.fromkeys(spectrum.strategy for spectrum in spectra))
     return strategies, list(dict.fromkeys(spectrum.module for spectrum in spectra))

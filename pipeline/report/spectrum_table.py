@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.influence.spectra import Figures, Spectrum
+from pipeline.contract.results.spectra import Spectrum, SpectrumStatistics
 
 _MISSING = "–"
 _LEGEND = """\
@@ -29,7 +29,7 @@ def spectrum_table(layer: int, spectra: Sequence[Spectrum]) -> str:
     for strategy, module in names:
         own = [s for s in spectra if (s.strategy, s.module) == (strategy, module)]
         meanings = "".join(f"  {s.kind}: {s.meaning}\n" for s in own)
-        lines = _aligned([_HEADER, *(_row(s.kind, s.figures) for s in own)])
+        lines = _aligned([_HEADER, *(_row(s.kind, s.statistics) for s in own)])
         blocks.append(f"{strategy} · {module}\n{meanings}{lines}")
     return "\n".join([*blocks, _LEGEND])
 
@@ -39,8 +39,8 @@ def number(value: float | None) -> str:
     return _MISSING if value is None else f"{value:.4g}"
 
 
-def _row(kind: str, figures: Figures) -> tuple[str, ...]:
-    f = figures
+def _row(kind: str, statistics: SpectrumStatistics) -> tuple[str, ...]:
+    f = statistics
     real = (f.largest, f.smallest, f.mean, f.median, f.condition)
     return (
         kind, str(f.count), *map(number, real), str(f.rank), number(f.effective_rank),

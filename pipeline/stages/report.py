@@ -66,8 +66,8 @@ def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None
     base = facts.training.base_validation_loss if facts.training else None
     yield "loss", figures.loss_curve(facts.curves, base)
     first = settings.factors.strategies[0]
-    rows = [row for row in facts.spectra or [] if row["strategy"] == first]
-    yield "effective_rank", figures.effective_ranks(rows)
+    spectra = [one for one in facts.spectra or () if one.strategy == first]
+    yield "effective_rank", figures.effective_ranks(spectra)
     for number, prompt in enumerate(facts.prompts, start=1):
         ranking = prompt.ranking
         if ranking is not None and ranking.layer_shares is not None:
@@ -92,6 +92,5 @@ def _asked_for(facts: RunFacts) -> list[str]:
     return [status.stage for status in told if status.stage in OPTIONAL and not status.unasked]
 
 
-def _last_layer(facts: RunFacts) -> str | None:
-    layers = [int(row["layer"]) for row in facts.spectra or [] if row["layer"]]
-    return str(max(layers)) if layers else None
+def _last_layer(facts: RunFacts) -> int | None:
+    return max((one.layer for one in facts.spectra or () if one.layer is not None), default=None)

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-import csv
 import math
+from array import array
 from collections.abc import Iterator
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
+from pipeline.contract.results.lambda_maps import LambdaMap, lambda_map_writer
+from pipeline.contract.results.spectra import (
+    InspectSummary,
+    Kind,
+    Spectrum,
+    SpectrumCurve,
+    SpectrumStatistics,
+    write_summary,
+)
+from pipeline.contract.results.spectra import (
+    write_spectra as write_tables,
+)
 from pipeline.contract.run.run_dir import RunDir
 
 MODULES = {"mlp.gate_proj": (48, 16), "mlp.down_proj": (16, 48)}
 LAYERS = range(3)
-SIDES = {"activation": 1, "gradient": 0}
+SIDES: dict[Kind, int] = {"activation": 1, "gradient": 0}
+MEANING = "eigenvalues of the covariance"
 
 
 def write_spectra(run: RunDir, hostile: str = "") -> None:
-    """modules.csv, eigenvalues.parquet and lambda_maps.parquet."""
-    rows = list(_rows(hostile))
-    run.module_table.parent.mkdir(parents=True, exist_ok=True)
-    figures = [_figures(row) for row in rows]
-    with run.module_table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(figures[0]))
-        writer.writeheader()
-        writer.writerows(figures)
-    pq.write_table(pa.Table.from_pylist(rows), run.eigenvalues)
-    maps = [_map(row) for row in rows if row["kind"] == "lambda"]
-    pq.write_table(pa.Table.from_pylist(maps), run.lambda_maps)
+    """Everything but the layers' pictures."""
+    write_tables(run, _spectra(hostile))
+    with lambda_map_writer(run) as write:
+        for layer in LAYERS:
+            write(_maps(layer, hostile))
+    summary = InspectSummary(("ekfac", "diagonal"), tuple(LAYERS), len(LAYERS) * len(MODULES), ())
+    write_summary(run, summary)
 
 
-def _rows(hostile: str) -> Iterator[dict[str, Any]]:
+def _name(layer: int, short: str, hostile: str) -> str:
+    return f"model.layers.{layer}.{short}{hostile}"
+
+
+def _spectra(hostile: str) -> Iterator[tuple[Spectrum, SpectrumCurve]]:
     for layer in LAYERS:
         for short, shape in MODULES.items():
-            place = {"layer": layer, "module": f"model.layers.{layer}.{short}{hostile}"}
+            name = _name(layer, short, hostile)
             for kind, side in SIDES.items():
                 values = [3.0 / (n + 1) ** (1 + layer / 4) for n in range(shape[side])]
-                yield {"strategy": "ekfac", **place, "kind": kind, **_spectrum(values)}
+                yield _spectrum("ekfac", layer, name, kind, values)
             for strategy in ("ekfac", "diagonal"):
                 values = sorted((v for line in _matrix(layer, shape) for v in line), reverse=True)
-                yield {"strategy": strategy, **place, "kind": "lambda", **_spectrum(values)}
+                yield _spectrum(strategy, layer, name, "lambda", values)
 
 
 def _matrix(layer: int, shape: tuple[int, int]) -> list[list[float]]:
@@ -51,42 +62,45 @@ def _matrix(layer: int, shape: tuple[int, int]) -> list[list[float]]:
     ]
 
 
-def _spectrum(values: list[float]) -> dict[str, Any]:
+def _spectrum(
+    strategy: str, layer: int, module: str, kind: Kind, values: list[float]
+) -> tuple[Spectrum, SpectrumCurve]:
     total, shares, so_far = sum(values), [], 0.0
     for value in values:
         so_far += value
         shares.append(so_far / total)
-    ranks = list(range(1, len(values) + 1))
-    return {"count": len(values), "ranks": ranks, "values": values, "cumulative": shares}
+    statistics = _statistics(values, shares)
+    ranks = np.arange(1, len(values) + 1)
+    curve = SpectrumCurve(ranks, np.array(values), np.array(shares))
+    return Spectrum(strategy, layer, module, kind, statistics, MEANING), curve
 
 
-def _figures(row: dict[str, Any]) -> dict[str, Any]:
-    values, shares = row["values"], row["cumulative"]
+def _statistics(values: list[float], shares: list[float]) -> SpectrumStatistics:
     total = sum(values)
-    spread = math.exp(-sum(v / total * math.log(v / total) for v in values))
-    return {
-        **{name: row[name] for name in ("strategy", "layer", "module", "kind", "count")},
-        "non_finite": 0,
-        "negative": 0,
-        "largest": values[0],
-        "smallest": values[-1],
-        "mean": total / len(values),
-        "condition": values[0] / values[-1],
-        "rank": len(values),
-        "effective_rank": spread,
-        "participation_ratio": total**2 / sum(v * v for v in values),
-        **{f"count_{s}": 1 + sum(x < s / 100 for x in shares) for s in (90, 95, 99)},
-        "meaning": "eigenvalues of the covariance",
-    }
+    holding = {s: 1 + sum(x < s / 100 for x in shares) for s in (90, 95, 99)}
+    return SpectrumStatistics(
+        count=len(values),
+        non_finite=0,
+        negative=0,
+        largest=values[0],
+        smallest=values[-1],
+        mean=total / len(values),
+        median=float(np.median(values)),
+        condition=values[0] / values[-1],
+        rank=len(values),
+        effective_rank=math.exp(-sum(v / total * math.log(v / total) for v in values)),
+        participation_ratio=total**2 / sum(v * v for v in values),
+        count_90=holding[90],
+        count_95=holding[95],
+        count_99=holding[99],
+    )
 
 
-def _map(row: dict[str, Any]) -> dict[str, Any]:
-    short = next(name for name in MODULES if name in row["module"])
-    shape = MODULES[short]
-    values = [v for line in _matrix(row["layer"], shape) for v in line]
+def _maps(layer: int, hostile: str) -> dict[tuple[str, str], LambdaMap]:
     return {
-        **{name: row[name] for name in ("strategy", "module")},
-        **dict(zip(("outputs", "inputs"), shape, strict=True)),
-        **dict(zip(("rows", "columns"), shape, strict=True)),
-        "values": values,
+        (strategy, _name(layer, short, hostile)): LambdaMap(
+            *shape, *shape, array("f", [v for line in _matrix(layer, shape) for v in line])
+        )
+        for short, shape in MODULES.items()
+        for strategy in ("ekfac", "diagonal")
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,8 @@ async def test_modules_are_listed_by_layer_with_their_effective_rank(
         assert "Modules · 6" in text
         assert all(f"layer {n}" in text for n in range(3))
         assert screen.list.overview is not None
-        figures = screen.list.overview.figures["ekfac", "model.layers.0.mlp.gate_proj", "lambda"]
-        assert f"{figures['effective_rank']:.4g}" in text
+        first = screen.list.overview.spectra["ekfac", "model.layers.0.mlp.gate_proj", "lambda"]
+        assert f"{first.statistics.effective_rank:.4g}" in text
         assert "rank (log) 768" in text
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
@@ -211,10 +212,22 @@ async def test_without_spectra_it_says_what_to_do(tmp_path: Path) -> None:
 
 async def test_a_run_of_an_older_version_has_curves_but_no_maps(run: RunDir) -> None:
     run.lambda_maps.unlink()
+    written = json.loads(run.done("inspect").read_text())
+    run.done("inspect").write_text(json.dumps({**written, "format": 1}))
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await open_factors(pilot)
         await until_shown(pilot, "no maps: the inspect stage of an older version wrote none")
+
+
+async def test_a_damaged_file_is_named_with_what_to_do(run: RunDir) -> None:
+    run.eigenvalues.write_bytes(run.eigenvalues.read_bytes()[:-20])
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("F")
+        await until_shown(pilot, "inspect/eigenvalues.parquet is damaged")
+        await until_shown(pilot, "headwater run inspect --force")
 
 
 async def test_stale_spectra_say_so(run: RunDir) -> None:

@@ -2,91 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from textual.content import Content
 
+from pipeline.contract.results.spectra import SYMBOLS, SpectrumStatistics
 from tui.readers.clean import clean
 from tui.readers.format import tick
-from tui.readers.spectra import SYMBOLS, Figures, Module, Overview, Place
+from tui.readers.spectra import Entry, Module, Overview
 from tui.widgets.ink import fit
 
-_NAMES = {
-    "effective_rank": "effective rank",
-    "participation_ratio": "participation",
-    "count": "eigenvalues",
-    "rank": "above round-off",
-    "count_90": "90 % of the sum",
-    "count_99": "99 % of the sum",
-    "largest": "largest",
-    "mean": "mean",
-    "smallest": "smallest",
-    "condition": "condition",
-    "negative": "below 0",
-    "non_finite": "not finite",
+Statistic = Callable[[SpectrumStatistics], float | None]
+_STATISTICS: Mapping[str, Statistic] = {
+    "effective rank": lambda s: s.effective_rank,
+    "participation": lambda s: s.participation_ratio,
+    "eigenvalues": lambda s: s.count,
+    "above round-off": lambda s: s.rank,
+    "90 % of the sum": lambda s: s.count_90,
+    "99 % of the sum": lambda s: s.count_99,
+    "largest": lambda s: s.largest,
+    "mean": lambda s: s.mean,
+    "smallest": lambda s: s.smallest,
+    "condition": lambda s: s.condition,
+    "below 0": lambda s: s.negative,
+    "not finite": lambda s: s.non_finite,
 }
-_OF_LAYERS = ("effective_rank", "mean", "largest")
+_EFFECTIVE_RANK = "effective rank"
+_OF_LAYERS = (_EFFECTIVE_RANK, "mean", "largest")
 _LABEL, _NARROWEST, _WIDEST = 16, 8, 21
 Row = tuple[str, Sequence[float | None]]
 
 
 def figures_text(
-    overview: Overview, chosen: tuple[str, str], place: Place, other: Place | None, width: int
+    overview: Overview, chosen: tuple[str, str], entry: Entry, other: Entry | None, width: int
 ) -> Content:
-    """What the module table says of the selected place, and of the one it is compared with.
+    """What the module table says of the selected entry, and of the one it is compared with.
 
     `chosen` is the strategy and the kind; the table fits into `width` cells.
     """
     strategy, kind = chosen
 
-    def found(module: Module | None, of: str = kind) -> Figures | None:
-        return overview.figures.get((strategy, module.name, of)) if module else None
+    def found(module: Module | None, of: str = kind) -> SpectrumStatistics | None:
+        return overview.statistics(strategy, module, of) if module else None
 
-    if place.is_layer:
-        return _of_layer(place, other, found, width)
-    module = place.modules[0]
-    if other and other != place:
-        pair = (found(module), found(other.beside(module)))
-        rows = [(title, _both(pair, name)) for name, title in _NAMES.items()]
-        return _two(place.title, other.title, rows, width)
+    if entry.is_layer:
+        return _of_layer(entry, other, found, width)
+    module = entry.modules[0]
+    if other and other != entry:
+        pair = (found(module), found(other.counterpart(module)))
+        return _two(entry.title, other.title, _rows(pair), width)
     kinds = overview.kinds(strategy)
-    columns = [found(module, of) for of in kinds]
-    table = [(title, [f[name] if f else None for f in columns]) for name, title in _NAMES.items()]
     longest = max(len(SYMBOLS[of]) for of in kinds)
     room = _cells(width, len(kinds)) > longest
     titles = [SYMBOLS[of] if room else SYMBOLS[of][0].upper() for of in kinds]
     meanings = [
-        Content.assemble((f"\n{title}: ", "$secondary"), clean(figures.meaning, 200))
-        for title, figures in zip(titles, columns, strict=True)
-        if figures
+        Content.assemble((f"\n{title}: ", "$secondary"), clean(spectrum.meaning, 200))
+        for title, of in zip(titles, kinds, strict=True)
+        if (spectrum := overview.spectra.get((strategy, module.name, of)))
     ]
-    return Content.assemble(_table(titles, table, width), *meanings)
+    table = _table(titles, _rows([found(module, of) for of in kinds]), width)
+    return Content.assemble(table, *meanings)
 
 
 def _of_layer(
-    place: Place,
-    other: Place | None,
-    found: Callable[[Module | None], Figures | None],
+    entry: Entry,
+    other: Entry | None,
+    found: Callable[[Module | None], SpectrumStatistics | None],
     width: int,
 ) -> Content:
     """Every module of a layer; beside another layer, the effective ranks of both."""
-    if other and other != place:
+    if other and other != entry:
         rows = [
-            (module.short, _both((found(module), found(other.beside(module))), "effective_rank"))
-            for module in place.modules
+            (
+                module.short,
+                _each(_EFFECTIVE_RANK, (found(module), found(other.counterpart(module)))),
+            )
+            for module in entry.modules
         ]
-        title = Content.styled("effective rank\n", "bold")
-        return Content.assemble(title, _two(place.title, other.title, rows, width))
+        title = Content.styled(f"{_EFFECTIVE_RANK}\n", "bold")
+        return Content.assemble(title, _two(entry.title, other.title, rows, width))
     rows = [
-        (module.short, [figures[name] if figures else None for name in _OF_LAYERS])
-        for module in place.modules
-        for figures in [found(module)]
+        (module.short, [_each(name, [found(module)])[0] for name in _OF_LAYERS])
+        for module in entry.modules
     ]
-    return _table([_NAMES[name] for name in _OF_LAYERS], rows, width)
+    return _table(_OF_LAYERS, rows, width)
 
 
-def _both(pair: tuple[Figures | None, Figures | None], name: str) -> list[float | None]:
-    return [figures[name] if figures else None for figures in pair]
+def _rows(columns: Sequence[SpectrumStatistics | None]) -> list[Row]:
+    return [(name, _each(name, columns)) for name in _STATISTICS]
+
+
+def _each(name: str, columns: Iterable[SpectrumStatistics | None]) -> list[float | None]:
+    """One statistic of every column."""
+    return [_STATISTICS[name](one) if one else None for one in columns]
 
 
 def _two(here: str, there: str, rows: Iterable[Row], width: int) -> Content:

@@ -10,7 +10,7 @@ from functools import cache
 
 from rich.color import Color
 
-from tui.readers.spectra import LambdaMap
+from pipeline.contract.results.lambda_maps import LambdaMap
 
 _VIRIDIS = ("440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58",
             "b5de2b", "fde725")  # fmt: skip

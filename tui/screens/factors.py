@@ -15,12 +15,13 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.spectra import SYMBOLS, Kind
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.figures_text import figures_text
 from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.spectra import SYMBOLS, Kind, Module, Overview, Place, SpectraReader
+from tui.readers.spectra import Entry, Module, Overview, SpectraReader
 from tui.readers.window import RANKS
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.renewing import Renewing
@@ -43,12 +44,12 @@ _NO_MAP = "no maps: the inspect stage of an older version wrote none; run it aga
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is looked at: a strategy, a kind, whether sums, the titles of two places."""
+    """What is looked at: a strategy, a kind, whether sums, the titles of two entries."""
 
     strategy: str
     kind: Kind
     cumulative: bool
-    place: str
+    entry: str
     compared: str
 
 
@@ -71,7 +72,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
     kind: reactive[Kind] = reactive("lambda", init=False, repaint=False)
     cumulative: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether shares of the sum are drawn instead of the eigenvalues."""
-    compared: reactive[Place | None] = reactive(None, init=False, repaint=False)
+    compared: reactive[Entry | None] = reactive(None, init=False, repaint=False)
     """What every other layer or module is compared with."""
 
     def __init__(self, run: RunDir, chosen: Chosen | None = None) -> None:
@@ -103,7 +104,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
 
     def renewed(self) -> FactorsScreen:
         """The screen on the newer results."""
-        names = [_name(place) for place in (self.list.selected, self.compared)]
+        names = [_name(entry) for entry in (self.list.selected, self.compared)]
         return FactorsScreen(self._run, Chosen(self.strategy, self.kind, self.cumulative, *names))
 
     @work
@@ -111,7 +112,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         overview, failed = None, None
         try:
             overview = await asyncio.to_thread(self._reader.overview)
-        except (HeadwaterError, OSError, ValueError, KeyError) as error:
+        except HeadwaterError as error:
             failed = error
         with self.unless_closed():
             self.query_one(Notice).tell(failed, "the spectra")
@@ -139,10 +140,10 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             if chosen.kind in overview.kinds(chosen.strategy):
                 self.set_reactive(FactorsScreen.kind, chosen.kind)
         self.cumulative = chosen.cumulative
-        places = {_name(place): number for number, place in enumerate(overview.places)}
-        self.list.cursor = places.get(chosen.place, 1)
-        if chosen.compared in places:
-            self.compared = overview.places[places[chosen.compared]]
+        entries = {_name(entry): number for number, entry in enumerate(overview.entries)}
+        self.list.cursor = entries.get(chosen.entry, 1)
+        if chosen.compared in entries:
+            self.compared = overview.entries[entries[chosen.compared]]
 
     @property
     def list(self) -> ModuleList:
@@ -160,9 +161,9 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         """Another kind."""
         self._show()
 
-    def watch_compared(self, place: Place | None) -> None:
+    def watch_compared(self, entry: Entry | None) -> None:
         """Something to compare with, or nothing any more."""
-        self.list.compared = place
+        self.list.compared = entry
         self._show()
 
     def watch_cumulative(self, cumulative: bool) -> None:
@@ -178,22 +179,22 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
     @work(exclusive=True)
     async def _show(self) -> None:
         """Reads what is chosen off the event loop; a newer choice replaces an older one."""
-        overview, place = self._overview, self.list.selected
-        if overview is None or place is None:
+        overview, entry = self._overview, self.list.selected
+        if overview is None or entry is None:
             return
         self.list.chosen = (self.strategy, self.kind)
         try:
-            series = await asyncio.to_thread(lambda: tuple(self._series(place)))
-            tiles = await asyncio.to_thread(lambda: tuple(self._tiles(place)))
-        except (OSError, ValueError, KeyError) as error:
+            series = await asyncio.to_thread(lambda: tuple(self._series(entry)))
+            tiles = await asyncio.to_thread(lambda: tuple(self._tiles(entry)))
+        except HeadwaterError as error:
             self.query_one(Notice).tell(error, "the spectra")
             return
         with self.unless_closed():
-            self._draw(place, series, tiles)
+            self._draw(entry, series, tiles)
             self._tell()
 
-    def _draw(self, place: Place, series: tuple[Series, ...], tiles: tuple[Tile, ...]) -> None:
-        title = f"{clean(place.title)} · {clean(self.strategy)}"
+    def _draw(self, entry: Entry, series: tuple[Series, ...], tiles: tuple[Tile, ...]) -> None:
+        title = f"{clean(entry.title)} · {clean(self.strategy)}"
         self.chart.title = f"{title} {SYMBOLS[self.kind]}" + " · % of the sum" * self.cumulative
         self.chart.series = series
         self.chart.empty = "no values above 0"
@@ -204,42 +205,42 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
 
     def _tell(self) -> None:
         """The figures, in as many cells as they have: none while they are hidden."""
-        place, width = self.list.selected, self.query_one("#figures").size.width
-        if self._overview and place and width:
+        entry, width = self.list.selected, self.query_one("#figures").size.width
+        if self._overview and entry and width:
             chosen = (self.strategy, self.kind)
-            told = figures_text(self._overview, chosen, place, self.compared, width)
+            told = figures_text(self._overview, chosen, entry, self.compared, width)
             self.query_one("#figures", Static).update(told)
 
     def on_resize(self) -> None:
         """The figures have other room, once the screen is laid out again."""
         self.call_after_refresh(self._tell)
 
-    def _modules(self, place: Place) -> Iterator[tuple[str, Module, bool]]:
+    def _modules(self, entry: Entry) -> Iterator[tuple[str, Module, bool]]:
         """(title, module, whether it is only compared with) of what is drawn."""
-        for module in place.modules:
-            yield module.short if place.is_layer else place.title, module, False
+        for module in entry.modules:
+            yield module.short if entry.is_layer else entry.title, module, False
         other = self.compared
-        if other is None or other == place:
+        if other is None or other == entry:
             return
-        for module in place.modules:
-            if (twin := other.beside(module)) and twin != module:
+        for module in entry.modules:
+            if (twin := other.counterpart(module)) and twin != module:
                 name = twin.short if twin.layer is None else f"{twin.layer} · {twin.short}"
                 yield f"◆ {name}", twin, True
 
-    def _series(self, place: Place) -> Iterator[Series]:
+    def _series(self, entry: Entry) -> Iterator[Series]:
         """Lines; the modules of a layer that is compared with as dots, in their namesakes' inks."""
-        count = len(place.modules)
-        for number, (title, module, is_twin) in enumerate(self._modules(place)):
-            spectrum = self._reader.spectrum(self.strategy, module.name, self.kind)
-            if spectrum is None:
+        count = len(entry.modules)
+        for number, (title, module, is_twin) in enumerate(self._modules(entry)):
+            curves = self._reader.curves(self.strategy, module.name, self.kind)
+            if curves is None:
                 continue
             dotted = is_twin and count > 1
             look = (number % count if dotted else number) % len(SERIES)
-            curve = spectrum.cumulative if self.cumulative else spectrum.eigenvalues
+            curve = curves.cumulative if self.cumulative else curves.eigenvalues
             yield Series(title, curve, SERIES[look], "·" if dotted else _MARKS[look], dotted)
 
-    def _tiles(self, place: Place) -> Iterator[Tile]:
-        for title, module, _ in self._modules(place):
+    def _tiles(self, entry: Entry) -> Iterator[Tile]:
+        for title, module, _ in self._modules(entry):
             if heat := self._reader.lambda_map(self.strategy, module.name):
                 yield Tile(title, heat)
 
@@ -294,5 +295,5 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             self.app.pop_screen()
 
 
-def _name(place: Place | None) -> str:
-    return place.title if place else ""
+def _name(entry: Entry | None) -> str:
+    return entry.title if entry else ""

@@ -13,10 +13,10 @@ from rich.style import Style
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from pipeline.contract.results.lambda_maps import LambdaMap
 from tui.content.heat import SHADES, HeatScale, colour, reduced, shade
 from tui.readers.clean import clean
 from tui.readers.format import tick
-from tui.readers.spectra import LambdaMap
 from tui.terminal import speaks_utf8
 from tui.widgets.ink import Inked, Part, fit
 

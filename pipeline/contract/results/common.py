@@ -22,6 +22,7 @@ from pipeline.contract.run.stages import STAGES
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 T = TypeVar("T")
 
@@ -161,6 +162,34 @@ def read_table(
     with readable(run, stage, path), pq.ParquetFile(path) as file:
         require_columns(run, stage, path, file.schema_arrow, schema)
         return file.read(list(columns) if columns is not None else None)
+
+
+def read_row(
+    run: RunDir, stage: str, path: Path, schema: pa.Schema, key: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Reads the first row whose columns have the values of `key`, and only the row group around it.
+
+    Raises:
+        MissingResultError: there is no such file.
+        DamagedResultError: it is no Parquet file, or a column is missing or of another type.
+    """
+    import pyarrow.parquet as pq
+
+    with readable(run, stage, path), pq.ParquetFile(path) as file:
+        require_columns(run, stage, path, file.schema_arrow, schema)
+        columns = file.read(list(key)).to_pydict()
+        keys = list(zip(*(columns[name] for name in key), strict=True))
+        wanted = tuple(key.values())
+        return _row_at(file, keys.index(wanted)) if wanted in keys else None
+
+
+def _row_at(file: ParquetFile, index: int) -> dict[str, Any]:
+    """A row by its number, of which only the row group around it is read."""
+    group = 0
+    while index >= (count := file.metadata.row_group(group).num_rows):
+        index, group = index - count, group + 1
+    row: dict[str, Any] = file.read_row_group(group).slice(index, 1).to_pylist()[0]
+    return row
 
 
 def require_columns(

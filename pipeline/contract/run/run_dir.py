@@ -211,7 +211,7 @@ class RunDir:
 
     @property
     def eigenvalues(self) -> Path:
-        """The sorted spectra: see `pipeline/stages/inspect.py` for the columns."""
+        """The sorted spectra."""
         return self.stage("inspect") / "eigenvalues.parquet"
 
     @property

@@ -18,7 +18,7 @@ from transformers import LlamaForCausalLM
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.influence.spectra import (
-    Spectrum,
+    MeasuredSpectrum,
     block_means,
     measure,
     module_spectra,
@@ -33,7 +33,7 @@ def folder(root: Path, strategy: str) -> Path:
     return root / "influence" / f"factors_{strategy}"
 
 
-def spectra_of(root: Path, strategy: str, module: str = MODULE) -> dict[str, Spectrum]:
+def spectra_of(root: Path, strategy: str, module: str = MODULE) -> dict[str, MeasuredSpectrum]:
     return {s.kind: s for s in module_spectra(folder(root, strategy), strategy, module)}
 
 
@@ -69,12 +69,14 @@ def test_covariance_spectra_are_those_of_the_means_over_tokens(
         rounded = summation_tolerance(len(rows), true[0])
         np.testing.assert_allclose(found.curve.values, true, rtol=1e-3, atol=rounded)
         shares = true / true.sum()
-        assert found.figures.effective_rank == pytest.approx(
+        assert found.statistics.effective_rank == pytest.approx(
             np.exp(-(shares * np.log(shares)).sum()), rel=1e-3
         )
-        assert found.figures.participation_ratio == pytest.approx(1 / (shares**2).sum(), rel=1e-3)
-        assert found.figures.condition == pytest.approx(true[0] / true[-1], rel=1e-2)
-        assert found.figures.count_95 == np.searchsorted(np.cumsum(shares), 0.95) + 1
+        assert found.statistics.participation_ratio == pytest.approx(
+            1 / (shares**2).sum(), rel=1e-3
+        )
+        assert found.statistics.condition == pytest.approx(true[0] / true[-1], rel=1e-2)
+        assert found.statistics.count_95 == np.searchsorted(np.cumsum(shares), 0.95) + 1
 
 
 def test_ekfac_lambda_holds_the_corrected_eigenvalues_themselves(
@@ -89,7 +91,7 @@ def test_ekfac_lambda_holds_the_corrected_eigenvalues_themselves(
     rotated = outputs.T @ gradients[2] @ inputs
     true = (rotated**2).mean(axis=0)
     found = spectra_of(factored_run, "ekfac")["lambda"]
-    assert found.figures.count == true.size
+    assert found.statistics.count == true.size
     np.testing.assert_allclose(found.curve.values, np.sort(true.ravel())[::-1], rtol=1e-3)
     assert found.heat is not None
     np.testing.assert_allclose(found.heat, true[::-1, ::-1], rtol=1e-3)
@@ -116,41 +118,42 @@ def test_kfac_has_the_outer_product_and_says_so(factored_run: Path) -> None:
 
 def test_a_rank_deficient_covariance_has_no_condition_number() -> None:
     noise = np.array([-3e-8, -1e-8, 0.0, 2e-8])  # as a processor leaves of zeros
-    figures, _ = measure(np.concatenate([noise, np.arange(1.0, 6.0)]), tolerance=1e-6)
-    assert figures.rank == 5
-    assert figures.condition is None
-    assert figures.negative == 2
+    statistics, _ = measure(np.concatenate([noise, np.arange(1.0, 6.0)]), tolerance=1e-6)
+    assert statistics.rank == 5
+    assert statistics.condition is None
+    assert statistics.negative == 2
 
 
 def test_equal_eigenvalues_are_all_effective() -> None:
-    figures, curve = measure(np.full(10, 3.0), 0.0)
-    assert figures.effective_rank == pytest.approx(10)
-    assert figures.participation_ratio == pytest.approx(10)
-    assert (figures.count_90, figures.condition) == (9, 1.0)
+    statistics, curve = measure(np.full(10, 3.0), 0.0)
+    assert statistics.effective_rank == pytest.approx(10)
+    assert statistics.participation_ratio == pytest.approx(10)
+    assert (statistics.count_90, statistics.condition) == (9, 1.0)
     assert curve.cumulative[-1] == 1.0
 
 
 def test_values_that_are_not_finite_are_counted_and_left_out() -> None:
-    figures, curve = measure(np.array([1.0, np.nan, 3.0, np.inf]), 0.0)
-    assert (figures.count, figures.non_finite, figures.largest, figures.mean) == (4, 2, 3.0, 2.0)
+    statistics, curve = measure(np.array([1.0, np.nan, 3.0, np.inf]), 0.0)
+    assert (statistics.count, statistics.non_finite) == (4, 2)
+    assert (statistics.largest, statistics.mean) == (3.0, 2.0)
     assert curve.values.tolist() == [3.0, 1.0]
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [0.0, 0.0]])
 def test_nothing_to_measure_is_missing_not_made_up(values: list[float]) -> None:
-    figures, curve = measure(np.array(values), 0.0)
-    assert figures.effective_rank is figures.condition is figures.count_90 is None
+    statistics, curve = measure(np.array(values), 0.0)
+    assert statistics.effective_rank is statistics.condition is statistics.count_90 is None
     assert len(curve.cumulative) == 0
 
 
 def test_a_long_spectrum_is_exact_at_the_ranks_it_keeps() -> None:
     values = np.random.default_rng(0).lognormal(size=20_000)
-    figures, curve = measure(values, 0.0)
+    statistics, curve = measure(values, 0.0)
     ordered = np.sort(values)[::-1]
     assert len(curve.ranks) <= 1024
     assert (curve.ranks[0], curve.ranks[-1]) == (1, 20_000)
     assert np.array_equal(curve.values, ordered[curve.ranks - 1])
-    assert figures.median == pytest.approx(np.median(values))
+    assert statistics.median == pytest.approx(np.median(values))
 
 
 def test_a_large_matrix_is_drawn_as_block_means() -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from matplotlib.image import imread
 from safetensors.torch import load_file, save_file
 
 from pipeline.contract.errors import MissingResultError, SettingsError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.lambda_maps import read_lambda_map
+from pipeline.contract.results.spectra import (
+    LayerFiles,
+    read_curve,
+    read_spectra,
+    read_summary,
+)
 from pipeline.contract.run.events import EventReader, EventWriter, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.stages import inspect
-
-PICTURES = ("lambda_matrix.png", "eigenvalue_distribution.png", "cumulative_variance.png")
 
 
 def settings(*strategies: str, **inspection: object) -> Settings:
@@ -60,61 +62,58 @@ def spoilt(factored_run: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rows(run: RunDir) -> list[dict[str, str]]:
-    with run.module_table.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_every_strategy_module_and_kind_has_a_row_and_a_curve(root: Path) -> None:
     run = inspected(root, settings("ekfac", "kfac", "diagonal", "identity"))
-    table = rows(run)
-    assert len(table) == 6 * (3 + 3 + 1)
-    curves = pq.read_table(run.eigenvalues).to_pylist()
-    for row, curve in zip(table, curves, strict=True):
-        assert [row[k] for k in ("strategy", "module", "kind")] == [
-            curve[k] for k in ("strategy", "module", "kind")
-        ]
-        assert curve["layer"] == int(row["layer"])
-        assert curve["values"][0] == float(row["largest"])
-        assert curve["values"][-1] == float(row["smallest"])
-        assert np.mean(curve["values"]) == pytest.approx(float(row["mean"]), rel=1e-5)
-        assert curve["cumulative"][int(row["count_90"]) - 1] >= 0.9
-        assert int(row["count_90"]) == 1 or curve["cumulative"][int(row["count_90"]) - 2] < 0.9
+    spectra = read_spectra(run)
+    assert len(spectra) == 6 * (3 + 3 + 1)
+    for one in spectra:
+        assert one.module.startswith(f"model.layers.{one.layer}.")
+        curve = read_curve(run, one.strategy, one.module, one.kind)
+        assert curve is not None
+        assert curve.values[0] == one.statistics.largest
+        assert curve.values[-1] == one.statistics.smallest
+        assert np.mean(curve.values) == pytest.approx(one.statistics.mean, rel=1e-5)
+        count = one.statistics.count_90
+        assert count is not None
+        assert curve.cumulative[count - 1] >= 0.9
+        assert count == 1 or curve.cumulative[count - 2] < 0.9
 
 
 def test_every_layer_gets_its_pictures_and_its_table(root: Path) -> None:
     run = inspected(root, settings("ekfac"))
     for layer in (0, 1):
-        for name in PICTURES:
-            pixels = imread(run.layer(layer) / name)
+        files = LayerFiles.of(run, layer)
+        for picture in files.pictures:
+            pixels = imread(picture)
             assert min(pixels.shape[:2]) > 300
             assert len(np.unique(pixels[..., :3].reshape(-1, 3), axis=0)) > 50
-        text = (run.layer(layer) / "eigenvalue_analysis.txt").read_text()
+        text = files.analysis.read_text()
         assert f"model.layers.{layer}.mlp.down_proj" in text
         assert f"model.layers.{1 - layer}" not in text
-    assert read_json(run.summary("inspect"))["layers"] == [0, 1]
+    assert read_summary(run).layers == (0, 1)
 
 
 def test_every_lambda_has_a_map_small_enough_for_a_terminal(root: Path) -> None:
     run = inspected(root, settings("ekfac", "kfac", "diagonal"))
-    maps = pq.read_table(run.lambda_maps).to_pylist()
-    whole = {(r["strategy"], r["module"]): r for r in rows(run) if r["kind"] == "lambda"}
-    assert [(m["strategy"], m["module"]) for m in maps] == list(whole)
-    for found, row in zip(maps, whole.values(), strict=True):
-        assert found["outputs"] * found["inputs"] == int(row["count"])
-        heat = np.reshape(found["values"], (found["rows"], found["columns"]))
+    for one in read_spectra(run):
+        if one.kind != "lambda":
+            continue
+        found = read_lambda_map(run, one.strategy, one.module)
+        assert found is not None
+        assert found.outputs * found.inputs == one.statistics.count
+        heat = np.reshape(found.values, (found.rows, found.columns))
         assert max(heat.shape) <= 128
-        if heat.size == int(row["count"]):
-            assert heat.max() == pytest.approx(float(row["largest"]))
-            assert heat.mean() == pytest.approx(float(row["mean"]), rel=1e-5)
-        if found["strategy"] == "kfac":
+        if heat.size == one.statistics.count:
+            assert heat.max() == pytest.approx(one.statistics.largest)
+            assert heat.mean() == pytest.approx(one.statistics.mean, rel=1e-5)
+        if one.strategy == "kfac":
             assert heat[0, 0] == heat.max()
             assert heat[-1, -1] == heat.min()
 
 
 def test_the_colour_map_is_the_chosen_one(root: Path) -> None:
     run = inspected(root, settings("ekfac", colormap="gray"))
-    pixels = imread(run.layer(0) / "lambda_matrix.png")
+    pixels = imread(LayerFiles.of(run, 0).lambda_matrix)
     column = pixels[150, 100:300, :3]  # inside of the first map
     assert np.allclose(column[:, 0], column[:, 1], atol=0.02)
     assert column.std() > 0.05
@@ -128,8 +127,8 @@ def test_an_unknown_colour_map_is_refused_before_any_work(tmp_path: Path) -> Non
 
 def test_identity_alone_has_no_spectra_and_says_so(tmp_path: Path) -> None:
     run = inspected(tmp_path, settings("identity"))
-    assert rows(run) == []
-    assert "identity fits no factors" in read_json(run.summary("inspect"))["warnings"][0]
+    assert read_spectra(run) == ()
+    assert "identity fits no factors" in read_summary(run).warnings[0]
 
 
 def test_odd_values_and_modules_are_warned_of(spoilt: Path) -> None:
@@ -139,8 +138,8 @@ def test_odd_values_and_modules_are_warned_of(spoilt: Path) -> None:
         "diagonal, model.layers.0.mlp.up_proj, lambda: 1 of 384 values are not finite; left out",
         "drawn in no picture, since they belong to no layer: lm_head",
     ]
-    (head,) = (row for row in rows(run) if row["module"] == "lm_head")
-    assert head["layer"] == ""
+    (head,) = (one for one in read_spectra(run) if one.module == "lm_head")
+    assert head.layer is None
 
 
 def test_missing_factors_are_named(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from array import array
 
 import pytest
 
+from pipeline.contract.results.lambda_maps import LambdaMap
 from tui.content.heat import HeatScale, colour, reduced, shade
-from tui.readers.spectra import LambdaMap
 
 
 def heat_of(rows: list[list[float]]) -> LambdaMap:
