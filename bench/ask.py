@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import load_file
 
+from pipeline.ask.indexing import fill_store, run_projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
-from pipeline.contract.run.asking import Question, WorkerAddress, ask, worker
+from pipeline.contract.run.asking import Query, WorkerAddress, ask, worker
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -40,7 +41,6 @@ from pipeline.influence.answers import traced_prompts
 from pipeline.influence.rankings import ranked
 from pipeline.influence.task import LanguageModelingTask
 from pipeline.model import load_model, load_tokenizer, select_device
-from pipeline.stages.index import fill, run_projection
 
 CANDIDATES = (100, 1000)
 TOPS = (10, 100)
@@ -86,7 +86,7 @@ def _indexed(
     with tempfile.TemporaryDirectory() as folder:
         events = EventWriter(Path(folder) / "events.jsonl", "bench")
         store = FeatureStore(Path(folder), "bench", projection.size)
-        seconds = _clock(lambda: fill(store, projection, settings, examples, events))
+        seconds = _clock(lambda: fill_store(store, projection, settings, examples, events))
         rows = []
         for number in range(len(queries)):
             features = projection.features(pad_batch([queries[number]]))[0][0]
@@ -177,7 +177,7 @@ def _moments(address: WorkerAddress, prompt: str) -> tuple[str, tuple[float, flo
     begun = time.perf_counter()
     answer = ""
     seen: dict[tuple[str, bool | None], float] = {}
-    for reply in ask(address, Question(prompt)):
+    for reply in ask(address, Query(prompt)):
         kind = (reply["type"], reply.get("exact"))
         seen.setdefault(kind, time.perf_counter() - begun)
         answer += reply.get("text", "")

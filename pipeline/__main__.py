@@ -68,7 +68,7 @@ def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> No
 
 
 def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
-    for name in freshness.Look(settings, run).unmet(stage):
+    for name in freshness.RunFreshness(settings, run).unmet(stage):
         hint = f"`headwater run {name} {stage} --run {run.name}` runs both"
         raise HeadwaterError(
             f"{stage} needs {name}, which has not finished with these settings", hint

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pipeline.contract.errors import CancelledError
 from pipeline.contract.run.asking import (
-    Question,
+    Query,
     Reply,
     WorkerAddress,
     ask,
@@ -46,7 +46,7 @@ class Answerer:
             self._is_ours |= there is None
             return address
 
-    def replies(self, question: Question) -> Iterator[Reply]:
+    def replies(self, question: Query) -> Iterator[Reply]:
         """What the worker says to a question; a worker that was killed meanwhile is started anew.
 
         Raises:
@@ -55,7 +55,7 @@ class Answerer:
         """
         address = self.warm()
         self._asked = socket.socket(socket.AF_UNIX)
-        yield from ask(address, question.checked(), self._asked)
+        yield from ask(address, question.validated(), self._asked)
 
     def abandon(self) -> None:
         """Ends the question that is being answered: the worker notices with the next words that it

@@ -31,7 +31,7 @@ from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 from tui.user import User
 
 if TYPE_CHECKING:
-    from tui.screens.dialogs.question import Question
+    from tui.screens.dialogs.confirm import ConfirmDialog
 
 _TERMINAL_CHECK_S = 3.0
 _HINT_S = 20.0
@@ -223,11 +223,11 @@ def _scope(screen: Screen[Any]) -> Scope | None:
     return screen.SCOPE if isinstance(screen, View) else None
 
 
-def _leaving(working: list[RunDir]) -> Question:
-    from tui.screens.dialogs.question import Question
+def _leaving(working: list[RunDir]) -> ConfirmDialog:
+    from tui.screens.dialogs.confirm import ConfirmDialog
 
     back = "\n".join(f"  {command_to_open(run)}" for run in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
     if os.getpid() == 1:
         text = "This is the container's first process: leaving ends every stage in it."
-    return Question("Leave?", text, "leave", "stay")
+    return ConfirmDialog("Leave?", text, "leave", "stay")

@@ -27,9 +27,9 @@ from pipeline.contract.run.processes import SupervisorState, is_locked, request_
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.units import duration
 from tui.launcher import refuse_full_disk, start_stages
 from tui.readers.clean import clean
-from tui.readers.format import duration
 
 _POLL_S = 0.25
 _PLAIN_INTERVAL_S = 10.0

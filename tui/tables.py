@@ -18,10 +18,10 @@ from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
-from pipeline.contract.run.status import StageStatus, run_status
+from pipeline.contract.run.status import AT_WORK, StageStatus, headline_stage, run_status
 from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.units import duration
 from tui.readers.clean import clean
-from tui.readers.format import duration
 
 Row = dict[str, Any]
 _FOLLOW_S = 0.5
@@ -61,7 +61,7 @@ def status(found: list[StageStatus]) -> str:
 
 
 def _progress(stage: StageStatus) -> str:
-    if stage.state not in ("running", "stopping") or not stage.total or stage.done is None:
+    if stage.state not in AT_WORK or not stage.total or stage.done is None:
         return ""
     left = f", {duration(stage.eta)} left" if stage.eta else ""
     return f"{stage.phase} {stage.done / stage.total:.0%}{left}".strip()
@@ -83,14 +83,11 @@ def _run_row(run: RunDir) -> Row:
             "state": error.message,
             "hours": round(age, 1),
         }
-    telling = next(
-        (s for s in found if s.state in ("running", "stopping", "failed", "lost", "cancelled")),
-        next((s for s in reversed(found) if s.state in ("done", "stale")), found[0]),
-    )
+    headline = headline_stage(found) or found[0]
     return {
         "run": run.name,
-        "stage": telling.stage,
-        "state": telling.state,
+        "stage": headline.stage,
+        "state": headline.state,
         "hours": round(age, 1),
     }
 

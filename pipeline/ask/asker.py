@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
+from pipeline.ask.indexing import open_store, run_projection
 from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
-from pipeline.contract.run.asking import Question, Reply
+from pipeline.contract.run.asking import Query, Reply
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -29,7 +30,6 @@ from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
 from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, load_tokenizer, select_device
-from pipeline.stages.index import open_store, run_projection
 
 Scores = NDArray[np.float32]
 
@@ -59,14 +59,14 @@ class Asker:
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
 
-    def replies(self, question: Question, say: Callable[[str], None]) -> Iterator[Reply]:
+    def replies(self, question: Query, say: Callable[[str], None]) -> Iterator[Reply]:
         """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
 
         Raises:
             UsageError: prompt and completion do not fit into the model's context.
             HeadwaterError: the model answers nothing.
         """
-        prompt = self._prompt(question.checked(), say)
+        prompt = self._prompt(question.validated(), say)
         query = TokenDataset.of_prompts([prompt], self._tokenizer)
         features = self._projection.features(pad_batch([query[0]]))[0][0]
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
@@ -83,7 +83,7 @@ class Asker:
         events = EventWriter(self._asked.root / "events.jsonl", "ask")
         return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
 
-    def _prompt(self, question: Question, say: Callable[[str], None]) -> Prompt:
+    def _prompt(self, question: Query, say: Callable[[str], None]) -> Prompt:
         context = getattr(self._model.config, "max_position_embeddings", None)
         completion = question.completion
         if completion is None:
@@ -93,7 +93,7 @@ class Asker:
             if not completion.strip():
                 hint = "give a completion to trace, or train for longer"
                 raise HeadwaterError("the model answers nothing to this prompt", hint)
-            question = Question(question.prompt.rstrip(), completion)
+            question = Query(question.prompt.rstrip(), completion)
         pair = encode_pair(self._tokenizer, question.prompt, completion)
         self._require_room(sum(map(len, pair)), context)
         return Prompt(id="asked", prompt=question.prompt, completion=completion)

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
-from pipeline.contract.run.asking import Question, WorkerAddress, socket_path
+from pipeline.contract.run.asking import Query, WorkerAddress, socket_path
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -97,7 +97,7 @@ def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
         return
     try:
         _require_fresh(run)  # the settings may have changed since the last question
-        question = Question(**json.loads(line))
+        question = Query(**json.loads(line))
         for reply in asker.replies(question, lambda text: send({"type": "text", "text": text})):
             send(reply)
         send({"type": "done"})

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.contract.results.examples import source_label_of
-from pipeline.contract.units import size
+from pipeline.contract.units import duration, size
 from pipeline.contract.wording import shorten
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
@@ -22,7 +22,7 @@ _FORMATS = {
     "decimal": text.decimal,
     "count": text.count,
     "percent": text.percent,
-    "duration": text.duration,
+    "duration": duration,
     "size": size,
     "place": source_label_of,
     "shorten": shorten,

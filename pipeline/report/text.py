@@ -73,18 +73,6 @@ def percent(part: float | None, whole: float | None = 1) -> str:
     return MISSING if part is None or not whole else f"{100 * part / whole:.0f}\u202f%"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as "0.4 s", "4 min 10 s", "3 h 05 min"."""
-    if seconds is None:
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def scoring(name: str) -> str:
     """The manner of scoring in words."""
     return SCORINGS[name]

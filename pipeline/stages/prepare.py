@@ -42,7 +42,7 @@ from pipeline.model import context_length, load_tokenizer, model_config
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json."""
     prompts = _prompts(settings, run_dir)
-    if freshness.Look(settings, run_dir).has_corpus():
+    if freshness.RunFreshness(settings, run_dir).has_corpus():
         events.note("the corpus is as it was: only the prompts are read again")
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
         _check_relevant(prompts, _documents(run_dir), events)

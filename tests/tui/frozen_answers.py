@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.contract.run.asking import Question, Reply
+from pipeline.contract.run.asking import Query, Reply
 
 
 class FrozenAnswerer:
@@ -21,7 +21,7 @@ class FrozenAnswerer:
 
     def close(self) -> None: ...
 
-    def replies(self, question: Question) -> Iterator[Reply]:
+    def replies(self, question: Query) -> Iterator[Reply]:
         yield from (
             {"type": "text", "text": text} for text in (" Tellin,", " by the quay.", self._hostile)
         )

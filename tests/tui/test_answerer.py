@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run.asking import Question, WorkerAddress
+from pipeline.contract.run.asking import Query, WorkerAddress
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from tui.answerer import Answerer
@@ -30,7 +30,7 @@ def test_an_abandoned_question_lets_go_of_the_worker(monkeypatch: pytest.MonkeyP
 
         def wait() -> None:
             with pytest.raises(HeadwaterError):
-                next(answerer.replies(Question("the river", " runs", 5)))
+                next(answerer.replies(Query("the river", " runs", 5)))
             ended.set()
 
         threading.Thread(target=wait, daemon=True).start()

@@ -12,8 +12,8 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock, is_locked
 from tui.app import HeadwaterApp
 from tui.keys import KEYS
+from tui.screens.dialogs.confirm import ConfirmDialog
 from tui.screens.dialogs.help import Help
-from tui.screens.dialogs.question import Question
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
@@ -330,7 +330,7 @@ async def test_leaving_while_stages_run_says_how_to_come_back(
         await until_shown(pilot, "● train running")
         await pilot.press("q")
         await until_shown(pilot, "headwater tui busy")
-        assert isinstance(app.screen, Question)
+        assert isinstance(app.screen, ConfirmDialog)
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.is_running

@@ -19,8 +19,8 @@ from pipeline.contract.settings.profiles import profile
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
+from tui.screens.dialogs.confirm import ConfirmDialog
 from tui.screens.dialogs.prompt_form import PromptForm
-from tui.screens.dialogs.question import Question
 from tui.screens.prompts import PromptsScreen
 from tui.screens.run import RunScreen
 from tui.screens.settings import SettingsScreen
@@ -122,7 +122,7 @@ async def test_the_diff_is_shown_before_anything_is_written(tmp_path: Path) -> N
         await pilot.pause()
         assert run.settings.read_text() == before
         await pilot.press("w")
-        await until(pilot, lambda: isinstance(app.screen, Question))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         await pilot.press("y")
         await until_shown(pilot, "saved")
         assert run.settings.read_text() == before.replace('fisher = "true"', 'fisher = "empirical"')
@@ -157,11 +157,11 @@ async def test_settings_that_clash_are_told_and_a_run_at_work_is_not_changed(
         await until_shown(pilot, "data.path is empty: name a dataset")
         await pilot.press("w")
         await pilot.pause()
-        assert not isinstance(app.screen, Question)
+        assert not isinstance(app.screen, ConfirmDialog)
         await pilot.press("u")
         rows.cursor = 1
         await pilot.press("right", "w")
-        await until(pilot, lambda: isinstance(app.screen, Question))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         acquire_lock(run)
         await pilot.press("y")
         await until_shown(pilot, "is at work: its settings cannot")
@@ -306,7 +306,7 @@ async def test_a_long_question_keeps_its_answers_in_view(tmp_path: Path) -> None
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "waiting")
-        app.push_screen(Question("Save?", "\n".join(map(str, range(60))), "save", "not yet"))
+        app.push_screen(ConfirmDialog("Save?", "\n".join(map(str, range(60))), "save", "not yet"))
         await until_shown(pilot, "not yet")
         await until_shown(pilot, "y save")
 

@@ -19,8 +19,8 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
+from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.prompt_form import PromptForm
-from tui.screens.dialogs.question import Ask, Question
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
@@ -167,7 +167,7 @@ async def test_the_shown_rows_are_exported_with_numbers_in_full(run: RunDir, end
     app = app_of(run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await open_evaluation(pilot, "x")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await until(pilot, lambda: isinstance(app.screen, TextDialog))
         entry = app.screen.query_one(Input)
         assert entry.value == "books-metrics.csv"
         entry.value = "nowhere/x.csv"
@@ -317,7 +317,7 @@ async def test_a_question_becomes_a_prompt_once_it_is_told_what_becomes_stale(
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
         assert app.screen.query_one("#completion", TextArea).text == completion
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(app.screen, Question))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
         await until_shown(pilot, "becomes stale: prepare, generate, evaluate, report")
         assert len(load_prompts(run.prompts)) == 1
         await pilot.press("y")
@@ -391,7 +391,7 @@ async def test_the_report_is_copied_in_the_form_that_the_ending_asks_for(
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await open_report(pilot)
         await pilot.press("x")
-        await until(pilot, lambda: isinstance(app.screen, Ask))
+        await until(pilot, lambda: isinstance(app.screen, TextDialog))
         app.screen.query_one(Input).value = "copy.txt"
         await until_shown(pilot, "ends in .html or .md")
         app.screen.query_one(Input).value = f"copy.{ending}"

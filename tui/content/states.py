@@ -26,7 +26,7 @@ SYMBOLS: dict[State, tuple[str, Ink]] = {
 
 def standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     """`● train running · epoch 3 · 120 of 400 steps`: what says most about a run."""
-    stage = snapshot.telling
+    stage = snapshot.headline_stage
     if stage is None:
         return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
     if {s.state for s in snapshot.stages if not s.unasked} == {"done"}:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pipeline.contract.errors import RunBusyError
-from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_prompts
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES, downstream
@@ -101,8 +101,8 @@ class PromptsDraft:
     def made_stale(self) -> tuple[str, ...]:
         """Finished stages that saving would make stale: prepare reads the prompts."""
         after = [name for name in STAGES if name in downstream("prepare", prompts_only=True)]
-        look = Look(self._settings, self._run)
-        return tuple(name for name in after if look.is_fresh(name))
+        now = RunFreshness(self._settings, self._run)
+        return tuple(name for name in after if now.is_fresh(name))
 
     def save(self) -> None:
         """Writes the draft.

@@ -12,7 +12,7 @@ import tomli
 import tomlkit
 
 from pipeline.contract.errors import HeadwaterError, RunBusyError, SettingsError
-from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
@@ -101,7 +101,7 @@ class SettingsDraft:
             return ()  # what cannot be read now has no stage that is up to date
         after = self._parsed(self.text)
         run = self._run
-        was, will_be = Look(before, run), Look(after, run)
+        was, will_be = RunFreshness(before, run), RunFreshness(after, run)
         fresh = [name for name in STAGES if was.is_fresh(name)]
         return tuple(name for name in fresh if not will_be.is_fresh(name))
 

@@ -3,20 +3,6 @@
 from __future__ import annotations
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as "0.4 s", "38 s", "4 min 10 s", "3 h 05 min"; "–" for None."""
-    if seconds is None:
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def clock(seconds: float | None) -> str:
     """Seconds in five characters at most: "0:38", "12:05", "3h05", "4d02"; "–" for None."""
     if seconds is None:

@@ -11,15 +11,12 @@ from pipeline.contract.results import training
 from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.status import StageStatus, run_status
+from pipeline.contract.run.status import AT_WORK, StageStatus, headline_stage, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory
 
 if TYPE_CHECKING:
     from pipeline.contract.settings.schema import Settings
-
-_AT_WORK = ("running", "stopping")
-_TROUBLED = ("failed", "lost", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,12 @@ class RunSnapshot:
     @property
     def at_work(self) -> StageStatus | None:
         """The stage that runs now."""
-        return next((stage for stage in self.stages if stage.state in _AT_WORK), None)
+        return next((stage for stage in self.stages if stage.state in AT_WORK), None)
 
     @property
-    def telling(self) -> StageStatus | None:
-        """The stage that says most about the run: at work, else in trouble, else the last done."""
-        troubled = next((stage for stage in self.stages if stage.state in _TROUBLED), None)
-        ended = [stage for stage in self.stages if stage.state in ("done", "stale")]
-        return self.at_work or troubled or next(reversed(ended or self.stages[:1]), None)
+    def headline_stage(self) -> StageStatus | None:
+        """The stage that says most about the run."""
+        return headline_stage(self.stages)
 
     def stage(self, name: str) -> StageStatus | None:
         """A stage by its name."""

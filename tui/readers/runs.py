@@ -39,12 +39,12 @@ class RunRow:
     @property
     def state(self) -> str:
         """The state of the stage that says most about the run."""
-        return self.snapshot.telling.state if self.snapshot.telling else "settings"
+        return self.snapshot.headline_stage.state if self.snapshot.headline_stage else "settings"
 
     @property
     def stage(self) -> str:
         """The stage that says most about the run."""
-        return self.snapshot.telling.stage if self.snapshot.telling else ""
+        return self.snapshot.headline_stage.stage if self.snapshot.headline_stage else ""
 
 
 class RunsReader:

@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Input, Label, Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
-from pipeline.contract.run.asking import Question, Reply
+from pipeline.contract.run.asking import Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
 from pipeline.contract.settings.loading import load_settings
@@ -175,7 +175,7 @@ class AskScreen(View[None], Renewing):
     def _submitted(self) -> None:
         prompt, completion = (self.query_one(f"#{n}", Input).value for n in self._given)
         try:
-            question = Question(prompt, completion or None, _TOP).checked()
+            question = Query(prompt, completion or None, _TOP).validated()
         except HeadwaterError as error:
             self.query_one(Notice).trouble = str(error)
             return
@@ -186,7 +186,7 @@ class AskScreen(View[None], Renewing):
         self._ask(question)
 
     @work(exclusive=True)
-    async def _ask(self, question: Question) -> None:
+    async def _ask(self, question: Query) -> None:
         """Asks, and shows what comes as it comes; a newer question takes its place."""
         self._answerer.abandon()
         self._begin(question)
@@ -208,7 +208,7 @@ class AskScreen(View[None], Renewing):
         """Whether there is an answer."""
         return bool(self._items)
 
-    def _begin(self, question: Question) -> None:
+    def _begin(self, question: Query) -> None:
         self.see()
         self.query_one(Notice).trouble = ""
         cut = len(question.prompt) - _TAIL

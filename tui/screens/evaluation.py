@@ -19,7 +19,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.evaluation import read_answers, read_benchmarks, read_validation
 from tui.readers.words import holds
-from tui.screens.dialogs.question import Ask
+from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.tabled import Pane, Tabled
 from tui.screens.pages.evaluation_pages import AnswersPage, BenchmarksPage, MetricsPage, Page
 from tui.screens.pages.validation_page import ValidationPage
@@ -209,7 +209,7 @@ class EvaluationScreen(Tabled):
         rows: tuple[Row, ...] = table.rows
         hint = "The rows as they are shown: a .csv or a .jsonl file."
         proposed = f"{self._run.name}-{page.title.lower()}.csv"
-        path = await self.app.push_screen_wait(Ask("Export", proposed, table_fault, hint))
+        path = await self.app.push_screen_wait(TextDialog("Export", proposed, table_fault, hint))
         if path is None:
             return
         try:

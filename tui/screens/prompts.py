@@ -18,8 +18,8 @@ from pipeline.contract.settings.prompts import Prompt
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
+from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.prompt_form import PromptForm
-from tui.screens.dialogs.question import Ask, Question
 from tui.screens.mixins.drafting import Drafting
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
@@ -123,7 +123,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
         prompt = self.list.selected
         if self._draft is None or prompt is None:
             return
-        question = Question(f"Remove {prompt.id}?", _wording(prompt), "remove it", "keep it")
+        question = ConfirmDialog(f"Remove {prompt.id}?", _wording(prompt), "remove it", "keep it")
         if await self.app.push_screen_wait(question):
             self._draft.remove(self.list.cursor)
             self._show()
@@ -132,7 +132,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
     async def action_import(self) -> None:
         """Adds the prompts of a file or folder."""
         hint = "A .jsonl or .json file, or a folder of them. Ids that are taken are passed over."
-        path = await self.app.push_screen_wait(Ask("Import prompts", "", _path_fault, hint))
+        path = await self.app.push_screen_wait(TextDialog("Import prompts", "", _path_fault, hint))
         if path is None or self._draft is None:
             return
         try:

@@ -21,8 +21,8 @@ from tui.keys import Scope, bindings
 from tui.readers.evaluation import MODELS, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
+from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
-from tui.screens.dialogs.question import Question, changes
 from tui.screens.mixins.tabled import Pane, Tabled
 from tui.widgets.banner import Banner
 from tui.widgets.ink import Ink
@@ -166,7 +166,7 @@ class QuestionsScreen(Tabled):
     async def _save(self, draft: PromptsDraft, written: Prompt) -> None:
         """Writes the prompt, if a person wants what becomes stale by it."""
         text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
-        question = Question(f"Add {written.id} to the prompts?", text, "add it", "leave them")
+        question = ConfirmDialog(f"Add {written.id} to the prompts?", text, "add it", "leave them")
         if await self.app.push_screen_wait(question):
             draft.save()
             told = self.told(

@@ -19,7 +19,7 @@ from tui.content.example_text import plain_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.rankings import Answer, Overview, RankingReader
-from tui.screens.dialogs.question import Ask
+from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.browsing_state import Held
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.ordering import Ordering
@@ -310,7 +310,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             known = text.strip().isdecimal() and 1 <= int(text) <= total
             return "" if known else f"a rank from 1 to {total:,}"
 
-        given = await self.app.push_screen_wait(Ask("Go to rank", "", fault))
+        given = await self.app.push_screen_wait(TextDialog("Go to rank", "", fault))
         if given is not None and table.listing is listing:
             self._go(listing.line_of_rank(int(given)))
 

@@ -22,7 +22,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.report import Report, fitted, read_report
 from tui.readers.words import holds
-from tui.screens.dialogs.question import Ask
+from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.view import View
@@ -149,7 +149,9 @@ class ReportScreen(View[None], Filtering, Renewing):
         """Copies the report: the ending says in which form."""
         hint = "A name ending in .html copies the page with its pictures in it; .md the Markdown."
         proposed = f"{self._run.name}-report.html"
-        path = await self.app.push_screen_wait(Ask("Export the report", proposed, _fault, hint))
+        path = await self.app.push_screen_wait(
+            TextDialog("Export the report", proposed, _fault, hint)
+        )
         if path is None:
             return
         target = Path(path.strip()).expanduser()

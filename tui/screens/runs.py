@@ -24,7 +24,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
-from tui.screens.dialogs.question import Ask, Question
+from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.view import FIRST_LOOK_S, View
@@ -211,7 +211,7 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         if row is None:
             return
         hint = "Its settings and prompts are copied; nothing has run in it yet."
-        ask = Ask(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
+        ask = TextDialog(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
         if name := await self.app.push_screen_wait(ask):
             from pipeline.contract.run.new_run import clone_run
 
@@ -242,7 +242,7 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         weight = f", {size(row.size)}" if row.size is not None else ""
         advice = "" if self.away else self.told(" {runs.archive} puts it away instead.")
         text = f"{row.run.root}{weight}\n\nEverything in it is gone then.{advice}"
-        question = Question(f"Delete {row.run.name}?", text, "delete it for good", "keep it")
+        question = ConfirmDialog(f"Delete {row.run.name}?", text, "delete it for good", "keep it")
         if await self.app.push_screen_wait(question):
             await self._change(lambda: delete(row.run), f"{row.run.name} is deleted")
 

@@ -13,7 +13,7 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.run.asking import (
-    Question,
+    Query,
     Reply,
     WorkerAddress,
     start_worker,
@@ -62,7 +62,7 @@ def ask(
         raise UsageError(
             f'write a prompt: `headwater ask {target.name} "Once upon"`, or --serve alone'
         )
-    question = Question(prompt, completion, top).checked()
+    question = Query(prompt, completion, top).validated()
     narration.bring_up_to_date("index", target)
     with worker(target) as address:
         answer, replies = _listen(address, question)
@@ -105,7 +105,7 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
     )
 
 
-def _listen(address: WorkerAddress, question: Question) -> tuple[str, list[Reply]]:
+def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[Reply]]:
     """The model's answer, told on stderr as it comes, and the lists."""
     answer, begun = "", time.monotonic()
     lists: list[Reply] = []

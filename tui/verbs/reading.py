@@ -12,9 +12,9 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_json
-from pipeline.contract.run import stages as contract
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import list_runs
+from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui import narration, tables, validation
@@ -54,7 +54,7 @@ def runs_(runs: Path, as_json: bool) -> None:
 def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
     """Print what the stages of RUN wrote to their logs, or STAGE alone."""
     target = find_run(runs, run)
-    for text in tables.log_text(target, (stage,) if stage else tuple(contract.STAGES), follow):
+    for text in tables.log_text(target, (stage,) if stage else tuple(STAGES), follow):
         click.echo(text, nl=False)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.run import stages as contract
 from pipeline.contract.run.events import EventReader
-from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.run.processes import is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir, run_path
+from pipeline.contract.run.stages import GROUPS, expand
 from pipeline.contract.run.status import left_over, run_status
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
@@ -36,7 +36,7 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     settings = settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
     if not is_locked(run):
         write_run(run, render_settings(settings), origin=run.settings)
-        start_stages(run, contract.GROUPS["all"])
+        start_stages(run, GROUPS["all"])
     if has_terminal() and not no_tui:
         open_dashboard(runs, run)
         return
@@ -80,7 +80,7 @@ def run(
     The single ones: prepare, train, factors, scores, inspect, generate, evaluate, benchmark,
     report.
     """
-    chosen = contract.expand(_evaluations(stages, kind))
+    chosen = expand(_evaluations(stages, kind))
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings", _HOW_TO_NAME)
@@ -161,8 +161,8 @@ def _start_and_follow(
 ) -> None:
     events = narration.from_now(run)
     if not force:
-        look = Look(load_settings(run.settings), run)
-        if kept := [stage for stage in stages if look.is_fresh(stage)]:
+        now = RunFreshness(load_settings(run.settings), run)
+        if kept := [stage for stage in stages if now.is_fresh(stage)]:
             click.echo(f"up to date: {', '.join(kept)}", err=True)
     start_stages(run, stages, again=stages if force else ())
     if detach:

@@ -119,7 +119,7 @@ def _columns(width: int) -> dict[Column, int]:
 
 
 def _cell(row: RunRow, column: Column, cells: int) -> Part:
-    loss, stage = row.snapshot.loss.last, row.snapshot.telling
+    loss, stage = row.snapshot.loss.last, row.snapshot.headline_stage
     match column:
         case "run":
             return fit(clean(row.run.name), cells - 1) + " ", "strong"

@@ -40,15 +40,15 @@ _CALLED_OFF_S = 0.5
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """A prompt, and the completion to trace; None = the model's own greedy answer."""
 
     prompt: str
     completion: str | None = None
     top: int = 10
 
-    def checked(self) -> Question:
-        """Itself.
+    def validated(self) -> Query:
+        """The query itself, where it can be traced.
 
         Raises:
             UsageError: there is nothing to trace.
@@ -88,7 +88,7 @@ class WorkerAddress:
 
 
 def ask(
-    address: WorkerAddress, question: Question, connection: socket.socket | None = None
+    address: WorkerAddress, question: Query, connection: socket.socket | None = None
 ) -> Iterator[Reply]:
     """The worker's replies as they come, without the last "done".
 
@@ -98,7 +98,7 @@ def ask(
         UsageError: the question is empty.
         HeadwaterError: the worker has no answer, or is gone.
     """
-    question = question.checked()
+    question = question.validated()
     with connection or socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(address.socket)

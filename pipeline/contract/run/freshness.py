@@ -14,6 +14,7 @@ import json
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.stages import STAGES
+from pipeline.contract.run.stages import CORPUS_STAGE, STAGES
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
@@ -82,13 +83,15 @@ class Done:
 
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
-    """Makes the stage's folders ready: what an attempt with the same fingerprint left is kept
-    to go on from, and prepare's examples where only the prompts are new; anything else is
-    cleared, so that no stage ever meets old outputs."""
-    look = Look(settings, run)
-    fingerprint = look.fingerprint(stage)
+    """Makes the stage's folders ready.
+
+    What an attempt with the same fingerprint left is kept to go on from, and the corpus where only
+    the prompts are new; anything else is cleared, so that no stage ever meets old outputs.
+    """
+    now = RunFreshness(settings, run)
+    fingerprint = now.fingerprint(stage)
     if read_json(run.started(stage)) != asdict(fingerprint):
-        if stage != "prepare" or not look.has_corpus():
+        if not (STAGES[stage].writes_corpus and now.has_corpus()):
             clear(stage, run)
         write_json(run.started(stage), asdict(fingerprint))
     run.done(stage).unlink(missing_ok=True)
@@ -98,7 +101,7 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
 def clear(stage: str, run: RunDir) -> None:
     """Removes everything that the stage wrote."""
     folders = [run.stage(stage)]
-    for pattern in STAGES[stage].outside:
+    for pattern in STAGES[stage].other_folders:
         folders.extend(run.root.glob(pattern))
     for folder in folders:
         if folder.exists():
@@ -115,15 +118,15 @@ def finish(
         fingerprint=fingerprint,
         seconds=round(seconds, 2),
         finished=time.time(),
-        sources=_sources(stage, settings),
+        sources=file_marks(STAGES[stage].outside_files(settings)),
         format=FORMAT,
     )
     write_json(run.done(stage), asdict(done))
 
 
 def mark_corpus(settings: Settings, run: RunDir) -> None:
-    """Says of prepare's examples, once they are whole, what they come from."""
-    mark = {**Look(settings, run).corpus_source(), "digest": _digest_of_corpus(run)}
+    """Writes down what the corpus, now complete, was made from."""
+    mark = {**RunFreshness(settings, run).corpus_source(), "digest": _digest_of_corpus(run)}
     write_json(run.corpus_mark, mark)
 
 
@@ -138,8 +141,8 @@ def _digest_of_corpus(run: RunDir) -> str:
     return digest.hexdigest()
 
 
-class Look:
-    """One look at how a run's stages stand to its settings: each file of theirs is read once."""
+class RunFreshness:
+    """Which stages of a run are up to date with its settings; each of their files is read once."""
 
     def __init__(self, settings: Settings, run: RunDir) -> None:
         self._settings, self._run = settings, run
@@ -163,12 +166,12 @@ class Look:
         return self._fresh[stage]
 
     def unmet(self, stage: str) -> list[str]:
-        """What the stage needs that is not up to date; of prepare perhaps the corpus alone."""
+        """What the stage needs that is not up to date."""
         corpus_only = STAGES[stage].corpus_only and self.has_corpus()
         return [
             name
             for name in STAGES[stage].needs
-            if not (self.is_fresh(name) or (corpus_only and name == "prepare"))
+            if not (self.is_fresh(name) or (corpus_only and name == CORPUS_STAGE))
         ]
 
     def fingerprint(self, stage: str) -> Fingerprint:
@@ -177,13 +180,13 @@ class Look:
         found = [done for name in spec.needs if (done := self.done(name))]
         inputs = {done.stage: done.id for done in found}
         if spec.corpus_only and self._corpus_digest:
-            inputs["prepare"] = self._corpus_digest
+            inputs[CORPUS_STAGE] = self._corpus_digest
         for name in spec.uses:
             if self.is_fresh(name) and (done := self.done(name)):
                 inputs[name] = done.id
-        if stage == "prepare" and self._run.prompts.exists():
-            prompts = hashlib.sha256(self._run.prompts.read_bytes()).hexdigest()
-            inputs["prompts.jsonl"] = prompts
+        for name in spec.input_files:
+            if (file := self._run.root / name).exists():
+                inputs[name] = hashlib.sha256(file.read_bytes()).hexdigest()
         return Fingerprint(self.digest(spec.settings), inputs)
 
     def digest(self, names: tuple[str, ...]) -> str:
@@ -195,14 +198,14 @@ class Look:
         return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
     def corpus_source(self) -> dict[str, Any]:
-        """What the examples that prepare would write now come from."""
-        spec = STAGES["prepare"]
+        """What a corpus that were written now would be made from."""
+        spec = STAGES[CORPUS_STAGE]
         names = tuple(name for name in spec.settings if name not in spec.prompts_only)
-        sources = {path: list(mark) for path, mark in self._sources("prepare").items()}
+        sources = {path: list(mark) for path, mark in self._sources(CORPUS_STAGE).items()}
         return {"settings": self.digest(names), "sources": sources}
 
     def has_corpus(self) -> bool:
-        """Whether prepare would write the same examples again, whatever the prompts are now."""
+        """Whether the same corpus would be written again, whatever the prompts are now."""
         then, now = self._corpus_mark, self.corpus_source()
         same_settings = then.get("settings") == now["settings"]
         return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
@@ -214,7 +217,7 @@ class Look:
 
     @property
     def _corpus_digest(self) -> str:
-        done = self.done("prepare")
+        done = self.done(CORPUS_STAGE)
         return self._corpus_mark.get("digest") or (done.corpus if done else "")
 
     def _has_same_sources(self, stage: str) -> bool:
@@ -224,33 +227,17 @@ class Look:
 
     def _sources(self, stage: str) -> Sources:
         if stage not in self._now:
-            self._now[stage] = _sources(stage, self._settings)
+            self._now[stage] = file_marks(STAGES[stage].outside_files(self._settings))
         return self._now[stage]
 
 
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     """Whether the stage has finished and nothing that it read has changed since."""
-    return Look(settings, run).is_fresh(stage)
+    return RunFreshness(settings, run).is_fresh(stage)
 
 
-def _sources(stage: str, settings: Settings) -> Sources:
-    """Size and mtime of every local file outside the run that the stage reads."""
-    places: list[str] = []
-    if stage == "prepare" and settings.data.source == "local":
-        places.append(settings.data.path)
-    if stage == "train" and settings.model.init == "pretrained":
-        places.append(settings.model.name)
-    if stage == "benchmark" and settings.benchmark.data != "hub":
-        places.append(settings.benchmark.data)
-    if stage == "validate":
-        places += settings.validation.outside
-    if stage == "index":
-        places += settings.index.added
-    return file_marks(places)
-
-
-def file_marks(places: list[str]) -> Sources:
-    """Size and mtime in ns of every file there."""
+def file_marks(places: Iterable[str]) -> Sources:
+    """Size and time of last change of every file at the places or below them."""
     found: Sources = {}
     for place in map(Path, places):
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
@@ -263,7 +250,7 @@ def file_marks(places: list[str]) -> Sources:
 def forget(stage: str, run: RunDir) -> None:
     """Makes the stage start from nothing the next time it runs."""
     paths = [run.done(stage), run.started(stage)]
-    if stage == "prepare":
+    if STAGES[stage].writes_corpus:
         paths.append(run.corpus_mark)
     for path in paths:
         path.unlink(missing_ok=True)

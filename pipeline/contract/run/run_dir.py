@@ -121,7 +121,7 @@ class RunDir:
 
     @property
     def corpus_mark(self) -> Path:
-        """What the examples come from, written when they are whole; see `freshness.Look`."""
+        """What the corpus was made from, written when it is complete; see `freshness.py`."""
         return self.stage("prepare") / "corpus.json"
 
     @property

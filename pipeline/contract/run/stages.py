@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import UsageError
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings.schema import Settings
+
+
+def _no_files(_settings: Settings) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -18,11 +27,18 @@ class Stage:
     """Sections, or section.key, that change what this stage writes."""
     uses: tuple[str, ...] = ()
     """Stages whose results it shows where there are any that are up to date."""
-    outside: tuple[str, ...] = ()
+    input_files: tuple[str, ...] = ()
+    """Files of the run's folder that it reads and no stage writes."""
+    outside_files: Callable[[Settings], Sequence[str]] = _no_files
+    """Local files and folders outside the run that it reads; they need not exist."""
+    other_folders: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
+    writes_corpus: bool = False
+    """Whether it writes the examples and the tokenizer; where these stay the same, as they do for
+    new prompts, it keeps them."""
     corpus_only: bool = False
-    """Of prepare it reads the examples and the tokenizer, not the prompts: new prompts leave it up
-    to date, and when prepare has run again for them and wrote the very same, so does that."""
+    """Of the corpus stage it reads the examples and the tokenizer, not the prompts: new prompts
+    leave it up to date, and so does a corpus stage that ran again and wrote the very same."""
     prompts_only: tuple[str, ...] = ()
     """Of its settings, those that change only the prompts that it writes."""
     makes: str = "results"
@@ -45,6 +61,9 @@ STAGES: dict[str, Stage] = {
             needs=(),
             settings=("run.seed", "data", "tokenizer", "prompts", "model"),
             prompts_only=("prompts",),
+            input_files=("prompts.jsonl",),
+            outside_files=lambda s: [s.data.path] if s.data.source == "local" else [],
+            writes_corpus=True,
             makes="corpus",
         ),
         Stage(
@@ -52,6 +71,7 @@ STAGES: dict[str, Stage] = {
             "train the model",
             needs=("prepare",),
             settings=("run.seed", "model", "train"),
+            outside_files=lambda s: [s.model.name] if s.model.init == "pretrained" else [],
             corpus_only=True,
             makes="trained model",
         ),
@@ -60,7 +80,7 @@ STAGES: dict[str, Stage] = {
             "fit the curvature",
             needs=("prepare", "train"),
             settings=("run.seed", "run.tf32", "modules", "factors"),
-            outside=("influence/factors_*",),
+            other_folders=("influence/factors_*",),
             corpus_only=True,
             makes="factors",
         ),
@@ -69,7 +89,7 @@ STAGES: dict[str, Stage] = {
             "score every example on every prompt",
             needs=("prepare", "train", "factors"),
             settings=("run.seed", "run.tf32", "modules", "factors", "scores", "prompts"),
-            outside=("influence/scores_*",),
+            other_folders=("influence/scores_*",),
             makes="rankings",
         ),
         Stage(
@@ -84,7 +104,7 @@ STAGES: dict[str, Stage] = {
             "let both models answer the prompts",
             needs=("prepare", "train"),
             settings=("run.seed", "generate"),
-            outside=("generated",),
+            other_folders=("generated",),
             makes="generated answers",
         ),
         Stage(
@@ -93,7 +113,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "generate"),
             settings=("run.seed",),
             uses=("scores",),
-            outside=("comparison_results",),
+            other_folders=("comparison_results",),
             makes="answers",
         ),
         Stage(
@@ -101,6 +121,7 @@ STAGES: dict[str, Stage] = {
             "answer public benchmarks",
             needs=("prepare", "train"),
             settings=("run.seed", "benchmark"),
+            outside_files=lambda s: [s.benchmark.data] if s.benchmark.data != "hub" else [],
             corpus_only=True,
             makes="benchmark scores",
         ),
@@ -109,6 +130,7 @@ STAGES: dict[str, Stage] = {
             "make new prompts quick to trace",
             needs=("prepare", "train", "factors"),
             settings=("run.tf32", "modules", "factors", "scores", "index.features"),
+            outside_files=lambda s: s.index.added,
             corpus_only=True,
             makes="index",
             verb="index",
@@ -118,6 +140,7 @@ STAGES: dict[str, Stage] = {
             "prove the rankings by retraining",
             needs=("prepare", "train", "factors", "scores"),
             settings=("run.seed", "validation"),
+            outside_files=lambda s: s.validation.outside,
             makes="proofs",
             verb="validate",
         ),
@@ -136,12 +159,14 @@ STAGES: dict[str, Stage] = {
                 "benchmark",
                 "validate",
             ),
-            outside=("combined_evaluation_results",),
+            other_folders=("combined_evaluation_results",),
             makes="report",
             verb="report",
         ),
     )
 }
+
+CORPUS_STAGE = next(name for name, stage in STAGES.items() if stage.writes_corpus)
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "all": ("prepare", "train", "factors", "scores", "inspect", "report"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,7 @@ from pipeline.contract.run.events import (
     Warned,
     last_attempts,
 )
-from pipeline.contract.run.freshness import Look
+from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import GROUPS, OPTIONAL, STAGES, upstream
@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 State = Literal[
     "waiting", "queued", "running", "stopping", "done", "stale", "failed", "cancelled", "lost"
 ]
+
+AT_WORK: tuple[State, ...] = ("running", "stopping")
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,23 @@ def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in needed)
 
 
+def headline_stage(statuses: Sequence[StageStatus]) -> StageStatus | None:
+    """The stage that says most about a run: at work, else in trouble, else the last one done."""
+    at_work = [status for status in statuses if status.state in AT_WORK]
+    in_trouble = [status for status in statuses if status.state in ("failed", "lost", "cancelled")]
+    ended = [status for status in statuses if status.state in ("done", "stale")]
+    return next(iter([*at_work, *in_trouble, *reversed(ended), *statuses]), None)
+
+
 def run_status(
     run: RunDir, settings: Settings, events: Iterable[Event] | None = None
 ) -> list[StageStatus]:
     """The status of every stage; `events` where the caller has read them already."""
     attempts = last_attempts(EventReader(run.events).read() if events is None else events)
     supervisor = SupervisorState.read(run)
-    working, look = is_locked(run), Look(settings, run)
+    working, freshness = is_locked(run), RunFreshness(settings, run)
     return [
-        _stage_status(name, run, look, supervisor, working, attempts.get(name, []))
+        _stage_status(name, run, freshness, supervisor, working, attempts.get(name, []))
         for name in STAGES
     ]
 
@@ -84,7 +94,7 @@ def run_status(
 def _stage_status(
     stage: str,
     run: RunDir,
-    look: Look,
+    freshness: RunFreshness,
     supervisor: SupervisorState | None,
     working: bool,
     attempt: list[Event],
@@ -98,9 +108,9 @@ def _stage_status(
             attempt = [event for event in attempt if event.time >= began]  # no earlier attempt's
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
-        state, message = _state_at_rest(stage, run, look, attempt, lost)
+        state, message = _state_at_rest(stage, run, freshness, attempt, lost)
     progress = next((event for event in reversed(attempt) if isinstance(event, Progress)), None)
-    done = look.done(stage)
+    done = freshness.done(stage)
     seconds = done.seconds if done else None
     if began:
         seconds = time.time() - began
@@ -138,11 +148,11 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 
 
 def _state_at_rest(
-    stage: str, run: RunDir, look: Look, attempt: list[Event], lost: bool
+    stage: str, run: RunDir, freshness: RunFreshness, attempt: list[Event], lost: bool
 ) -> tuple[State, str]:
     """`lost`: the supervisor was killed while this stage ran."""
-    if look.done(stage):
-        return ("done" if look.is_fresh(stage) else "stale"), ""
+    if freshness.done(stage):
+        return ("done" if freshness.is_fresh(stage) else "stale"), ""
     match attempt[-1] if attempt else None:
         case Cancelled(message=message):
             return "cancelled", message

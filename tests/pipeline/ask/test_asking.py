@@ -27,7 +27,7 @@ from pipeline.contract.files import read_json_lines
 from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import (
-    Question,
+    Query,
     WorkerAddress,
     ask,
     start_worker,
@@ -61,14 +61,14 @@ def address(run: RunDir) -> Iterator[WorkerAddress]:
     stop_worker(run)
 
 
-def lists(address: WorkerAddress, question: Question) -> list[dict[str, Any]]:
+def lists(address: WorkerAddress, question: Query) -> list[dict[str, Any]]:
     return [reply for reply in ask(address, question) if reply["type"] == "list"]
 
 
 def test_the_exact_list_is_the_ranking_of_the_scores_stage(
     run: RunDir, address: WorkerAddress
 ) -> None:
-    first, exact = lists(address, Question(PROMPT, COMPLETION, top=48))
+    first, exact = lists(address, Query(PROMPT, COMPLETION, top=48))
     scores = load_file(run.scores)["ekfac_normalized"][0]
     ids = read_example_ids(run)
     assert (first["exact"], exact["exact"]) == (False, True)
@@ -83,7 +83,7 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
 def test_without_a_completion_the_models_own_answer_is_told_and_traced(
     run: RunDir, address: WorkerAddress
 ) -> None:
-    replies = list(ask(address, Question(PROMPT)))
+    replies = list(ask(address, Query(PROMPT)))
     told = "".join(reply["text"] for reply in replies if reply["type"] == "text")
     greedy = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
     assert told.strip() == greedy["river"].strip() != ""
@@ -93,7 +93,7 @@ def test_without_a_completion_the_models_own_answer_is_told_and_traced(
 def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
     found: list[list[dict[str, Any]]] = []
     threads = [
-        threading.Thread(target=lambda: found.append(lists(address, Question(PROMPT, COMPLETION))))
+        threading.Thread(target=lambda: found.append(lists(address, Query(PROMPT, COMPLETION))))
         for _ in range(2)
     ]
     for thread in threads:
@@ -106,23 +106,23 @@ def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        (Question(" "), "the prompt is empty"),
-        (Question(PROMPT, "  "), "the completion is empty"),
-        (Question("mill " * 600, " past"), r"tokens, the model reads 512"),
-        (Question("mill " * 600), r"tokens, the model reads 512"),
+        (Query(" "), "the prompt is empty"),
+        (Query(PROMPT, "  "), "the completion is empty"),
+        (Query("mill " * 600, " past"), r"tokens, the model reads 512"),
+        (Query("mill " * 600), r"tokens, the model reads 512"),
     ],
 )
 def test_a_question_that_has_no_answer_says_why(
-    address: WorkerAddress, question: Question, message: str
+    address: WorkerAddress, question: Query, message: str
 ) -> None:
     with pytest.raises(HeadwaterError, match=message):
         list(ask(address, question))
-    assert lists(address, Question(PROMPT, COMPLETION)), "and the worker goes on"
+    assert lists(address, Query(PROMPT, COMPLETION)), "and the worker goes on"
 
 
 def test_a_client_that_leaves_does_not_end_the_worker(address: WorkerAddress) -> None:
-    next(iter(ask(address, Question(PROMPT))))
-    assert lists(address, Question(PROMPT, COMPLETION))
+    next(iter(ask(address, Query(PROMPT))))
+    assert lists(address, Query(PROMPT, COMPLETION))
     assert address.process.is_alive()
 
 
@@ -131,7 +131,7 @@ def test_a_client_that_says_nothing_does_not_keep_others_waiting_for_ever(
 ) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(address.socket)
-        assert lists(address, Question(PROMPT, COMPLETION))
+        assert lists(address, Query(PROMPT, COMPLETION))
 
 
 def test_a_question_after_a_change_of_settings_is_refused_not_answered_from_old_ones(
@@ -141,7 +141,7 @@ def test_a_question_after_a_change_of_settings_is_refused_not_answered_from_old_
     run.settings.write_text(before.replace('damping = "heuristic"', "damping = 0.5"))
     try:
         with pytest.raises(HeadwaterError, match="no index of run that is up to date"):
-            list(ask(address, Question(PROMPT, COMPLETION)))
+            list(ask(address, Query(PROMPT, COMPLETION)))
     finally:
         run.settings.write_text(before)
 
@@ -178,7 +178,7 @@ def test_a_worker_that_ends_is_not_asked_any_more_and_the_next_waits_for_it(
     second = start_worker(own_run)
     ending.join()
     assert first.process.pid != second.process.pid
-    assert lists(second, Question(PROMPT, COMPLETION))
+    assert lists(second, Query(PROMPT, COMPLETION))
     stop_worker(own_run)
 
 
@@ -188,7 +188,7 @@ def test_a_killed_worker_leaves_nothing_in_the_next_ones_way(own_run: RunDir) ->
     assert until(lambda: WorkerAddress.read(own_run) is None)
     with worker(own_run) as address:
         assert address.process != killed.process
-        assert lists(address, Question(PROMPT, COMPLETION))
+        assert lists(address, Query(PROMPT, COMPLETION))
     assert WorkerAddress.read(own_run) is None, "it was not there before"
 
 
@@ -207,7 +207,7 @@ def test_added_texts_are_traced_beside_the_training_examples(
     add_to_index(own_run, more)
     assert {path: path.stat().st_mtime_ns for path in own_run.features.iterdir()} == before
     with worker(own_run) as address:
-        first, exact = lists(address, Question(PROMPT, COMPLETION, top=50))
+        first, exact = lists(address, Query(PROMPT, COMPLETION, top=50))
     trained = set(read_example_ids(own_run))
     for reply in (first, exact):
         added = [row for row in reply["rows"] if row["example_id"] not in trained]
@@ -236,7 +236,7 @@ def test_an_index_needs_no_scores(own_run: RunDir) -> None:
     freshness.forget("scores", own_run)
     freshness.clear("scores", own_run)
     with worker(own_run) as address:
-        assert lists(address, Question(PROMPT, COMPLETION))
+        assert lists(address, Query(PROMPT, COMPLETION))
 
 
 def test_what_cannot_be_added_leaves_the_settings_as_they_were(
@@ -274,4 +274,4 @@ def test_an_address_of_another_machine_is_nobodys(address: WorkerAddress, own_ru
 
 def test_an_empty_prompt_is_refused_before_any_worker_hears_it() -> None:
     with pytest.raises(UsageError, match="the prompt is empty"):
-        Question("").checked()
+        Query("").validated()

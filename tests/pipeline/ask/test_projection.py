@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from pipeline.ask.indexing import run_projection
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -16,7 +17,6 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.answers import traced_prompts
 from pipeline.model import load_model, load_tokenizer
-from pipeline.stages.index import run_projection
 
 
 def with_features(run: RunDir, features: int, **factors: Any) -> Settings:

@@ -256,7 +256,7 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
     rendered = MarkdownIt("commonmark").enable("table").render(full.report_markdown.read_text())
     for text in (page, Page(rendered).text):
         for fact in (
-            "1\u202f234\u202f567", "830\u202f000", "0.8123", "2.253", "12.5 s", "512 MiB",
+            "1\u202f234\u202f567", "830\u202f000", "0.8123", "2.253", "12 s", "512 MiB",
             "data.max_tokens", "Oda Brekke was born in", "Tarnholm indeed",
             "d9 outweighs the next 15 times", "the learning rate is high", "positive = proponent",
             "not divided by the number of examples", "corrected eigenvalues", "torch 2.8",

@@ -31,8 +31,8 @@ def test_a_reading_follows_the_stages(tmp_path: Path) -> None:
     assert (len(snapshot.loss), len(snapshot.validation_loss)) == (50, 5)
     assert snapshot.memory["train"].rss == 640 * sample_run.MEMORY
     assert snapshot.warnings["train"] == "2 rows were empty and left out"
-    assert snapshot.telling is not None
-    assert snapshot.telling.stage == "train"
+    assert snapshot.headline_stage is not None
+    assert snapshot.headline_stage.stage == "train"
 
 
 def test_a_new_attempt_forgets_the_warnings_of_the_one_before(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from textual import work
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
-from tui.screens.dialogs.question import Question, changes
+from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.mixins.view import View
 
 
@@ -67,7 +67,9 @@ class Drafting(View[None], Generic[_Draft]):
         if not self.can_save():
             return
         text = changes(draft.diff(), await asyncio.to_thread(draft.made_stale))
-        asked = Question(f"Save the {self.CONTENT} of {self._run.name}?", text, "save", "not yet")
+        asked = ConfirmDialog(
+            f"Save the {self.CONTENT} of {self._run.name}?", text, "save", "not yet"
+        )
         if not await self.app.push_screen_wait(asked):
             return
         try:
@@ -84,7 +86,7 @@ class Drafting(View[None], Generic[_Draft]):
         if draft is None or self.may_close:
             return True
         text = changes(draft.diff(), ())
-        question = Question("Leave without saving?", text, "forget these", "stay")
+        question = ConfirmDialog("Leave without saving?", text, "forget these", "stay")
         answer: bool = await self.app.push_screen_wait(question)
         return answer
 

@@ -109,9 +109,9 @@ class StageKeys(View[None]):
         await self.look()
 
     async def _agrees(self, title: str, text: str, yes: str, no: str) -> bool:
-        from tui.screens.dialogs.question import Question
+        from tui.screens.dialogs.confirm import ConfirmDialog
 
-        answer: bool = await self.app.push_screen_wait(Question(title, text, yes, no))
+        answer: bool = await self.app.push_screen_wait(ConfirmDialog(title, text, yes, no))
         return answer
 
     @property

@@ -21,7 +21,7 @@ from pipeline.contract.run.run_dir import RunDir
 from tui.export import Stopped, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
 from tui.readers.rankings import Answer
-from tui.screens.dialogs.question import Ask
+from tui.screens.dialogs.confirm import TextDialog
 from tui.widgets.banner import Banner
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Taking(DOMNode):
         path = os.path.relpath(taken.proposed())
         if path.startswith(os.pardir):
             path = str(taken.proposed())
-        given = await self.app.push_screen_wait(Ask(title, path, fault, hint))
+        given = await self.app.push_screen_wait(TextDialog(title, path, fault, hint))
         if given is not None:
             target = Path(given.strip()).expanduser()
             export = partial(_write, self.app, taken, places, target)

@@ -129,7 +129,7 @@ def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunD
     assert fresh(run, settings()) == {"prepare"}
 
 
-def test_one_look_goes_through_the_corpus_s_folder_once(
+def test_the_corpus_s_folder_is_gone_through_once(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[list[str]] = []
@@ -140,8 +140,8 @@ def test_one_look_goes_through_the_corpus_s_folder_once(
         return real(places)
 
     monkeypatch.setattr(freshness, "file_marks", counted)
-    look = freshness.Look(settings(), run)
-    assert all(look.is_fresh(name) for name in stages.STAGES)
+    now = freshness.RunFreshness(settings(), run)
+    assert all(now.is_fresh(name) for name in stages.STAGES)
     assert looked.count(["no-such-file"]) == 1
 
 

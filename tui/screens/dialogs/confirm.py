@@ -22,7 +22,7 @@ from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
 
-class Question(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool]):
     """Asks before something that cannot be taken back; gives True for yes."""
 
     CSS_PATH = "../boxes.tcss"
@@ -53,7 +53,7 @@ class Question(ModalScreen[bool]):
         self.dismiss(answer)
 
 
-class Ask(ModalScreen[str | None]):
+class TextDialog(ModalScreen[str | None]):
     """Asks for a line of text; gives None where the person changes their mind."""
 
     CSS_PATH = "../boxes.tcss"
