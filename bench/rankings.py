@@ -99,7 +99,7 @@ def make_run(run: RunDir, rows: int) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from pipeline.influence.lookup import write_lookup
+    from pipeline.contract.results.lookup_writer import write_lookup
 
     run.root.mkdir(parents=True)
     run.settings.write_text(render_settings(profile("demo")), encoding="utf-8")
@@ -112,7 +112,7 @@ def make_run(run: RunDir, rows: int) -> None:
         for n in range(PROMPTS)
     ]  # fmt: skip
     save_prompts(run.prepared_prompts, prompts)
-    write_lookup(run.lookup, prompts, examples(rows))
+    write_lookup(run, prompts, examples(rows))
     chance = np.random.default_rng(0)
     tensors = {
         name: chance.standard_normal((PROMPTS, rows), np.float32)

@@ -7,7 +7,7 @@ Reads the examples, the prompts, the trained model and its factors; writes into 
                          `self_<strategy>` [N]
     rankings.parquet     top and bottom examples, see `influence/rankings.py`
     tokens.parquet       per-token scores of the top examples
-    lookup.safetensors   every example's text and words, see `influence/lookup.py`
+    lookup.safetensors   every example's text and words, see `lookup_writer.py`
     summary.json         figures, evaluation and warnings
 
 and Kronfluence's own score folders. Methods: each strategy, raw and (`_normalized`) divided by
@@ -30,6 +30,7 @@ from pipeline.contract.errors import DataError
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.results.common import write_table
 from pipeline.contract.results.examples import read_examples
+from pipeline.contract.results.lookup_writer import write_lookup
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
@@ -43,7 +44,6 @@ from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
 from pipeline.influence.fitting import require_factors
 from pipeline.influence.hidden import hidden_cosine
-from pipeline.influence.lookup import write_lookup
 from pipeline.influence.preflight import Preflight, preflight
 from pipeline.influence.rankings import ranking_table
 from pipeline.influence.results import (
@@ -92,7 +92,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
         write_table(run.rankings, rankings)
     with notes.timed("lookup"):
-        write_lookup(run.lookup, prompts, table)
+        write_lookup(run, prompts, table)
     if settings.scores.token_top:
         with notes.timed("tokens"):
             tokens = top_token_table(analyzer, results, queries, tokenizer)

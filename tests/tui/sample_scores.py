@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json
+from pipeline.contract.results.lookup_writer import write_lookup
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
-from pipeline.influence.lookup import write_lookup
 
 COUNT = 1500
 LAYERS = (0, 1)
@@ -27,7 +27,7 @@ def write_scores(
     run: RunDir, prompts: list[Prompt], texts: list[str], methods: tuple[str, ...], hostile: str
 ) -> None:
     """Scores of every example, what a screen looks up about them, and the modules' parts."""
-    write_lookup(run.lookup, prompts, pa.Table.from_pylist(example_rows(texts, hostile)))
+    write_lookup(run, prompts, pa.Table.from_pylist(example_rows(texts, hostile)))
     tensors = {name: _scores(prompts, name) for name in methods}
     parts = {module: _scores(prompts, module) for module in modules()}
     tensors["layers"] = np.stack([_layer(parts, layer) for layer in LAYERS], axis=1)

@@ -18,8 +18,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
+from pipeline.contract.results.lookup import Corpus
 from tui.app import HeadwaterApp
-from tui.readers.corpus import Corpus
 from tui.screens.run import RunScreen
 from tui.widgets.ranking_table import RankingTable
 
@@ -74,8 +74,8 @@ async def test_what_is_marked_is_exported_highest_first(app: HeadwaterApp, tmp_p
 
 
 def table_text(folder: Path, place: int) -> str:
+    from pipeline.contract.results.lookup import Corpus
     from pipeline.contract.run.run_dir import RunDir
-    from tui.readers.corpus import Corpus
 
     return Corpus(RunDir(folder / "demo").lookup).text(place)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tui.readers.corpus import Example
+from pipeline.contract.results.lookup import Example
 from tui.readers.listing import Listing
 from tui.readers.rankings import RankingReader, TokenScores
 from tui.readers.scores import ModuleScores, Scored, Standing

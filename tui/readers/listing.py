@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.corpus import Corpus, Mask
+from pipeline.contract.results.lookup import Corpus, Mask
 from tui.readers.radix import lowest_first
 from tui.readers.rankings import Sort
 from tui.readers.scores import Ranking

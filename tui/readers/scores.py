@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.scores import layer_of
 from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
-from tui.readers.corpus import Corpus
 from tui.readers.radix import highest_first
 
 Scores = NDArray[np.float32]
@@ -74,7 +74,7 @@ class Scored:
         """Opens both files; the errors are those of `TensorFile`."""
         self._run = run
         self._file = TensorFile(run.scores)
-        self.corpus = Corpus(run.lookup)
+        self.corpus = Corpus(run)
         told = self._file.metadata
         self.prompts: list[str] = json.loads(told["prompts"])
         self.methods: list[str] = json.loads(told["methods"])

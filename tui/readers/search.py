@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.readers.corpus import Corpus, Mask
+from pipeline.contract.results.lookup import Corpus, Mask
 
 _NO_GROUP = -2
 _WORD = re.compile(r"\w+")

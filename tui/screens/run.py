@@ -50,7 +50,7 @@ _AHEAD_S = 0.5
 _AHEAD = (
     "tui.readers.listing",
     "tui.readers.scores",
-    "tui.readers.corpus",
+    "pipeline.contract.results.lookup",
     "tui.readers.memory",
     "tui.readers.search",
     "tui.screens.rankings",

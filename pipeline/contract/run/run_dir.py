@@ -189,7 +189,7 @@ class RunDir:
 
     @property
     def lookup(self) -> Path:
-        """Every example as a screen looks it up: see `pipeline/influence/lookup.py`."""
+        """Every example as a screen looks it up: see `results/lookup_writer.py`."""
         return self.stage("scores") / "lookup.safetensors"
 
     @property

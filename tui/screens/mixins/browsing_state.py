@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tui.readers.rankings import Sort
 
 if TYPE_CHECKING:
-    from tui.readers.corpus import Corpus
+    from pipeline.contract.results.lookup import Corpus
 
 
 @dataclass(frozen=True)

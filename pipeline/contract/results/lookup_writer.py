@@ -1,7 +1,7 @@
-"""What a screen looks up about every example, laid out so that a memory map of it opens at once.
+"""Writes what a screen looks up about every example, so that a memory map of it opens at once.
 
-A safetensors file. A column of texts is its UTF-8 bytes in a row, `<name>`, and where each text
-begins and the last one ends, `<name>_at` [+ 1]:
+A safetensors file, read by `lookup.py`. A column of texts is its UTF-8 bytes in a row, `<name>`,
+and where each text begins and the last one ends, `<name>_at` [+ 1]:
 
     id, text              uint8   with id_at, text_at              int64 [N + 1]
     document, source      int32   [N]  equal numbers = the same one; metadata has the sources' names
@@ -20,15 +20,17 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from pipeline.contract.files import replacing
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WORD = re.compile(r"\w+")
 _NUMBERS = ("chunk", "chunks", "n_tokens", "duplicate_group", "row")
@@ -36,8 +38,10 @@ _NUMBERS = ("chunk", "chunks", "n_tokens", "duplicate_group", "row")
 Tensors = dict[str, NDArray[np.generic]]
 
 
-def write_lookup(path: Path, prompts: Sequence[Prompt], examples: pa.Table) -> None:
+def write_lookup(run: RunDir, prompts: Sequence[Prompt], examples: pa.Table) -> None:
     """Writes the file, whole or not at all. `examples` has the columns of examples.parquet."""
+    from safetensors.numpy import save_file
+
     sources = examples["source"].combine_chunks().dictionary_encode()
     documents = examples["document_id"].combine_chunks().dictionary_encode()
     tensors: Tensors = {
@@ -50,11 +54,13 @@ def write_lookup(path: Path, prompts: Sequence[Prompt], examples: pa.Table) -> N
         **_relevant(prompts, documents),
     }
     metadata = {"sources": json.dumps(sources.dictionary.to_pylist())}
-    with replacing(path) as temporary:
+    with replacing(run.lookup) as temporary:
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata)
 
 
 def _texts(name: str, column: pa.ChunkedArray) -> Tensors:
+    import pyarrow as pa
+
     joined = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in column.chunks])
     _, ends, letters = joined.buffers()
     count = len(joined) + 1
@@ -64,6 +70,8 @@ def _texts(name: str, column: pa.ChunkedArray) -> Tensors:
 
 def _words(texts: pa.ChunkedArray) -> Tensors:
     """The inverted index: which examples hold which word."""
+    import pyarrow as pa
+
     numbers: dict[str, int] = {}
     words, rows = array("i"), array("i")
     for row, text in enumerate(text for chunk in texts.chunks for text in chunk.to_pylist()):

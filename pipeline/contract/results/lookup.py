@@ -1,7 +1,8 @@
-"""The training examples of a run by their place in it, 0-based; a million open at once.
+"""The training examples as a screen looks them up: by index, word or id, a million at once.
 
-The file is described in `pipeline/influence/lookup.py`. NumPy is imported with this module: the
-screen imports it when a ranking is opened.
+File: `scores/lookup.safetensors`, whose tensors `lookup_writer.py` describes. It is mapped into
+memory and opens at once. NumPy is imported with this module: a screen imports it when a ranking is
+opened.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.results.tensors import TensorFile
+from pipeline.contract.results.common import readable
+from pipeline.contract.results.tensors import open_tensors
+from pipeline.contract.run.run_dir import RunDir
 
 Places = NDArray[np.intp]
 """Places of examples."""
 Mask = NDArray[np.bool_]
 _FACTS = ("source", "row", "chunk", "chunks", "n_tokens", "duplicate_group")
 """Numbers of an example, in the file's names."""
+_TENSORS = (
+    *_FACTS,
+    *("id", "id_at", "text", "text_at", "document"),
+    *("word", "word_at", "posting", "posting_at", "relevant", "relevant_at"),
+)
 _SAMPLE = 128
 """Examples at either end of a corpus whose ids are measured."""
 _OFTEN = 128
@@ -51,10 +58,16 @@ class Example:
 class Corpus:
     """Examples, their texts and what they share."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens the file; the errors are those of `TensorFile`."""
-        self._file = TensorFile(path)
-        self._sources: list[str] = json.loads(self._file.metadata["sources"])
+    def __init__(self, run: RunDir) -> None:
+        """Opens the file.
+
+        Raises:
+            MissingResultError: there is no such file.
+            DamagedResultError: it is not what the scores stage writes.
+        """
+        self._file = open_tensors(run, "scores", run.lookup, _TENSORS)
+        with readable(run, "scores", run.lookup):
+            self._sources: list[str] = json.loads(self._file.metadata.get("sources", ""))
         self.n_tokens: NDArray[np.int32] = self._file.array("n_tokens")
         self.groups: NDArray[np.int32] = self._file.array("duplicate_group")
         self._documents = self._file.array("document")
