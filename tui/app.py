@@ -63,10 +63,10 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         for ours in (HEADWATER, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
-        self._begin_with(self._theme_of(self._user.settings.theme, SIXTEEN if few else HEADWATER))
+        self._begin_with(self._theme_of(self._user.theme, SIXTEEN if few else HEADWATER))
         self._shown_theme = self.theme
         self._hinted = False
-        self.set_keymap(self._user.settings.keys)
+        self.set_keymap(self._user.keys)
 
     def _theme_of(self, name: str, otherwise: Theme) -> str:
         if name and name not in self.available_themes:
@@ -135,7 +135,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     @property
     def keymap(self) -> Mapping[str, str]:
         """The person's own keys, by the names of what they do."""
-        return self._user.settings.keys
+        return self._user.keys
 
     def forget_hints(self) -> None:
         """Gives every hint once more."""
@@ -177,12 +177,12 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         from tui.screens.dialogs.help import Help
 
         self._end_hint()
-        self.push_screen(Help(scopes(self.screen), self._user.settings.keys))
+        self.push_screen(Help(scopes(self.screen), self._user.keys))
 
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""
         self._end_hint()
-        told = hint(event.scope, self._user.settings.keys)
+        told = hint(event.scope, self._user.keys)
         if told and self._user.sees_first(event.scope):
             # by then the screen has what was told before, and can take it away
             self.call_after_refresh(self._give_hint, told)

@@ -10,41 +10,40 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import read_json, write_text
 
 
-@dataclass(frozen=True)
-class UserSettings:
-    """The person's settings file."""
+@dataclass
+class _Remembered:
+    """The content of the state file."""
 
-    theme: str = ""
-    """A theme's name; empty = the one that suits the terminal."""
-    keys: dict[str, str] = field(default_factory=dict)
-    """Other keys for actions, by the names that `headwater keys` lists."""
+    pins: dict[str, list[str]] = field(default_factory=dict)
+    """Folder of runs → the runs that are kept at the top."""
+    seen: list[str] = field(default_factory=list)
+    """Screens whose hint was given."""
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> UserSettings:
-        """Checks what was read.
+    def read(cls, path: Path | None) -> _Remembered:
+        """What was remembered; what cannot be read or is of another shape counts as empty.
 
-        Raises:
-            SettingsError: an unknown name, or a value of another type.
+        Checked by hand: everybody has this file, and the first paint does not wait for pydantic.
         """
-        if unknown := set(values) - {"theme", "keys"}:
-            raise SettingsError(f"unknown setting {min(unknown)!r}", "valid: theme, keys")
-        theme, keys = values.get("theme", ""), values.get("keys", {})
-        if not isinstance(theme, str):
-            raise SettingsError('theme is not a text such as "headwater"')
-        if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
-            raise SettingsError('keys are not lines such as "run.metric" = "m"')
-        from tui.keymap import check_keymap  # most people have no other keys
+        try:
+            found = read_json(path) if path else None
+        except OSError:
+            found = None
+        found = found if isinstance(found, dict) else {}
+        pins, seen = found.get("pins"), found.get("seen")
+        pins = pins.items() if isinstance(pins, dict) else ()
+        return cls({runs: _names(found) for runs, found in pins}, _names(seen))
 
-        check_keymap(keys)
-        return cls(theme, keys)
+
+def _names(found: object) -> list[str]:
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 class User:
@@ -56,8 +55,22 @@ class User:
 
     def __init__(self, config: Path | None = None, state: Path | None = None) -> None:
         self._config, self._state_file = config, state
-        self.settings = _read_settings(config)
-        self._state = _read_state(state)
+        self.theme, self.keys = "", dict[str, str]()
+        self._read_settings(config)
+        self._state = _Remembered.read(state)
+
+    def _read_settings(self, path: Path | None) -> None:
+        try:
+            text = path.read_text(encoding="utf-8") if path else ""
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return  # a container's user often has somebody else's home
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        if text:
+            from tui.user_settings import parse_user_settings  # most people have no such file
+
+            found = parse_user_settings(text, str(path))
+            self.theme, self.keys = found.theme, found.keys
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> User:
@@ -73,7 +86,7 @@ class User:
         Raises:
             SettingsError: that file cannot be read or written; the theme holds for this session.
         """
-        self.settings = replace(self.settings, theme=name)
+        self.theme = name
         if self._config:
             import tomlkit
 
@@ -85,7 +98,7 @@ class User:
 
     def pins(self, runs: Path) -> frozenset[str]:
         """Names of the runs that are kept at the top."""
-        return frozenset(self._state["pins"].get(str(runs.resolve()), ()))
+        return frozenset(self._state.pins.get(str(runs.resolve()), ()))
 
     def pin(self, runs: Path, name: str) -> None:
         """Keeps a run at the top, or lets it go.
@@ -93,21 +106,21 @@ class User:
         Raises:
             SettingsError: it cannot be remembered; it holds for this session.
         """
-        self._state["pins"][str(runs.resolve())] = sorted(self.pins(runs) ^ {name})
+        self._state.pins[str(runs.resolve())] = sorted(self.pins(runs) ^ {name})
         self._save()
 
     def sees_first(self, screen: str) -> bool:
         """Whether this is the first time that the person sees a screen; the next time it is not."""
-        if self._state_file is None or screen in self._state["seen"]:
+        if self._state_file is None or screen in self._state.seen:
             return False
-        self._state["seen"].append(screen)
+        self._state.seen.append(screen)
         with suppress(SettingsError):  # the next session tells it again
             self._save()
         return True
 
     def forget_hints(self) -> None:
         """Gives every hint once more."""
-        self._state["seen"] = []
+        self._state.seen = []
         with suppress(SettingsError):
             self._save()
 
@@ -115,26 +128,7 @@ class User:
         if self._state_file:
             with _kept_for_now(self._state_file):
                 # ASCII: the name of a folder may hold what is no Unicode
-                write_text(self._state_file, json.dumps(self._state, indent=2) + "\n")
-
-
-def _read_settings(path: Path | None) -> UserSettings:
-    try:
-        text = path.read_text(encoding="utf-8") if path else ""
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return UserSettings()  # a container's user often has somebody else's home
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: {error}") from error
-    if not text:
-        return UserSettings()
-    import tomli  # most people have no such file
-
-    try:
-        return UserSettings.of(tomli.loads(text))
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error.message}", error.hint) from error
-    except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from error
+                write_text(self._state_file, json.dumps(asdict(self._state), indent=2) + "\n")
 
 
 @contextmanager
@@ -144,17 +138,3 @@ def _kept_for_now(path: Path) -> Iterator[None]:
     except (OSError, ValueError) as error:
         hint = "what you chose holds until you leave"
         raise SettingsError(f"{path} cannot be written: {error}", hint) from error
-
-
-def _read_state(path: Path | None) -> dict[str, Any]:
-    """What was remembered; a file that cannot be read or is of another shape counts as empty."""
-    try:
-        found = read_json(path) if path else None
-    except OSError:
-        found = None
-    found = found if isinstance(found, dict) else {}
-    pins, seen = found.get("pins"), found.get("seen")
-    return {
-        "pins": pins if isinstance(pins, dict) else {},
-        "seen": seen if isinstance(seen, list) else [],
-    }

@@ -33,7 +33,7 @@ def test_every_action_has_a_name_of_its_own() -> None:
 def test_the_list_of_keys_is_a_settings_file_once_its_lines_are_wanted(tmp_path: Path) -> None:
     lines = [line.removeprefix("# ") for line in keys_toml().splitlines()]
     assert tomli.loads("\n".join(lines))["keys"] == {key.id: key.keys for key in KEYS}
-    assert user(tmp_path, "\n".join(lines)).settings.keys
+    assert user(tmp_path, "\n".join(lines)).keys
 
 
 @pytest.mark.parametrize("keys", ["+", "z, f12", "ctrl+g,slash", "shift+tab", "Z"])
@@ -42,7 +42,7 @@ def test_keys_are_letters_signs_and_names(tmp_path: Path, keys: str) -> None:
         f'[keys]\n"run.devices" = {json.dumps(keys)}\n"chart.zoom.0.5" = "="\n"run.find" = "F"\n'
     )
     config += '"run.factors" = "f2"\n'
-    assert user(tmp_path, config).settings.keys["run.devices"] == keys
+    assert user(tmp_path, config).keys["run.devices"] == keys
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,12 @@ async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
             '[keys]\n"dialog.answer.true" = "k"\n',
             "'k' would be the key of scroll.move.-1 and of dia",
         ),
-        ('colour = "x"\n', "colour"),
-        ("theme = 3\n", "theme"),
-        ("[keys\n", "config.toml"),
+        ('[keys]\n"run.devices" = 3\n', "config.toml:2: keys.run.devices = 3: "),
+        ("keys = 3\n", "config.toml:1: keys = 3: "),
+        ('\ncolour = "x"\n', "config.toml:2: unknown setting colour; valid: theme, keys"),
+        ('them = "x"\n', "unknown setting them; did you mean theme? valid: theme, keys"),
+        ("theme = 3\n", "config.toml:1: theme = 3: "),
+        ("[keys\n", "config.toml: not valid TOML: "),
     ],
 )
 def test_a_settings_file_that_makes_no_sense_is_told(
@@ -245,7 +248,7 @@ async def test_without_a_home_to_write_to_everything_works_for_the_session(tmp_p
         app.clear_notifications()
         app.theme = "nord"
         await until_shown(pilot, "what you chose holds until you leave")
-        assert person.settings.theme == "nord"
+        assert person.theme == "nord"
 
 
 async def test_a_settings_file_that_was_spoilt_meanwhile_is_left_alone(tmp_path: Path) -> None:
@@ -264,9 +267,12 @@ def test_hints_name_the_keys_as_they_are() -> None:
         assert "{" not in hint(scope, {})
 
 
-@pytest.mark.parametrize("torn", ["", "[]", '{"pins": 3, "seen": {}}'])
+@pytest.mark.parametrize(
+    "torn",
+    ["", "[]", '{"pins": 3, "seen": {}}', '{"pins": {"RUNS": 3}}', '{"pins": {"RUNS": [3]}}'],
+)
 def test_a_state_file_of_another_shape_counts_as_empty(tmp_path: Path, torn: str) -> None:
-    (tmp_path / "state.json").write_text(torn)
+    (tmp_path / "state.json").write_text(torn.replace("RUNS", str(tmp_path)))
     fresh = User(state=tmp_path / "state.json")
     assert fresh.pins(tmp_path) == frozenset()
     fresh.pin(tmp_path, "demo")

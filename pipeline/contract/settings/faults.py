@@ -1,13 +1,32 @@
-"""Says what is wrong in a settings file: file, line, key, value, valid values."""
+"""Reads a settings file and says what is wrong in it: file, line, key, value, valid values."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
+import tomli
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from pipeline.contract.errors import SettingsError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def parse_as(model: type[_Model], text: str, name: str) -> _Model:
+    """Reads settings of one kind from TOML text; `name` is what errors call the file.
+
+    Raises:
+        SettingsError: naming file, line, key, value and the valid values of every fault.
+    """
+    try:
+        return model.model_validate(tomli.loads(text))
+    except tomli.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise SettingsError(explain(error, model, text, name)) from error
 
 
 def explain(error: ValidationError, model: type[BaseModel], text: str, name: str) -> str:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import tomli
-from pydantic import ValidationError
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.settings.faults import explain
+from pipeline.contract.settings.faults import parse_as
 from pipeline.contract.settings.schema import Settings
 
 
@@ -19,14 +15,7 @@ def parse_settings(text: str, name: str) -> Settings:
     Raises:
         SettingsError: naming file, line, key, value and the valid values.
     """
-    try:
-        values: dict[str, Any] = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise SettingsError(f"{name}: not valid TOML: {error}") from error
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(explain(error, Settings, text, name)) from error
+    return parse_as(Settings, text, name)
 
 
 def load_settings(path: Path) -> Settings:
