@@ -25,6 +25,7 @@ def reporting_memory(events: EventWriter) -> Iterator[None]:
         while not stop.wait(_INTERVAL_S):
             _report(events)
 
+    # a daemon, so that it never keeps a stage alive that is killed
     thread = threading.Thread(target=report_until_stopped, name="memory", daemon=True)
     thread.start()
     try:

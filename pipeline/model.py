@@ -189,6 +189,7 @@ def context_length(config: PretrainedConfig) -> int | None:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Loads a tokenizer that an earlier stage saved."""
+    # local only: an earlier stage saved it, so a missing file is no reason to ask the hub
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         folder, local_files_only=True
     )

@@ -27,6 +27,7 @@ def held_out(
     # at least one document stays in training
     wanted = min(round(count * fraction), count - 1)
     chosen: set[str] = set()
+    # its smallest id stands for a cluster, in whatever order its documents were read
     for cluster in sorted(clusters, key=lambda cluster: _random_key(min(cluster), seed)):
         if len(chosen) + len(cluster) <= wanted and all(map(may_hold_out, cluster)):
             chosen.update(cluster)

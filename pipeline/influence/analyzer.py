@@ -265,6 +265,7 @@ def kronfluence_context(tf32: bool) -> Iterator[None]:
     Attention is computed by plain matrix products, so that a gradient does not depend on the
     other examples of its batch.
     """
+    # a setting of the whole process, so it is restored afterwards
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     # Kronfluence collects garbage often: exempt the objects of all loaded libraries from the scan

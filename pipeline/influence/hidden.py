@@ -46,5 +46,6 @@ def _mean_states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> 
         labelled = (batch["labels"] != IGNORED).to(model.device, torch.float32)  # [B, T]
         states = output.last_hidden_state.float()  # [B, T, H]; float32 for the sum over tokens
         sums = torch.einsum("bth,bt->bh", states, labelled)
+        # clamped: without a labelled token the mean is 0, not NaN
         means[indices] = sums / labelled.sum(dim=1, keepdim=True).clamp_min(1)
     return means

@@ -138,6 +138,7 @@ class DivergenceWatch(TrainerCallback):
         if not math.isfinite(math.fsum(monitored)):
             self.diverged = f"the loss was no longer a number at step {state.global_step:,}"
             control.should_training_stop = True
+            # neither a checkpoint nor a validation of diverged weights
             control.should_save = control.should_evaluate = False
 
 

@@ -31,13 +31,13 @@ from pipeline.influence.accelerated.contractions import (
     rotate_first,
     symmetrize,
 )
+from pipeline.influence.accelerated.covariance import SharedCovarianceTracker
 from pipeline.influence.accelerated.shared_input import SharedInput, as_tokens
 from pipeline.influence.accelerated.trackers import (
     AcceleratedLambdaTracker,
     AcceleratedPairwiseTracker,
     AcceleratedPreconditionTracker,
     AcceleratedSelfScoreTracker,
-    SharedCovarianceTracker,
 )
 
 _COVARIANCES = {
@@ -193,6 +193,7 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         in the same basis.
         """
         if by_token:
+            # Kronfluence joins batches along examples, so their tokens must be as many
             per_token = pairwise_tokens(prompts, gradients, activations)
             return pad(per_token, (0, max(0, (self.positions or 0) - per_token.shape[-1])))
         if isinstance(prompts, list):
@@ -213,6 +214,6 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             self._trackers[ModuleMode.COVARIANCE].check_sharing()
             symmetrize(factor)  # the tracker has summed the upper triangle only
             return factor.to(getattr(self.factor_args, _COVARIANCES[factor_name]))
-        if factor_name == LAMBDA_MATRIX_NAME:
+        if factor_name == LAMBDA_MATRIX_NAME:  # summed in float32 or more
             return factor.to(self.factor_args.lambda_dtype)
         return factor
