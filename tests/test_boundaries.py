@@ -6,12 +6,72 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "datasets", "pandas", "matplotlib", "pyarrow", "kronfluence")
+
+ROOMS = {
+    "pipeline": (
+        "contract",
+        "contract.settings",
+        "contract.run",
+        "contract.results",
+        "memory",
+        "batches",
+        "model",
+        "generation",
+        "corpus",
+        "training",
+        "influence",
+        "evaluation",
+        "validation",
+        "ask",
+        "report",
+        "stages",
+        "supervisor",
+        "__main__",
+    ),
+    "tui": (
+        "runs_folder",
+        "themes",
+        "terminal",
+        "keys",
+        "keymap",
+        "user_settings",
+        "user",
+        "readers",
+        "drafts",
+        "content",
+        "export",
+        "launcher",
+        "answerer",
+        "tables",
+        "validation",
+        "comparison",
+        "narration",
+        "doctor",
+        "serve",
+        "widgets",
+        "screens.breakpoints",
+        "screens.dialogs",
+        "screens.mixins",
+        "screens.pages",
+        "screens",
+        "commands",
+        "app",
+        "dashboard",
+        "verbs",
+        "cli",
+        "__main__",
+    ),
+}
+"""From the lowest to the highest: a module imports from its own room and from those before it.
+A room is a folder without the rooms in it, or a single module."""
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -76,6 +136,73 @@ def test_stages_are_files_of_their_names() -> None:
 
     files = {file.stem for file in (ROOT / "pipeline/stages").glob("*.py")} - {"__init__"}
     assert files == set(STAGES)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_module_reaches_itself_through_its_imports(package: str) -> None:
+    try:
+        TopologicalSorter(module_graph(package)).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' imports '.join(reversed(error.args[1]))}")
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_module_imports_from_a_higher_room(package: str) -> None:
+    level = {f"{package}.{name}": number for number, name in enumerate(ROOMS[package])}
+    upward = [
+        f"{importer} imports {imported}"
+        for importer, found in module_graph(package).items()
+        for imported in found
+        if level[room(importer)] < level[room(imported)]
+    ]
+    assert not upward
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_of_the_order_is_there(package: str) -> None:
+    rooms = {room(module) for module in module_graph(package)}
+    assert rooms == {f"{package}.{name}" for name in ROOMS[package]}
+
+
+@cache
+def module_graph(package: str) -> dict[str, set[str]]:
+    """Module → the package's modules that it imports, at once or in a function."""
+    files = {module_name(file): file for file in (ROOT / package).rglob("*.py")}
+    files = {name: file for name, file in files.items() if file.name != "__init__.py"}
+    return {
+        name: {found for found in imported_at_run_time(file) if found in files}
+        for name, file in files.items()
+    }
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported_at_run_time(file: Path) -> Iterator[str]:
+    """Names of modules, and of what is taken from modules; without what only types need."""
+    nodes: list[ast.AST] = [ast.parse(file.read_text())]
+    while nodes:
+        match nodes.pop():
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=otherwise):
+                nodes.extend(otherwise)
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case node:
+                nodes.extend(ast.iter_child_nodes(node))
+
+
+def room(module: str) -> str:
+    """The innermost room that the module is in."""
+    parts = module.split(".")
+    outward = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
+    package = parts[0]
+    return next(
+        (name for name in outward if name.removeprefix(f"{package}.") in ROOMS[package]), ""
+    )
 
 
 def run_python(code: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.files import replacing
-from tui.widgets.table import Cell, Column, Row
+from tui.content.rows import Cell, Column, Row
 
 ENDINGS = (".csv", ".jsonl")
 _BATCH = 5_000

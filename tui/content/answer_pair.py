@@ -9,10 +9,10 @@ from functools import lru_cache
 from textual.content import Content
 
 from pipeline.contract.results.evaluation import LIKELIHOOD
+from tui.content.ink import fit
 from tui.readers.clean import clean, clean_lines
 from tui.readers.evaluation import AnswerPair, Answers, ModelAnswer, ModelName
 from tui.readers.format import number
-from tui.widgets.ink import fit
 
 _CUT = 20_000
 _WORDS = 3000

@@ -9,9 +9,9 @@ from textual.content import Content
 
 from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.settings.schema import Settings
+from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
 from tui.readers.format import score
-from tui.widgets.table import Cell, Column, Row
 
 COLUMNS = (
     Column("rank", 4, right=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from tui.widgets.ink import Ink, Part
+from tui.content.ink import Ink, Part
 
 # Bits of the dots of a braille cell by (x, y): Unicode chapter 21.1, "Braille Patterns"
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

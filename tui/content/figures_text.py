@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from textual.content import Content
 
 from pipeline.contract.results.spectra import SYMBOLS, SpectrumStatistics
+from tui.content.ink import fit
 from tui.readers.clean import clean
 from tui.readers.format import tick
 from tui.readers.spectra import Entry, Module, Overview
-from tui.widgets.ink import fit
 
 Statistic = Callable[[SpectrumStatistics], float | None]
 _STATISTICS: Mapping[str, Statistic] = {

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from textual.content import Content
 
+from tui.content.ink import fit
 from tui.content.tint import tint
 from tui.readers.clean import clean
 from tui.readers.scores import ModuleScores
-from tui.widgets.ink import fit
 
 _LABEL, _LEAST, _MOST = 4, 5, 9
 """Cells of a layer's number; least and most cells of a module's share."""

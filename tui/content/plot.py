@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tui.content.canvas import Canvas
+from tui.content.ink import Ink, Part, fit
 from tui.readers.format import tick
 from tui.readers.window import STEPS, Axis, Window
-from tui.widgets.ink import Ink, Part, fit
 
 if TYPE_CHECKING:
     from tui.readers.curve import Bucket, Curve

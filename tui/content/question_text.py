@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from tui.content.ink import fit
 from tui.readers.clean import clean, clean_lines
 from tui.readers.evaluation import MODELS, ModelName
 from tui.readers.questions import AskedQuestion, Reply
-from tui.widgets.ink import fit
 
 _CUT = 8000
 _CHOICE = 600

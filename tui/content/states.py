@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui.content.ink import Ink
 from tui.readers.clean import clean
-from tui.widgets.ink import Ink
 
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus, State

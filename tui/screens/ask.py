@@ -23,6 +23,7 @@ from tui.answerer import Answerer
 from tui.content.answer_line import answer_text
 from tui.content.asked_rows import COLUMNS, meaning, rows_of, title_of
 from tui.content.example_text import plain_text
+from tui.content.ink import Ink
 from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.launcher import start_stages
@@ -32,7 +33,6 @@ from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.entry import Entry
-from tui.widgets.ink import Ink
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice

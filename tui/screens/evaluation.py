@@ -14,6 +14,7 @@ from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
+from tui.content.rows import Row
 from tui.export import export_table, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
@@ -27,7 +28,6 @@ from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.page_bar import Leaf, PageBar
-from tui.widgets.table import Row
 
 _PAGES = ("Metrics", "Answers", "Benchmarks", "Validation")
 

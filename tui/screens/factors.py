@@ -18,6 +18,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.spectra import SYMBOLS, Kind
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.figures_text import figures_text
+from tui.content.ink import SERIES
 from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
@@ -29,7 +30,6 @@ from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.heat_map import HeatMap, Tile
-from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.module_list import ModuleList

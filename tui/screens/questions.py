@@ -15,7 +15,9 @@ from pipeline.contract.results.benchmarks import SCORINGS
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
+from tui.content.ink import Ink
 from tui.content.question_text import question_text, replies_text
+from tui.content.rows import Cell, Column, Row
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.evaluation import MODELS, Score, read_benchmarks
@@ -25,10 +27,8 @@ from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.tabled import Pane, Tabled
 from tui.widgets.banner import Banner
-from tui.widgets.ink import Ink
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.table import Cell, Column, Row
 
 _OLDER = "an older version may have written them: run the benchmark stage again"
 _WHICH = ("all", "missed by the trained model", "where the models differ")

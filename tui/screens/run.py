@@ -21,6 +21,7 @@ from textual.reactive import reactive
 from textual.widgets import Input
 
 from pipeline.contract.run.run_dir import RunDir
+from tui.content.ink import Ink
 from tui.content.plot import Series
 from tui.content.states import standing
 from tui.keys import Scope, bindings
@@ -31,7 +32,6 @@ from tui.screens.mixins.stage_keys import StageKeys, choices
 from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
-from tui.widgets.ink import Ink
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel

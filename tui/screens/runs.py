@@ -19,6 +19,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.archive import archive, archive_of, delete, restore
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.units import size
+from tui.content.ink import SERIES
 from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
@@ -32,7 +33,6 @@ from tui.screens.run import RunScreen
 from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
-from tui.widgets.ink import SERIES
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice

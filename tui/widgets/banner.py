@@ -6,8 +6,9 @@ from rich.cells import cell_len
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui.content.ink import Ink, Part, fit
 from tui.readers.clean import clean
-from tui.widgets.ink import Ink, Inked, Part, fit
+from tui.widgets.inked import Inked
 
 
 class Banner(Inked):

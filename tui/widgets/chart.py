@@ -12,12 +12,13 @@ from textual import events
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui.content.ink import Part, fit
 from tui.content.plot import GAP, LABEL, Plot, Series
 from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 from tui.readers.format import number
 from tui.readers.window import STEPS, Axis, Window
-from tui.widgets.ink import Inked, Part, fit
+from tui.widgets.inked import Inked
 
 _AXIS_ROWS, _FEWEST_ROWS = 2, 2
 _LEGEND_ROWS = 3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.reactive import reactive
 
 from pipeline.contract.settings.prompts import Prompt
+from tui.content.ink import Part, fit
 from tui.readers.clean import clean
-from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
 _ID = 18

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.contract.units import size
+from tui.content.ink import Part, bar, fit
 from tui.readers.clean import clean
-from tui.widgets.ink import Part, bar, fit
 
 if TYPE_CHECKING:
     from pipeline.contract.run.events import Memory

@@ -15,10 +15,11 @@ from textual.strip import Strip
 
 from pipeline.contract.results.lambda_maps import LambdaMap
 from tui.content.heat import SHADES, HeatScale, colour, reduced, shade
+from tui.content.ink import Part, fit
 from tui.readers.clean import clean
 from tui.readers.format import tick
 from tui.terminal import speaks_utf8
-from tui.widgets.ink import Inked, Part, fit
+from tui.widgets.inked import Inked
 
 _GAP = 2
 _RAMP = 10

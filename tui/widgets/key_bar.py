@@ -8,8 +8,9 @@ from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 from textual.strip import Strip
 
+from tui.content.ink import Part
 from tui.keys import letter_of, written
-from tui.widgets.ink import Inked, Part
+from tui.widgets.inked import Inked
 
 _ALWAYS = ("app.keys", "app.leave")
 _ON_LINE = ("choose", "mark", "submit")

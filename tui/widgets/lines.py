@@ -15,8 +15,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.content.ink import Part
 from tui.keys import bindings
-from tui.widgets.ink import Inked, Part
+from tui.widgets.inked import Inked
 
 GUTTER = 2
 """Cells before every line, where the cursor is marked."""

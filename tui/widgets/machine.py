@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui.content.ink import fit
 from tui.readers.clean import clean
 from tui.widgets.gauges import (
     Line,
@@ -19,7 +20,7 @@ from tui.widgets.gauges import (
     past,
     stage_lines,
 )
-from tui.widgets.ink import Inked, fit
+from tui.widgets.inked import Inked
 from tui.widgets.scrolling import TextPane
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.reactive import reactive
 
 from pipeline.contract.results.spectra import SpectrumStatistics
+from tui.content.ink import Part, fit
 from tui.readers.clean import clean
 from tui.readers.format import tick
 from tui.readers.spectra import Entry, Overview
-from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
 _FIGURE = 8

@@ -11,7 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from tui.widgets.ink import Ink, Inked, Part
+from tui.content.ink import Ink, Part
+from tui.widgets.inked import Inked
 
 
 @dataclass(frozen=True)

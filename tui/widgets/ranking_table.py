@@ -9,11 +9,11 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from tui.content.ink import Part, fit, fit_ends
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import score
 from tui.readers.rankings import Sort
-from tui.widgets.ink import Part, fit, fit_ends
 from tui.widgets.lines import GUTTER, Lines
 
 if TYPE_CHECKING:

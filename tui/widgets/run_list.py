@@ -12,12 +12,12 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from pipeline.contract.units import size
+from tui.content.ink import SERIES, Part, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import age, number
 from tui.readers.runs import COLUMNS, Column, RunRow
-from tui.widgets.ink import SERIES, Part, fit
 from tui.widgets.lines import Lines
 
 _MARKS = "●■▲◆○□△◇"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from textual.reactive import reactive
 
+from tui.content.ink import Part, fit
 from tui.readers.clean import clean
 from tui.readers.report import Section
-from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
 _CUT = 200

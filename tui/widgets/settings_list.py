@@ -6,9 +6,9 @@ from typing import Any
 
 from textual.reactive import reactive
 
+from tui.content.ink import Part, fit
 from tui.drafts.fields import Field, shown
 from tui.readers.clean import clean
-from tui.widgets.ink import Part, fit
 from tui.widgets.lines import Lines
 
 NAME = 43

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import BindingType
 from textual.reactive import reactive
 
+from tui.content.ink import Part, bar, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.format import clock
-from tui.widgets.ink import Part, bar, fit
 from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:

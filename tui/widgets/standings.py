@@ -6,10 +6,10 @@ import math
 
 from textual.reactive import reactive
 
+from tui.content.ink import Part, fit, fit_ends
 from tui.readers.clean import clean
 from tui.readers.format import score
 from tui.readers.scores import Standing
-from tui.widgets.ink import Part, fit, fit_ends
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.reactive import reactive
 
+from tui.content.ink import Part, fit
+from tui.content.rows import Cell, Column, Row
 from tui.keys import bindings
 from tui.readers.clean import clean
-from tui.widgets.ink import Ink, Part, fit
 from tui.widgets.lines import GUTTER, Lines
 
 _CUT = 400
 _NARROWEST = 26
 """Cells that the widest column keeps while spare ones are left out."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column; one without a width takes the room that the others leave."""
-
-    title: str
-    width: int = 0
-    right: bool = False
-    spare: bool = False
-    """Left out where room is short."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a row under a column. The text may come from data as it is."""
-
-    text: str
-    ink: Ink = "plain"
-    value: float | str | None = None
-    """Sorted by and exported; the text where it is None."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table, and what it stands for."""
-
-    cells: tuple[Cell, ...]
-    item: Any
-    words: str = ""
-    """What a filter looks through, besides the cells."""
-
-    @property
-    def text(self) -> str:
-        """All that a filter looks through."""
-        return " ".join([*(cell.text for cell in self.cells), self.words])
 
 
 class Table(Lines):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.content.canvas import Canvas
-from tui.widgets.ink import bar, fit
+from tui.content.ink import bar, fit
 
 
 def test_dots_fall_into_their_cells() -> None:

@@ -6,8 +6,8 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from tui.content.ink import Part, fit_ends
 from tui.themes import SIXTEEN
-from tui.widgets.ink import Part, fit_ends
 from tui.widgets.lines import Lines
 
 

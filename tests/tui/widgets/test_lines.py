@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import App, ComposeResult
 
-from tui.widgets.ink import Part
+from tui.content.ink import Part
 from tui.widgets.lines import Lines
 
 

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 
 from tui.keys import KEY, bindings, keymap_of
 from tui.readers.clean import clean, clean_lines
-from tui.screens.mixins.view import HEIGHTS
+from tui.screens.breakpoints import HEIGHTS
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane

@@ -17,7 +17,7 @@ from textual.widgets import Input, Label, Static, TextArea
 from pipeline.contract.settings.prompts import Prompt
 from tui.keys import bindings
 from tui.readers.clean import clean, visible_letters
-from tui.screens.mixins.view import HEIGHTS
+from tui.screens.breakpoints import HEIGHTS
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 

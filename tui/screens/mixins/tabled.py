@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui.content.rows import Row
 from tui.readers.clean import clean
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.renewing import Renewing
@@ -23,7 +24,7 @@ from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
-from tui.widgets.table import Row, Table
+from tui.widgets.table import Table
 
 
 @dataclass(frozen=True)

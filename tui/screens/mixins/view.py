@@ -13,13 +13,11 @@ from textual.screen import ModalScreen, Screen
 from pipeline.contract.errors import HeadwaterError
 from tui.keys import PARTS, Scope, keymap_of, with_keys
 from tui.readers.clean import clean_lines
+from tui.screens.breakpoints import HEIGHTS, WIDTHS
 
 FIRST_LOOK_S = 0.05
 """When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
 reading would keep the thread that writes to the terminal waiting."""
-
-HEIGHTS = [(0, "-short"), (32, "-tall")]
-"""Rows from which on a screen is called so in the style sheets."""
 
 _Result = TypeVar("_Result")
 
@@ -35,8 +33,7 @@ class View(Screen[_Result]):
 
         scope: Scope
 
-    # Textual declares these as instance attributes: no ClassVar here
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
 
     def on_screen_resume(self) -> None:

@@ -12,6 +12,8 @@ from pipeline.contract.results.benchmarks import SCORINGS
 from pipeline.contract.results.evaluation import LIKELIHOOD
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
 from tui.content.forest import forest, span_of
+from tui.content.ink import Ink
+from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
 from tui.readers.evaluation import (
     MODELS,
@@ -26,8 +28,6 @@ from tui.readers.evaluation import (
 )
 from tui.readers.format import number
 from tui.screens.mixins.tabled import Pane
-from tui.widgets.ink import Ink
-from tui.widgets.table import Cell, Column, Row
 
 _FOREST = 25
 _VERDICTS: dict[str, Ink] = {"better": "good", "worse": "bad"}

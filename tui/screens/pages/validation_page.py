@@ -9,13 +9,13 @@ from textual.content import Content
 
 from tui import validation
 from tui.content.forest import forest, span_of
+from tui.content.ink import Ink
+from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
 from tui.readers.evaluation import Interval, Validation
 from tui.screens.mixins.tabled import Pane
 from tui.screens.pages.evaluation_pages import Page
 from tui.validation import Proof
-from tui.widgets.ink import Ink
-from tui.widgets.table import Cell, Column, Row
 
 _FOREST = 25
 _PROOFS = {

@@ -1,11 +1,11 @@
-"""Text in a few inks, for widgets that draw line by line."""
+"""The base of the widgets that draw text in inks, line by line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -14,14 +14,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.content.ink import INKS, SERIES, Ink, Part
 from tui.themes import DEFAULTS
 
-Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
-Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pro", "con", "key"]
-Ink = Meaning | Series
-SERIES: tuple[Series, ...] = get_args(Series)
-"""Inks that are told apart in one chart."""
-INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
 _COLOURS: dict[Ink, str] = {
     "dim": "secondary",
     "accent": "accent",
@@ -36,28 +31,6 @@ _COLOURS: dict[Ink, str] = {
 """Ink → the theme's variable. Not by the style sheet: a look-up for each widget and each ink takes
 a tenth of a start."""
 _BOLD: tuple[Ink, ...] = ("strong", "key")
-Part = tuple[str, Ink]
-"""Text and its ink. The text is never markup."""
-
-ELLIPSIS = "…"
-
-
-def fit(text: str, width: int, right: bool = False) -> str:
-    """The text in exactly `width` cells, ending in … where something was cut."""
-    if width <= 0:
-        return ""
-    length = cell_len(text)
-    if length > width:
-        return set_cell_size(text, width - 1) + ELLIPSIS
-    return " " * (width - length) + text if right else text + " " * (width - length)
-
-
-def fit_ends(text: str, width: int) -> str:
-    """The text in exactly `width` cells, cut in its middle: names differ at their ends."""
-    if cell_len(text) <= width or width < 2:
-        return fit(text, width)
-    tail = width // 2
-    return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
 
 
 class Inked(Widget):
@@ -151,9 +124,3 @@ def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
         for letter in text
         for _ in range(cell_len(letter))
     ]
-
-
-def bar(share: float, width: int) -> list[Part]:
-    """A progress bar of exactly `width` cells."""
-    full = max(0, min(width, round(share * width)))
-    return [("━" * full, "accent"), ("─" * (width - full), "dim")]

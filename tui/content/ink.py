@@ -1,0 +1,42 @@
+"""Text in a few inks, for what is drawn line by line."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from rich.cells import cell_len, set_cell_size
+
+Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
+Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pro", "con", "key"]
+Ink = Meaning | Series
+SERIES: tuple[Series, ...] = get_args(Series)
+"""Inks that are told apart in one chart."""
+INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
+Part = tuple[str, Ink]
+"""Text and its ink. The text is never markup."""
+
+ELLIPSIS = "…"
+
+
+def fit(text: str, width: int, right: bool = False) -> str:
+    """The text in exactly `width` cells, ending in … where something was cut."""
+    if width <= 0:
+        return ""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + ELLIPSIS
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def fit_ends(text: str, width: int) -> str:
+    """The text in exactly `width` cells, cut in its middle: names differ at their ends."""
+    if cell_len(text) <= width or width < 2:
+        return fit(text, width)
+    tail = width // 2
+    return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
+
+
+def bar(share: float, width: int) -> list[Part]:
+    """A progress bar of exactly `width` cells."""
+    full = max(0, min(width, round(share * width)))
+    return [("━" * full, "accent"), ("─" * (width - full), "dim")]
