@@ -24,7 +24,8 @@ import tomlkit
 
 from bench.bergson_rankings import bergson_rankings
 from bench.plain_kronfluence import plain_scores
-from pipeline.contract.files import read_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.new_run import change_settings, write_run
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -97,7 +98,7 @@ def judge(run: RunDir, others: Sequence[Path]) -> str:
     ]
     change_settings(run, tomlkit.dumps(document))
     work(run, "validate")
-    return text(read_json(run.summary("validate")))
+    return text(read_validation(run))
 
 
 def main() -> None:

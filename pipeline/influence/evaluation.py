@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.results.scores import Retrieval
 from pipeline.contract.settings.prompts import Prompt
 
 K = 5
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """Retrieval metrics, averaged over the prompts whose relevant documents are known."""
-
-    recall: float
-    """Share of the relevant documents among the top k; at most k ÷ their number."""
-    k: int
-    mrr: float
-    """Mean of 1 ÷ rank of the first relevant document; 0 where the ranking lacks them all."""
-    top1: float
-    """Share of prompts whose first document is relevant."""
 
 
 def evaluate(
@@ -31,8 +18,8 @@ def evaluate(
     documents: Sequence[str],
     methods: Mapping[str, NDArray[np.float32]],
     k: int = K,
-) -> dict[str, dict[str, float]]:
-    """`Retrieval` of every method as a dict; {} if no prompt names a document of the corpus.
+) -> dict[str, Retrieval]:
+    """`Retrieval` of every method; {} if no prompt names a document of the corpus.
 
     `documents`: the examples' document ids [N]; `methods`: scores [prompts, N] by name, NaN =
     missing. A document counts once, with the rank of its best chunk.
@@ -46,8 +33,8 @@ def evaluate(
     if not known:
         return {}
     return {
-        method: asdict(
-            _retrieval([(ranked_documents(scores[row], documents), known[row]) for row in known], k)
+        method: _retrieval(
+            [(ranked_documents(scores[row], documents), known[row]) for row in known], k
         )
         for method, scores in methods.items()
     }

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.contract.results.validation import ValidationSummary
 from pipeline.contract.settings.schema import Settings
 from pipeline.report.facts import RunFacts
 from pipeline.report.text import UNDECIDED, count, decimal, figure, percent, verdict
@@ -84,17 +85,17 @@ def _influence(facts: RunFacts) -> Iterator[str]:
             "Where it is known which documents state the answer, one of them is first for "
             f"{percent(graded.get('top1'))} of the prompts (MRR {decimal(graded.get('mrr'))})."
         )
-    yield from _proof(facts.validation, default)
+    yield from _removal(facts.validation, default)
 
 
-def _proof(validation: dict[str, Any] | None, default: str) -> Iterator[str]:
-    removal = (validation or {}).get("removal")
-    if not removal or default not in removal["methods"]:
+def _removal(validation: ValidationSummary | None, default: str) -> Iterator[str]:
+    removal = validation.removal if validation else None
+    if not removal or default not in removal.methods:
         yield "Whether leaving these examples out changes the answers has not been tried."
         return
-    drop = removal["methods"][default]["drop"]
+    drop = removal.methods[default].drop
     yield (
-        f"Trained again without the first {removal['removed']} examples of each prompt, the model "
-        f"finds the completions {figure(drop['value'], 3)} nats less likely (95 % interval "
-        f"{figure(drop['low'], 3)} – {figure(drop['high'], 3)})."
+        f"Trained again without the first {removal.removed} examples of each prompt, the model "
+        f"finds the completions {figure(drop.value, 3)} nats less likely (95 % interval "
+        f"{figure(drop.low, 3)} – {figure(drop.high, 3)})."
     )

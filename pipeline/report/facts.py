@@ -21,6 +21,7 @@ from pipeline.contract.results.training import (
     learning_curves,
     read_training,
 )
+from pipeline.contract.results.validation import ValidationSummary, read_validation
 from pipeline.contract.run.events import (
     Event,
     EventReader,
@@ -86,8 +87,7 @@ class RunFacts:
     """Both models' answers and their comparison; see `pipeline/stages/evaluate.py`."""
     benchmark: dict[str, Any] | None
     """Scores and comparisons; see `pipeline/stages/benchmark.py`."""
-    validation: dict[str, Any] | None
-    """What retraining says of the rankings; see `pipeline/stages/validate.py`."""
+    validation: ValidationSummary | None
 
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
@@ -117,7 +117,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         spectra=_found(read_spectra, run) if "inspect" in done else None,
         evaluation=summaries.get("evaluate"),
         benchmark=summaries.get("benchmark"),
-        validation=summaries.get("validate"),
+        validation=_found(read_validation, run) if "validate" in done else None,
     )
 
 

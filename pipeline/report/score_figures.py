@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.validation import Part, ValidationSummary, findings
+from pipeline.contract.results.verdict import Estimate
 from pipeline.report.style import COLORS, PALE, framed
 from pipeline.report.text import UNDECIDED, scoring, verdict
 
@@ -57,27 +59,26 @@ def all_changes(
     return _changes(rows) if rows else None
 
 
-def validation(facts: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+def validation(summary: ValidationSummary) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Gives (name, what draws it) of each part of a validation that was asked for."""
-    for part, name, label in (
-        ("removal", "drop", "ln p with everything − ln p without the examples, nats"),
-        ("datamodeling", "", "linear datamodeling score"),
-        ("tail_patch", "gain", "ln p after a step on the example − ln p before, nats"),
-    ):
-        methods = (facts[part] or {}).get("methods") or {}
-        if methods:
-            rows = {method: row[name] if name else row for method, row in methods.items()}
-            yield part, partial(_estimates, rows, label)
+    labels: Mapping[Part, str] = {
+        "removal": "ln p with everything − ln p without the examples, nats",
+        "datamodeling": "linear datamodeling score",
+        "tail_patch": "ln p after a step on the example − ln p before, nats",
+    }
+    for part, label in labels.items():
+        if estimates := {one.name: one.estimate for one in findings(summary, part)}:
+            yield part, partial(_estimates, estimates, label)
 
 
-def _estimates(rows: Mapping[str, Any], label: str) -> Figure:
+def _estimates(estimates: Mapping[str, Estimate], label: str) -> Figure:
     """A line a method: its value with the interval."""
-    figure, axes = _lines(list(rows))
+    figure, axes = _lines(list(estimates))
     axes.axvline(0, color=PALE, lw=1)
-    for place, row in enumerate(rows.values()):
-        if row["low"] is not None:
-            axes.plot([row["low"], row["high"]], [place, place], color=COLORS[0], lw=1.2)
-        axes.plot(row["value"], place, "s", ms=5, mec=COLORS[0], mfc=COLORS[0])
+    for height, one in enumerate(estimates.values()):
+        if one.low is not None and one.high is not None:
+            axes.plot([one.low, one.high], [height, height], color=COLORS[0], lw=1.2)
+        axes.plot(one.value, height, "s", ms=5, mec=COLORS[0], mfc=COLORS[0])
     axes.set_xlabel(label, loc="right")  # a long one goes on to the left
     return figure
 

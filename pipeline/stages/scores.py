@@ -214,6 +214,7 @@ def _summary(
 ) -> dict[str, object]:
     checked = [answer.correct for answer in answers if answer.correct is not None]
     documents = results.table["document_id"].to_pylist()
+    retrieved = evaluate(results.prompts, documents, results.methods)
     return {
         "default_method": default_method(settings),
         "methods": list(results.methods),
@@ -221,7 +222,7 @@ def _summary(
         "examples": results.table.num_rows,
         "modules": modules,
         "known": {"correct": sum(checked), "prompts": len(checked)},
-        "evaluation": evaluate(results.prompts, documents, results.methods),
+        "evaluation": {name: asdict(figures) for name, figures in retrieved.items()},
         "preflight": asdict(before),
         "warnings": notes.warnings,
         "seconds": notes.seconds,

@@ -1,4 +1,4 @@
-"""The linear datamodeling score: do summed scores foretell what other training data would do?
+"""The linear datamodeling score: do summed scores predict what other training data would do?
 
 Shape legend: M subsets, Q prompts, N training examples, R resamples.
 """
@@ -6,54 +6,53 @@ Shape legend: M subsets, Q prompts, N training examples, R resamples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pipeline.contract.results.validation import Datamodeling, DatamodelingScore, ScoreAdvantage
 from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
 from pipeline.influence.rankings import Scores
+from pipeline.validation.context import BM25, ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.retraining import Training
-from pipeline.validation.subject import BM25, Subject
 
 
-def datamodeling(subject: Subject, others: Mapping[str, Scores]) -> dict[str, Any] | None:
+def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Datamodeling | None:
     """The score of every ranking, and of `others` beside them; None if not asked for.
 
-    `advantage` is over BM25 on the same resamples.
+    Advantages are over BM25 on the same resamples.
     """
-    wanted = subject.wanted
+    wanted = context.wanted
     if not wanted.subsets:
         return None
-    halves = random_halves(wanted.subsets, len(subject.examples), subject.seed)
-    seeds = range(subject.seed, subject.seed + wanted.subset_seeds)
+    halves = random_halves(wanted.subsets, len(context.examples), context.seed)
+    seeds = range(context.seed, context.seed + wanted.subset_seeds)
     trainings = [Training(half, seed) for half in halves for seed in seeds]
-    outcomes = np.array(subject.outcomes("random halves", trainings))
+    outcomes = np.array(context.outcomes("random halves", trainings))
     measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
-    judge = Datamodeling(halves, len(subject.examples), measured, subject.seed)
-    methods = {**subject.judged, **subject.methods, **others}
-    found = {name: judge.score(scores) for name, scores in methods.items()}
+    trained = SubsetOutcomes(halves, len(context.examples), measured, context.seed)
+    methods = {**context.compared, **context.methods, **others}
+    found = {name: trained.score(scores) for name, scores in methods.items()}
     reference = found[BM25]
-    return {
-        "subsets": judge.subsets,
-        "seeds": list(seeds),
-        "methods": {
-            name: {**asdict(result[0]), "advantage": _advantage(result, reference)}
+    return Datamodeling(
+        subsets=trained.subsets,
+        seeds=tuple(seeds),
+        methods={
+            name: replace(result[0], advantage=_advantage(result, reference))
             for name, result in found.items()
             if result is not None
         },
-    }
+    )
 
 
-def _advantage(result: Result, reference: Result | None) -> dict[str, float | None] | None:
+def _advantage(result: Result, reference: Result | None) -> ScoreAdvantage | None:
     if reference is None or result is reference:
         return None
-    low, high = interval(result[1] - reference[1])
     difference = result[0].value - reference[0].value
-    return {"difference": difference, "low": low, "high": high, "p_value": None}
+    return ScoreAdvantage(difference, *interval(result[1] - reference[1]))
 
 
 def random_halves(subsets: int, examples: int, seed: int) -> list[NDArray[np.intp]]:
@@ -62,24 +61,12 @@ def random_halves(subsets: int, examples: int, seed: int) -> list[NDArray[np.int
     return [np.sort(rng.permutation(examples)[: (examples + 1) // 2]) for _ in range(subsets)]
 
 
-@dataclass(frozen=True)
-class LinearDatamodelingScore:
-    """Mean over the prompts of Spearman's rank correlation over the subsets."""
-
-    value: float
-    low: float
-    high: float
-    """95 % percentile interval over resampled subsets and prompts."""
-    prompts: int
-    """Those for which the method has scores."""
-
-
-Result = tuple[LinearDatamodelingScore, NDArray[np.float64]]
+Result = tuple[DatamodelingScore, NDArray[np.float64]]
 """A score, and every resample of it [R], paired between methods."""
 
 
-class Datamodeling:
-    """What trainings on subsets came to, and how well scores foretell it.
+class SubsetOutcomes:
+    """What trainings on subsets came to, and how well scores predict it.
 
     Source: Park et al. 2023 (TRAK), definition 2.3; the resampling of both subsets and prompts,
     because all prompts share the subsets, is the crossed bootstrap of Owen 2007 ("The
@@ -98,33 +85,33 @@ class Datamodeling:
         self._members = self._members[sound]
         self.subsets, prompts = self._outcomes.shape
         rng = np.random.default_rng([seed, 1])
-        self._drawn_subsets = rng.integers(self.subsets, size=(RESAMPLES, self.subsets))
-        self._drawn_prompts = rng.integers(prompts, size=(RESAMPLES, prompts))
+        self._resampled_subsets = rng.integers(self.subsets, size=(RESAMPLES, self.subsets))
+        self._resampled_prompts = rng.integers(prompts, size=(RESAMPLES, prompts))
 
     def score(self, scores: Scores) -> Result | None:
-        """How well `scores` [Q, N] foretell the outcomes.
+        """How well `scores` [Q, N] predict the outcomes.
 
-        A missing score counts as none; a prompt
-        without scores is left out. None where no prompt has any, or no subset was trained.
+        A missing score counts as 0; a prompt without scores is left out. None where no prompt has
+        any, or no subset was trained.
         """
         there = np.isfinite(scores).any(axis=1)
         if self.subsets < 2 or not there.any():
             return None
-        foretold = self._members @ np.nan_to_num(scores.astype(np.float64)).T
-        each = np.where(there, spearman(foretold, self._outcomes), np.nan)
+        predicted = self._members @ np.nan_to_num(scores.astype(np.float64)).T
+        each = np.where(there, spearman(predicted, self._outcomes), np.nan)
         resampled = np.array(
             [
-                np.nanmean(spearman(foretold[rows][:, columns], self._outcomes[rows][:, columns]))
+                np.nanmean(spearman(predicted[rows][:, columns], self._outcomes[rows][:, columns]))
                 for rows, columns in zip(
-                    self._drawn_subsets,
-                    _only(self._drawn_prompts, np.flatnonzero(there)),
+                    self._resampled_subsets,
+                    _among(self._resampled_prompts, np.flatnonzero(there)),
                     strict=True,
                 )
             ]
         )
         low, high = interval(resampled)
         value = float(np.nanmean(each))
-        return LinearDatamodelingScore(value, low, high, int(there.sum())), resampled
+        return DatamodelingScore(value, low, high, int(there.sum())), resampled
 
 
 def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -144,6 +131,6 @@ def interval(resampled: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _only(drawn: NDArray[np.intp], there: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The draws turned into draws from `there`."""
-    return there[drawn % len(there)]
+def _among(resampled: NDArray[np.intp], there: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Resampled prompts turned into resampled ones of `there`."""
+    return there[resampled % len(there)]

@@ -1,14 +1,12 @@
-"""Outcomes that cost hours, each kept under a key that says what it is an outcome of."""
+"""What trainings came to, each kept under a key that says what it was trained on."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.files import append_json_lines, read_json_lines
+from pipeline.contract.results.validation import Retraining, append_retraining, read_retrainings
+from pipeline.contract.run.run_dir import RunDir
 
 Outcome = NDArray[np.float64]
 """A number a prompt [Q], NaN where there is none."""
@@ -17,11 +15,9 @@ Outcome = NDArray[np.float64]
 class Ledger:
     """Outcomes on disk, so that a stopped or widened validation trains nothing twice."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, Sequence[float | None]] = {
-            line["key"]: line["values"] for line in read_json_lines(path)
-        }
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._known = {line.key: line.values for line in read_retrainings(run)}
 
     def get(self, key: str) -> Outcome | None:
         """The outcome of an earlier attempt, if there is one."""
@@ -30,6 +26,6 @@ class Ledger:
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keeps an outcome."""
-        values = [value if np.isfinite(value) else None for value in outcome.tolist()]
+        values = tuple(value if np.isfinite(value) else None for value in outcome.tolist())
         self._known[key] = values
-        append_json_lines(self._path, [{"key": key, "values": values}])
+        append_retraining(self._run, Retraining(key, values))

@@ -1,4 +1,4 @@
-"""The rankings that are judged: those of the scores stage, and other tools' from their files.
+"""The rankings that are validated: those of the scores stage, and other tools' from their files.
 
 Shape legend: Q prompts, N training examples.
 """

@@ -7,53 +7,53 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.results.validation import RANDOM, Removal, RemovalEffect
 from pipeline.influence.rankings import Scores, ranked
-from pipeline.validation.chance import RANDOM, over_chance
+from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
+from pipeline.validation.random_baseline import compare_with_random
 from pipeline.validation.retraining import Training
-from pipeline.validation.subject import Subject
 
 
-def removal(subject: Subject) -> dict[str, Any] | None:
+def removal(context: ValidationContext) -> Removal | None:
     """How much less likely each prompt's completion is without the examples; None if not asked.
 
-    `drops` of a method are ln p with everything minus ln p without its first examples, a number
-    a prompt, averaged over the seeds; `advantage` is over leaving out as many random examples.
+    A drop is averaged over the seeds.
     """
-    wanted = subject.wanted
+    wanted = context.wanted
     if not wanted.seeds:
         return None
-    seeds = range(subject.seed, subject.seed + wanted.seeds)
-    everything = np.arange(len(subject.examples))
-    prompts = np.arange(len(subject.prompts))
+    seeds = range(context.seed, context.seed + wanted.seeds)
+    everything = np.arange(len(context.examples))
+    prompts = np.arange(len(context.prompts))
     parts = [part for part in np.array_split(prompts, wanted.removal_groups) if len(part)]
     full = [Training(everything, seed) for seed in seeds]
     planned = [
-        (method, seed - subject.seed, part, Training(np.setdiff1d(everything, left_out), seed))
+        (method, seed - context.seed, part, Training(np.setdiff1d(everything, left_out), seed))
         for seed in seeds
         for part in parts
-        for method, left_out in _left_out(subject.judged, part, wanted.removed, seed)
+        for method, left_out in _left_out(context.compared, part, wanted.removed, seed)
     ]
-    outcomes = subject.outcomes("removal", [*full, *(plan[-1] for plan in planned)])
+    outcomes = context.outcomes("removal", [*full, *(plan[-1] for plan in planned)])
     before, after = np.array(outcomes[: len(full)]), outcomes[len(full) :]
     drops: dict[str, Outcome] = defaultdict(lambda: np.full(before.shape, np.nan))
     for (method, row, part, _), outcome in zip(planned, after, strict=True):
         drops[method][row, part] = (before[row] - outcome)[part]
-    return {
-        "removed": wanted.removed,
-        "groups": len(parts),
-        "seeds": list(seeds),
-        "left_out": {plan[0]: len(everything) - len(plan[-1].kept) for plan in reversed(planned)},
-        "seed_noise": _seed_noise(before),
-        "methods": over_chance(
-            {name: _mean(values) for name, values in drops.items()}, "drop", subject
+    return Removal(
+        removed=wanted.removed,
+        groups=len(parts),
+        seeds=tuple(seeds),
+        # reversed: of a method's trainings the first one counts
+        left_out={plan[0]: len(everything) - len(plan[-1].kept) for plan in reversed(planned)},
+        seed_noise=_seed_noise(before),
+        methods=compare_with_random(
+            {name: _mean(values) for name, values in drops.items()}, RemovalEffect, context
         ),
-    }
+    )
 
 
 def _left_out(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.stats import rankdata
 
+from pipeline.contract.results.validation import Agreement
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence import scoring
@@ -15,43 +14,43 @@ from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import fit, link_factors
 from pipeline.influence.rankings import Scores, ranked
 from pipeline.model import load_model, select_device
+from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import spearman
-from pipeline.validation.subject import Subject
 
 STABILITY_TOP = 10
 """First examples of two rankings that are compared."""
 
 
-def dampings(subject: Subject) -> dict[str, Scores]:
+def dampings(context: ValidationContext) -> dict[str, Scores]:
     """Scores [Q, N] of the run's first strategy under each other damping, by name."""
-    rescoring = _Rescoring(subject)
+    rescoring = _Rescoring(context)
     return {
-        f"{subject.default}, damping {damping:g}": rescoring.damped(damping)
-        for damping in subject.wanted.dampings
+        f"{context.default}, damping {damping:g}": rescoring.damped(damping)
+        for damping in context.wanted.dampings
     }
 
 
-def refits(subject: Subject) -> list[Scores]:
+def refits(context: ValidationContext) -> list[Scores]:
     """Scores [Q, N] with the curvature fitted on labels sampled from other seeds.
 
     Empty where nothing is sampled.
     """
-    if subject.settings.factors.fisher != "true":
+    if context.settings.factors.fisher != "true":
         return []
-    rescoring = _Rescoring(subject)
+    rescoring = _Rescoring(context)
     return [
-        rescoring.fitted_again(subject.seed + number)
-        for number in range(1, subject.wanted.fisher_seeds + 1)
+        rescoring.fitted_again(context.seed + number)
+        for number in range(1, context.wanted.fisher_seeds + 1)
     ]
 
 
 class _Rescoring:
     """Scores as the scores stage does, in folders beside the run's own."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._settings, self._run = subject.settings, subject.run
-        self._strategy = subject.settings.factors.strategies[0]
+    def __init__(self, context: ValidationContext) -> None:
+        self._context = context
+        self._settings, self._run = context.settings, context.run
+        self._strategy = context.settings.factors.strategies[0]
 
     def damped(self, damping: float) -> Scores:
         """From the run's own factors."""
@@ -66,32 +65,21 @@ class _Rescoring:
         chosen = self._settings.run.model_copy(update={"seed": seed})
         settings = self._settings.model_copy(update={"run": chosen})
         analyzer = self._analyzer(settings, self._run.variant(f"fisher_{seed}"))
-        fit(analyzer, self._strategy, self._subject.examples)
+        fit(analyzer, self._strategy, self._context.examples)
         return self._score(analyzer)
 
     def _analyzer(self, settings: Settings, variant: RunDir) -> InfluenceAnalyzer:
         model = load_model(self._run.model, select_device(settings))
-        return InfluenceAnalyzer(settings, variant, self._subject.events, model)
+        return InfluenceAnalyzer(settings, variant, self._context.events, model)
 
     def _score(self, analyzer: InfluenceAnalyzer) -> Scores:
-        queries, examples = self._subject.queries, self._subject.examples
+        queries, examples = self._context.queries, self._context.examples
         by_module = scoring.pairwise_scores(analyzer, self._strategy, queries, examples)
         raw: Scores = scoring.sum_modules(by_module).numpy()
         if not self._settings.scores.normalize:
             return raw
         own = scoring.self_influence(analyzer, self._strategy, queries, examples).numpy()
         return normalized(raw, own)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How alike two rankings of the same examples are, over the prompts."""
-
-    mean_correlation: float
-    """Of Spearman's rank correlations over all examples."""
-    least_correlation: float
-    top_overlap: float
-    """Mean share of the first examples of one that are among those of the other."""
 
 
 def agreement(first: Scores, second: Scores) -> Agreement:

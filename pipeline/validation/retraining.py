@@ -82,7 +82,7 @@ class Retrainer:
         self._run = run
         self._completions = completions
         self._examples = TokenDataset.of_examples(run)
-        self._ledger = Ledger(run.retrainings)
+        self._ledger = Ledger(run)
         trained = freshness.Done.read("train", run)
         assert trained is not None  # the stage needs it
         self._prefix = f"{trained.id[:16]} {completions.key()}"

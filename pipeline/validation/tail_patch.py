@@ -10,68 +10,61 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contract.results.validation import RANDOM, TailPatch, TailPatchEffect
 from pipeline.corpus.examples import TokenRow, pad_batch
 from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, select_device
-from pipeline.validation.chance import RANDOM, over_chance
-from pipeline.validation.subject import Subject
+from pipeline.validation.context import ValidationContext
+from pipeline.validation.random_baseline import compare_with_random
 
 STEP = 1e-3
 """Length of the step ÷ length of all weights as one vector."""
 
 
-def tail_patch(subject: Subject) -> dict[str, Any] | None:
-    """Mean gain of ln p of a prompt's completion over its first examples; None if not asked for.
-
-    `advantage` is over as many random examples.
-    """
-    count = subject.wanted.tail_patch
+def tail_patch(context: ValidationContext) -> TailPatch | None:
+    """Mean gain of ln p of a prompt's completion over its first examples; None if not asked for."""
+    count = context.wanted.tail_patch
     if not count:
         return None
     tops = {
         name: [ranked(row)[:count].tolist() for row in scores]
-        for name, scores in subject.judged.items()
+        for name, scores in context.compared.items()
     }
-    tops[RANDOM] = _drawn(subject, count)
+    tops[RANDOM] = _random_tops(context, count)
     pairs = sorted({(e, q) for rows in tops.values() for q, row in enumerate(rows) for e in row})
-    gains = dict(zip(pairs, _gains(subject, pairs), strict=True))
+    gains = dict(zip(pairs, _gains(context, pairs), strict=True))
     means = {
         name: np.array(
             [np.mean([gains[e, q] for e in row]) if row else np.nan for q, row in enumerate(rows)]
         )
         for name, rows in tops.items()
     }
-    return {
-        "examples": count,
-        "step": STEP,
-        "methods": over_chance(means, "gain", subject),
-    }
+    return TailPatch(count, STEP, compare_with_random(means, TailPatchEffect, context))
 
 
-def _drawn(subject: Subject, count: int) -> list[list[int]]:
-    rng = np.random.default_rng([subject.seed, 3])
-    examples = len(subject.examples)
-    return [rng.permutation(examples)[:count].tolist() for _ in subject.prompts]
+def _random_tops(context: ValidationContext, count: int) -> list[list[int]]:
+    rng = np.random.default_rng([context.seed, 3])
+    examples = len(context.examples)
+    return [rng.permutation(examples)[:count].tolist() for _ in context.prompts]
 
 
-def _gains(subject: Subject, pairs: Sequence[tuple[int, int]]) -> Iterator[float]:
+def _gains(context: ValidationContext, pairs: Sequence[tuple[int, int]]) -> Iterator[float]:
     """Of each (example, prompt); `pairs` are sorted, so that each example is stepped on once."""
-    model = load_model(subject.run.model, select_device(subject.settings))
-    before = subject.completions.log_likelihoods(model)
+    model = load_model(context.run.model, select_device(context.settings))
+    before = context.completions.log_likelihoods(model)
     done = 0
     for example, of_example in groupby(pairs, key=itemgetter(0)):
         prompts = [prompt for _, prompt in of_example]
-        with stepped(model, subject.examples[example]):
-            after = subject.completions.log_likelihoods(model, prompts)
+        with stepped(model, context.examples[example]):
+            after = context.completions.log_likelihoods(model, prompts)
         yield from (after - before[prompts]).tolist()
         done += len(prompts)
-        subject.events.progress(done, len(pairs), "steps", "tail patch")
+        context.events.progress(done, len(pairs), "steps", "tail patch")
 
 
 @contextmanager

@@ -8,6 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results.validation import (
+    Agreement,
+    DampingAgreement,
+    Datamodeling,
+    DatamodelingScore,
+    Removal,
+    RemovalEffect,
+    ScoreAdvantage,
+    ValidationSummary,
+)
+from pipeline.contract.results.validation import write_validation as write_summary
+from pipeline.contract.results.verdict import Difference, Estimate
 from pipeline.contract.run.run_dir import RunDir
 
 ANSWERS = (
@@ -78,31 +90,34 @@ def _pair(
     }  # fmt: skip
 
 
-def write_validation(run: RunDir, hostile: str = "") -> None:
+def write_validation(run: RunDir, hostile: str = "", removal_p: float | None = None) -> None:
     """The summary of the validate stage: EKFAC beats chance, BM25's subset score shows nothing."""
-
-    def estimate(value: float, low: float, high: float) -> dict[str, Any]:
-        return {"value": value, "low": low, "high": high, "n": 6}
-
-    def advantage(difference: float, low: float, high: float) -> dict[str, Any]:
-        return {"difference": difference, "low": low, "high": high, "p_value": None}
-
-    agreement = {"mean_correlation": 0.957, "least_correlation": 0.941, "top_overlap": 0.95}
     own = f"ekfac_normalized{hostile}"
-    summary = {
-        "default_method": own, "prompts": 6, "examples": 1500, "stability_top": 10,
-        "removal": {"removed": 5, "seeds": [0, 1, 2], "methods": {
-            own: {"drop": estimate(4.4, 3.9, 5.0), "advantage": advantage(4.0, 3.4, 4.5)},
-            "random": {"drop": estimate(0.47, 0.37, 0.6), "advantage": None}}},
-        "datamodeling": {"subsets": 16, "seeds": [0], "methods": {
-            own: {**estimate(0.717, 0.588, 0.77), "advantage": advantage(0.32, 0.16, 0.44)},
-            "identity": {**estimate(0.449, 0.288, 0.559), "advantage": advantage(0.05, -0.11, 0.2)},
-            "bm25": {**estimate(0.397, 0.264, 0.489), "advantage": None}}},
-        "tail_patch": None,
-        "dampings": {"ekfac_normalized, damping 1e-08": agreement}, "refits": [agreement],
-        "warnings": [f"the base is undecided{hostile}"],
-    }  # fmt: skip
-    write_json(run.summary("validate"), summary)
+    removed = {
+        own: RemovalEffect(
+            Estimate(4.4, 6, 0.3, 3.9, 5.0), Difference(6, 4.0, 3.4, 4.5, removal_p), {}
+        ),
+        "random": RemovalEffect(Estimate(0.47, 6, 0.1, 0.37, 0.6), None, {}),
+    }
+    halves = {
+        own: DatamodelingScore(0.717, 0.588, 0.77, 6, ScoreAdvantage(0.32, 0.16, 0.44)),
+        "identity": DatamodelingScore(0.449, 0.288, 0.559, 6, ScoreAdvantage(0.05, -0.11, 0.2)),
+        "bm25": DatamodelingScore(0.397, 0.264, 0.489, 6),
+    }
+    damped = DampingAgreement(mean_correlation=0.957, least_correlation=0.941, top_overlap=0.95)
+    summary = ValidationSummary(
+        default_method=own,
+        prompts=6,
+        examples=1500,
+        tail_patch=None,
+        dampings={"ekfac_normalized, damping 1e-08": damped},
+        refits=(Agreement(0.957, 0.941, 0.95),),
+        removal=Removal(5, 1, (0, 1, 2), dict.fromkeys(removed, 30), 0.1, removed),
+        datamodeling=Datamodeling(16, (0,), halves),
+        stability_top=10,
+        warnings=(f"the base is undecided{hostile}",),
+    )
+    write_summary(run, summary)
 
 
 def write_benchmarks(run: RunDir, hostile: str = "") -> None:

@@ -420,6 +420,15 @@ async def test_the_proofs_of_the_rankings_have_a_page(run: RunDir, size: tuple[i
         assert values == sorted(values)
 
 
+async def test_an_interval_above_0_is_not_enough_where_the_test_is_undecided(run: RunDir) -> None:
+    sample_run.finish(run, "factors", "scores", "validate")
+    sample_evaluation.write_validation(run, removal_p=0.2)
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("v", "4")
+        await until_shown(pilot, "+4.000 (3.400 to 4.500) over random: no difference shown")
+
+
 async def test_a_run_without_proofs_says_how_to_get_them(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(100, 24)) as pilot:

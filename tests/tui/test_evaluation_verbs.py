@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from terminals import Terminal
 
 from pipeline.contract.errors import ResourceError
 from pipeline.contract.files import read_json, write_json, write_text
+from pipeline.contract.results.validation import (
+    Datamodeling,
+    DatamodelingScore,
+    ScoreAdvantage,
+    ValidationSummary,
+    write_validation,
+)
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
@@ -36,19 +44,10 @@ def run(tmp_path: Path) -> RunDir:
     sample_evaluation.write_evaluation(run)
     sample_evaluation.write_benchmarks(run)
     sample_evaluation.write_report(run)
-    estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
-    advantage = {"difference": 0.3, "low": 0.1, "high": 0.5, "p_value": None}
-    write_json(
-        run.summary("validate"),
-        {
-            "removal": None,
-            "tail_patch": None,
-            "datamodeling": {"methods": {"ekfac": {**estimate, "advantage": advantage}}},
-            "dampings": {},
-            "refits": [],
-            "stability_top": 10,
-        },
-    )
+    advantage = ScoreAdvantage(0.3, 0.1, 0.5)
+    halves = {"ekfac": DatamodelingScore(0.5, 0.25, 0.75, 6, advantage)}
+    nothing = ValidationSummary("ekfac", 6, 40, None, {}, (), None, None, 10, ())
+    write_validation(run, replace(nothing, datamodeling=Datamodeling(16, (0,), halves)))
     return run
 
 
@@ -87,9 +86,24 @@ def test_validate_prints_the_parts_that_were_asked_for(run: RunDir, tmp_path: Pa
     text = headwater(tmp_path, "validate", "books").stdout
     assert text.startswith("Linear datamodeling score")
     assert "Removal" not in text
-    assert ["ekfac", "0.5", "0.25", "0.75", "0.3", "0.1", "0.5"] in [
+    assert ["ekfac", "0.5", "0.25", "0.75", "0.3", "0.1", "0.5", "–", "better"] in [
         line.split() for line in text.splitlines()
     ]
+
+
+def test_validate_says_nothing_is_shown_where_the_test_does_not(
+    run: RunDir, tmp_path: Path
+) -> None:
+    sample_evaluation.write_validation(run, removal_p=0.2)
+    text = headwater(tmp_path, "validate", "books").stdout
+    (line,) = (line for line in text.splitlines() if "3.4" in line.split())
+    assert line.endswith("0.2  no difference shown")
+
+
+def test_validate_as_json_holds_every_part(run: RunDir, tmp_path: Path) -> None:
+    found = json.loads(headwater(tmp_path, "validate", "books", "--json").stdout)
+    assert found["datamodeling"]["methods"]["ekfac"]["advantage"]["difference"] == 0.3
+    assert found["removal"] is None
 
 
 def test_report_prints_the_page_and_its_path(run: RunDir, tmp_path: Path) -> None:

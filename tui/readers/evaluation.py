@@ -150,14 +150,6 @@ class Benchmarks:
     stale: bool
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The outcome of the validate stage: see `tui/validation.py`."""
-
-    summary: dict[str, Any]
-    stale: bool
-
-
 def read_answers(run: RunDir) -> Answers:
     """The outcome of the evaluate stage.
 
@@ -195,21 +187,10 @@ def read_benchmarks(run: RunDir) -> Benchmarks:
     )
 
 
-def read_validation(run: RunDir) -> Validation:
-    """The outcome of the validate stage.
-
-    Raises:
-        MissingResultError: it has not finished.
-    """
-    found = _summary(run, "validate", "no proofs yet: the validate stage has not finished")
-    return Validation(found, stale=not _fresh(run, "validate"))
-
-
 def _summary(run: RunDir, stage: str, missing: str) -> dict[str, Any]:
     found = read_json(run.summary(stage))
     if Done.read(stage, run) is None or not isinstance(found, dict):
-        verb = "validate" if stage == "validate" else f"run {stage} --run"
-        hint = f"run {stage} on the run's screen, or by `headwater {verb} {run.name}`"
+        hint = f"run {stage} on the run's screen, or by `headwater run {stage} --run {run.name}`"
         raise MissingResultError(missing, hint)
     return found
 

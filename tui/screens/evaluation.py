@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.validation import load_validation
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.rows import Row
 from tui.export import export_table, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.evaluation import read_answers, read_benchmarks, read_validation
+from tui.readers.evaluation import read_answers, read_benchmarks
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.tabled import Pane, Tabled
@@ -98,8 +99,8 @@ class EvaluationScreen(Tabled):
             return {2: BenchmarksPage(f"{found.folder}/task_model_scores.json", found.stale, found)}
 
         def proofs() -> dict[int, Page]:
-            found, file = read_validation(run), run.summary("validate").relative_to(run.root)
-            return {3: ValidationPage(str(file), found.stale, found)}
+            found, file = load_validation(run), run.summary("validate").relative_to(run.root)
+            return {3: ValidationPage(str(file), not found.fresh, found.value)}
 
         self._try(answers, (0, 1))
         self._try(benchmarks, (2,))

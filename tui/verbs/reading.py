@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import list_runs
 from pipeline.contract.run.stages import STAGES
@@ -129,9 +129,9 @@ def validate(runs: Path, run: str, as_json: bool) -> None:
     """Train RUN's model again to prove its rankings, where that is not up to date; print it."""
     target = find_run(runs, run)
     narration.bring_up_to_date("validate", target)
-    summary = read_json(target.summary("validate"))
+    summary = read_validation(target)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(asdict(summary), indent=2))
     else:
         click.echo(validation.text(summary))
 

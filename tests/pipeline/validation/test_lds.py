@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.validation.lds import Datamodeling, random_halves, spearman
+from pipeline.validation.lds import SubsetOutcomes, random_halves, spearman
 
 EXAMPLES, SUBSETS, PROMPTS = 60, 24, 8
 
@@ -37,7 +37,7 @@ def test_halves_are_halves_each_another() -> None:
 def test_scores_that_add_up_to_the_outcome_get_one(
     halves: list[np.ndarray], truth: np.ndarray
 ) -> None:
-    result = Datamodeling(halves, EXAMPLES, outcomes_of(truth, halves, 0), 0).score(truth)
+    result = SubsetOutcomes(halves, EXAMPLES, outcomes_of(truth, halves, 0), 0).score(truth)
     assert result is not None
     assert result[0].value == pytest.approx(1)
 
@@ -46,7 +46,7 @@ def test_unrelated_scores_get_an_interval_around_nothing(
     halves: list[np.ndarray], truth: np.ndarray
 ) -> None:
     unrelated = np.random.default_rng(9).standard_normal(truth.shape).astype(np.float32)
-    result = Datamodeling(halves, EXAMPLES, outcomes_of(truth, halves, 0), 0).score(unrelated)
+    result = SubsetOutcomes(halves, EXAMPLES, outcomes_of(truth, halves, 0), 0).score(unrelated)
     assert result is not None
     assert result[0].low < 0 < result[0].high
 
@@ -54,8 +54,8 @@ def test_unrelated_scores_get_an_interval_around_nothing(
 def test_noise_lowers_the_score_and_the_interval_holds_it(
     halves: list[np.ndarray], truth: np.ndarray
 ) -> None:
-    judge = Datamodeling(halves, EXAMPLES, outcomes_of(truth, halves, 4.0), 0)
-    result = judge.score(truth)
+    trained = SubsetOutcomes(halves, EXAMPLES, outcomes_of(truth, halves, 4.0), 0)
+    result = trained.score(truth)
     assert result is not None
     assert 0.2 < result[0].low < result[0].value < result[0].high < 1
 
@@ -67,13 +67,13 @@ def test_a_half_whose_training_failed_and_a_prompt_without_scores_are_left_out(
     outcomes[3] = np.nan
     holed = truth.copy()
     holed[0] = np.nan
-    judge = Datamodeling(halves, EXAMPLES, outcomes, 0)
-    result = judge.score(holed)
-    assert judge.subsets == SUBSETS - 1
+    trained = SubsetOutcomes(halves, EXAMPLES, outcomes, 0)
+    result = trained.score(holed)
+    assert trained.subsets == SUBSETS - 1
     assert result is not None
     assert result[0].prompts == PROMPTS - 1
     assert result[0].value == pytest.approx(1)
-    assert judge.score(np.full_like(truth, np.nan)) is None
+    assert trained.score(np.full_like(truth, np.nan)) is None
 
 
 def test_spearman_is_scipys_with_ties_too() -> None:

@@ -11,7 +11,11 @@ import pytest
 import torch
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.files import read_json, read_json_lines
+from pipeline.contract.results.validation import (
+    ValidationSummary,
+    read_retrainings,
+    read_validation,
+)
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventReader, EventWriter, Progress
 from pipeline.contract.run.run_dir import RunDir
@@ -19,8 +23,8 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from pipeline.model import load_model
 from pipeline.stages import validate
+from pipeline.validation.context import ValidationContext
 from pipeline.validation.retraining import Training
-from pipeline.validation.subject import Subject
 
 SMALL = {"seeds": 2, "removed": 3, "subsets": 3, "dampings": [1e-3], "tail_patch": 2}
 
@@ -37,94 +41,104 @@ def wanting(run: RunDir, **wanted: Any) -> Settings:
     return settings.model_copy(update={"validation": section})
 
 
-def validated(run: RunDir, **wanted: Any) -> dict[str, Any]:
+def context_of(run: RunDir) -> ValidationContext:
+    return ValidationContext.of(wanting(run), run, EventWriter(run.events, "validate"))
+
+
+def validated(run: RunDir, **wanted: Any) -> ValidationSummary:
     settings = wanting(run, **wanted)
     freshness.begin("validate", settings, run)
     validate.run(settings, run, EventWriter(run.events, "validate"))
-    summary: dict[str, Any] = read_json(run.summary("validate"))
-    return summary
+    return read_validation(run)
 
 
 def trained_again(run: RunDir) -> list[str]:
-    return [line["key"] for line in read_json_lines(run.retrainings)]
+    return [line.key for line in read_retrainings(run)]
 
 
 @pytest.fixture(scope="module")
-def summary(scored: RunDir) -> dict[str, Any]:
+def summary(scored: RunDir) -> ValidationSummary:
     return validated(scored)
 
 
 def test_training_on_everything_again_gives_the_very_model_of_the_run(scored: RunDir) -> None:
-    settings = wanting(scored)
-    subject = Subject.of(settings, scored, EventWriter(scored.events, "validate"))
-    everything = np.arange(len(subject.examples))
-    again = subject.outcomes("again", [Training(everything, settings.run.seed)])[0]
+    context = context_of(scored)
+    everything = np.arange(len(context.examples))
+    again = context.outcomes("again", [Training(everything, context.seed)])[0]
     model = load_model(scored.model, torch.device("cpu"))
-    assert again == pytest.approx(subject.completions.log_likelihoods(model), abs=1e-4)
+    assert again == pytest.approx(context.completions.log_likelihoods(model), abs=1e-4)
 
 
-def test_removal_leaves_out_the_first_examples_of_each_method(
-    scored: RunDir, summary: dict[str, Any]
-) -> None:
-    removal = summary["removal"]
-    assert set(removal["methods"]) == {"ekfac_normalized", "bm25", "random"}
-    assert 3 <= removal["left_out"]["ekfac_normalized"] <= 2 * 3, "three of each of two prompts"
-    assert removal["left_out"]["random"] == removal["left_out"]["ekfac_normalized"]
-    assert removal["seed_noise"] > 0
-    for row in removal["methods"].values():
-        assert row["drop"]["n"] == 2
-        assert row["drop"]["low"] <= row["drop"]["value"] <= row["drop"]["high"]
-        assert row["drop"]["value"] == pytest.approx(np.mean(list(row["prompts"].values())))
+def test_removal_leaves_out_the_first_examples_of_each_method(summary: ValidationSummary) -> None:
+    removal = summary.removal
+    assert removal is not None
+    assert set(removal.methods) == {"ekfac_normalized", "bm25", "random"}
+    assert 3 <= removal.left_out["ekfac_normalized"] <= 2 * 3, "three of each of two prompts"
+    assert removal.left_out["random"] == removal.left_out["ekfac_normalized"]
+    assert removal.seed_noise is not None
+    assert removal.seed_noise > 0
+    for effect in removal.methods.values():
+        drop = effect.drop
+        assert drop.n == 2
+        assert drop.low is not None
+        assert drop.high is not None
+        assert drop.low <= drop.value <= drop.high
+        each = [value for value in effect.prompts.values() if value is not None]
+        assert drop.value == pytest.approx(np.mean(each))
 
 
 def test_every_ranking_has_a_datamodeling_score_within_its_interval(
-    summary: dict[str, Any],
+    summary: ValidationSummary,
 ) -> None:
-    found = summary["datamodeling"]
+    found = summary.datamodeling
+    assert found is not None
     assert {"ekfac", "ekfac_normalized", "bm25", "ekfac_normalized, damping 0.001"} <= set(
-        found["methods"]
+        found.methods
     )
-    for row in found["methods"].values():
-        assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1
-    assert found["methods"]["bm25"]["advantage"] is None
+    for score in found.methods.values():
+        assert -1 <= score.low <= score.value <= score.high <= 1
+    assert found.methods["bm25"].advantage is None
 
 
-def test_a_ranking_is_compared_with_its_refit_and_other_dampings(summary: dict[str, Any]) -> None:
-    (refit,) = summary["refits"]
-    assert refit["mean_correlation"] < 1, "other labels were sampled"
-    damped = summary["dampings"]["ekfac_normalized, damping 0.001"]
-    assert 0 <= damped["top_overlap"] <= 1
-    assert damped["known"]["k"] == 5, "one prompt names the document behind it"
+def test_a_ranking_is_compared_with_its_refit_and_other_dampings(
+    summary: ValidationSummary,
+) -> None:
+    (refit,) = summary.refits
+    assert refit.mean_correlation < 1, "other labels were sampled"
+    damped = summary.dampings["ekfac_normalized, damping 0.001"]
+    assert 0 <= damped.top_overlap <= 1
+    assert damped.known is not None, "one prompt names the document behind it"
+    assert damped.known.k == 5
 
 
 def test_what_was_trained_is_kept_and_a_wider_validation_adds_to_it(
-    scored: RunDir, summary: dict[str, Any]
+    scored: RunDir, summary: ValidationSummary
 ) -> None:
     before = trained_again(scored)
     wider = validated(scored, subsets=4)
     after = trained_again(scored)
     assert after[: len(before)] == before
     assert len(after) == len(before) + 1
-    assert wider["removal"] == summary["removal"]
+    assert wider.removal == summary.removal
     phases = {e.phase for e in EventReader(scored.events).read() if isinstance(e, Progress)}
     assert {"removal", "random halves", "tail patch"} <= phases
 
 
 def test_parts_that_are_not_wanted_are_missing_not_invented(scored: RunDir) -> None:
     nothing = validated(scored, seeds=0, subsets=0, tail_patch=0, dampings=[], fisher_seeds=0)
-    assert nothing["removal"] is nothing["datamodeling"] is nothing["tail_patch"] is None
-    assert nothing["dampings"] == {}
-    assert nothing["refits"] == []
+    assert nothing.removal is nothing.datamodeling is nothing.tail_patch is None
+    assert nothing.dampings == {}
+    assert nothing.refits == ()
 
 
-def test_other_tools_scores_are_judged_beside_ours(scored: RunDir, tmp_path: Path) -> None:
-    ours = Subject.of(wanting(scored), scored, EventWriter(scored.events, "x")).methods["ekfac"]
+def test_other_tools_scores_are_validated_beside_ours(scored: RunDir, tmp_path: Path) -> None:
+    ours = context_of(scored).methods["ekfac"]
     np.save(tmp_path / "theirs.npy", 5 * ours)
     few = {"seeds": 0, "tail_patch": 0, "dampings": [], "fisher_seeds": 0}
-    methods = validated(scored, outside=[str(tmp_path / "theirs.npy")], **few)["datamodeling"][
-        "methods"
-    ]
-    assert methods["theirs"]["value"] == methods["ekfac"]["value"], "the scale does not matter"
+    found = validated(scored, outside=[str(tmp_path / "theirs.npy")], **few).datamodeling
+    assert found is not None
+    theirs, own = found.methods["theirs"], found.methods["ekfac"]
+    assert theirs.value == own.value, "the scale does not matter"
 
 
 def test_scores_of_another_shape_are_refused_with_both_shapes(

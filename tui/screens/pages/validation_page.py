@@ -1,30 +1,41 @@
-"""The page of what the rankings proved: models trained again, single steps, fits repeated."""
+"""The page of the validation: models trained again, single steps, fits repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from textual.content import Content
 
-from tui import validation
+from pipeline.contract.results.validation import (
+    PARTS,
+    REFERENCES,
+    SHORT_TITLES,
+    Finding,
+    Part,
+    ValidationSummary,
+    findings,
+)
+from pipeline.contract.results.verdict import (
+    BETTER,
+    UNDECIDED,
+    WORSE,
+    Difference,
+    Estimate,
+    Verdict,
+    verdict,
+)
 from tui.content.forest import forest, span_of
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
-from tui.readers.evaluation import Interval, Validation
+from tui.readers.evaluation import Interval
 from tui.screens.mixins.tabled import Pane
 from tui.screens.pages.evaluation_pages import Page
-from tui.validation import Proof
 
 _FOREST = 25
-_PROOFS = {
-    "removal": "removal",
-    "datamodeling": "LDS",
-    "tail_patch": "tail patch",
-    "stability": "stability",
-}
-_MEANINGS = {
+_INKS: Mapping[Verdict, Ink] = {BETTER: "good", WORSE: "bad", UNDECIDED: "plain"}
+_MEANINGS: Mapping[Part, str] = {
     "removal": "The model was trained again from the same initial weights, without the first "
     "{removed} examples of every prompt. Value: by how much ln p of the completions dropped.",
     "datamodeling": "The model was trained again on {subsets} random halves of the examples. "
@@ -40,10 +51,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class ValidationPage(Page):
-    """One line a proof and ranking, its interval drawn beside those of the same proof."""
+    """One line a part and ranking, its interval drawn beside those of the same part."""
 
     title = "Validation"
-    validation: Validation
+    validation: ValidationSummary
     columns = (
         Column("proof", 10),
         Column("ranking"),
@@ -56,62 +67,73 @@ class ValidationPage(Page):
 
     def rows(self) -> Iterator[Row]:
         """Retraining first."""
-        for part, name in _PROOFS.items():
-            proofs = validation.proofs(part, self.validation.summary)
-            span = span_of((proof.estimate for proof in proofs), 0.0)
-            for proof in proofs:
-                yield Row((Cell(name, "dim"), *self._cells(proof, span)), proof)
+        for part in PARTS:
+            found = list(findings(self.validation, part))
+            span = span_of((_interval(one.estimate) for one in found), 0.0)
+            for one in found:
+                yield Row((Cell(SHORT_TITLES[part], "dim"), *self._cells(one, span)), one)
 
-    def _cells(self, proof: Proof, span: tuple[float, float]) -> Iterator[Cell]:
-        is_own = proof.name == self.validation.summary["default_method"]
-        yield Cell(proof.name, "strong" if is_own else "plain")
-        yield Cell(f"{proof.estimate.value:.3f}", value=proof.estimate.value)
-        yield Cell(_ends(proof.estimate), value=proof.estimate.low)
-        if proof.more is None:
+    def _cells(self, found: Finding, span: tuple[float, float]) -> Iterator[Cell]:
+        estimate, more = found.estimate, found.advantage
+        is_own = found.name == self.validation.default_method
+        yield Cell(found.name, "strong" if is_own else "plain")
+        yield Cell(f"{estimate.value:.3f}", value=estimate.value)
+        yield Cell(_ends(estimate), value=estimate.low)
+        if more is None:
             yield from (Cell("–", "dim"), Cell("–", "dim"))
         else:
-            yield Cell(proof.reference, "dim")
-            yield Cell(f"{proof.more.value:+.3f}", _standing(proof.more)[1], proof.more.value)
-        yield Cell(forest(proof.estimate, span, _FOREST, 0.0), "accent", proof.estimate.value)
+            yield Cell(REFERENCES[found.part], "dim")
+            yield Cell(f"{more.difference:+.3f}", _INKS[verdict(more)], more.difference)
+        drawn = forest(_interval(estimate), span, _FOREST, 0.0)
+        yield Cell(drawn, "accent", estimate.value)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """What was done, and what the figures bear out."""
-        proof: Proof = row.item
-        summary = self.validation.summary
-        facts, top = summary.get(proof.part) or {}, summary["stability_top"]
+        found: Finding = row.item
+        summary = self.validation
         lines = [
-            Content.assemble((clean(proof.name), "bold"), f": {_verdict(proof, top)}"),
+            Content.assemble((clean(found.name), "bold"), f": {self._conclusion(found)}"),
             Content(),
-            Content(_MEANINGS[proof.part].format(**facts)),
-            Content(f"{summary['prompts']} prompts, {summary['examples']:,} examples"),
+            *map(Content, self._meaning(found.part)),
         ]
-        if seeds := facts.get("seeds"):
-            again = "once" if len(seeds) == 1 else f"{len(seeds)} times, in other orders"
-            lines.append(Content(f"each trained {again}"))
-        warnings = summary["warnings"]
-        lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in warnings]
+        lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in summary.warnings]
         return (Pane("What it says", Content("\n").join(lines)),)
 
+    def _meaning(self, part: Part) -> Iterator[str]:
+        """What was done, on how much, how often."""
+        summary = self.validation
+        removal, halves, steps = summary.removal, summary.datamodeling, summary.tail_patch
+        yield _MEANINGS[part].format(
+            removed=removal.removed if removal else "",
+            subsets=halves.subsets if halves else "",
+            examples=steps.examples if steps else "",
+        )
+        yield f"{summary.prompts} prompts, {summary.examples:,} examples"
+        trained = {"removal": removal, "datamodeling": halves}.get(part)
+        if trained:
+            again = (
+                "once"
+                if len(trained.seeds) == 1
+                else f"{len(trained.seeds)} times, in other orders"
+            )
+            yield f"each trained {again}"
 
-def _ends(one: Interval) -> str:
+    def _conclusion(self, found: Finding) -> str:
+        if found.agreement:
+            top, shared = self.validation.stability_top, found.agreement.top_overlap
+            return f"of a prompt's first {top} examples {shared:.0%} are the same"
+        more = found.advantage
+        if more is None:
+            return "what the others are compared with"
+        ends = f" ({_ends(more)})" if more.low is not None else ""
+        return f"{more.difference:+.3f}{ends} over {REFERENCES[found.part]}: {verdict(more)}"
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return Interval(estimate.value, estimate.low, estimate.high)
+
+
+def _ends(one: Estimate | Difference) -> str:
     if one.low is None:
         return "–"
     return f"least {one.low:.3f}" if one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-
-
-def _standing(more: Interval) -> tuple[str, Ink]:
-    """What an interval of a difference bears out."""
-    if more.low is not None and more.low > 0:
-        return "better", "good"
-    if more.high is not None and more.high < 0:
-        return "worse", "bad"
-    return "no difference shown", "plain"
-
-
-def _verdict(proof: Proof, top: int) -> str:
-    if proof.shared is not None:
-        return f"of a prompt's first {top} examples {proof.shared:.0%} are the same"
-    if proof.more is None:
-        return "what the others are compared with"
-    ends = f" ({_ends(proof.more)})" if proof.more.low is not None else ""
-    return f"{proof.more.value:+.3f}{ends} over {proof.reference}: {_standing(proof.more)[0]}"

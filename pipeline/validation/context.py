@@ -28,7 +28,7 @@ BM25 = "bm25"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ValidationContext:
     """Everything that the parts of a validation share."""
 
     settings: Settings
@@ -43,13 +43,13 @@ class Subject:
     """All rankings, other tools' too."""
     default: str
     """Name of the run's own ranking."""
-    judged: dict[str, Scores]
+    compared: dict[str, Scores]
     """The run's own ranking, and BM25 beside it."""
     completions: Completions
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, settings: Settings, run: RunDir, events: EventWriter) -> Subject:
+    def of(cls, settings: Settings, run: RunDir, events: EventWriter) -> ValidationContext:
         """Reads the run.
 
         Raises:
@@ -72,7 +72,7 @@ class Subject:
             documents=read_document_ids(run),
             methods=methods | outside,
             default=default,
-            judged={default: methods[default], BM25: bm25},
+            compared={default: methods[default], BM25: bm25},
             completions=Completions(prompts, tokenizer, settings.train.batch_tokens),
         )
 
@@ -88,11 +88,11 @@ class Subject:
 
     @cached_property
     def retrainer(self) -> Retrainer:
-        """Trains again, or remembers."""
+        """Trains again, or gives what an earlier training came to."""
         return Retrainer(self.settings, self.run, self.completions)
 
     def warn(self, message: str) -> None:
-        """Tells it now and in the summary."""
+        """Emits a warning, which the summary repeats."""
         self.events.warning(message)
         self.warnings.append(message)
 
