@@ -1,4 +1,4 @@
-"""One stage as a process: `python -m pipeline STAGE RUN_DIR`.
+"""Runs one stage in this process: `python -m pipeline STAGE RUN_DIR`.
 
 Imports just that stage, turns whatever ends it into an event and an exit code.
 """
@@ -23,7 +23,7 @@ _AGAIN_S = 0.05
 
 
 def main(stage: str, run: RunDir) -> int:
-    """Runs the stage unless it is fresh; gives the exit code."""
+    """Runs the stage unless it is up to date; returns the exit code."""
     # no Exception: libraries catch those, and a stop that they caught would be forgotten
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.default_int_handler)
@@ -76,7 +76,7 @@ def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
 
 
 def _limit_threads(settings: Settings) -> None:
-    """Must come before numpy and torch are imported: they size their pools then."""
+    """Sets the number of threads, before numpy and torch are imported and size their pools."""
     count = settings.run.threads or len(os.sched_getaffinity(0))
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ.setdefault(name, str(count))
@@ -87,7 +87,7 @@ def _limit_threads(settings: Settings) -> None:
 
 
 def _stop_again(lost: sys.UnraisableHookArgs) -> None:
-    """A stop that fell into the collection of an object is raised once more, after it."""
+    """Raises an interrupt again that was lost in an object's finalizer."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
     else:

@@ -1,4 +1,4 @@
-"""Runs stages one after the other, each a process of its own, and outlives the screen.
+"""Runs stages one after the other, each in its own process, and outlives the dashboard.
 
     python -m pipeline.supervisor RUN_DIR STAGE [STAGE …]
 
@@ -33,7 +33,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(arguments: list[str]) -> int:
-    """Supervises and gives the exit code of the last stage that ran."""
+    """Runs the stages and returns the exit code of the last one that ran."""
     run, stages = RunDir(Path(arguments[0])), tuple(arguments[1:])
     try:
         with disk_errors_explained(run.root):
@@ -50,7 +50,7 @@ def stage_command(stage: str, run: RunDir) -> list[str]:
 
 
 class Supervisor:
-    """One run's stages, from first to last or until one fails."""
+    """Runs the stages of one run in order, until one fails."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Supervisor:
         )
 
     def supervise(self) -> int:
-        """Runs every stage in turn; the first that does not exit with 0 ends it."""
+        """Runs every stage in turn, until one does not exit with 0; returns the last exit code."""
         _adopt_orphans()
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self._run.cancel_request.unlink(missing_ok=True)
@@ -143,7 +143,7 @@ class Supervisor:
             return False
 
     def _sweep(self) -> None:
-        """Kills what the stage started and left, even in sessions of its own, and reaps it."""
+        """Kills the processes that the stage left behind, even in sessions of their own."""
         for pid in _processes_with(f"{TOKEN}={self._state.token}".encode()):
             if pid != os.getpid():
                 os.kill(pid, signal.SIGKILL)
@@ -164,7 +164,7 @@ class Supervisor:
 
 
 def _ending(code: int, stopping: bool) -> tuple[str, str]:
-    """The state and the words for a stage that exited with `code` (negative: by that signal)."""
+    """State and reason of a stage that exited with `code` (negative: by that signal)."""
     if code == 0:
         return "done", ""
     if code == 130 or (code < 0 and stopping):
@@ -177,7 +177,7 @@ def _ending(code: int, stopping: bool) -> tuple[str, str]:
 
 
 def _adopt_orphans() -> None:
-    """Processes that a stage leaves behind become this process's children, to be reaped."""
+    """Makes processes that a stage leaves behind children of this one, which can then reap them."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

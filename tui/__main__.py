@@ -1,4 +1,4 @@
-"""`headwater` and `python -m tui`: the dashboard at once, everything else by `cli.py`.
+"""The program `headwater` (`python -m tui`): opens the dashboard or calls the command line.
 
 Settings and Click take as long to import as the whole screen: the dashboard opens without them.
 """
@@ -31,9 +31,9 @@ def main() -> None:
 
 
 def plain_call(arguments: Sequence[str]) -> tuple[Path, str] | None:
-    """Folder of the runs and name of a run (or ""), where only the dashboard is asked for.
+    """Reads `[--runs DIR] [tui [RUN]]`: the folder of the runs and the name of a run, or "".
 
-    `[--runs DIR] [tui [RUN]]`; None for anything else, which Click then reads.
+    None for anything else, which Click then reads.
     """
     runs, left = str(default_runs()), list(arguments)
     if left[:1] == ["--runs"] and len(left) > 1:

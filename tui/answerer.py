@@ -1,4 +1,4 @@
-"""The process that answers questions, as a screen uses it."""
+"""Starts, asks and ends the worker that traces new prompts, for a screen."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Answerer:
             return address
 
     def replies(self, question: Query) -> Iterator[Reply]:
-        """What the worker says to a question; a worker that was killed meanwhile is started anew.
+        """Yields the worker's replies to a query; a worker that was killed is started again.
 
         Raises:
             UsageError: the question is empty.

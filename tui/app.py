@@ -1,4 +1,4 @@
-"""The dashboard. Stages do not belong to it: they run on whatever becomes of the screen."""
+"""The dashboard's app; stages are processes of their own and go on without it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _commands() -> type[Provider]:
 
 
 class HeadwaterApp(App[None], inherit_bindings=False):
-    """Runs, stages, rankings."""
+    """The dashboard: lists runs, watches and starts stages, shows their results."""
 
     TITLE = "Headwater"
     CSS_PATH = "app.tcss"
@@ -85,11 +85,11 @@ class HeadwaterApp(App[None], inherit_bindings=False):
             self.theme = name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What our stylesheet needs of every theme."""
+        """The variables that our style sheet needs of every theme."""
         return DEFAULTS
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """ASCII for terminals that have nothing else."""
+        """Adds a filter that draws in ASCII, for terminals without UTF-8."""
         filters = super().get_line_filters()
         return [*filters, self._plain_letters] if self._plain_letters.enabled else filters
 
@@ -100,7 +100,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         return self._one_run(run) if run else self._list_of_runs()
 
     def on_mount(self) -> None:
-        """Watches for what the person and the terminal do."""
+        """Starts to watch for a new theme and for the end of the terminal."""
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if not self.is_headless:
             self._watch_terminal()
@@ -115,7 +115,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
                 self.notify(error.hint, title=told, severity="warning", markup=False)
 
     def _watch_terminal(self) -> None:
-        """Leaves when the terminal does, told by a signal or not."""
+        """Exits when the terminal closes, whether or not a signal says so."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(number, self._leave_at_once, 128 + number)
@@ -126,7 +126,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
             self._leave_at_once(128 + signal.SIGHUP)
 
     def _leave_at_once(self, code: int) -> None:
-        """A clean exit restores the terminal, but writing to a dead one may block for ever."""
+        """Exits cleanly, by force after a while: writing to a dead terminal may block for ever."""
         deadline = threading.Timer(_LAST_WORD_S, os._exit, (code,))
         deadline.daemon = True
         deadline.start()
@@ -192,7 +192,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         self._hinted = True
 
     def _end_hint(self) -> None:
-        """A hint does not lie over the next screen; other news stays until its time is over."""
+        """Takes the hint away, so that it does not cover the next screen; other news stays."""
         if self._hinted:
             self.clear_notifications()
         self._hinted = False
@@ -210,7 +210,7 @@ class HeadwaterApp(App[None], inherit_bindings=False):
             self.exit()
 
     def at_work(self) -> list[RunDir]:
-        """The runs that something works in."""
+        """The runs that a process works in."""
         from pipeline.contract.run.processes import is_locked
 
         runs = {run.root.resolve(): run for run in list_runs(self._runs)}

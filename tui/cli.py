@@ -1,4 +1,4 @@
-"""`headwater …`: every verb without a screen, and the dashboard.
+"""The command line `headwater …`.
 
 stdout is data, stderr is narration. Exit codes: 0 ok, 1 the stage failed, 2 usage or
 settings, 3 could be tried again, 130 interrupted.

@@ -1,4 +1,4 @@
-"""The command palette: what every key does, found by any word of it, and the other runs."""
+"""The command palette: finds every action by any word of it, and the other runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CommandedApp(Protocol):
 
 
 class Commands(Provider):
-    """A line a command, in the order of the table of keys."""
+    """Provides the palette's commands, in the order of the table of keys."""
 
     async def discover(self) -> Hits:
         """Every command."""
@@ -53,7 +53,7 @@ class Commands(Provider):
             yield hit
 
     async def search(self, query: str) -> Hits:
-        """Those that hold all of the words; first where they are in the name."""
+        """Commands that contain all of the words, those with them in the name first."""
         for hit in self._hits(query):
             yield hit
 
@@ -79,7 +79,7 @@ class Commands(Provider):
 
 
 def _owner(screen: Screen[object], action: str) -> DOMNode | None:
-    """Who an action is asked of: the part in use where it has it, else the screen or the app."""
+    """Where an action is defined: on the focused widget, the screen or the app."""
     namespace, _, name = action.rpartition(".")
     asked = (screen.app,) if namespace else (screen.focused, screen)
     return next((one for one in asked if hasattr(one, f"action_{name}")), None)

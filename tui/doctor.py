@@ -1,4 +1,4 @@
-"""Checks the machine: driver, CUDA, disk, hub, terminal, versions; says what to do."""
+"""Checks the machine (driver, CUDA, disk, hub, terminal, versions) and advises what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HUB_TIMEOUT_S = 4
 
 @dataclass(frozen=True)
 class Check:
-    """One finding; `advice` says what to do about it."""
+    """The result of one check; `advice` says what to do about it."""
 
     name: str
     level: Level

@@ -1,4 +1,4 @@
-"""Tables of the screen, ranked examples and the report as files."""
+"""Exports tables and ranked examples as CSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Record = dict[str, Any]
 
 
 class Stopped(Exception):
-    """A file was not wanted any more."""
+    """The export was called off."""
 
 
 def table_fault(text: str) -> str:
@@ -99,7 +99,7 @@ def _parquet(path: Path, columns: Mapping[str, type], records: Iterator[Record])
 
 
 def _names(columns: Sequence[Column]) -> list[str]:
-    """Every name once: a second column of a name takes that of the one before it as well."""
+    """Unique names: a repeated column name is prefixed with that of the column before it."""
     names: list[str] = []
     for place, column in enumerate(columns):
         name = column.title

@@ -1,5 +1,4 @@
-"""What other keys a person may choose: whether they are keys, and whether they get in each other's
-way."""
+"""Checks the keys that a person chooses: whether they exist and whether they collide."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ _FUNCTION = re.compile(r"f([1-9]|1\d|2[0-4])")
 
 
 def check_keymap(keymap: Mapping[str, str]) -> None:
-    """Checks what a person wants other keys to be.
+    """Checks a person's keymap.
 
     Raises:
         SettingsError: there is no such action or key, a key would do two things at one place, or a
@@ -43,7 +42,7 @@ def _check_names(key: Key, keymap: Mapping[str, str]) -> None:
 
 
 def _check_together(found: list[Key], keymap: Mapping[str, str]) -> None:
-    """No key does two things, unless it is meant to: the part in use has the first word."""
+    """Refuses a key that would do two things at one place, unless ours does so by design."""
     for number, key in enumerate(found):
         for other in found[:number]:
             meant = key.letters({}) & other.letters({})

@@ -132,7 +132,7 @@ def written(key: str) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """A key, what it does, and where."""
+    """A key binding: the keys, what they do, and where."""
 
     scope: Scope
     keys: str

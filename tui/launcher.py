@@ -57,7 +57,7 @@ def start_stages(run: RunDir, stages: tuple[str, ...], again: Collection[str] = 
 
 
 def refuse_full_disk(run: RunDir) -> None:
-    """Says what a process cannot write down that fails for want of space.
+    """Explains a failure that a process could not write down because the disk was full.
 
     Raises:
         ResourceError: the run's disk takes no more.

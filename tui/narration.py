@@ -1,4 +1,4 @@
-"""Follows a run on stderr: a progress bar on a terminal, plain lines elsewhere."""
+"""Prints a run's progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _PLAIN_INTERVAL_S = 10.0
 
 
 def from_now(run: RunDir) -> EventReader:
-    """A reader of what happens in the run from this moment on."""
+    """A reader of the run's events from now on."""
     events = EventReader(run.events)
     events.read()
     return events
 
 
 def follow(run: RunDir, events: EventReader) -> int:
-    """Narrates until the supervisor is done; gives its exit code.
+    """Prints events until the supervisor is done; returns its exit code.
 
     Ctrl-C asks the stage to stop, a second one kills it.
 
@@ -83,7 +83,7 @@ def _explained(run: RunDir) -> bool:
 
 
 def _silence(run: RunDir) -> str:
-    """What can be said of stages that failed without a word."""
+    """What to print of stages that failed without a message."""
     refuse_full_disk(run)
     return f"ended without a word; `headwater status {run.name}` says what is known"
 
@@ -147,7 +147,7 @@ class _BarNarrator(_PlainNarrator):
 
 
 def bring_up_to_date(stage: str, run: RunDir) -> None:
-    """Runs the stage, narrating, unless it is fresh; ends the program where it fails."""
+    """Runs the stage unless it is up to date, printing its progress; exits if it fails."""
     if not is_fresh(stage, load_settings(run.settings), run):
         events = from_now(run)
         start_stages(run, (stage,))

@@ -19,8 +19,10 @@ def default_runs() -> Path:
 
 
 def find_run(runs: Path, name: str) -> RunDir:
-    """A run by its name below `runs`, or by the path of its folder, which has a slash: the folder
-    of the settings that a run was started with may have the run's name.
+    """Finds a run by its name below `runs`, or by the path of its folder.
+
+    A path has a slash: the folder of the settings that a run was started with may have the run's
+    name.
 
     Raises:
         UsageError: there is no such run; names those that are.

@@ -1,4 +1,4 @@
-"""What the terminal can do, and whether it is still there."""
+"""Finds out what the terminal can show, and whether it is still open."""
 
 from __future__ import annotations
 

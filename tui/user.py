@@ -1,4 +1,4 @@
-"""What belongs to the person and not to a run: their settings file, and what is remembered.
+"""A person's own settings and state, which are the same for all runs.
 
 $XDG_CONFIG_HOME/headwater/config.toml   theme and keys, written by the person
 $XDG_STATE_HOME/headwater/state.json     pinned runs, hints that were seen
@@ -28,7 +28,7 @@ class _Remembered:
 
     @classmethod
     def read(cls, path: Path | None) -> _Remembered:
-        """What was remembered; what cannot be read or is of another shape counts as empty.
+        """Reads the state file; what cannot be read or is of another shape counts as empty.
 
         Checked by hand: everybody has this file, and the first paint does not wait for pydantic.
         """
@@ -47,7 +47,7 @@ def _names(found: object) -> list[str]:
 
 
 class User:
-    """Without files nothing is read, nothing outlives the session, and no hints are given.
+    """A person's theme, keys, pinned runs and hints seen; without files it lasts for the session.
 
     Raises:
         SettingsError: the settings file is wrong.
@@ -97,11 +97,11 @@ class User:
                 write_text(self._config, tomlkit.dumps(document))
 
     def pins(self, runs: Path) -> frozenset[str]:
-        """Names of the runs that are kept at the top."""
+        """Names of the pinned runs."""
         return frozenset(self._state.pins.get(str(runs.resolve()), ()))
 
     def pin(self, runs: Path, name: str) -> None:
-        """Keeps a run at the top, or lets it go.
+        """Pins a run to the top of the list, or unpins it.
 
         Raises:
             SettingsError: it cannot be remembered; it holds for this session.

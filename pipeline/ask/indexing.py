@@ -1,4 +1,4 @@
-"""Makes the features of a run's examples and opens those that are there already."""
+"""Computes and opens the gradient features of a run's examples."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CHUNK = 4096
 
 
 def open_store(settings: Settings, run: RunDir, part: Part, projection: Projection) -> FeatureStore:
-    """The part's features, or an empty store where there are none of these factors."""
+    """Opens the part's features; empty where there are none of the current factors."""
     factors = freshness.Done.read("factors", run)
     tag = f"{factors.id if factors else ''} damping {settings.scores.damping}"
     return FeatureStore(part.features, tag, projection.size)
 
 
 def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> Projection:
-    """The projection by the run's own ranking: its first strategy, its damping.
+    """Makes the projection that matches the run's ranking: its first strategy, its damping.
 
     Raises:
         HeadwaterError: that strategy has no eigenvectors.
@@ -53,7 +53,7 @@ def fill_store(
     examples: TokenDataset,
     events: EventWriter,
 ) -> None:
-    """Adds the examples that are not in the store, in their order."""
+    """Computes and adds the features of the examples that are not in the store, in order."""
     for start in range(store.rows, len(examples), CHUNK):
         rows = range(start, min(start + CHUNK, len(examples)))
         features = torch.empty(len(rows), projection.size)

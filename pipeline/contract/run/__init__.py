@@ -1,1 +1,1 @@
-"""The state of a run: its folder, stages, freshness, events, and who works in it."""
+"""The state of a run: its folder, stages, freshness, events, and the processes that work in it."""

@@ -1,4 +1,4 @@
-"""Runs that are put away, brought back or deleted; never one that something works in."""
+"""Archives, restores and deletes runs, but never one that a process works in."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ARCHIVE = ".archive"
 
 
 def archive_of(runs: Path) -> Path:
-    """The folder of the runs that were put away."""
+    """The folder of the archived runs."""
     return runs / _ARCHIVE
 
 
 def archive(run: RunDir) -> RunDir:
-    """Puts a run away; gives its new place.
+    """Moves a run into the archive and returns its new place.
 
     Raises:
         RunBusyError: something is working in it.
@@ -33,7 +33,7 @@ def archive(run: RunDir) -> RunDir:
 
 
 def restore(run: RunDir) -> RunDir:
-    """Brings a run back from the archive; gives its new place.
+    """Moves a run out of the archive and returns its new place.
 
     Raises:
         UsageError: there is one of that name among the runs.
@@ -42,7 +42,7 @@ def restore(run: RunDir) -> RunDir:
 
 
 def delete(run: RunDir) -> None:
-    """Deletes a run for good. It is renamed first, so that no half of it is ever taken for one.
+    """Deletes a run for good; renamed first, so that no half-deleted folder is listed as a run.
 
     Raises:
         RunBusyError: something is working in it.

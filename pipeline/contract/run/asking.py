@@ -1,4 +1,4 @@
-"""How questions reach the process that answers them: JSON lines over a socket.
+"""The protocol between a screen and the worker that traces new prompts: JSON lines over a socket.
 
 A worker belongs to one run, keeps the model warm and answers one question after the other. Its
 address lies in the run; whoever can read the run can ask it.
@@ -48,7 +48,7 @@ class Query:
     top: int = 10
 
     def validated(self) -> Query:
-        """The query itself, where it can be traced.
+        """Returns the query unchanged if it can be traced.
 
         Raises:
             UsageError: there is nothing to trace.
@@ -64,7 +64,7 @@ class Query:
 
 @dataclass(frozen=True)
 class WorkerAddress:
-    """The content of `ask.json`: who answers, and where."""
+    """The content of `ask.json`: the worker's process and socket."""
 
     process: ProcessIdentity
     socket: str
@@ -73,7 +73,7 @@ class WorkerAddress:
 
     @classmethod
     def read(cls, run: RunDir) -> WorkerAddress | None:
-        """The living worker's address, if there is one that has loaded the index of now."""
+        """The address of the run's worker if it is alive and has loaded the current index."""
         value = read_json(run.ask_address)
         if not isinstance(value, dict):
             return None
@@ -83,14 +83,14 @@ class WorkerAddress:
         return address if is_current and address.process.is_alive() else None
 
     def asdict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The address as a dict that can be written as JSON."""
         return asdict(self)
 
 
 def ask(
     address: WorkerAddress, question: Query, connection: socket.socket | None = None
 ) -> Iterator[Reply]:
-    """The worker's replies as they come, without the last "done".
+    """Sends a query and yields the worker's replies as they come, without the last "done".
 
     Who gives the connection, a Unix socket, ends the question by shutting it down.
 
@@ -117,7 +117,7 @@ def ask(
 
 
 def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> WorkerAddress:
-    """The run's worker, started if there is none; it outlives whoever started it.
+    """Returns the run's worker, starting one if there is none; it outlives its caller.
 
     Raises:
         CancelledError: it was not `wanted` any more before it was up.
@@ -149,13 +149,13 @@ def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> Work
 
 
 def _last_words(run: RunDir, begin: int) -> str:
-    """What the worker said when it gave up."""
+    """The last line that a failed worker wrote to its log."""
     text = run.log("ask").read_bytes()[begin:].decode(errors="replace").strip()
     return text.splitlines()[-1] if text else f"the worker did not start; see {run.log('ask')}"
 
 
 def stop_worker(run: RunDir) -> bool:
-    """Ends the run's worker; whether there was one."""
+    """Ends the run's worker and returns whether there was one."""
     address = WorkerAddress.read(run)
     if address is None:
         return False
@@ -165,7 +165,7 @@ def stop_worker(run: RunDir) -> bool:
 
 
 def _end(process: ProcessIdentity, patience_s: float) -> None:
-    """Asks, urges, makes it end, waiting so long after each."""
+    """Sends SIGTERM twice, then SIGKILL, waiting `patience_s` after each."""
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
@@ -180,7 +180,7 @@ def _end(process: ProcessIdentity, patience_s: float) -> None:
 
 @contextmanager
 def worker(run: RunDir) -> Iterator[WorkerAddress]:
-    """The run's worker; one that was not there before ends when the block does.
+    """Lends the run's worker; one that was started for the block ends with it.
 
     Raises:
         HeadwaterError: it did not come up.
@@ -194,5 +194,5 @@ def worker(run: RunDir) -> Iterator[WorkerAddress]:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where a worker listens; `folder` is short, since a socket's path has at most 107 bytes."""
+    """The socket on which a worker listens; its path may have at most 107 bytes."""
     return folder / "socket"

@@ -22,7 +22,7 @@ _PROGRESS_INTERVAL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """What every event has."""
+    """The fields that every event has."""
 
     stage: str
     time: float
@@ -39,11 +39,11 @@ class Started(_Reported):
 
 @dataclass(frozen=True, slots=True)
 class Progress(_Reported):
-    """`done` of `total` units of a phase are finished."""
+    """How much of a phase is done."""
 
     done: float
     total: float
-    """0 = not known."""
+    """In units; 0 = not known."""
     unit: str = ""
     phase: str = ""
     eta: float | None = None
@@ -124,7 +124,7 @@ _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 def last_attempts(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Stage → its events since it last started, that start included."""
+    """Groups events by stage, keeping those since the stage last started, that start included."""
     attempts: dict[str, list[Event]] = {}
     for event in events:
         if isinstance(event, Started):
@@ -151,11 +151,11 @@ class EventWriter:
         self._file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def started(self, attempt: int) -> None:
-        """The stage's process is up."""
+        """Reports that the stage's process is up."""
         self._write(Started, attempt)
 
     def progress(self, done: float, total: float, unit: str, phase: str = "") -> None:
-        """`done` of `total` units of `phase` are finished (total 0 = not known); adds the ETA."""
+        """Reports `done` of `total` units (0 = not known) of a phase, and the time left."""
         now = time.monotonic()
         if phase != self._phase or self._phase_start[0] == 0.0 or done < self._phase_start[1]:
             self._phase, self._phase_start, self._last_progress = phase, (now, done), 0.0
@@ -167,32 +167,32 @@ class EventWriter:
         self._write(Progress, done, total, unit, phase, eta)
 
     def metric(self, name: str, value: float, step: int, unit: str = "") -> None:
-        """One reading of a curve, such as the loss at an optimiser step."""
+        """Reports a point of a curve, such as the loss at an optimiser step."""
         self._write(Metric, name, value, step, unit)
 
     def memory(self, rss: int, allocated: int = 0, reserved: int = 0, peak: int = 0) -> None:
-        """This stage's own memory in bytes: resident on the host, and on the accelerator."""
+        """Reports the stage's own memory in bytes: on the host, and torch's on the accelerator."""
         self._write(Memory, rss, allocated, reserved, peak)
 
     def note(self, message: str) -> None:
-        """What the stage found or chose, for whoever reads along; its log tells it too."""
+        """Reports what the stage found or chose, in its log as well."""
         self._write(Note, message)
         print(message, flush=True)
 
     def warning(self, message: str) -> None:
-        """Something a person should know that does not stop the stage."""
+        """Reports something that a person should know and that does not stop the stage."""
         self._write(Warned, message)
 
     def finished(self, seconds: float) -> None:
-        """The stage has written `done.json`."""
+        """Reports that the stage has written `done.json`."""
         self._write(Finished, round(seconds, 2))
 
     def failed(self, message: str, hint: str = "", exit_code: int = 1) -> None:
-        """The stage gave up; `message` and `hint` are for a person."""
+        """Reports that the stage gave up; `message` and `hint` are for a person."""
         self._write(Failed, message, hint, exit_code)
 
     def cancelled(self, message: str) -> None:
-        """The stage stopped because somebody asked."""
+        """Reports that the stage stopped because somebody asked."""
         self._write(Cancelled, message)
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ def _end_torn_line(path: Path, file: IO[bytes]) -> None:
 
 
 class EventReader:
-    """Follows an event file: each `read()` gives what is new since the last one.
+    """Follows an event file: each `read()` returns what is new since the last one.
 
     Tolerates a file that does not exist yet, a torn last line, truncation and replacement.
     """
@@ -222,7 +222,7 @@ class EventReader:
         self._inode = 0
 
     def read(self, limit: int = -1) -> list[Event]:
-        """Gives the complete events that were appended since the last call.
+        """Returns the complete events that were appended since the last call.
 
         `limit`: stop at the first line end after so many bytes, to read a long file in parts.
         """
@@ -252,7 +252,7 @@ def _parse(lines: bytes) -> Iterator[Event]:
 
 
 class _Form:
-    """How an event of one type looks in the file; checked by C functions: there are millions."""
+    """Reads the events of one type; checked by C functions, for there are millions."""
 
     def __init__(self, kind: type[Event]) -> None:
         hints = get_type_hints(kind)
@@ -262,7 +262,7 @@ class _Form:
         self._types = [_json_types(hints[name]) for name in self._defaults]
 
     def event(self, record: dict[str, Any]) -> Event | None:
-        """The event; None where a field is missing or of another type."""
+        """Returns the event, or None where a field is missing or of another type."""
         try:
             values = self._values(record)
         except KeyError:

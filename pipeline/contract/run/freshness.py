@@ -1,4 +1,4 @@
-"""When what a stage wrote is out of date.
+"""Decides whether what a stage wrote is up to date.
 
 A stage is fresh when it finished with the settings that hold now and with the very
 outputs that its upstream stages show now. Every finish has an id of its own, so
@@ -38,7 +38,7 @@ Sources = dict[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a stage reads: its settings, the finishes of the stages before it, its prompts file."""
+    """Identifies what a stage reads: settings, input files, and the finishes of earlier stages."""
 
     settings: str
     inputs: dict[str, str]
@@ -63,7 +63,7 @@ class Done:
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
-        """The stage's finish, or None if it has not finished.
+        """Reads how the stage finished; None if it has not.
 
         Raises:
             DamagedResultError: the file holds something else.
@@ -83,7 +83,7 @@ class Done:
 
 
 def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
-    """Makes the stage's folders ready.
+    """Prepares the stage's folders for an attempt and returns its fingerprint.
 
     What an attempt with the same fingerprint left is kept to go on from, and the corpus where only
     the prompts are new; anything else is cleared, so that no stage ever meets old outputs.
@@ -131,7 +131,7 @@ def mark_corpus(settings: Settings, run: RunDir) -> None:
 
 
 def _digest_of_corpus(run: RunDir) -> str:
-    """Of the bytes that training reads."""
+    """A digest of the bytes that training reads."""
     tokenizer = sorted(run.tokenizer.iterdir()) if run.tokenizer.exists() else []
     digest = hashlib.sha256()
     for path in (run.examples, run.validation, *tokenizer):
@@ -152,7 +152,7 @@ class RunFreshness:
         self._now: dict[str, Sources] = {}
 
     def done(self, stage: str) -> Done | None:
-        """The stage's finish, or None if it has not finished."""
+        """How the stage finished, or None if it has not."""
         if stage not in self._done:
             self._done[stage] = Done.read(stage, self._run)
         return self._done[stage]
@@ -166,7 +166,7 @@ class RunFreshness:
         return self._fresh[stage]
 
     def unmet(self, stage: str) -> list[str]:
-        """What the stage needs that is not up to date."""
+        """The stages that the stage needs and that are not up to date."""
         corpus_only = STAGES[stage].corpus_only and self.has_corpus()
         return [
             name
@@ -190,7 +190,7 @@ class RunFreshness:
         return Fingerprint(self.digest(spec.settings), inputs)
 
     def digest(self, names: tuple[str, ...]) -> str:
-        """Of the values of some sections, or section.key."""
+        """A digest of the values of some settings, each a section or section.key."""
         picked: dict[str, Any] = {}
         for name in names:
             section, _, key = name.partition(".")
@@ -198,7 +198,7 @@ class RunFreshness:
         return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
     def corpus_source(self) -> dict[str, Any]:
-        """What a corpus that were written now would be made from."""
+        """Identifies what the corpus would be made from if it were written now."""
         spec = STAGES[CORPUS_STAGE]
         names = tuple(name for name in spec.settings if name not in spec.prompts_only)
         sources = {path: list(mark) for path, mark in self._sources(CORPUS_STAGE).items()}
@@ -248,7 +248,7 @@ def file_marks(places: Iterable[str]) -> Sources:
 
 
 def forget(stage: str, run: RunDir) -> None:
-    """Makes the stage start from nothing the next time it runs."""
+    """Forgets how the stage finished, so that it starts from nothing the next time."""
     paths = [run.done(stage), run.started(stage)]
     if STAGES[stage].writes_corpus:
         paths.append(run.corpus_mark)

@@ -1,4 +1,4 @@
-"""Makes a run folder: checks settings and prompts, then copies what the run will replay."""
+"""Makes a run folder: checks settings and prompts, then copies them into it."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
 
 
 def tracing_answers(text: str) -> str:
-    """The settings with `prompts.use_generated = true`, comments and order kept."""
+    """Sets `prompts.use_generated = true` in settings, comments and order kept."""
     document = tomlkit.parse(text)
     document.setdefault("prompts", {})["use_generated"] = True
     return tomlkit.dumps(document)
 
 
 def adding_to_index(text: str, paths: Sequence[Path]) -> str:
-    """The settings with `paths` in `index.added` too, comments and order kept."""
+    """Adds `paths` to `index.added` in settings, comments and order kept."""
     document = tomlkit.parse(text)
     section = document.setdefault("index", {})
     there = section.get("added", [])
@@ -144,7 +144,7 @@ def _refuse_at_work(run: RunDir) -> None:
 
 
 def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> None:
-    """Local paths are written out whole, so that the run can be resumed from anywhere."""
+    """Makes local paths absolute, so that the run can be resumed from any folder."""
     if settings.data.source == "local":
         document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
     for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
@@ -160,7 +160,7 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
 
 
 def _manifest(settings: Settings) -> dict[str, Any]:
-    """What would be needed to understand a difference between two machines' results."""
+    """Versions, hardware and seed, to explain a difference between two machines' results."""
     return {
         "format": FORMAT,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

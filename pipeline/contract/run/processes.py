@@ -22,7 +22,7 @@ from pipeline.contract.run.run_dir import RunDir
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, told apart from a later one with the same id."""
+    """A process, distinguished from a later one with the same id."""
 
     pid: int
     start_ticks: int
@@ -112,7 +112,7 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 
 
 def is_locked(run: RunDir) -> bool:
-    """Whether something is working in the run."""
+    """Whether a process is working in the run."""
     try:
         # for reading: a finished run may lie where nobody can write
         descriptor = os.open(run.lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -144,7 +144,7 @@ def request_cancel(run: RunDir) -> bool:
 
 
 def _signal_orphan(state: SupervisorState, force: bool) -> None:
-    """Signals a stage whose supervisor was killed; stages lead their own process group."""
+    """Signals a stage that its killed supervisor left behind, with its process group."""
     stage = state.stage_process
     if stage and stage.pid > 1 and stage.is_alive():
         os.killpg(stage.pid, signal.SIGKILL if force else signal.SIGTERM)

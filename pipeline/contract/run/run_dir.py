@@ -43,7 +43,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class RunDir:
-    """Paths of one run. Nothing is created by naming it."""
+    """The paths of one run; nothing is created by naming it."""
 
     root: Path
 

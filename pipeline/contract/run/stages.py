@@ -180,7 +180,7 @@ OPTIONAL = frozenset(STAGES) - frozenset(GROUPS["all"])
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Stage and group names to stage names, in pipeline order, each once.
+    """Resolves stage and group names to stage names, in pipeline order, each once.
 
     Raises:
         UsageError: for a name that is neither.

@@ -1,4 +1,4 @@
-"""What has become of each stage of a run, read from its folder alone."""
+"""The status of each stage of a run, read from its folder alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AT_WORK: tuple[State, ...] = ("running", "stopping")
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One line of the status screen."""
+    """The state and progress of a stage."""
 
     stage: str
     state: State
@@ -62,8 +62,7 @@ class StageStatus:
 
 
 def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
-    """What finishes everything that was asked for: the stages that were begun or asked for and are
-    not up to date, and what these need."""
+    """The stages left to run: begun or asked for and not up to date, and what these need."""
     unfinished = {s.stage: s for s in statuses if s.state != "done"}
     left = {s.stage for s in unfinished.values() if s.state != "waiting" or s.asked}
     needed = left.union(*map(upstream, left)) & set(unfinished)
@@ -130,7 +129,7 @@ def _stage_status(
 
 
 def _asked(supervisor: SupervisorState | None) -> tuple[str, ...]:
-    """Of runs of old it is not known: of these everything that is not optional."""
+    """The stages that somebody asked for; runs of earlier versions do not say: all but optional."""
     return (supervisor.asked if supervisor else ()) or GROUPS["all"]
 
 
@@ -150,7 +149,7 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 def _state_at_rest(
     stage: str, run: RunDir, freshness: RunFreshness, attempt: list[Event], lost: bool
 ) -> tuple[State, str]:
-    """`lost`: the supervisor was killed while this stage ran."""
+    """State and message of a stage that is not running; `lost`: its supervisor was killed."""
     if freshness.done(stage):
         return ("done" if freshness.is_fresh(stage) else "stale"), ""
     match attempt[-1] if attempt else None:
