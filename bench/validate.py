@@ -32,7 +32,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
-from tui.validation import text
+from tui.printed.validation import text
 
 PARAGRAPHS, PROMPTS, WORDS = 600, 30, 16
 

@@ -23,8 +23,8 @@ from textual.pilot import Pilot
 from pipeline.contract.files import write_text
 from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
+from tui.person.user import User
 from tui.themes import HEADWATER
-from tui.user import User
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 _SIZE = (110, 32)

@@ -22,13 +22,13 @@ from textual.theme import Theme
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir, list_runs
 from tui.keys import Scope, bindings, hint
+from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
 from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
-from tui.user import User
 
 if TYPE_CHECKING:
     from tui.screens.dialogs.confirm import ConfirmDialog

@@ -36,8 +36,8 @@ def has_terminal() -> bool:
 def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     """Shows a run, or the list of runs; gives the exit code."""
     from tui.app import HeadwaterApp  # textual takes a quarter of a second to import
+    from tui.person.user import User
     from tui.readers.clean import clean
-    from tui.user import User
 
     app = HeadwaterApp(runs, run, User.of(os.environ))
     gc.freeze()  # what was imported stays: the collector need not look at it again

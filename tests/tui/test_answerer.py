@@ -14,7 +14,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.asking import Query, WorkerAddress
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
-from tui.answerer import Answerer
+from tui.processes.answerer import Answerer
 
 
 def test_an_abandoned_question_lets_go_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:

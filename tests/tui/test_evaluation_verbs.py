@@ -25,8 +25,9 @@ from pipeline.contract.results.validation import (
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
-from tui import launcher, narration
 from tui.cli import main
+from tui.printed import narration
+from tui.processes import launcher
 
 
 def headwater(folder: Path, *arguments: str) -> Result:

@@ -22,7 +22,7 @@ from watching import until_shown
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tui.app import HeadwaterApp
-from tui.user import User
+from tui.person.user import User
 
 MARKUP = "[/INST] [b [@click=app.exit]x[/] [link=http://x]"
 CONTROLS = "\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\u202egnp\u200b\u2028\x00\x08\r\x7f\U000e0041"

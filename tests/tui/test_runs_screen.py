@@ -15,8 +15,8 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
+from tui.person.user import User
 from tui.screens.run import RunScreen
-from tui.user import User
 from tui.widgets.chart import Chart
 from tui.widgets.run_list import RunList, look_of
 

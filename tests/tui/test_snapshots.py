@@ -22,8 +22,8 @@ from watching import until, until_shown
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
+from tui.person.user import User
 from tui.readers.runs import RunsReader
-from tui.user import User
 from tui.widgets.ranking_table import RankingTable
 from tui.widgets.run_list import RunList
 

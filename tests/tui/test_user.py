@@ -13,7 +13,7 @@ from watching import screen_text, until, until_shown
 from pipeline.contract.errors import SettingsError
 from tui.app import HeadwaterApp
 from tui.keys import HINTS, KEYS, Scope, hint, keys_toml, written
-from tui.user import User
+from tui.person.user import User
 
 
 def user(folder: Path, config: str = "") -> User:

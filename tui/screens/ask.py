@@ -19,14 +19,14 @@ from pipeline.contract.run.asking import Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
 from pipeline.contract.settings.loading import load_settings
-from tui.answerer import Answerer
 from tui.content.answer_line import answer_text
 from tui.content.asked_rows import COLUMNS, meaning, rows_of, title_of
 from tui.content.example_text import plain_text
 from tui.content.ink import Ink
 from tui.content.states import standing
 from tui.keys import Scope, bindings
-from tui.launcher import start_stages
+from tui.processes.answerer import Answerer
+from tui.processes.launcher import start_stages
 from tui.readers.rankings import Answer
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.mixins.renewing import Renewing

@@ -22,6 +22,7 @@ from pipeline.contract.units import size
 from tui.content.ink import SERIES
 from tui.content.plot import Series
 from tui.keys import Scope, bindings
+from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
@@ -30,7 +31,6 @@ from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.view import FIRST_LOOK_S, View
 from tui.screens.run import RunScreen
-from tui.user import User
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.key_bar import KeyBar

@@ -24,7 +24,7 @@ from pipeline.contract.run.asking import ask as put
 from pipeline.contract.run.new_run import adding_to_index, change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
-from tui import narration, tables
+from tui.printed import narration, tables
 from tui.readers.clean import clean
 from tui.runs_folder import find_run
 

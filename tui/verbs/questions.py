@@ -11,7 +11,7 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.settings.prompts import Prompt, save_prompts
-from tui import tables
+from tui.printed import tables
 from tui.readers.clean import clean
 from tui.readers.evaluation import Benchmarks, ModelName, Score, read_benchmarks
 from tui.readers.questions import AskedQuestion, read_questions

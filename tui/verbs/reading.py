@@ -17,8 +17,8 @@ from pipeline.contract.run.run_dir import list_runs
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
-from tui import narration, tables, validation
-from tui.comparison import comparison_text, result_rows, settings_rows
+from tui.printed import narration, tables, validation
+from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.runs_folder import find_run
 
 

@@ -18,9 +18,9 @@ from pipeline.contract.run.stages import GROUPS, expand
 from pipeline.contract.run.status import left_over, run_status
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
-from tui import narration, tables
 from tui.dashboard import has_terminal, open_dashboard
-from tui.launcher import start_stages
+from tui.printed import narration, tables
+from tui.processes.launcher import start_stages
 from tui.runs_folder import find_run
 
 

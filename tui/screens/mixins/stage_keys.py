@@ -120,7 +120,7 @@ class StageKeys(View[None]):
 
     @work
     async def _start(self, stages: tuple[str, ...], again: tuple[str, ...] = ()) -> None:
-        from tui.launcher import start_stages
+        from tui.processes.launcher import start_stages
 
         try:
             await asyncio.to_thread(start_stages, self._run, stages, again)

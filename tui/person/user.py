@@ -67,7 +67,9 @@ class User:
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path}: {error}") from error
         if text:
-            from tui.user_settings import parse_user_settings  # most people have no such file
+            from tui.person.user_settings import (
+                parse_user_settings,  # most people have no such file
+            )
 
             found = parse_user_settings(text, str(path))
             self.theme, self.keys = found.theme, found.keys

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.settings.faults import parse_as
-from tui.keymap import check_keymap
+from tui.person.keymap import check_keymap
 
 
 class UserSettings(BaseModel):

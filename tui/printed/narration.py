@@ -28,7 +28,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
-from tui.launcher import refuse_full_disk, start_stages
+from tui.processes.launcher import refuse_full_disk, start_stages
 from tui.readers.clean import clean
 
 _POLL_S = 0.25

@@ -15,8 +15,8 @@ from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
+from tui.printed.tables import Row, plain
 from tui.readers.clean import clean
-from tui.tables import Row, plain
 
 _LOSSES = "Losses, nats a token; lower is better"
 _RANKINGS = "Rankings against the documents known to state the answer: MRR, 1 is perfect"

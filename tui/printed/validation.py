@@ -12,7 +12,7 @@ from pipeline.contract.results.validation import (
     findings,
 )
 from pipeline.contract.results.verdict import verdict
-from tui.tables import Row, plain
+from tui.printed.tables import Row, plain
 
 
 def rows(part: Part, summary: ValidationSummary) -> list[Row]:

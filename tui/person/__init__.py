@@ -1,0 +1,1 @@
+"""What belongs to the person and not to a run: settings, keys, pinned runs."""

@@ -1,0 +1,1 @@
+"""What the verbs of the command line print: tables, comparisons, progress."""

@@ -1,0 +1,1 @@
+"""Starts the processes that outlive a screen or serve it."""
