@@ -120,7 +120,6 @@ def test_the_supervisor_needs_only_the_standard_library() -> None:
 @pytest.mark.parametrize(
     "module",
     ["tui.__main__", "tui.cli", "tui.app", "tui.printed.tables", "pipeline.contract.run.status"],
-    ["tui.__main__", "tui.cli", "tui.app", "tui.printed.tables", "pipeline.contract.run.status"],
 )
 def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY} if m in sys.modules])"
