@@ -25,6 +25,19 @@ from pipeline.contract.results.examples import (
     write_examples,
 )
 from pipeline.contract.results.training import TrainingSummary, write_training
+from pipeline.contract.results.validation import (
+    DampingAgreement,
+    Datamodeling,
+    DatamodelingScore,
+    Removal,
+    RemovalEffect,
+    ScoreAdvantage,
+    TailPatch,
+    TailPatchEffect,
+    ValidationSummary,
+    write_validation,
+)
+from pipeline.contract.results.verdict import Difference, Estimate
 from pipeline.contract.run import freshness, stages
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -387,6 +400,45 @@ def write_benchmark(run: RunDir) -> None:
         "scores": scores, "comparisons": comparisons, "warnings": [],
     }  # fmt: skip
     write_json(run.summary("benchmark"), summary)
+
+
+def test_a_validation_is_told_part_by_part_with_its_intervals(full: RunDir, tmp_path: Path) -> None:
+    run = RunDir(shutil.copytree(full.root, tmp_path / "run"))
+    finish("validate", run, lambda run: write_validation(run, VALIDATION))
+    report.run(SETTINGS, run, EventWriter(run.events, "report"))
+    for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
+        assert "without the first 3 examples of each prompt, the model finds" in text
+        assert re.search(r"normalized.*6.*4\.4.*3\.90* – 5.*4.*3\.40* – 4\.50*.*0\.03", text)
+        assert re.search(r"normalized.*0\.717.*0\.588 – 0\.77.*0\.32.*0\.16.* – 0\.44", text)
+        assert "examples alone" in text
+        assert re.search(r"damping 0\.1.*0\.957.*0\.941.*95", text)
+    for part in ("removal", "datamodeling", "tail_patch"):
+        for kind in ("svg", "png"):
+            assert (run.report / "figures" / f"{part}.{kind}").stat().st_size > 1000
+
+
+MEAN = Estimate(4.4, 2, 0.5, 3.9, 5.0)
+MORE = Difference(2, 4.0, 3.4, 4.5, 0.03)
+VALIDATION = ValidationSummary(
+    default_method="ekfac_normalized",
+    prompts=2,
+    examples=N,
+    tail_patch=TailPatch(2, 1e-3, {"ekfac_normalized": TailPatchEffect(MEAN, MORE, {})}),
+    dampings={"ekfac_normalized, damping 0.1": DampingAgreement(0.957, 0.941, 0.95)},
+    refits=(),
+    removal=Removal(
+        3, 1, (0, 1), {"ekfac_normalized": 6, "random": 6}, None,
+        {"ekfac_normalized": RemovalEffect(MEAN, MORE, {}),
+         "random": RemovalEffect(MEAN, None, {})},
+    ),
+    datamodeling=Datamodeling(
+        4, (0,),
+        {"ekfac_normalized": DatamodelingScore(
+            0.717, 0.588, 0.77, 2, ScoreAdvantage(0.32, 0.16, 0.44))},
+    ),
+    stability_top=10,
+    warnings=(),
+)  # fmt: skip
 
 
 def test_what_is_out_of_date_is_not_shown_as_current(full: RunDir, tmp_path: Path) -> None:
