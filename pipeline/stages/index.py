@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipeline.ask.indexing import fill_store, open_store, run_projection
 from pipeline.ask.parts import forget_others, parts, read_part
-from pipeline.contract.files import write_json
+from pipeline.contract.results.index import IndexSummary, write_index_summary
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -39,10 +39,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             examples = TokenDataset.of_examples(run, part.examples)
             fill_store(store, projection, settings, examples, events)
             stores.append(store)
-    summary = {
-        "features": projection.size,
-        "examples": sum(store.rows for store in stores),
-        "added": sum(store.rows for store in stores[1:]),
-        "bytes": sum(store.bytes for store in stores),
-    }
-    write_json(run.summary("index"), summary)
+    summary = IndexSummary(
+        features=projection.size,
+        examples=sum(store.rows for store in stores),
+        added=sum(store.rows for store in stores[1:]),
+        bytes=sum(store.bytes for store in stores),
+    )
+    write_index_summary(run, summary)

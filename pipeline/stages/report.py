@@ -11,7 +11,8 @@ from datetime import datetime
 
 from matplotlib.figure import Figure
 
-from pipeline.contract.files import write_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results.report import ReportSummary, write_report
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import OPTIONAL
@@ -56,9 +57,12 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         "last_layer": _last_layer(facts),
     }
     paths = {name: f"figures/{name}.svg" for name in pictures}
-    write_text(run.report_markdown, markdown_page(facts, paths, **more))
-    write_text(run.report_html, html_page(facts, pictures, **more))
-    write_json(run.summary("report"), {"prompts": len(facts.prompts), "missing": facts.missing})
+    write_report(
+        run,
+        markdown_page(facts, paths, **more),
+        html_page(facts, pictures, **more),
+        ReportSummary(len(facts.prompts), facts.missing),
+    )
 
 
 def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None]]:

@@ -191,7 +191,9 @@ async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
         await pilot.press("3")
         await until_shown(pilot, "no scores yet: the benchmark stage has not finished")
         await pilot.press("R")
-        await until_shown(pilot, "○ no report yet: the report stage has not finished")
+        await until_shown(
+            pilot, "○ combined_evaluation_results/combined_evaluation_report.md is gone"
+        )
 
 
 async def test_the_pages_tell_what_they_hold_and_are_turned_by_a_click(run: RunDir) -> None:

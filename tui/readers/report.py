@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipeline.contract.errors import HeadwaterError, MissingResultError
-from pipeline.contract.run.freshness import Done, is_fresh
+from pipeline.contract.results.report import load_report
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.loading import load_settings
 
 _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$")
 _RULE = re.compile(r"^\|(?: *:?-+:? *\|)+ *$")
@@ -42,13 +40,10 @@ def read_report(run: RunDir) -> Report:
 
     Raises:
         MissingResultError: the report stage has not finished.
-        OSError: the file cannot be read.
+        DamagedResultError: the file cannot be read.
     """
-    if Done.read("report", run) is None or not run.report_markdown.exists():
-        hint = f"run report on the run's screen, or by `headwater report {run.name}`"
-        raise MissingResultError("no report yet: the report stage has not finished", hint)
-    text = run.report_markdown.read_text(encoding="utf-8", errors="replace")
-    return Report(tuple(sections(text)), not _fresh(run))
+    report = load_report(run)
+    return Report(tuple(sections(report.value)), not report.fresh)
 
 
 def sections(text: str) -> list[Section]:
@@ -93,10 +88,3 @@ def _fitted_table(lines: list[str], width: int) -> list[str]:
         )
         for row in body
     ]
-
-
-def _fresh(run: RunDir) -> bool:
-    try:
-        return is_fresh("report", load_settings(run.settings), run)
-    except HeadwaterError:
-        return False

@@ -80,7 +80,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         report, failed = None, None
         try:
             report = await asyncio.to_thread(read_report, self._run)
-        except (HeadwaterError, OSError) as error:
+        except HeadwaterError as error:
             failed = error
         with self.unless_closed():
             self.query_one(Notice).tell(failed, "the report")

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.files import read_json
 from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.index import load_index_summary
 from pipeline.contract.run.asking import (
     Query,
     Reply,
@@ -98,10 +98,9 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
         if added:  # what cannot be indexed must not stay in the way of the rest
             change_settings(target, before)
         raise
-    made = read_json(target.summary("index")) or {}
+    made = load_index_summary(target).value
     click.echo(
-        f"{made['examples']:,} examples indexed, {made['added']:,} of them added; "
-        f"{size(made['bytes'])}"
+        f"{made.examples:,} examples indexed, {made.added:,} of them added; {size(made.bytes)}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.results.report import read_report
 from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import list_runs
@@ -106,7 +107,7 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     if as_html or open_it:
         click.echo(target.report_html)
     else:
-        _print_page(target.report_markdown.read_text(encoding="utf-8"))
+        _print_page(read_report(target))
 
 
 def _print_page(text: str) -> None:
