@@ -30,7 +30,7 @@ from safetensors.numpy import load_file
 from pipeline.ask.indexing import fill_store, run_projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
-from pipeline.contract.run.asking import Query, WorkerAddress, ask, worker
+from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, ask, worker
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -176,12 +176,12 @@ def _moments(address: WorkerAddress, prompt: str) -> tuple[str, tuple[float, flo
     """The model's answer; seconds to its first piece, to the index's list and to the exact one."""
     begun = time.perf_counter()
     answer = ""
-    seen: dict[tuple[str, bool | None], float] = {}
+    seen: dict[bool | None, float] = {}
     for reply in ask(address, Query(prompt)):
-        kind = (reply["type"], reply.get("exact"))
+        kind = None if isinstance(reply, AnswerPart) else reply.exact
         seen.setdefault(kind, time.perf_counter() - begun)
-        answer += reply.get("text", "")
-    return answer, (seen["text", None], seen["list", False], seen["list", True])
+        answer += reply.text if isinstance(reply, AnswerPart) else ""
+    return answer, (seen[None], seen[False], seen[True])
 
 
 def _bare_questions(

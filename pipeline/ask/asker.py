@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from transformers import PreTrainedTokenizerBase, TextStreamer
 from pipeline.ask.indexing import open_store, run_projection
 from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
-from pipeline.contract.run.asking import Query, Reply
+from pipeline.contract.run.asking import AskedExample, ExampleList, Query
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -59,7 +58,7 @@ class Asker:
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
 
-    def replies(self, question: Query, say: Callable[[str], None]) -> Iterator[Reply]:
+    def replies(self, question: Query, say: Callable[[str], None]) -> Iterator[ExampleList]:
         """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
 
         Raises:
@@ -140,20 +139,18 @@ class Asker:
         ranking: Scores = normalized(raw[None], self._self_influence)[0]
         return ranking
 
-    def _list(self, order: NDArray[np.intp], raw: Scores, top: int, exact: bool) -> Reply:
+    def _list(self, order: NDArray[np.intp], raw: Scores, top: int, exact: bool) -> ExampleList:
         scores = self._ranking(raw)
-        rows: list[dict[str, Any]] = [
-            {
-                "rank": rank,
-                **{
-                    name: self._table[name][int(index)].as_py() for name in self._table.column_names
-                },
-                "score": float(scores[index]),
-                "raw": float(raw[index]),
-            }
-            for rank, index in enumerate(order[:top], start=1)
-        ]
-        return {"type": "list", "exact": exact, "rows": rows}
+        rows = (
+            AskedExample(
+                rank=rank,
+                score=float(scores[index]),
+                raw=float(raw[index]),
+                **self._table.slice(index, 1).to_pylist()[0],
+            )
+            for rank, index in enumerate(order[:top].tolist(), start=1)
+        )
+        return ExampleList(exact, tuple(rows))
 
 
 class _Pieces(TextStreamer):

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
-from pipeline.contract.run.asking import Query, WorkerAddress, socket_path
+from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -86,8 +86,11 @@ def _require_fresh(run: RunDir) -> None:
 def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
     """Reads a question and sends what it brings."""
 
-    def send(reply: dict[str, Any]) -> None:
-        connection.sendall(json.dumps(reply).encode() + b"\n")
+    def send(value: dict[str, Any]) -> None:
+        connection.sendall(json.dumps(value).encode() + b"\n")
+
+    def say(text: str) -> None:
+        send(reply_json(AnswerPart(text)))
 
     connection.settimeout(_PATIENCE_S)
     with connection.makefile(encoding="utf-8") as lines:
@@ -98,8 +101,8 @@ def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
     try:
         _require_fresh(run)  # the settings may have changed since the last question
         question = Query(**json.loads(line))
-        for reply in asker.replies(question, lambda text: send({"type": "text", "text": text})):
-            send(reply)
+        for reply in asker.replies(question, say):
+            send(reply_json(reply))
         send({"type": "done"})
     except HeadwaterError as error:
         send({"type": "error", "message": error.message, "hint": error.hint})

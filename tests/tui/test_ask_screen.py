@@ -19,7 +19,7 @@ from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
 from pipeline.contract.files import read_json_lines
-from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker
+from pipeline.contract.run.asking import AnswerPart, Reply, WorkerAddress, start_worker, stop_worker
 from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
@@ -85,14 +85,15 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
         await until_shown(pilot, "✓ the model is loaded")
         await ask(pilot, PROMPT, COMPLETION)
         await until_shown(pilot, "Examples · 48 · exact")
-        found = [row.item for row in app.screen.query_one(Table).rows]
+        assert isinstance(app.screen, AskScreen)
+        found = [app.screen.examples[row.item] for row in app.screen.query_one(Table).rows]
         expected = -np.sort(-load_file(run.scores)["ekfac_normalized"][0])
-        assert [row["score"] for row in found] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        assert [row.score for row in found] == pytest.approx(expected, rel=1e-3, abs=1e-4)
         assert "The river runs → past the mill" in screen_text(app)
         await until_shown(pilot, "+ taught it")
         await pilot.press("j", "enter")
         assert app.screen.query_one("#first", TextPane).has_focus
-        assert found[1]["text"] in " ".join(screen_text(app).replace("│", " ").split())
+        assert found[1].text in " ".join(screen_text(app).replace("│", " ").split())
         await pilot.press("escape", "escape")
         assert isinstance(app.screen, RunScreen)
     assert WorkerAddress.read(run), "it was there before the screen, and stays"
@@ -104,9 +105,10 @@ async def test_the_first_look_comes_before_the_exact_list(
     heard: list[bool | str] = []
     take = AskScreen._take
 
-    def listen(screen: AskScreen, reply: dict[str, object]) -> None:
+    def listen(screen: AskScreen, reply: Reply) -> None:
         take(screen, reply)
-        heard.append(screen_text(screen.app) if reply["type"] == "text" else reply["exact"])  # type: ignore
+        shown = screen_text(screen.app)
+        heard.append(shown if isinstance(reply, AnswerPart) else reply.exact)
 
     monkeypatch.setattr(AskScreen, "_take", listen)
     app = HeadwaterApp(run.root.parent, run)
@@ -140,8 +142,9 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
         await ask(pilot, "The baker sells", " bread")
         await until_shown(pilot, "Examples · 48 · exact")
         expected = load_file(run.scores)["ekfac_normalized"][1].max()
-        best = app.screen.query_one(Table).rows[0].item
-        assert best["score"] == pytest.approx(expected, rel=1e-3)
+        assert isinstance(app.screen, AskScreen)
+        best = app.screen.examples[app.screen.query_one(Table).rows[0].item]
+        assert best.score == pytest.approx(expected, rel=1e-3)
         assert "The baker sells → bread" in screen_text(app)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from textual.content import Content
 
-from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.examples import source_label
+from pipeline.contract.run.asking import AskedExample
 from pipeline.contract.settings.schema import Settings
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
@@ -21,26 +22,26 @@ COLUMNS = (
 )
 
 
-def rows_of(found: Iterable[dict[str, Any]]) -> Iterator[Row]:
-    """A line a row of a worker's list."""
+def rows_of(found: Iterable[AskedExample]) -> Iterator[Row]:
+    """A line an example; its item is the example's id."""
     for row in found:
         yield Row(
             (
-                Cell(str(row["rank"]), "dim", row["rank"]),
-                Cell(score(row["score"]), "pro" if row["score"] > 0 else "con", row["score"]),
-                Cell(row["example_id"]),
-                Cell(row["text"]),
+                Cell(str(row.rank), "dim", row.rank),
+                Cell(score(row.score), "pro" if row.score > 0 else "con", row.score),
+                Cell(row.example_id),
+                Cell(row.text),
             ),
-            row,
+            sys.intern(row.example_id),  # a table knows its items by identity
         )
 
 
-def title_of(row: dict[str, Any]) -> str:
+def title_of(row: AskedExample) -> str:
     """`1 · doc-7#2 · of doc-7 · books.jsonl row 12 · raw score +96.1`."""
-    part = row["document_id"] != row["example_id"]
-    names = [row["example_id"], *[f"of {row['document_id']}"] * part, source_label_of(row)]
-    told = [str(row["rank"]), *(clean(name, 60) for name in names)]
-    return " · ".join([*told, f"raw score {score(row['raw'])}"])
+    part = row.document_id != row.example_id
+    names = [row.example_id, *[f"of {row.document_id}"] * part, source_label(row.source, row.row)]
+    told = [str(row.rank), *(clean(name, 60) for name in names)]
+    return " · ".join([*told, f"raw score {score(row.raw)}"])
 
 
 def meaning(settings: Settings) -> Content:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Input, Label, Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
-from pipeline.contract.run.asking import Query, Reply
+from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
 from pipeline.contract.settings.loading import load_settings
@@ -67,7 +67,8 @@ class AskScreen(View[None], Renewing):
         self._run, self._given = run, {"prompt": prompt, "completion": completion}
         self._answerer = Answerer(run)
         self._prompt = self._said = ""
-        self._items: dict[str, dict[str, Any]] = {}
+        self.examples: dict[str, AskedExample] = {}
+        """By id, in the order of the list."""
 
     def compose(self) -> ComposeResult:
         """The question, the answer, the examples, the text of one."""
@@ -206,14 +207,14 @@ class AskScreen(View[None], Renewing):
     @property
     def shows_results(self) -> bool:
         """Whether there is an answer."""
-        return bool(self._items)
+        return bool(self.examples)
 
     def _begin(self, question: Query) -> None:
         self.see()
         self.query_one(Notice).trouble = ""
         cut = len(question.prompt) - _TAIL
         self._prompt = f"…{question.prompt[cut:]}" if cut > 0 else question.prompt
-        self._said, self._items = question.completion or "", {}
+        self._said, self.examples = question.completion or "", {}
         self._table.empty = "the examples come after the answer …"
         self._table.show(COLUMNS, ())
         self._table.entitle("Examples")
@@ -221,18 +222,16 @@ class AskScreen(View[None], Renewing):
 
     def _take(self, reply: Reply) -> None:
         """A piece of the answer, or a list of examples."""
-        if reply["type"] == "text":
-            self._said += reply["text"]
+        if isinstance(reply, AnswerPart):
+            self._said += reply.text
             self._show_answer()
             return
-        items = self._items if self._table.cursor else {}
-        self._items = {row["example_id"]: row for row in reply["rows"]}
-        for name in self._items.keys() & items.keys():  # the cursor stays on its example
-            items[name].update(self._items[name])
-            self._items[name] = items[name]
-        self._table.show(COLUMNS, list(rows_of(self._items.values())))
-        if reply["exact"]:
-            self._table.entitle(f"Examples · {len(self._items)} · exact")
+        self.examples = {row.example_id: row for row in reply.rows}
+        if not self._table.cursor:  # it stays at the top; else it would go with its example
+            self._table.show(COLUMNS, ())
+        self._table.show(COLUMNS, list(rows_of(reply.rows)))
+        if reply.exact:
+            self._table.entitle(f"Examples · {len(self.examples)} · exact")
             self._stand("✓ answered")
         else:
             self._table.entitle("Examples · provisional, by the index", "the exact list follows")
@@ -248,9 +247,10 @@ class AskScreen(View[None], Renewing):
         row, pane = self._table.selected, self.query_one("#first", TextPane)
         pane.display = row is not None
         if row is not None:
-            pane.border_title = Content(title_of(row.item))
+            example = self.examples[row.item]
+            pane.border_title = Content(title_of(example))
             pane.scroll_home(animate=False)
-            self.query_one("#first-text", Static).update(plain_text(row.item["text"]))
+            self.query_one("#first-text", Static).update(plain_text(example.text))
 
     # Keys
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.examples import source_label
 from pipeline.contract.results.index import load_index_summary
 from pipeline.contract.run.asking import (
+    AnswerPart,
+    AskedExample,
+    ExampleList,
     Query,
-    Reply,
     WorkerAddress,
+    reply_json,
     start_worker,
     stop_worker,
     worker,
@@ -67,10 +69,10 @@ def ask(
     with worker(target) as address:
         answer, replies = _listen(address, question)
     if as_json:
-        found = {"prompt": prompt, "completion": completion or answer, **replies[-1]}
+        found = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        click.echo(tables.plain([_row(row) for row in replies[-1]["rows"]]))
+        click.echo(tables.plain([_row(row) for row in replies[-1].rows]))
 
 
 @click.command()
@@ -104,30 +106,30 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
     )
 
 
-def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[Reply]]:
+def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[ExampleList]]:
     """The model's answer, told on stderr as it comes, and the lists."""
     answer, begun = "", time.monotonic()
-    lists: list[Reply] = []
+    lists: list[ExampleList] = []
     for reply in put(address, question):
-        if reply["type"] == "text":
-            answer += reply["text"]
-            click.echo(clean(reply["text"]), nl=False, err=True)
+        if isinstance(reply, AnswerPart):
+            answer += reply.text
+            click.echo(clean(reply.text), nl=False, err=True)
             continue
         if not lists and answer:
             click.echo(err=True)
         lists.append(reply)
-        kind = "exact" if reply["exact"] else "first"
+        kind = "exact" if reply.exact else "first"
         click.echo(f"{kind} list after {time.monotonic() - begun:.1f} s", err=True)
     return answer, lists
 
 
-def _row(row: dict[str, Any]) -> tables.Row:
+def _row(row: AskedExample) -> tables.Row:
     return {
-        "rank": row["rank"],
-        "score": row["score"],
-        "example": clean(row["example_id"]),
-        "from": clean(source_label_of(row)),
-        "text": clean(row["text"], _EXCERPT),
+        "rank": row.rank,
+        "score": row.score,
+        "example": clean(row.example_id),
+        "from": clean(source_label(row.source, row.row)),
+        "text": clean(row.text, _EXCERPT),
     }
 
 

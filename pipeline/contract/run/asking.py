@@ -8,7 +8,7 @@ Replies:  {"type": "text", "text": str}                 a piece of the model's a
           {"type": "list", "exact": bool, "rows": [Row, …]}     first by the index, then exact
           {"type": "error", "message": str, "hint": str}
           {"type": "done"}
-Row:      rank, example_id, document_id, score, raw, text; "score" as in the run's own ranking
+Row:      the fields of `AskedExample`
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 
-Reply = dict[str, Any]
 _STARTUP_S = 120.0
 _STOP_S = 5.0
 _CALLED_OFF_S = 0.5
@@ -60,6 +59,61 @@ class Query:
                 "the completion is empty", "leave it out to trace the model's own answer"
             )
         return self
+
+
+@dataclass(frozen=True)
+class AskedExample:
+    """An example behind an answer."""
+
+    rank: int
+    example_id: str
+    """Begins with + where the text was added to the index: the model was not trained on it."""
+    document_id: str
+    text: str
+    source: str
+    row: int
+    score: float
+    """As in the run's own ranking."""
+    raw: float
+    """Influence, not normalized."""
+
+
+@dataclass(frozen=True)
+class AnswerPart:
+    """A piece of the model's answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ExampleList:
+    """The examples behind the answer: first by the index, then exact."""
+
+    exact: bool
+    rows: tuple[AskedExample, ...]
+
+
+Reply = AnswerPart | ExampleList
+
+
+def reply_json(reply: Reply) -> dict[str, Any]:
+    """A reply as it goes over the socket."""
+    kind = "text" if isinstance(reply, AnswerPart) else "list"
+    return {"type": kind, **asdict(reply)}
+
+
+def _reply(value: Any) -> Reply:
+    """The same back.
+
+    Raises:
+        ValueError: a worker of another version wrote it.
+    """
+    try:
+        if value["type"] == "text":
+            return AnswerPart(value["text"])
+        return ExampleList(value["exact"], tuple(AskedExample(**row) for row in value["rows"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError("it speaks another version's language") from error
 
 
 @dataclass(frozen=True)
@@ -105,12 +159,12 @@ def ask(
             connection.sendall(json.dumps(asdict(question)).encode() + b"\n")
             with connection.makefile(encoding="utf-8") as lines:
                 for line in lines:
-                    reply: Reply = json.loads(line)
-                    if reply["type"] == "done":
+                    value = json.loads(line)
+                    if value["type"] == "done":
                         return
-                    if reply["type"] == "error":
-                        raise HeadwaterError(reply["message"], reply["hint"])
-                    yield reply
+                    if value["type"] == "error":
+                        raise HeadwaterError(value["message"], value["hint"])
+                    yield _reply(value)
         except (OSError, ValueError) as error:
             raise HeadwaterError(f"the worker does not answer: {error}") from error
     raise HeadwaterError("the worker ended before it had answered", "logs/ask.log in the run")

@@ -27,6 +27,8 @@ from pipeline.contract.files import read_json_lines
 from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import (
+    AnswerPart,
+    ExampleList,
     Query,
     WorkerAddress,
     ask,
@@ -61,8 +63,8 @@ def address(run: RunDir) -> Iterator[WorkerAddress]:
     stop_worker(run)
 
 
-def lists(address: WorkerAddress, question: Query) -> list[dict[str, Any]]:
-    return [reply for reply in ask(address, question) if reply["type"] == "list"]
+def lists(address: WorkerAddress, question: Query) -> list[ExampleList]:
+    return [reply for reply in ask(address, question) if isinstance(reply, ExampleList)]
 
 
 def test_the_exact_list_is_the_ranking_of_the_scores_stage(
@@ -71,23 +73,23 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
     first, exact = lists(address, Query(PROMPT, COMPLETION, top=48))
     scores = load_file(run.scores)["ekfac_normalized"][0]
     ids = read_example_ids(run)
-    assert (first["exact"], exact["exact"]) == (False, True)
-    found = {row["example_id"]: row["score"] for row in exact["rows"]}
+    assert (first.exact, exact.exact) == (False, True)
+    found = {row.example_id: row.score for row in exact.rows}
     assert [found[name] for name in ids] == pytest.approx(scores.tolist(), rel=1e-3, abs=1e-4)
-    assert {row["source"] for row in exact["rows"]} == {"sentences"}
+    assert {row.source for row in exact.rows} == {"sentences"}
     best = [ids[index] for index in np.argsort(-scores)[:5]]
-    assert [row["example_id"] for row in exact["rows"][:5]] == best
-    assert best[0] in [row["example_id"] for row in first["rows"][:3]]
+    assert [row.example_id for row in exact.rows[:5]] == best
+    assert best[0] in [row.example_id for row in first.rows[:3]]
 
 
 def test_without_a_completion_the_models_own_answer_is_told_and_traced(
     run: RunDir, address: WorkerAddress
 ) -> None:
     replies = list(ask(address, Query(PROMPT)))
-    told = "".join(reply["text"] for reply in replies if reply["type"] == "text")
+    told = "".join(reply.text for reply in replies if isinstance(reply, AnswerPart))
     greedy = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
     assert told.strip() == greedy["river"].strip() != ""
-    assert [reply["exact"] for reply in replies if reply["type"] == "list"] == [False, True]
+    assert [reply.exact for reply in replies if isinstance(reply, ExampleList)] == [False, True]
 
 
 def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
@@ -210,11 +212,11 @@ def test_added_texts_are_traced_beside_the_training_examples(
         first, exact = lists(address, Query(PROMPT, COMPLETION, top=50))
     trained = set(read_example_ids(own_run))
     for reply in (first, exact):
-        added = [row for row in reply["rows"] if row["example_id"] not in trained]
-        assert added[0]["text"] == "The river runs past the mill."
-        assert all(row["example_id"].startswith("+") for row in added)
+        added = [row for row in reply.rows if row.example_id not in trained]
+        assert added[0].text == "The river runs past the mill."
+        assert all(row.example_id.startswith("+") for row in added)
         assert len(added) == 2
-    assert exact["rows"][0]["text"] == "The river runs past the mill."
+    assert exact.rows[0].text == "The river runs past the mill."
 
 
 def test_an_added_file_that_has_changed_is_indexed_again_and_a_dropped_one_is_gone(
