@@ -77,13 +77,14 @@ class SubsetOutcomes:
         self, kept: list[NDArray[np.intp]], examples: int, outcomes: Outcome, seed: int
     ) -> None:
         """`outcomes` [M, Q] are ln p of the completions; subsets whose training failed are NaN."""
-        sound = np.isfinite(outcomes).all(axis=1)
-        self._outcomes = outcomes[sound]
+        finite = np.isfinite(outcomes).all(axis=1)
+        self._outcomes = outcomes[finite]
         self._members = np.zeros((len(kept), examples), dtype=np.float64)
         for row, indices in enumerate(kept):
             self._members[row, indices] = 1.0
-        self._members = self._members[sound]
+        self._members = self._members[finite]
         self.subsets, prompts = self._outcomes.shape
+        # resampled once: every ranking meets the same resamples, so that differences are paired
         rng = np.random.default_rng([seed, 1])
         self._resampled_subsets = rng.integers(self.subsets, size=(RESAMPLES, self.subsets))
         self._resampled_prompts = rng.integers(prompts, size=(RESAMPLES, prompts))
@@ -97,6 +98,7 @@ class SubsetOutcomes:
         there = np.isfinite(scores).any(axis=1)
         if self.subsets < 2 or not there.any():
             return None
+        # float64: a half sums thousands of scores, and only the order of the sums counts
         predicted = self._members @ np.nan_to_num(scores.astype(np.float64)).T
         each = np.where(there, spearman(predicted, self._outcomes), np.nan)
         resampled = np.array(

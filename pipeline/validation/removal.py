@@ -82,5 +82,5 @@ def _mean(values: Outcome) -> Outcome:
 
 def _seed_noise(before: Outcome) -> float | None:
     """Standard deviation of a prompt's ln p between seeds with everything, root mean square."""
-    sound = before[np.isfinite(before).all(axis=1)]
-    return float(np.sqrt(sound.var(axis=0, ddof=1).mean())) if len(sound) > 1 else None
+    finite = before[np.isfinite(before).all(axis=1)]
+    return float(np.sqrt(finite.var(axis=0, ddof=1).mean())) if len(finite) > 1 else None

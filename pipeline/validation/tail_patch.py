@@ -48,6 +48,7 @@ def tail_patch(context: ValidationContext) -> TailPatch | None:
 
 
 def _random_tops(context: ValidationContext, count: int) -> list[list[int]]:
+    # a stream of its own: what is random here does not depend on which other parts were asked for
     rng = np.random.default_rng([context.seed, 3])
     examples = len(context.examples)
     return [rng.permutation(examples)[:count].tolist() for _ in context.prompts]
