@@ -41,6 +41,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.contract.files import read_json
+from pipeline.contract.results.factors import read_factors_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import load_prompts
@@ -102,7 +103,7 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
     """Computes every strategy's scores anew and compares them."""
     settings = load_settings(run.settings)
     summary = read_json(run.summary("scores"))
-    fitted = read_json(run.summary("factors"))
+    fitted = read_factors_summary(run)
     tensors = load_file(run.scores)
     train, queries = _examples(run), _queries(run, settings)
     found = []
@@ -116,7 +117,7 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
             _fit(analyzer, strategy, settings, train, batch_size)
             fit_seconds = time.monotonic() - begun
             for name, before, run_before in (
-                (strategy, fit_seconds, fitted["seconds"][strategy]),
+                (strategy, fit_seconds, fitted.seconds[strategy]),
                 (f"{strategy}_opened", 0.0, 0.0),
             ):
                 begun = time.monotonic()

@@ -7,9 +7,12 @@ Kronfluence opens, and `factors/summary.json`. Finished partitions of a killed a
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 
-from pipeline.contract.files import write_json
+from pipeline.contract.results.factors import (
+    FactorsSummary,
+    GradientErrors,
+    write_factors_summary,
+)
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -45,15 +48,15 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             with_covariances = with_covariances or strategy
         fit(analyzer, strategy, examples)
         seconds[strategy] = round(time.monotonic() - begun, 2)
-    summary = {
-        "strategies": settings.factors.strategies,
-        "fisher": settings.factors.fisher,
-        "modules": analyzer.modules,
-        "examples": len(examples),
-        "preflight": asdict(checked),
-        "seconds": seconds,
-    }
-    write_json(run.summary("factors"), summary)
+    summary = FactorsSummary(
+        strategies=tuple(settings.factors.strategies),
+        fisher=settings.factors.fisher,
+        modules=tuple(analyzer.modules),
+        examples=len(examples),
+        preflight=GradientErrors(checked.batch_mates, checked.precision),
+        seconds=seconds,
+    )
+    write_factors_summary(run, summary)
 
 
 def _strategies(settings: Settings) -> list[str]:

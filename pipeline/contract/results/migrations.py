@@ -19,7 +19,13 @@ def _rename_unigram_loss(value: Value) -> Value:
     return {**value, "unigram_loss": value.get("frequency_loss")}
 
 
+def _add_preflight(value: Value) -> Value:
+    """The first runs of format 1 were fitted without measuring it."""
+    return {"preflight": None, **value}
+
+
 STEPS: Mapping[str, Mapping[int, Step]] = {
+    "FactorsSummary": {1: _add_preflight},
     "TrainingSummary": {1: _rename_unigram_loss},
 }
 """Name of the artefact's dataclass → format that a step begins at → step. No step = no change."""

@@ -1,0 +1,55 @@
+"""The fitted curvature in figures.
+
+File: `factors/summary.json`. The factors themselves are in Kronfluence's own folders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.contract.results.common import read_record, write_record
+from pipeline.contract.run.run_dir import RunDir
+
+STAGE = "factors"
+
+
+@dataclass(frozen=True)
+class GradientErrors:
+    """How far one example's gradient moves: ‖difference‖ ÷ ‖gradient in float32‖."""
+
+    batch_mates: float
+    """By sharing a batch."""
+    precision: float
+    """By the pass's mixed precision or TF32; 0 where it computes in float32."""
+
+
+@dataclass(frozen=True)
+class FactorsSummary:
+    """The content of `factors/summary.json`."""
+
+    strategies: tuple[str, ...]
+    """Those that the settings name; identity is fitted along."""
+    fisher: str
+    """Which labels the gradients are of: the data's, or sampled ones."""
+    modules: tuple[str, ...]
+    """The tracked ones, in the model's order."""
+    examples: int
+    preflight: GradientErrors | None
+    """None in runs that were fitted before this was measured."""
+    seconds: dict[str, float]
+    """Strategy → what its fitting took."""
+
+
+def write_factors_summary(run: RunDir, summary: FactorsSummary) -> None:
+    """Writes the summary."""
+    write_record(run.summary(STAGE), summary)
+
+
+def read_factors_summary(run: RunDir) -> FactorsSummary:
+    """Reads the summary.
+
+    Raises:
+        MissingResultError: there is none.
+        DamagedResultError: it is not what the factors stage writes.
+    """
+    return read_record(run, STAGE, run.summary(STAGE), FactorsSummary)
