@@ -7,11 +7,11 @@ from huggingface_hub import constants
 from pipeline.contract.errors import DataError, HubUnreachableError, SettingsError
 from pipeline.contract.settings.schema import Settings
 from pipeline.evaluation.benchmarks import choice, written
-from pipeline.evaluation.benchmarks.mended import Mended, Options
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, Options
 from pipeline.evaluation.data import BenchmarkData
-from pipeline.evaluation.questions import Question
+from pipeline.evaluation.questions import BenchmarkQuestion
 
-CLASSES: dict[str, type[Mended]] = {
+CLASSES: dict[str, type[Benchmark]] = {
     kind.name: kind
     for kind in (
         choice.Mmlu,
@@ -38,7 +38,7 @@ _FAULTS_SHOWN = 5
 NEEDS_JUDGE = "a paid model would have to judge its answers"
 
 
-def ready(settings: Settings) -> tuple[list[Mended], dict[str, str]]:
+def ready(settings: Settings) -> tuple[list[Benchmark], dict[str, str]]:
     """The chosen benchmarks in the settings' order, and the skipped ones with their reasons.
 
     Raises:
@@ -71,7 +71,7 @@ def ready(settings: Settings) -> tuple[list[Mended], dict[str, str]]:
     return found, skipped
 
 
-def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
+def all_questions(benchmarks: list[Benchmark]) -> dict[str, list[BenchmarkQuestion]]:
     """The questions by benchmark, read before any model is loaded.
 
     Raises:
@@ -79,7 +79,7 @@ def all_questions(benchmarks: list[Mended]) -> dict[str, list[Question]]:
         HubUnreachableError: the hub does not answer.
     """
     faults: dict[str, DataError | HubUnreachableError] = {}
-    found: dict[str, list[Question]] = {}
+    found: dict[str, list[BenchmarkQuestion]] = {}
     for benchmark in benchmarks:
         found[benchmark.name] = []
         for task in benchmark.named_tasks():

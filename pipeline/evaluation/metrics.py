@@ -10,6 +10,8 @@ from collections import Counter
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 
+from pipeline.contract.results.evaluation import Oddity
+
 _REPETITIVE = 0.35
 """A text that deflate shrinks to less than this share repeats itself."""
 _SHORTEST_REPETITION = 80
@@ -47,8 +49,8 @@ class TextMetrics:
         return {name: str(metric.get_signature()) for name, metric in kinds.items()}
 
 
-def oddity(text: str) -> str:
-    """ "empty", "repetitive" or nothing."""
+def oddity(text: str) -> Oddity:
+    """What makes a text no proper answer."""
     if not text.strip():
         return "empty"
     raw = text.encode()

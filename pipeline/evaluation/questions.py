@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
+from pipeline.contract.results.benchmarks import BY_LENGTH, MASS
 from pipeline.evaluation.likelihood import Likelihood
 
 
@@ -50,7 +52,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Question:
+class BenchmarkQuestion:
     """One question of a benchmark, put in one or several ways."""
 
     id: str
@@ -62,25 +64,9 @@ class Question:
     """What grading a written answer needs of the data set's row."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a model answered to a question that was put in one way."""
-
-    question: str
-    way: str
-    prediction: str
-    scores: dict[str, float]
-    """By how it was scored; a share of 1. Empty = refused: the question does not fit the model."""
-    log_likelihoods: tuple[float, ...] = ()
-    cut: int = 0
-    """Tokens of the few-shot part that did not fit."""
-    text: str = ""
-    """All that was written; `prediction` is the answer in it."""
-
-
 def graded(
-    question: Question, way: str, asked: Ranked, found: list[Likelihood], cut: int
-) -> Answer:
+    question: BenchmarkQuestion, way: str, asked: Ranked, found: list[Likelihood], cut: int
+) -> BenchmarkAnswer:
     """Scores a ranked question; the first of equally likely candidates is taken."""
     totals = np.array([one.total for one in found])
     labels = asked.shown[1]
@@ -89,13 +75,13 @@ def graded(
         scores = {way: float(found[0].greedy)}
     elif asked.mass:
         shares = np.exp(totals - totals.max())
-        scores = {f"{way}_mass": float(shares[list(asked.gold)].sum() / shares.sum())}
+        scores = {f"{way}{MASS}": float(shares[list(asked.gold)].sum() / shares.sum())}
     else:
         scores = {way: float(chosen in asked.gold)}
     if asked.by_length:
         lengths = np.array([max(1, len(label)) for label in labels])
-        scores[f"{way}_by_length"] = float(int((totals / lengths).argmax()) in asked.gold)
-    return Answer(question.id, way, labels[chosen], scores, tuple(totals.tolist()), cut)
+        scores[f"{way}{BY_LENGTH}"] = float(int((totals / lengths).argmax()) in asked.gold)
+    return BenchmarkAnswer(question.id, way, labels[chosen], scores, tuple(totals.tolist()), cut)
 
 
 def chance(asked: Ranked | Open) -> float:

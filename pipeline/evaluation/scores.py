@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
-import pyarrow as pa
 
-from pipeline.contract.results.benchmarks import WHOLE
-from pipeline.evaluation.benchmarks.mended import Mended
-from pipeline.evaluation.questions import Answer, Open, Question, chance
-from pipeline.evaluation.statistics import mcnemar, mean, paired_difference
-
-Table = list[dict[str, Any]]
-
-QUESTION_SCHEMA = pa.schema(
-    [
-        ("model", pa.string()),
-        ("benchmark", pa.string()),
-        ("task", pa.string()),
-        ("question_id", pa.string()),
-        ("way", pa.string()),  # how it was put: letters, texts, written
-        ("scored_by", pa.string()),  # a way may be scored in more than one manner
-        ("examples", pa.string()),  # the few-shot part of the prompt
-        ("prompt", pa.string()),
-        ("choices", pa.list_(pa.string())),
-        ("log_likelihoods", pa.list_(pa.float64())),  # of the choices, nats, summed over tokens
-        ("gold", pa.list_(pa.string())),  # right choices, or accepted answers
-        ("prediction", pa.string()),
-        ("text", pa.string()),  # all that was written, where the question is open
-        ("score", pa.float64()),  # null = refused: the question does not fit the model
-        ("cut_tokens", pa.int32()),  # that the few-shot part lost
-    ]
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer, QuestionRow
+from pipeline.contract.results.benchmarks import (
+    WHOLE,
+    BenchmarkComparison,
+    BenchmarkScore,
+    way_of,
 )
+from pipeline.contract.results.generation import ModelName
+from pipeline.contract.results.verdict import verdict
+from pipeline.evaluation.benchmarks.benchmark import Benchmark
+from pipeline.evaluation.questions import BenchmarkQuestion, Open, chance
+from pipeline.evaluation.statistics import mcnemar, mean, paired_difference
 
 
 class Sheet:
@@ -42,9 +26,9 @@ class Sheet:
 
     def __init__(
         self,
-        benchmark: Mended,
-        questions: Sequence[Question],
-        answers: Mapping[str, Sequence[Answer]],
+        benchmark: Benchmark,
+        questions: Sequence[BenchmarkQuestion],
+        answers: Mapping[ModelName, Sequence[BenchmarkAnswer]],
     ) -> None:
         self.benchmark = benchmark
         self._questions = {question.id: question for question in questions}
@@ -54,39 +38,52 @@ class Sheet:
             for model, given in answers.items()
         }
 
-    def scores(self, seed: int) -> Table:
-        """One row a model, task and manner of scoring."""
-        rows: Table = []
+    def scores(self, seed: int) -> Iterator[BenchmarkScore]:
+        """One a model, task and manner of scoring."""
         for task, by, ids in self._cells():
             for model, found in self._scores.items():
                 values = [found[name, by] for name in ids if (name, by) in found]
                 if values:
-                    guess = float(np.mean([self._chance(name, by) for name in ids]))
-                    place = {"benchmark": self.benchmark.name, "task": task, "scored_by": by}
-                    counts = {"refused": len(ids) - len(values), "chance": guess}
-                    rows.append({**place, "model": model, **asdict(mean(values, seed)), **counts})
-        return rows
+                    yield BenchmarkScore(
+                        **asdict(mean(values, seed)),
+                        benchmark=self.benchmark.name,
+                        task=task,
+                        scored_by=by,
+                        model=model,
+                        refused=len(ids) - len(values),
+                        chance=float(np.mean([self._chance(name, by) for name in ids])),
+                    )
 
-    def comparisons(self, seed: int) -> Table:
+    def comparisons(self, seed: int) -> Iterator[BenchmarkComparison]:
         """Base against trained on the questions that both answered."""
         if set(self._scores) != {"base", "trained"}:
-            return []
-        rows: Table = []
+            return
         base, trained = self._scores["base"], self._scores["trained"]
         for task, by, ids in self._cells():
             both = [name for name in ids if (name, by) in base and (name, by) in trained]
-            if not both:
-                continue
-            first = [base[name, by] for name in both]
-            second = [trained[name, by] for name in both]
-            place = {"benchmark": self.benchmark.name, "task": task, "scored_by": by}
-            gain = asdict(paired_difference(first, second, seed))
-            if np.isin([first, second], (0.0, 1.0)).all():
-                test = asdict(mcnemar(first, second))
-            else:
-                test = {"only_first": None, "only_second": None}
-            rows.append({**place, **gain, **test})
-        return rows
+            if both:
+                first = [base[name, by] for name in both]
+                second = [trained[name, by] for name in both]
+                yield self._compared(task, by, first, second, seed)
+
+    def _compared(
+        self, task: str, by: str, first: list[float], second: list[float], seed: int
+    ) -> BenchmarkComparison:
+        gain = paired_difference(first, second, seed)
+        only_first = only_second = None
+        if np.isin([first, second], (0.0, 1.0)).all():  # right or wrong: the exact test
+            test = mcnemar(first, second)
+            gain = replace(gain, p_value=test.p_value)
+            only_first, only_second = test.only_first, test.only_second
+        return BenchmarkComparison(
+            **asdict(gain),
+            benchmark=self.benchmark.name,
+            task=task,
+            scored_by=by,
+            only_first=only_first,
+            only_second=only_second,
+            verdict=verdict(gain),
+        )
 
     def cut(self) -> int:
         """How many questions lost few-shot examples."""
@@ -100,47 +97,53 @@ class Sheet:
         """Whether questions to be answered in words are among those that do not fit."""
         return any(answer.way == "written" for answer in self._first() if not answer.scores)
 
-    def _first(self) -> Sequence[Answer]:
+    def _first(self) -> Sequence[BenchmarkAnswer]:
         return next(iter(self._answers.values()))
 
     def __len__(self) -> int:
         return len(self._questions)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Every answer, for `QUESTION_SCHEMA`."""
+    def rows(self) -> Iterator[QuestionRow]:
+        """Every answer, by every manner in which it was scored."""
         for model, given in self._answers.items():
             for answer in given:
-                for by, score in answer.scores.items() or [(answer.way, None)]:
-                    yield {"model": model, "scored_by": by, "score": score, **self._told(answer)}
+                scores: Mapping[str, float | None] = answer.scores or {answer.way: None}
+                for by, score in scores.items():
+                    yield self._row(model, answer, by, score)
 
-    def _told(self, answer: Answer) -> dict[str, Any]:
+    def _row(
+        self, model: ModelName, answer: BenchmarkAnswer, by: str, score: float | None
+    ) -> QuestionRow:
         question = self._questions[answer.question]
         asked = question.ways[answer.way]
         if isinstance(asked, Open):
             prompt, choices, gold = asked.question, list[str](), list(asked.accepted)
         else:
             prompt, choices = asked.shown
-            gold = [choices[place] for place in asked.gold]
-        return {
-            "benchmark": self.benchmark.name,
-            "task": question.task,
-            "question_id": question.id,
-            "way": answer.way,
-            "examples": asked.examples,
-            "prompt": prompt,
-            "choices": choices,
-            "log_likelihoods": list(answer.log_likelihoods),
-            "gold": gold,
-            "prediction": answer.prediction,
-            "text": answer.text,
-            "cut_tokens": answer.cut,
-        }
+            gold = [choices[index] for index in asked.gold]
+        return QuestionRow(
+            model=model,
+            benchmark=self.benchmark.name,
+            task=question.task,
+            question_id=question.id,
+            way=answer.way,
+            scored_by=by,
+            examples=asked.examples,
+            prompt=prompt,
+            choices=choices,
+            log_likelihoods=list(answer.log_likelihoods),
+            gold=gold,
+            prediction=answer.prediction,
+            text=answer.text,
+            score=score,
+            cut_tokens=answer.cut,
+        )
 
     def _cells(self) -> Iterator[tuple[str, str, list[str]]]:
         """(task, manner of scoring, question ids) of every cell, tasks together last."""
         manners = dict.fromkeys(by for found in self._scores.values() for _, by in found)
         for by in manners:
-            way = next(w for w in ("letters", "texts", "written") if by.startswith(w))
+            way = way_of(by)
             ids = [name for name, question in self._questions.items() if way in question.ways]
             tasks = dict.fromkeys(self._questions[name].task for name in ids)
             if len(tasks) > 1 and (self.benchmark.tasks or not self.benchmark.one_file):
@@ -152,5 +155,4 @@ class Sheet:
                 yield WHOLE, by, ids
 
     def _chance(self, name: str, by: str) -> float:
-        way = next(w for w in self._questions[name].ways if by.startswith(w))
-        return chance(self._questions[name].ways[way])
+        return chance(self._questions[name].ways[way_of(by)])

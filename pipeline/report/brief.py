@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.contract.results.validation import ValidationSummary
+from pipeline.contract.results.verdict import BETTER, UNDECIDED, WORSE, Verdict
 from pipeline.contract.settings.schema import Settings
 from pipeline.report.facts import RunFacts
-from pipeline.report.text import UNDECIDED, count, decimal, figure, percent, verdict
+from pipeline.report.text import count, decimal, figure, percent
 
 
 def brief(facts: RunFacts, settings: Settings) -> list[str]:
@@ -37,11 +38,11 @@ def _run(facts: RunFacts, settings: Settings) -> Iterator[str]:
 
 
 def _answers(facts: RunFacts) -> Iterator[str]:
-    metrics = (facts.evaluation or {}).get("metrics")
+    metrics = facts.evaluation.metrics if facts.evaluation else ()
     if metrics:
         yield (
-            f"Its answers to {metrics[0]['n']} prompts against those of the model before training: "
-            f"{_verdicts([row['verdict'] for row in metrics], 'measures')}."
+            f"Its answers to {metrics[0].n} prompts against those of the model before training: "
+            f"{_verdicts([row.verdict for row in metrics], 'measures')}."
         )
 
 
@@ -49,21 +50,21 @@ def _benchmarks(facts: RunFacts) -> Iterator[str]:
     found = facts.benchmark
     if not found:
         return
-    scores = [row for row in found["scores"] if row["model"] == "trained"]
-    known = sum(row["low"] > row["chance"] for row in scores)
+    scores = [row for row in found.scores if row.model == "trained"]
+    known = sum(row.low is not None and row.low > row.chance for row in scores)
     if scores:
         yield (
             f"On benchmarks, {known} of its {len(scores)} scores are above chance with their whole "
             "interval."
         )
-    if found["comparisons"]:
-        verdicts = _verdicts([verdict(row) for row in found["comparisons"]], "scores")
+    if found.comparisons:
+        verdicts = _verdicts([row.verdict for row in found.comparisons], "scores")
         yield f"Question by question against the model before training: {verdicts}."
 
 
-def _verdicts(found: list[str], what: str) -> str:
+def _verdicts(found: list[Verdict], what: str) -> str:
     counts = Counter(found)
-    told = [f"{counts[name]} {name}" for name in ("better", "worse") if counts[name]]
+    told = [f"{counts[name]} {name}" for name in (BETTER, WORSE) if counts[name]]
     if counts[UNDECIDED]:
         told.append(f"{counts[UNDECIDED]} without a difference that could be shown")
     return f"of {len(found)} {what}, {', '.join(told)}"

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
+from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra
 from pipeline.contract.results.training import (
@@ -83,10 +85,10 @@ class RunFacts:
     """The scores are of the model's own answers, not of the given completions."""
     prompts: list[PromptFacts]
     spectra: tuple[Spectrum, ...] | None
-    evaluation: dict[str, Any] | None
-    """Both models' answers and their comparison; see `pipeline/stages/evaluate.py`."""
-    benchmark: dict[str, Any] | None
-    """Scores and comparisons; see `pipeline/stages/benchmark.py`."""
+    evaluation: Evaluation | None
+    """Both models' answers and their comparison."""
+    benchmark: Benchmarks | None
+    """Scores and comparisons."""
     validation: ValidationSummary | None
 
 
@@ -115,8 +117,8 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
         spectra=_found(read_spectra, run) if "inspect" in done else None,
-        evaluation=summaries.get("evaluate"),
-        benchmark=summaries.get("benchmark"),
+        evaluation=_found(read_evaluation, run) if "evaluate" in done else None,
+        benchmark=_found(read_benchmarks, run) if "benchmark" in done else None,
         validation=_found(read_validation, run) if "validate" in done else None,
     )
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.generation import read_generated_answers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.text import figure, markdown, visible
@@ -101,18 +102,17 @@ def _page(origins: Origins, style: _Style) -> Iterator[str]:
     yield f"Ranked by {origins.method}; scores are rows of {where}. " + (
         f"{style.marks[0]}Marked{style.marks[1]}: the tokens whose prediction counts most."
     )
-    columns = ["prompt_id", "prompt", "expected", "trained_answer"]
-    for asked in pq.read_table(origins.run.generated_answers, columns=columns).to_pylist():
-        name = asked["prompt_id"]
+    for asked in read_generated_answers(origins.run):
+        name = asked.prompt_id
         yield ""
         yield f"{style.heading}{style.show(name)}"
         yield ""
-        yield f"Prompt: {style.show(asked['prompt'])}"
-        if expected := asked["expected"].strip():
+        yield f"Prompt: {style.show(asked.prompt)}"
+        if expected := asked.expected.strip():
             yield ""
             yield f"Expected: {style.show(expected)}"
         yield ""
-        yield f"Model's own answer: {style.show(asked['trained_answer'].strip())}"
+        yield f"Model's own answer: {style.show(asked.trained.answer.strip())}"
         if name not in first:
             yield ""
             yield "The model writes nothing here, so that there is nothing to trace."

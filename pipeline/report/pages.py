@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.contract.results.benchmarks import scoring_title
 from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.units import duration, size
 from pipeline.contract.wording import shorten
@@ -26,11 +27,10 @@ _FORMATS = {
     "size": size,
     "place": source_label_of,
     "shorten": shorten,
-    "scoring": text.scoring,
+    "scoring": scoring_title,
     "score": text.score,
     "signed": text.signed,
     "p_value": text.p_value,
-    "verdict": text.verdict,
     "measure": text.measure,
     "change": text.change,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),

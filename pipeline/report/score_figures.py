@@ -7,34 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.benchmarks import (
+    BenchmarkComparison,
+    BenchmarkScore,
+    scoring_title,
+)
+from pipeline.contract.results.evaluation import Metric
 from pipeline.contract.results.validation import Part, ValidationSummary, findings
-from pipeline.contract.results.verdict import Estimate
+from pipeline.contract.results.verdict import UNDECIDED, Difference, Estimate
 from pipeline.report.style import COLORS, PALE, framed
-from pipeline.report.text import UNDECIDED, scoring, verdict
 
 _ROW_INCHES = 0.3
 
 
-def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
+def benchmark_scores(scores: Sequence[BenchmarkScore]) -> Figure:
     """A line a benchmark, task and manner of scoring: both models' scores and chance, percent."""
     names = list(dict.fromkeys(_name(row) for row in scores))
     figure, axes = _lines(names)
     for row in scores:
-        trained = row["model"] == "trained"
-        place = names.index(_name(row)) + (0.13 if trained else -0.13)
-        _interval(axes, row, place)
+        trained = row.model == "trained"
+        line = names.index(_name(row))
+        height = line + (0.13 if trained else -0.13)
+        _interval(axes, row, height)
         axes.plot(
-            100 * row["value"], place, "o", ms=4.5, mec=COLORS[0],
-            mfc=COLORS[0] if trained else "white", label=row["model"],
+            100 * row.value, height, "o", ms=4.5, mec=COLORS[0],
+            mfc=COLORS[0] if trained else "white", label=row.model,
         )  # fmt: skip
-        axes.plot(100 * row["chance"], names.index(_name(row)), "|", ms=13, mew=1.2, color=PALE,
-                  label="chance")  # fmt: skip
+        axes.plot(100 * row.chance, line, "|", ms=13, mew=1.2, color=PALE, label="chance")
     axes.set_xlabel("score, %")
     axes.set_xlim(0, 100)
     handles, labels = axes.get_legend_handles_labels()
@@ -44,18 +47,19 @@ def benchmark_scores(scores: Sequence[dict[str, Any]]) -> Figure:
     return figure
 
 
-def metric_changes(metrics: Sequence[dict[str, Any]]) -> Figure:
+def metric_changes(metrics: Sequence[Metric]) -> Figure:
     """Trained minus base of every metric that is a share, percentage points, with its interval."""
-    shares = [row for row in metrics if row["metric"] != LIKELIHOOD]
-    return _changes([(row["title"], row) for row in shares])
+    return _changes([(row.title, row) for row in metrics if row.is_share])
 
 
 def all_changes(
-    metrics: Sequence[dict[str, Any]], comparisons: Sequence[dict[str, Any]]
+    metrics: Sequence[Metric], comparisons: Sequence[BenchmarkComparison]
 ) -> Figure | None:
     """As `metric_changes`, with the benchmarks; None where there is neither."""
-    rows = [(r["title"], r) for r in metrics if r["metric"] != LIKELIHOOD]
-    rows += [(_name(row), row) for row in comparisons]
+    rows: list[tuple[str, Metric | BenchmarkComparison]] = [
+        *((row.title, row) for row in metrics if row.is_share),
+        *((_name(row), row) for row in comparisons),
+    ]
     return _changes(rows) if rows else None
 
 
@@ -83,14 +87,14 @@ def _estimates(estimates: Mapping[str, Estimate], label: str) -> Figure:
     return figure
 
 
-def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
+def _changes(rows: Sequence[tuple[str, Metric | BenchmarkComparison]]) -> Figure:
     figure, axes = _lines([name for name, _ in rows])
     axes.axvline(0, color=PALE, lw=1)
-    for place, (_, row) in enumerate(rows):
-        shown = verdict(row) != UNDECIDED
-        _interval(axes, row, place)
+    for line, (_, row) in enumerate(rows):
+        shown = row.verdict != UNDECIDED
+        _interval(axes, row, line)
         axes.plot(
-            100 * row["difference"], place, "s", ms=5, mec=COLORS[0],
+            100 * row.difference, line, "s", ms=5, mec=COLORS[0],
             mfc=COLORS[0] if shown else "white",
         )  # fmt: skip
     axes.set_xlabel(
@@ -99,14 +103,14 @@ def _changes(rows: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
     return figure
 
 
-def _interval(axes: Axes, row: dict[str, Any], place: float) -> None:
-    if row["low"] is not None:
-        axes.plot([100 * row["low"], 100 * row["high"]], [place, place], color=COLORS[0], lw=1.2)
+def _interval(axes: Axes, row: Estimate | Difference, height: float) -> None:
+    if row.low is not None and row.high is not None:
+        axes.plot([100 * row.low, 100 * row.high], [height, height], color=COLORS[0], lw=1.2)
 
 
-def _name(row: dict[str, Any]) -> str:
-    task = "" if row["task"] == row["benchmark"] else f" · {row['task'].replace('_', ' ')}"
-    return f"{row['benchmark']}{task} · {scoring(row['scored_by'])}"
+def _name(row: BenchmarkScore | BenchmarkComparison) -> str:
+    task = "" if row.task == row.benchmark else f" · {row.task.replace('_', ' ')}"
+    return f"{row.benchmark}{task} · {scoring_title(row.scored_by)}"
 
 
 def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:

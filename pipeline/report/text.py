@@ -7,16 +7,12 @@ lone surrogates. `visible` comes first in any format; HTML escaping is the templ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from unicodedata import category
 
-from pipeline.contract.results.benchmarks import SCORINGS
 from pipeline.contract.results.evaluation import LIKELIHOOD
 
 MISSING = "–"
-SIGNIFICANT = 0.05
-UNDECIDED = "no difference shown"
 
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _MAX_MARKS = 4  # accents upon one letter; more are a storm that covers the lines around
@@ -73,11 +69,6 @@ def percent(part: float | None, whole: float | None = 1) -> str:
     return MISSING if part is None or not whole else f"{100 * part / whole:.0f}\u202f%"
 
 
-def scoring(name: str) -> str:
-    """The manner of scoring in words."""
-    return SCORINGS[name]
-
-
 def score(value: float | None) -> str:
     """A share of 1 in percent with one decimal, without the sign."""
     return MISSING if value is None else f"{100 * value:.1f}"
@@ -107,11 +98,3 @@ def p_value(value: float | None) -> str:
     if value is None:
         return MISSING
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """What a comparison with `low`, `high` and perhaps a `p_value` bears out."""
-    low, high = row["low"], row["high"]
-    if low is None or (row["p_value"] is not None and row["p_value"] >= SIGNIFICANT):
-        return UNDECIDED
-    return "better" if low > 0 else "worse" if high < 0 else UNDECIDED

@@ -1,8 +1,8 @@
 """benchmark: what the base and the trained model know, by public benchmarks through DeepEval.
 
-Writes deepeval_results/run_<time>/ (task_model_scores.json and questions.parquet, a row an answer,
-see `QUESTION_SCHEMA`) and summary.json, which names that folder. Answers are kept one by one, so a
-stopped benchmarking goes on where it was.
+Writes deepeval_results/run_<time>/ (task_model_scores.json and questions.parquet, a row an answer)
+and summary.json, which names that folder. Answers are kept one by one, so a stopped benchmarking
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ import os
 import time
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
+from pathlib import Path
 
-import pyarrow as pa
 import transformers
 
-from pipeline.contract.files import write_json
-from pipeline.contract.results.common import write_table
+from pipeline.contract.results.benchmark_questions import (
+    AnswerStore,
+    BenchmarkAnswer,
+    write_questions,
+)
+from pipeline.contract.results.benchmarks import Benchmarks, write_benchmarks
+from pipeline.contract.results.generation import ModelName
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.evaluation.benchmarks.answering import AnsweringModel, AnswerStore, KeepingModel
-from pipeline.evaluation.benchmarks.mended import Mended
+from pipeline.evaluation.benchmarks.answering import AnsweringModel, KeepingModel
+from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.catalogue import all_questions, ready
-from pipeline.evaluation.questions import Answer
-from pipeline.evaluation.scores import QUESTION_SCHEMA, Sheet
+from pipeline.evaluation.scores import Sheet
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device
-from pipeline.report.text import verdict
 
 _MEMORY_ADVICE = "lower benchmark.batch_tokens"
 
@@ -47,8 +49,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     benchmarks, skipped = ready(settings)
     warnings += [f"{name} is skipped: {reason}" for name, reason in skipped.items()]
     questions = all_questions(benchmarks)
-    answers: dict[str, dict[str, list[Answer]]] = {b.name: {} for b in benchmarks}
-    seconds: dict[str, float] = {}
+    answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}
+    seconds: dict[ModelName, float] = {}
     for name in settings.benchmark.models:
         begun = time.monotonic()
         with exhaustion_explained(_MEMORY_ADVICE):
@@ -60,22 +62,55 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     warnings += [message for sheet in sheets for message in _cautions(sheet, most)]
     for message in warnings:
         events.warning(message)
-    _write(settings, run, sheets, {"skipped": skipped, "warnings": warnings, "seconds": seconds})
+    found = _summary(settings, run, sheets, seconds, skipped, warnings)
+    write_questions(run, found.folder, (row for sheet in sheets for row in sheet.rows()))
+    write_benchmarks(run, found)
+
+
+def _summary(
+    settings: Settings,
+    run: RunDir,
+    sheets: list[Sheet],
+    seconds: dict[ModelName, float],
+    skipped: dict[str, str],
+    warnings: list[str],
+) -> Benchmarks:
+    folder = run.benchmark_results(time.strftime("%Y-%m-%d_%H-%M-%S"))
+    seed = settings.run.seed
+    return Benchmarks(
+        folder=os.path.relpath(folder, run.root),
+        deepeval=metadata.version("deepeval"),
+        models={name: str(_folder(run, name)) for name in settings.benchmark.models},
+        shots={sheet.benchmark.name: sheet.benchmark.n_shots for sheet in sheets},
+        limit=settings.benchmark.limit,
+        scores=tuple(score for sheet in sheets for score in sheet.scores(seed)),
+        comparisons=tuple(one for sheet in sheets for one in sheet.comparisons(seed)),
+        skipped=skipped,
+        warnings=tuple(warnings),
+        seconds=seconds,
+    )
+
+
+def _folder(run: RunDir, model: ModelName) -> Path:
+    return run.base if model == "base" else run.model
 
 
 def _answers(
-    settings: Settings, run: RunDir, events: EventWriter, name: str, benchmarks: list[Mended]
-) -> Iterator[tuple[Mended, list[Answer]]]:
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    name: ModelName,
+    benchmarks: list[Benchmark],
+) -> Iterator[tuple[Benchmark, list[BenchmarkAnswer]]]:
     """Gives (benchmark, its answers by the model `name`) one after the other."""
-    folder = run.base if name == "base" else run.model
     model = AnsweringModel(
         name,
-        load_model(folder, select_device(settings)),
+        load_model(_folder(run, name), select_device(settings)),
         load_tokenizer(run.tokenizer),
         settings.benchmark.batch_tokens,
     )
     for benchmark in benchmarks:
-        store = AnswerStore(run.benchmark_answers(benchmark.name, name))
+        store = AnswerStore(run, benchmark.name, name)
         keeping = KeepingModel(model, store, settings.benchmark, events)
         benchmark.evaluate(keeping)
         yield benchmark, keeping.given
@@ -100,25 +135,3 @@ def _cautions(sheet: Sheet, max_new_tokens: int) -> list[str]:
             f"even without examples{room}; they are left out of the scores"
         )
     return found
-
-
-def _write(settings: Settings, run: RunDir, sheets: list[Sheet], notes: dict[str, Any]) -> None:
-    folder = run.benchmark_results(time.strftime("%Y-%m-%d_%H-%M-%S"))
-    seed = settings.run.seed
-    results = {
-        "deepeval": metadata.version("deepeval"),
-        "models": {name: str(run.base if name == "base" else run.model)
-                   for name in settings.benchmark.models},
-        "shots": {sheet.benchmark.name: sheet.benchmark.n_shots for sheet in sheets},
-        "limit": settings.benchmark.limit,
-        "scores": [row for sheet in sheets for row in sheet.scores(seed)],
-        "comparisons": [
-            {**row, "verdict": verdict(row)} for sheet in sheets for row in sheet.comparisons(seed)
-        ],
-        **notes,
-    }  # fmt: skip
-    rows = [row for sheet in sheets for row in sheet.rows()]
-    where = os.path.relpath(folder, run.root)
-    write_table(run.benchmark_questions(where), pa.Table.from_pylist(rows, QUESTION_SCHEMA))
-    write_json(folder / "task_model_scores.json", results)
-    write_json(run.summary("benchmark"), {"folder": where, **results})

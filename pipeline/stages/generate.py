@@ -1,28 +1,29 @@
 """generate: both models answer the prompts, and say how likely they find the expected answers.
 
-Writes answers.parquet (a row a prompt, see `ANSWER_SCHEMA`), summary.json with the perplexities
-of training and held-out text under both models, and generated/ with the answers as JSON:
-
-    generated_answers.json            [{prompt, expected_completion, base_completion,
-                                        finetuned_completion}]
-    finetuned_generated_answers.json  [{prompt, completion}]
+Writes answers.parquet, a row a prompt; summary.json with the perplexities of training and held-out
+text under both models; and generated/ with the answers in the field's own JSON.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import transformers
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.files import write_json
-from pipeline.contract.results.common import write_table
 from pipeline.contract.results.examples import read_tokens
+from pipeline.contract.results.generation import (
+    GeneratedAnswer,
+    GeneratedPair,
+    Generation,
+    ModelName,
+    Perplexity,
+    write_generation,
+)
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
@@ -35,24 +36,9 @@ from pipeline.generation import Continuation, Sampling, generate_continuations, 
 from pipeline.memory import exhaustion_explained
 from pipeline.model import context_length, load_model, load_tokenizer, select_device
 
-MODELS = ("base", "trained")
 _MEMORY_ADVICE = "lower generate.batch_tokens"
 _SAMPLED_EXAMPLES = 200
 """Training and held-out examples each whose perplexity is taken, evenly spaced."""
-
-ANSWER_SCHEMA = pa.schema(
-    [("prompt_id", pa.string()), ("prompt", pa.string()), ("expected", pa.string())]
-    + [
-        (f"{model}_{name}", kind)
-        for model in MODELS
-        for name, kind in (
-            ("answer", pa.string()),
-            ("ended", pa.string()),  # "end", "stop" or "length": see `generation.Continuation`
-            ("log_likelihood", pa.float64()),  # of the expected answer, nats; null = none expected
-            ("tokens", pa.int32()),  # of the expected answer
-        )
-    ]
-)
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -65,32 +51,34 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     prompts = load_prompts(run.prepared_prompts, use_generated=True)
     tokenizer = load_tokenizer(run.tokenizer)
     contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
-    rows: list[dict[str, Any]] = [
-        {"prompt_id": p.id, "prompt": p.prompt, "expected": p.completion} for p in prompts
-    ]
-    perplexities: dict[str, dict[str, float | None]] = {}
-    for name, folder in (("base", run.base), ("trained", run.model)):
+    answers: dict[ModelName, list[GeneratedAnswer]] = {}
+    perplexities: dict[ModelName, Perplexity] = {}
+    folders: dict[ModelName, Path] = {"base": run.base, "trained": run.model}
+    for name, folder in folders.items():
         with exhaustion_explained(_MEMORY_ADVICE):
             model = load_model(folder, select_device(settings))
             written = _answers(settings, events, name, model, tokenizer, contexts)
             expected = _expected(settings, model, tokenizer, prompts)
-            perplexities[name] = {
-                "training": _perplexity(settings, model, read_tokens(run)),
-                "validation": _perplexity(settings, model, read_tokens(run, run.validation)),
-            }
-        for index, row in enumerate(rows):
-            row |= {f"{name}_answer": written[index].text, f"{name}_ended": written[index].ended}
-            if index in expected:
-                row[f"{name}_log_likelihood"] = expected[index].total
-                row[f"{name}_tokens"] = expected[index].tokens
+            perplexities[name] = Perplexity(
+                training=_perplexity(settings, model, read_tokens(run)),
+                validation=_perplexity(settings, model, read_tokens(run, run.validation)),
+            )
+        answers[name] = [_answer(written[n], expected.get(n)) for n in range(len(prompts))]
     warnings = _cautions(settings, prompts, contexts, context_length(model.config))
     for message in warnings:
         events.warning(message)
-    write_table(run.generated_answers, pa.Table.from_pylist(rows, ANSWER_SCHEMA))
-    _write_json(run, rows)
-    summary = {"prompts": len(rows), "perplexities": perplexities,
-               "sampled_examples": _SAMPLED_EXAMPLES, "warnings": warnings}  # fmt: skip
-    write_json(run.summary("generate"), summary)
+    pairs = [
+        GeneratedPair(prompt.id, prompt.prompt, prompt.completion, base, trained)
+        for prompt, base, trained in zip(prompts, answers["base"], answers["trained"], strict=True)
+    ]
+    summary = Generation(len(pairs), perplexities, _SAMPLED_EXAMPLES, tuple(warnings))
+    write_generation(run, pairs, summary)
+
+
+def _answer(written: Continuation, expected: Likelihood | None) -> GeneratedAnswer:
+    if expected is None:
+        return GeneratedAnswer(written.text, written.ended, None, None)
+    return GeneratedAnswer(written.text, written.ended, expected.total, expected.tokens)
 
 
 def _answers(
@@ -164,18 +152,3 @@ def _perplexity(
     found = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
     tokens = sum(one.tokens for one in found)
     return math.exp(-sum(one.total for one in found) / tokens) if tokens else None
-
-
-def _write_json(run: RunDir, rows: list[dict[str, Any]]) -> None:
-    both = [
-        {
-            "prompt": row["prompt"],
-            "expected_completion": row["expected"],
-            "base_completion": row["base_answer"],
-            "finetuned_completion": row["trained_answer"],
-        }
-        for row in rows
-    ]
-    trained = [{"prompt": r["prompt"], "completion": r["trained_answer"]} for r in rows]
-    write_json(run.generated / "generated_answers.json", both)
-    write_json(run.generated / "finetuned_generated_answers.json", trained)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -42,8 +43,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             pictures[name] = page_svg(figure())
         write_text(run.report / "figures" / f"{name}.svg", pictures[name])
     changes = score_figures.all_changes(
-        (facts.evaluation or {}).get("metrics") or [],
-        (facts.benchmark or {}).get("comparisons") or [],
+        facts.evaluation.metrics if facts.evaluation else (),
+        facts.benchmark.comparisons if facts.benchmark else (),
     )
     if changes is not None:
         save_png(changes, run.report / "combined_improvements.png")
@@ -80,12 +81,10 @@ def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None
 
 def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """Gives (name, what draws it), for those that are written as PNG too."""
-    if facts.benchmark and facts.benchmark["scores"]:
-        scores = facts.benchmark["scores"]
-        yield "benchmarks", lambda: score_figures.benchmark_scores(scores)
-    metrics = (facts.evaluation or {}).get("metrics") or []
-    if metrics:
-        yield "answers", lambda: score_figures.metric_changes(metrics)
+    if facts.benchmark and facts.benchmark.scores:
+        yield "benchmarks", partial(score_figures.benchmark_scores, facts.benchmark.scores)
+    if facts.evaluation and facts.evaluation.metrics:
+        yield "answers", partial(score_figures.metric_changes, facts.evaluation.metrics)
     if facts.validation:
         yield from score_figures.validation(facts.validation)
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipeline.contract.files import write_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results import benchmark_questions, benchmarks, evaluation
+from pipeline.contract.results.benchmark_questions import QuestionRow
+from pipeline.contract.results.benchmarks import BenchmarkComparison, Benchmarks, BenchmarkScore
+from pipeline.contract.results.evaluation import (
+    AnswerOrigins,
+    AnswerPair,
+    CopiedWords,
+    Decoding,
+    Evaluation,
+    Metric,
+    ModelAnswer,
+    Oddity,
+    Origin,
+)
+from pipeline.contract.results.generation import MODELS, Perplexity
 from pipeline.contract.results.validation import (
     Agreement,
     DampingAgreement,
@@ -19,7 +29,7 @@ from pipeline.contract.results.validation import (
     ValidationSummary,
 )
 from pipeline.contract.results.validation import write_validation as write_summary
-from pipeline.contract.results.verdict import Difference, Estimate
+from pipeline.contract.results.verdict import Difference, Estimate, verdict
 from pipeline.contract.run.run_dir import RunDir
 
 ANSWERS = (
@@ -37,57 +47,66 @@ QUESTIONS = (
 
 def write_evaluation(run: RunDir, hostile: str = "") -> None:
     """The summary of the evaluate stage."""
-    metrics = [
-        _metric("bleu", "BLEU", 0.02, 0.31, 0.1, 0.45, 0.01, "better"),
-        _metric("f1", "token F1", 0.1, 0.1, -0.05, 0.06, 0.9, "no difference shown"),
-        _metric("log_likelihood_per_token", "ln p", -6.0, -2.5, 3.1, 3.9, 0.001, "better"),
-    ]
-    summary = {
-        "prompts": [_pair(*row, hostile) for row in ANSWERS],
-        "metrics": metrics,
-        "origins": {"method": "ekfac_normalized", "rankings": "evaluate/rankings.parquet"},
-        "signatures": {"bleu": f"nrefs:1|tok:13a{hostile}"},
-        "perplexities": {
-            "base": {"training": 900.0, "validation": 950.0},
-            "trained": {"training": 12.5, "validation": None},
-        },
-        "sampling": {},
-        "warnings": [f"only 2 prompts have an expected answer{hostile}"],
-    }
-    write_json(run.summary("evaluate"), summary)
+    evaluation.write_evaluation(
+        run,
+        Evaluation(
+            prompts=tuple(_pair(*row, hostile) for row in ANSWERS),
+            origins=AnswerOrigins("ekfac_normalized", "evaluate/rankings.parquet"),
+            metrics=(
+                _metric("bleu", "BLEU", 0.02, 0.31, 0.1, 0.45, 0.01),
+                _metric("f1", "token F1", 0.1, 0.1, -0.05, 0.06, 0.9),
+                _metric("log_likelihood_per_token", "ln p", -6.0, -2.5, 3.1, 3.9, 0.001),
+            ),
+            words=None,
+            signatures={"bleu": f"nrefs:1|tok:13a{hostile}"},
+            perplexities={"base": Perplexity(900.0, 950.0), "trained": Perplexity(12.5, None)},
+            sampling=Decoding(0.0, 1.0, ("\n\n",), 64, 8192),
+            warnings=(f"only 2 prompts have an expected answer{hostile}",),
+        ),
+    )
 
 
-def _metric(name: str, title: str, base: float, trained: float, low: float, high: float,
-            p: float, verdict: str) -> dict[str, Any]:  # fmt: skip
-    return {
-        "metric": name, "title": title, "base": base, "trained": trained, "n": 2,
-        "difference": trained - base, "low": low, "high": high, "p_value": p, "verdict": verdict,
-    }  # fmt: skip
+def _metric(
+    name: str, title: str, base: float, trained: float, low: float, high: float, p: float
+) -> Metric:
+    gain = Difference(2, trained - base, low, high, p)
+    return Metric(
+        **vars(gain), metric=name, title=title, base=base, trained=trained, verdict=verdict(gain)
+    )
 
 
 def _pair(
     name: str, prompt: str, expected: str, base: str, trained: str, hostile: str
-) -> dict[str, Any]:
-    def answer(text: str, oddity: str = "") -> dict[str, Any]:
-        return {
-            "answer": text + hostile, "ended": "length", "oddity": oddity,
-            "scores": {"bleu": 0.25, "f1": 0.5, "log_likelihood_per_token": -2.5},
-            "overlap": {"words": 2, "of": 4, "text": "by the", "example_id": f"doc-7{hostile}"},
-        }  # fmt: skip
-
-    origins = [
-        {
-            "example_id": f"doc-{n}{hostile}",
-            "place": f"parish.jsonl row {n}{hostile}",
-            "score": 40.3 / n,
-            "text": f"It was by the quay.{hostile}",
-        }
+) -> AnswerPair:
+    origins = tuple(
+        Origin(
+            example_id=f"doc-{n}{hostile}",
+            place=f"parish.jsonl row {n}{hostile}",
+            score=40.3 / n,
+            text=f"It was by the quay.{hostile}",
+        )
         for n in (1, 2)
-    ]
-    return {
-        "prompt_id": name + hostile, "prompt": prompt + hostile, "expected": expected + hostile,
-        "base": answer(base, "repetitive"), "trained": {**answer(trained), "origins": origins},
-    }  # fmt: skip
+    )
+    return AnswerPair(
+        prompt_id=name + hostile,
+        prompt=prompt + hostile,
+        expected=expected + hostile,
+        base=_answer(base, hostile, "repetitive"),
+        trained=_answer(trained, hostile, "", origins),
+    )
+
+
+def _answer(
+    text: str, hostile: str, oddity: Oddity, origins: tuple[Origin, ...] = ()
+) -> ModelAnswer:
+    return ModelAnswer(
+        answer=text + hostile,
+        ended="length",
+        oddity=oddity,
+        scores={"bleu": 0.25, "f1": 0.5, "log_likelihood_per_token": -2.5},
+        overlap=CopiedWords(2, 4, "by the", f"doc-7{hostile}"),
+        origins=origins,
+    )
 
 
 def write_validation(run: RunDir, hostile: str = "", removal_p: float | None = None) -> None:
@@ -122,52 +141,57 @@ def write_validation(run: RunDir, hostile: str = "", removal_p: float | None = N
 
 def write_benchmarks(run: RunDir, hostile: str = "") -> None:
     """The summary of the benchmark stage and the questions behind it."""
-    task = f"international_law{hostile}"
-    place = {"benchmark": "mmlu", "task": task, "scored_by": "texts_by_length"}
-    scores = [
-        {**place, "model": model, "value": value, "n": 3, "stderr": 0.2, "low": value - 0.1,
-         "high": value + 0.1, "refused": 0, "chance": 0.5}
-        for model, value in (("base", 1 / 3), ("trained", 2 / 3))
-    ]  # fmt: skip
-    change = {**place, "n": 3, "difference": 1 / 3, "low": -0.2, "high": 0.6, "only_first": 1,
-              "only_second": 2, "p_value": 0.6, "verdict": "no difference shown"}  # fmt: skip
-    other = {"benchmark": "gsm8k", "task": "main", "scored_by": "written"}
-    scores.append({**other, "model": "trained", "value": 0.0, "n": 1, "stderr": None, "low": 0.0,
-                   "high": 0.6, "refused": 0, "chance": 0.0})  # fmt: skip
-    summary = {
-        "folder": FOLDER, "shots": {"mmlu": 5, "gsm8k": 0}, "limit": 3, "scores": scores,
-        "comparisons": [change], "warnings": [f"mmlu: 1 of 3 prompts lost examples{hostile}"],
-    }  # fmt: skip
-    write_json(run.summary("benchmark"), summary)
-    path = run.benchmark_questions(FOLDER)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [row for number in range(len(QUESTIONS)) for row in _asked(number, task, hostile)]
-    pq.write_table(pa.Table.from_pylist([*rows, _written(hostile)]), path)
+    law = ("mmlu", f"international_law{hostile}", "texts_by_length")
+    change = Difference(3, 1 / 3, -0.2, 0.6, 0.6)
+    benchmarks.write_benchmarks(
+        run,
+        Benchmarks(
+            folder=FOLDER,
+            deepeval="4.3.1",
+            models={"base": "base", "trained": "model"},
+            shots={"mmlu": 5, "gsm8k": 0},
+            limit=3,
+            scores=(
+                BenchmarkScore(1 / 3, 3, 0.2, 1 / 3 - 0.1, 1 / 3 + 0.1, *law, "base", 0, 0.5),
+                BenchmarkScore(2 / 3, 3, 0.2, 2 / 3 - 0.1, 2 / 3 + 0.1, *law, "trained", 0, 0.5),
+                BenchmarkScore(
+                    0.0, 1, None, 0.0, 0.6, "gsm8k", "main", "written", "trained", 0, 0.0
+                ),
+            ),
+            comparisons=(BenchmarkComparison(**vars(change), benchmark=law[0], task=law[1],
+                         scored_by=law[2], only_first=1, only_second=2, verdict=verdict(change)),),
+            skipped={},
+            warnings=(f"mmlu: 1 of 3 prompts lost examples{hostile}",),
+            seconds={"base": 1.0, "trained": 1.0},
+        ),
+    )  # fmt: skip
+    rows = [row for number in range(len(QUESTIONS)) for row in _asked(number, law[1], hostile)]
+    benchmark_questions.write_questions(run, FOLDER, [*rows, _written(hostile)])
 
 
-def _asked(number: int, task: str, hostile: str) -> list[dict[str, Any]]:
+def _asked(number: int, task: str, hostile: str) -> list[QuestionRow]:
     text, choices, gold, *taken = QUESTIONS[number]
     choices = tuple(choice + hostile for choice in choices)
     return [
-        {
-            "model": model, "benchmark": "mmlu", "task": task, "question_id": f"law/{number}",
-            "way": "texts", "scored_by": "texts_by_length", "examples": "",
-            "prompt": f"Question: {text}{hostile}\nAnswer:", "choices": list(choices),
-            "log_likelihoods": [-10.0 if place == pick else -60.0 for place in range(2)],
-            "gold": [choices[gold]], "prediction": choices[pick], "text": "",
-            "score": float(pick == gold), "cut_tokens": 17,
-        }
-        for model, pick in zip(("base", "trained"), taken, strict=True)
+        QuestionRow(
+            model=model, benchmark="mmlu", task=task, question_id=f"law/{number}",
+            way="texts", scored_by="texts_by_length", examples="",
+            prompt=f"Question: {text}{hostile}\nAnswer:", choices=choices,
+            log_likelihoods=[-10.0 if index == pick else -60.0 for index in range(2)],
+            gold=[choices[gold]], prediction=choices[pick], text="",
+            score=float(pick == gold), cut_tokens=17,
+        )
+        for model, pick in zip(MODELS, taken, strict=True)
     ]  # fmt: skip
 
 
-def _written(hostile: str) -> dict[str, Any]:
-    return {
-        "model": "trained", "benchmark": "gsm8k", "task": "main", "question_id": "0",
-        "way": "written", "scored_by": "written", "examples": "", "prompt": f"2 and 2?{hostile}",
-        "choices": [], "log_likelihoods": [], "gold": ["4"], "prediction": f"5{hostile}",
-        "text": f"It is 5.{hostile}", "score": 0.0, "cut_tokens": 0,
-    }  # fmt: skip
+def _written(hostile: str) -> QuestionRow:
+    return QuestionRow(
+        model="trained", benchmark="gsm8k", task="main", question_id="0", way="written",
+        scored_by="written", examples="", prompt=f"2 and 2?{hostile}", choices=[],
+        log_likelihoods=[], gold=["4"], prediction=f"5{hostile}", text=f"It is 5.{hostile}",
+        score=0.0, cut_tokens=0,
+    )  # fmt: skip
 
 
 def write_report(run: RunDir, hostile: str = "") -> None:

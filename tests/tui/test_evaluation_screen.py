@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +15,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.files import read_json, write_json
+from pipeline.contract.results.evaluation import (
+    AnswerOrigins,
+    read_evaluation,
+    write_evaluation,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tui.app import HeadwaterApp
@@ -86,12 +91,12 @@ async def test_tables_are_sorted_by_any_column_and_the_cursor_stays_on_its_row(r
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         table = await open_evaluation(pilot)
-        names = lambda: [row.item.name for row in table.rows]  # noqa: E731
+        names = lambda: [row.item.metric for row in table.rows]  # noqa: E731
         in_file = names()
         await pilot.press("j", "s", "s")
         await until_shown(pilot, "base▲")
         assert names() == ["log_likelihood_per_token", "bleu", "f1"]
-        assert table.selected.item.name == "f1"  # type: ignore[union-attr]
+        assert table.selected.item.metric == "f1"  # type: ignore[union-attr]
         await pilot.press("S")
         await until_shown(pilot, "base▼")
         assert names() == ["f1", "bleu", "log_likelihood_per_token"]
@@ -130,24 +135,14 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
         assert asked == ["Tilo Brandt was born in", " a town by the lake"]
 
 
-@pytest.mark.parametrize(
-    ("origins", "said"),
-    [
-        ({"missing": "no scores are up to date"}, "no scores are up to date"),
-        (None, "an earlier version compared these"),
-    ],
-)
-async def test_answers_that_were_not_traced_say_why(
-    run: RunDir, origins: dict[str, str] | None, said: str
-) -> None:
-    found = read_json(run.summary("evaluate"))
-    for pair in found["prompts"]:
-        del pair["trained"]["origins"]
-    write_json(run.summary("evaluate"), {**found, "origins": origins})
+async def test_answers_that_were_not_traced_say_why(run: RunDir) -> None:
+    found = read_evaluation(run)
+    missing = AnswerOrigins(missing="no scores are up to date")
+    write_evaluation(run, replace(found, origins=missing))
     app = app_of(run)
     async with app.run_test(size=(300, 40)) as pilot:
         await open_evaluation(pilot, "2")
-        await until_shown(pilot, f"where this comes from is not traced: {said}")
+        await until_shown(pilot, "where this comes from is not traced: no scores are up to date")
 
 
 async def test_rows_are_filtered_by_words_of_prompt_and_answers(run: RunDir) -> None:
@@ -189,7 +184,7 @@ async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
         await until_shown(pilot, "○ no answers yet: the evaluate stage has not finished")
         assert "✗" not in screen_text(app)
         await pilot.press("3")
-        await until_shown(pilot, "no scores yet: the benchmark stage has not finished")
+        await until_shown(pilot, "no benchmark scores yet: the benchmark stage has not finished")
         await pilot.press("R")
         await until_shown(
             pilot, "○ combined_evaluation_results/combined_evaluation_report.md is gone"
@@ -221,7 +216,7 @@ async def test_a_click_on_a_column_sorts_the_table(run: RunDir) -> None:
         for title in ("base▲", "base▼"):
             await pilot.click(offset=(head.index("base") + 2, y))
             await until_shown(pilot, title)
-        names = [row.item.name for row in table.rows]
+        names = [row.item.metric for row in table.rows]
         assert names == ["f1", "bleu", "log_likelihood_per_token"]
 
 
@@ -233,7 +228,7 @@ async def test_results_of_another_shape_are_told(run: RunDir) -> None:
         await pilot.press("v")
         await until_shown(pilot, "Benchmarks · 2")
         await pilot.press("1")
-        await until_shown(pilot, "the results cannot be read")
+        await until_shown(pilot, "evaluate/summary.json is damaged: prompts: ")
 
 
 # Benchmarks and their questions
@@ -525,7 +520,7 @@ async def test_on_a_narrow_screen_a_section_that_is_read_has_all_of_it(run: RunD
         await until_shown(pilot, "Contents ·")
 
 
-async def test_questions_of_an_older_version_say_so(run: RunDir) -> None:
+async def test_questions_that_lack_a_column_say_so(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_evaluation(pilot, "3")
@@ -533,7 +528,7 @@ async def test_questions_of_an_older_version_say_so(run: RunDir) -> None:
         path = next(run.root.rglob("questions*.parquet"))
         pq.write_table(pq.read_table(path).drop_columns(["text"]), path)
         await pilot.press("enter")
-        await until_shown(pilot, "an older version may have written them")
+        await until_shown(pilot, "there is no column text")
         assert "benchmark: string" not in screen_text(app)  # all of Arrow's columns
 
 

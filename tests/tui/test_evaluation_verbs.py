@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from terminals import Terminal
 
 from pipeline.contract.errors import ResourceError
-from pipeline.contract.files import read_json, write_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results.benchmarks import read_benchmarks, write_benchmarks
 from pipeline.contract.results.validation import (
     Datamodeling,
     DatamodelingScore,
@@ -144,9 +145,10 @@ def test_compare_reads_as_the_report_does(run: RunDir, tmp_path: Path) -> None:
     sample_run.finish(other, "prepare", "train", "generate", "evaluate", "benchmark")
     sample_evaluation.write_evaluation(other)
     sample_evaluation.write_benchmarks(other)
-    summary = read_json(other.summary("benchmark"))
-    summary["scores"][1] |= {"value": 0.5, "low": 0.3, "high": 0.7, "n": 4}
-    write_json(other.summary("benchmark"), summary)
+    found = read_benchmarks(other)
+    first, second, *others = found.scores
+    less = replace(second, value=0.5, low=0.3, high=0.7, n=4)
+    write_benchmarks(other, replace(found, scores=(first, less, *others)))
     text = headwater(tmp_path, "compare", "books", "letters").stdout
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "BLEU 31.0 31.0 +0.0 2" in lines

@@ -8,17 +8,21 @@ from functools import lru_cache
 
 from textual.content import Content
 
-from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.evaluation import LIKELIHOOD, AnswerPair, Evaluation, ModelAnswer
+from pipeline.contract.results.generation import Ended, ModelName
 from tui.content.ink import fit
 from tui.readers.clean import clean, clean_lines
-from tui.readers.evaluation import AnswerPair, Answers, ModelAnswer, ModelName
 from tui.readers.format import number
 
 _CUT = 20_000
 _WORDS = 3000
 """Words that are compared; comparing takes their square."""
 _NAME = 27
-_ENDED = {"end": "ended by itself", "stop": "ended by a stop text", "length": "cut at the limit"}
+_ENDED: dict[Ended, str] = {
+    "end": "ended by itself",
+    "stop": "ended by a stop text",
+    "length": "cut at the limit",
+}
 SIGNS: dict[ModelName, str] = {"base": "⁻", "trained": "⁺"}
 _COLOURS: dict[ModelName, str] = {"base": "$error", "trained": "$success"}
 
@@ -36,11 +40,11 @@ def heading(pair: AnswerPair) -> Content:
 def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> Content:
     """One model's answer; `⁻` stands before words that only the base has, `⁺` before those of the
     trained model; or before the words that the expected answer has not."""
-    answer = pair.answers[model]
-    other = pair.answers["trained" if model == "base" else "base"]
-    reference = pair.expected if against_expected else other.text
+    answer = pair.of(model).answer
+    other = pair.of("trained" if model == "base" else "base").answer
+    reference = pair.expected if against_expected else other
     parts: list[Content | tuple[str, str]] = []
-    for words, is_common in differing(answer.text[:_CUT], reference[:_CUT]):
+    for words, is_common in differing(answer[:_CUT], reference[:_CUT]):
         text = clean_lines(words)
         if is_common:
             parts.append(Content(text))
@@ -50,9 +54,7 @@ def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> C
                 Content(text[: len(text) - len(bare)]),
                 (SIGNS[model] + bare, _COLOURS[model]),
             ]
-    return (
-        Content.assemble(*parts) if answer.text.strip() else Content.styled("nothing", "$warning")
-    )
+    return Content.assemble(*parts) if answer.strip() else Content.styled("nothing", "$warning")
 
 
 @lru_cache(maxsize=64)
@@ -74,25 +76,25 @@ def _words(text: str) -> list[str]:
 
 def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
     """How the answer ended, its scores, and what it copies."""
-    ended = _ENDED.get(answer.ended, answer.ended)
-    parts: list[str | tuple[str, str]] = [(clean(ended), "$secondary")]
+    parts: list[str | tuple[str, str]] = [(_ENDED[answer.ended], "$secondary")]
     if answer.oddity:
-        parts.append((f" · {clean(answer.oddity)}", "$warning"))
+        parts.append((f" · {answer.oddity}", "$warning"))
     for name, value in answer.scores.items():
         figure = number(value) if name == LIKELIHOOD else f"{100 * value:.1f}"
         parts += ["\n", (fit(clean(titles.get(name, name)), _NAME), "$secondary"), f"{figure:>8}"]
-    if answer.copied:
-        text = f"\n{answer.copied} of {answer.words} words stand together in the training text "
-        parts += [(text, "$secondary"), clean(answer.copied_from or "", 200)]
+    copied = answer.overlap
+    if copied.words:
+        text = f"\n{copied.words} of {copied.of} words stand together in the training text "
+        parts += [(text, "$secondary"), clean(copied.example_id or "", 200)]
     return Content.assemble(*parts)
 
 
-def origins_of(answer: ModelAnswer, answers: Answers) -> Content:
+def origins_of(answer: ModelAnswer, evaluation: Evaluation) -> Content:
     """The examples that influenced the answer most."""
-    if answers.untraced:
-        told = f"where this comes from is not traced: {clean(answers.untraced, 400)}"
+    if evaluation.origins.missing:
+        told = f"where this comes from is not traced: {clean(evaluation.origins.missing, 400)}"
         return Content.styled(told, "$secondary")
-    by = f"comes from, by {clean(answers.traced_by)}"
+    by = f"comes from, by {clean(evaluation.origins.method)}"
     parts: list[str | tuple[str, str]] = [(by, "$secondary")]
     for one in answer.origins:
         parts += ["\n", (f"{number(one.score):>8}  ", "bold $accent"), clean(one.example_id, 200)]

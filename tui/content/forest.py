@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from tui.readers.evaluation import Interval
+from pipeline.contract.results.verdict import Difference, Estimate
 
 _CROSSED = {" ": "┊", "─": "┼"}
 """What the line to compare with makes of what is drawn where it stands."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval; None where there is no interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def interval_of(found: Estimate | Difference) -> Interval:
+    """A figure or a difference as it is drawn."""
+    value = found.value if isinstance(found, Estimate) else found.difference
+    return Interval(value, found.low, found.high)
 
 
 def span_of(intervals: Iterable[Interval], *more: float) -> tuple[float, float]:

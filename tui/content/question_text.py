@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from pipeline.contract.results.benchmark_questions import AnsweredQuestion, Reply
+from pipeline.contract.results.generation import MODELS, ModelName
 from tui.content.ink import fit
 from tui.readers.clean import clean, clean_lines
-from tui.readers.evaluation import MODELS, ModelName
-from tui.readers.questions import AskedQuestion, Reply
 
 _CUT = 8000
 _CHOICE = 600
@@ -16,19 +16,19 @@ _BAR = 12
 Styled = Content | str | tuple[str, str]
 
 
-def question_text(question: AskedQuestion) -> Content:
+def question_text(question: AnsweredQuestion) -> Content:
     """The question as it was put, without its few-shot examples."""
     return Content(clean_lines(question.prompt, _CUT))
 
 
-def replies_text(question: AskedQuestion) -> Content:
+def replies_text(question: AnsweredQuestion) -> Content:
     """★ before the right choices; ▸ after the share of the one that a model takes."""
     told = _choices(question) if question.choices else _written(question)
     notes = [_cut_note(question)] if any(r.cut for r in question.replies.values()) else []
     return Content("\n").join([*told, *notes])
 
 
-def _choices(question: AskedQuestion) -> list[Content]:
+def _choices(question: AnsweredQuestion) -> list[Content]:
     models = [model for model in MODELS if model in question.replies]
     head = "".join(f"{model:<{_BAR + 18}}" for model in models)
     lines = [Content.styled(f"  {head}", "$secondary")]
@@ -43,7 +43,7 @@ def _choices(question: AskedQuestion) -> list[Content]:
     return lines
 
 
-def _share(question: AskedQuestion, model: ModelName, place: int) -> list[Styled]:
+def _share(question: AnsweredQuestion, model: ModelName, place: int) -> list[Styled]:
     """`━━━━━━──────  52 % ▸ -3.12`: share of all choices, whether it is taken, log-likelihood."""
     reply = question.replies[model]
     if place >= len(reply.log_likelihoods):
@@ -62,12 +62,12 @@ def _share(question: AskedQuestion, model: ModelName, place: int) -> list[Styled
     ]
 
 
-def _legend(question: AskedQuestion) -> str:
+def _legend(question: AnsweredQuestion) -> str:
     per = "log-likelihood a character, nats" if question.by_length else "log-likelihood, nats"
     return f"★ right   ▸ taken   bar: share of all choices' probability   number: {per}"
 
 
-def _written(question: AskedQuestion) -> list[Content]:
+def _written(question: AnsweredQuestion) -> list[Content]:
     right = " | ".join(clean(text, 200) for text in question.gold)
     lines = [Content.assemble(("right: ", "$secondary"), (right, "bold"))]
     for model in MODELS:
@@ -84,7 +84,7 @@ def _prose(reply: Reply) -> list[Styled]:
     return [answer, f"\n{clean_lines(reply.text, _CUT)}"]
 
 
-def _cut_note(question: AskedQuestion) -> Content:
+def _cut_note(question: AnsweredQuestion) -> Content:
     cut = max(reply.cut for reply in question.replies.values())
     told = f"{cut:,} tokens of the few-shot examples did not fit before the question"
     return Content.styled(told, "$warning")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
-from pipeline.contract.results.benchmarks import SCORINGS
-from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.benchmarks import Benchmarks, load_benchmarks, scoring_title
+from pipeline.contract.results.evaluation import Evaluation, load_evaluation
 from pipeline.contract.results.training import load_training
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
@@ -119,12 +119,17 @@ def _counted(one: Figure | None, other: Figure | None) -> str:
 
 def _results(run: RunDir) -> dict[str, Figure]:
     settings = load_settings(run.settings)
-    summaries = {
-        stage: read_json(run.summary(stage)) or {}
-        for stage in ("scores", "evaluate", "benchmark")
-        if is_fresh(stage, settings, run)
+    fresh = {
+        stage for stage in ("scores", "evaluate", "benchmark") if is_fresh(stage, settings, run)
     }
-    return {**dict(_losses(run)), **dict(_figures(summaries))}
+    found = dict(_losses(run))
+    if "scores" in fresh:
+        found |= _ranking_figures(read_json(run.summary("scores")) or {})
+    if "evaluate" in fresh:
+        found |= _answer_figures(load_evaluation(run).value)
+    if "benchmark" in fresh:
+        found |= _benchmark_figures(load_benchmarks(run).value)
+    return found
 
 
 def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
@@ -142,14 +147,22 @@ def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
             yield title, Figure(_LOSSES, value)
 
 
-def _figures(summaries: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
-    for method, row in (summaries.get("scores", {}).get("evaluation") or {}).items():
-        yield f"MRR, {method}", Figure(_RANKINGS, row["mrr"])
-    for row in summaries.get("evaluate", {}).get("metrics") or []:
-        share = row["metric"] != LIKELIHOOD
-        yield row["title"], Figure(_ANSWERS, row["trained"], share, n=row["n"])
-    for row in summaries.get("benchmark", {}).get("scores") or []:
-        how = SCORINGS.get(row["scored_by"], row["scored_by"])
-        named = [row["benchmark"], row["task"].replace("_", " ")]
-        name = f"{' '.join(dict.fromkeys(named))}, {how}, {row['model']}"
-        yield name, Figure(_BENCHMARKS, row["value"], True, row["low"], row["high"], row["n"])
+def _ranking_figures(scores: dict[str, Any]) -> dict[str, Figure]:
+    graded = scores.get("evaluation") or {}
+    return {f"MRR, {method}": Figure(_RANKINGS, row["mrr"]) for method, row in graded.items()}
+
+
+def _answer_figures(evaluation: Evaluation) -> dict[str, Figure]:
+    return {
+        metric.title: Figure(_ANSWERS, metric.trained, metric.is_share, n=metric.n)
+        for metric in evaluation.metrics
+    }
+
+
+def _benchmark_figures(benchmarks: Benchmarks) -> dict[str, Figure]:
+    found = {}
+    for row in benchmarks.scores:
+        named = " ".join(dict.fromkeys([row.benchmark, row.task.replace("_", " ")]))
+        name = f"{named}, {scoring_title(row.scored_by)}, {row.model}"
+        found[name] = Figure(_BENCHMARKS, row.value, True, row.low, row.high, row.n)
+    return found

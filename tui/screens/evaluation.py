@@ -13,13 +13,14 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.benchmarks import PUBLISHED_SCORES, load_benchmarks
+from pipeline.contract.results.evaluation import load_evaluation
 from pipeline.contract.results.validation import load_validation
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.rows import Row
 from tui.export import export_table, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.evaluation import read_answers, read_benchmarks
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.tabled import Pane, Tabled
@@ -87,16 +88,20 @@ class EvaluationScreen(Tabled):
         run = self._run
 
         def answers() -> dict[int, Page]:
-            found = read_answers(run)
-            table = run.comparison.relative_to(run.root)
+            found = load_evaluation(run)
+            metrics, pairs = (
+                str(path.relative_to(run.root))
+                for path in (run.metric_comparison, run.answer_comparison)
+            )
             return {
-                0: MetricsPage(str(table / "model_comparison_summary.csv"), found.stale, found),
-                1: AnswersPage(str(table / "model_comparison.csv"), found.stale, found),
+                0: MetricsPage(metrics, not found.fresh, found.value),
+                1: AnswersPage(pairs, not found.fresh, found.value),
             }
 
         def benchmarks() -> dict[int, Page]:
-            found = read_benchmarks(run)
-            return {2: BenchmarksPage(f"{found.folder}/task_model_scores.json", found.stale, found)}
+            found = load_benchmarks(run)
+            file = f"{found.value.folder}/{PUBLISHED_SCORES}"
+            return {2: BenchmarksPage(file, not found.fresh, found.value)}
 
         def proofs() -> dict[int, Page]:
             found, file = load_validation(run), run.summary("validate").relative_to(run.root)
@@ -110,7 +115,7 @@ class EvaluationScreen(Tabled):
     def _try(self, read: Callable[[], dict[int, Page]], places: tuple[int, ...]) -> None:
         try:
             self._pages |= read()
-        except (HeadwaterError, OSError, ValueError, KeyError, TypeError) as error:
+        except HeadwaterError as error:
             self._without |= dict.fromkeys(places, error)
 
     @property
@@ -192,7 +197,7 @@ class EvaluationScreen(Tabled):
         from tui.screens.ask import AskScreen
 
         if row := self.filtered.selected:
-            answer = row.item.answers["trained"].text
+            answer = row.item.trained.answer
             self.app.push_screen(AskScreen(self._run, row.item.prompt, answer))
 
     def action_report(self) -> None:

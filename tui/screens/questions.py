@@ -10,8 +10,10 @@ from textual import on, work
 from textual.binding import BindingType
 from textual.reactive import reactive
 
-from pipeline.contract.errors import DataError, HeadwaterError, UsageError
-from pipeline.contract.results.benchmarks import SCORINGS
+from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.results.benchmark_questions import AnsweredQuestion, read_questions
+from pipeline.contract.results.benchmarks import TaskScores, load_benchmarks, scoring_title
+from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
@@ -19,9 +21,8 @@ from tui.content.ink import Ink
 from tui.content.question_text import question_text, replies_text
 from tui.content.rows import Cell, Column, Row
 from tui.drafts.prompts import FIXED, PromptsDraft
+from tui.drafts.question_prompt import prompt_of
 from tui.keys import Scope, bindings
-from tui.readers.evaluation import MODELS, Score, read_benchmarks
-from tui.readers.questions import AskedQuestion, read_questions
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
@@ -30,7 +31,6 @@ from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 
-_OLDER = "an older version may have written them: run the benchmark stage again"
 _WHICH = ("all", "missed by the trained model", "where the models differ")
 _COLUMNS = (
     Column("base", 7, right=True),
@@ -52,7 +52,7 @@ class QuestionsScreen(Tabled):
     which: reactive[int] = reactive(0, init=False, repaint=False)
     """Which questions are shown."""
 
-    def __init__(self, run: RunDir, folder: str, score: Score, which: int = 0) -> None:
+    def __init__(self, run: RunDir, folder: str, score: TaskScores, which: int = 0) -> None:
         """`folder`: where the questions lie; where it is empty, in the newest."""
         super().__init__()
         self._run, self._folder, self._score = run, folder, score
@@ -78,17 +78,15 @@ class QuestionsScreen(Tabled):
             found = await asyncio.to_thread(self._read_rows)
         except HeadwaterError as error:
             failed = error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            told = str(error).partition("\n")[0]
-            failed = DataError(f"the questions cannot be read: {told}", _OLDER)
         with self.unless_closed():
             self._rows = found
             self.query_one(Notice).tell(failed)
             self._show()
 
     def _read_rows(self) -> list[Row]:
-        folder = self._folder or read_benchmarks(self._run).folder
-        return [_row(found) for found in read_questions(self._run, folder, self._score)]
+        folder, score = self._folder or load_benchmarks(self._run).value.folder, self._score
+        found = read_questions(self._run, folder, score.benchmark, score.task, score.scored_by)
+        return [_row(question) for question in found]
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -107,7 +105,7 @@ class QuestionsScreen(Tabled):
         table.entitle(f"Questions · {count}", _WHICH[self.which])
         self.explain()
 
-    def _is_wanted(self, question: AskedQuestion) -> bool:
+    def _is_wanted(self, question: AnsweredQuestion) -> bool:
         scores = [r.score for model in MODELS if (r := question.replies.get(model))]
         if self.which == 1 and (not scores or scores[-1] is None or scores[-1] >= 1):
             return False
@@ -117,7 +115,7 @@ class QuestionsScreen(Tabled):
 
     def panes(self, row: Row) -> Sequence[Pane]:
         """The question, and what both models made of it."""
-        told = SCORINGS.get(self._score.scored_by, self._score.scored_by)
+        told = scoring_title(self._score.scored_by)
         replies = Pane(f"Replies · scored by {told}", replies_text(row.item))
         return Pane("Question", question_text(row.item)), replies
 
@@ -156,12 +154,12 @@ class QuestionsScreen(Tabled):
             asked = self._prompt(row.item, right=False)
             self.app.push_screen(AskScreen(self._run, asked.prompt, asked.completion))
 
-    def _prompt(self, question: AskedQuestion, right: bool) -> Prompt:
+    def _prompt(self, question: AnsweredQuestion, right: bool) -> Prompt:
         """With the right answer, or with the one that the trained model gave."""
         replies = [question.replies[model] for model in MODELS if model in question.replies]
         given = question.pick(replies[-1]) if replies else ""
         gold = question.gold[0] if question.gold else ""
-        return question.as_prompt(self._score.benchmark, gold if right else given)
+        return prompt_of(self._score.benchmark, question, gold if right else given)
 
     async def _save(self, draft: PromptsDraft, written: Prompt) -> None:
         """Writes the prompt, if a person wants what becomes stale by it."""
@@ -175,12 +173,12 @@ class QuestionsScreen(Tabled):
             self.notify(told, markup=False)
 
 
-def _row(question: AskedQuestion) -> Row:
+def _row(question: AnsweredQuestion) -> Row:
     replies = question.replies
     last = replies.get("trained") or replies.get("base")
     said = question.pick(last) if last else ""
     cells = (
-        *(_mark(question, model) for model in ("base", "trained")),
+        *(_mark(question, model) for model in MODELS),
         Cell(question.prompt.strip().removeprefix("Question:").lstrip()),
         Cell(", ".join(question.gold), "accent"),
         Cell(said, "plain" if said in question.gold else "dim"),
@@ -188,9 +186,9 @@ def _row(question: AskedQuestion) -> Row:
     return Row(cells, question)
 
 
-def _mark(question: AskedQuestion, model: str) -> Cell:
+def _mark(question: AnsweredQuestion, model: ModelName) -> Cell:
     """✓ or ✗; the score where it is neither right nor wrong."""
-    reply = {str(name): one for name, one in question.replies.items()}.get(model)
+    reply = question.replies.get(model)
     if reply is None or reply.score is None:
         return Cell("–", "dim")
     looks: dict[float, tuple[str, Ink]] = {0.0: ("✗", "bad"), 1.0: ("✓", "good")}

@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.results.benchmark_questions import AnsweredQuestion, read_questions
+from pipeline.contract.results.benchmarks import Benchmarks, TaskScores, load_benchmarks
+from pipeline.contract.results.generation import ModelName
 from pipeline.contract.settings.prompts import Prompt, save_prompts
+from tui.drafts.question_prompt import prompt_of
 from tui.printed import tables
 from tui.readers.clean import clean
-from tui.readers.evaluation import Benchmarks, ModelName, Score, read_benchmarks
-from tui.readers.questions import AskedQuestion, read_questions
 from tui.runs_folder import find_run
 
 _EXCERPT = 60
@@ -54,14 +56,11 @@ def questions(
     examples made the model answer so.
     """
     target = find_run(runs, run)
-    found = read_benchmarks(target)
+    found = load_benchmarks(target).value
     score = _chosen(found, benchmark, scored_by)
-    name: ModelName = model or ("trained" if "trained" in score.estimates else "base")
-    asked = [
-        question
-        for question in read_questions(target, found.folder, score)
-        if _wanted(question, name, missed)
-    ]
+    name: ModelName = model or ("trained" if "trained" in score.models else "base")
+    of_score = read_questions(target, found.folder, score.benchmark, score.task, score.scored_by)
+    asked = [question for question in of_score if _wanted(question, name, missed)]
     if prompts_file:
         prompts = list(_prompts(asked, score, name, right))
         save_prompts(prompts_file, prompts)
@@ -73,25 +72,26 @@ def questions(
     )
 
 
-def _chosen(found: Benchmarks, benchmark: str | None, scored_by: str | None) -> Score:
+def _chosen(found: Benchmarks, benchmark: str | None, scored_by: str | None) -> TaskScores:
     """The score that is named.
 
     Raises:
         UsageError: there is none such.
     """
-    for score in found.scores:
+    tasks = found.tasks()
+    for score in tasks:
         names = (None, score.benchmark, f"{score.benchmark}/{score.task}")
         if benchmark in names and scored_by in (None, score.scored_by):
             return score
     valid = ", ".join(
-        dict.fromkeys(f"{score.benchmark}/{score.task} {score.scored_by}" for score in found.scores)
+        dict.fromkeys(f"{score.benchmark}/{score.task} {score.scored_by}" for score in tasks)
     )
     raise UsageError(
         f"the run has no {benchmark or ''} {scored_by or ''}".rstrip(), f"valid: {valid}"
     )
 
 
-def _wanted(question: AskedQuestion, model: ModelName, missed: bool | None) -> bool:
+def _wanted(question: AnsweredQuestion, model: ModelName, missed: bool | None) -> bool:
     if model not in question.replies:
         return False
     reply = question.replies[model]
@@ -99,16 +99,16 @@ def _wanted(question: AskedQuestion, model: ModelName, missed: bool | None) -> b
 
 
 def _prompts(
-    asked: list[AskedQuestion], score: Score, model: ModelName, right: bool
+    asked: list[AnsweredQuestion], score: TaskScores, model: ModelName, right: bool
 ) -> Iterator[Prompt]:
     for question in asked:
         picked = question.pick(question.replies[model])
-        completion = question.gold[0] if right else picked
+        completion = next(iter(question.gold), "") if right else picked
         if completion.strip():
-            yield question.as_prompt(score.benchmark, completion)
+            yield prompt_of(score.benchmark, question, completion)
 
 
-def _row(question: AskedQuestion, model: ModelName) -> dict[str, Any]:
+def _row(question: AnsweredQuestion, model: ModelName) -> dict[str, Any]:
     reply = question.replies[model]
     return {
         "id": question.id,

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
+from pipeline.contract.files import replacing
+from pipeline.contract.results.common import Loaded, load, read_record, write_record
+from pipeline.contract.results.generation import MODELS, PUBLISHED, Ended, ModelName, Perplexity
+from pipeline.contract.results.verdict import Difference, Verdict
+from pipeline.contract.run.run_dir import RunDir
+
+TOKEN_F1 = "f1"
 METRICS: Mapping[str, str] = {
     "bleu1": "BLEU-1",
     "bleu2": "BLEU-2",
@@ -13,10 +25,211 @@ METRICS: Mapping[str, str] = {
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
     "exact": "exact match",
-    "f1": "token F1",
+    TOKEN_F1: "token F1",
 }
 """Measures of likeness to the expected text: all shares of 1, 1 = equal."""
 LIKELIHOOD = "log_likelihood_per_token"
 """The one metric that is no share: nats."""
 TITLES: Mapping[str, str] = {**METRICS, LIKELIHOOD: "ln p of the expected answer, a token"}
 """Every metric, as a person reads it."""
+
+Oddity = Literal["", "empty", "repetitive"]
+_LARGEST_LOSS = 700
+"""exp of more is beyond a float."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An example behind an answer."""
+
+    example_id: str
+    place: str
+    """Where it was read."""
+    score: float
+    text: str
+    """Its beginning."""
+
+
+@dataclass(frozen=True)
+class CopiedWords:
+    """The longest run of an answer's words that stands in the training texts."""
+
+    words: int
+    of: int
+    """Words of the whole answer."""
+    text: str
+    example_id: str | None
+    """The first example that holds the run; None where nothing is shared."""
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What one model answered to a prompt, with everything measured on it."""
+
+    answer: str
+    ended: Ended
+    oddity: Oddity
+    scores: dict[str, float]
+    """By metric; empty where no answer is expected."""
+    overlap: CopiedWords
+    origins: tuple[Origin, ...] = ()
+    """The most influential examples, first the first; none where the answer was not traced."""
+
+
+@dataclass(frozen=True)
+class AnswerPair:
+    """Both models' answers to a prompt."""
+
+    prompt_id: str
+    prompt: str
+    expected: str
+    """Empty where no answer is expected."""
+    base: ModelAnswer
+    trained: ModelAnswer
+
+    def of(self, model: ModelName) -> ModelAnswer:
+        """One model's answer."""
+        return self.base if model == "base" else self.trained
+
+
+@dataclass(frozen=True)
+class Metric(Difference):
+    """A metric's means over the prompts with an expected answer: trained against base."""
+
+    metric: str
+    title: str
+    base: float
+    trained: float
+    verdict: Verdict
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of 1, to be read in percent."""
+        return self.metric != LIKELIHOOD
+
+    def of(self, model: ModelName) -> float:
+        """One model's mean."""
+        return self.base if model == "base" else self.trained
+
+
+@dataclass(frozen=True)
+class AnswerOrigins:
+    """Where the trained model's answers come from, or why that is not known."""
+
+    method: str = ""
+    """What ranks the examples; empty where the answers were not traced."""
+    rankings: str = ""
+    """The file that holds all of it, below the run."""
+    missing: str = ""
+    """Why they were not traced; empty where they were."""
+
+
+@dataclass(frozen=True)
+class AnswerLengths:
+    """Words an answer on average; None where there is no such answer."""
+
+    base: float | None
+    trained: float | None
+    expected: float | None
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the answers were written; see the settings' section generate."""
+
+    temperature: float
+    top_p: float
+    stop: tuple[str, ...]
+    max_new_tokens: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The stage's summary."""
+
+    prompts: tuple[AnswerPair, ...]
+    origins: AnswerOrigins
+    metrics: tuple[Metric, ...]
+    """Empty where no prompt has an expected answer."""
+    words: AnswerLengths | None
+    """None in runs of format 1 that lack it."""
+    signatures: dict[str, str]
+    """sacrebleu's account of each of its metrics."""
+    perplexities: dict[ModelName, Perplexity]
+    sampling: Decoding
+    warnings: tuple[str, ...]
+
+
+def write_evaluation(run: RunDir, evaluation: Evaluation) -> None:
+    """Writes the stage's summary."""
+    write_record(run.summary("evaluate"), evaluation)
+
+
+def read_evaluation(run: RunDir) -> Evaluation:
+    """The stage's summary.
+
+    Raises:
+        MissingResultError, DamagedResultError: it cannot be read.
+    """
+    return read_record(run, "evaluate", run.summary("evaluate"), Evaluation)
+
+
+def load_evaluation(run: RunDir) -> Loaded[Evaluation]:
+    """The summary of a finished stage.
+
+    Raises:
+        MissingResultError, DamagedResultError: it has not finished, or cannot be read.
+    """
+    return load(run, "evaluate", read_evaluation)
+
+
+def write_comparison(run: RunDir, pairs: Sequence[AnswerPair], metrics: Sequence[Metric]) -> None:
+    """Writes the comparison as the field's tables: a row a prompt, and a row a metric."""
+    _write_csv(run.answer_comparison, [_prompt_row(pair) for pair in pairs])
+    _write_csv(run.metric_comparison, [_metric_row(metric) for metric in metrics])
+
+
+def _prompt_row(pair: AnswerPair) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "prompt_idx": pair.prompt_id,
+        "prompt": pair.prompt,
+        "expected": pair.expected,
+    }
+    row |= {f"{PUBLISHED[model]}_completion": pair.of(model).answer for model in MODELS}
+    for model in MODELS:
+        name, found = PUBLISHED[model], pair.of(model)
+        row |= {f"{name}_{metric.lower()}": found.scores.get(metric) for metric in METRICS}
+        row[f"{name}_reference_perplexity"] = _perplexity(found.scores.get(LIKELIHOOD))
+        row[f"{name}_ended"] = found.ended
+        row[f"{name}_flag"] = found.oddity
+        row[f"{name}_copied_words"] = found.overlap.words
+        row[f"{name}_copied_from"] = found.overlap.example_id
+    return row
+
+
+def _perplexity(likelihood: float | None) -> float | None:
+    return None if likelihood is None else math.exp(min(-likelihood, _LARGEST_LOSS))
+
+
+def _metric_row(row: Metric) -> dict[str, Any]:
+    relative = row.difference / row.base * 100 if row.is_share and row.base else None
+    return {
+        "Metric": row.title,
+        "Base Model": row.base,
+        "Fine-tuned Model": row.trained,
+        "Difference": row.difference,
+        "Relative Difference (%)": relative,
+        "95% low": row.low,
+        "95% high": row.high,
+        "p": row.p_value,
+        "Prompts": row.n,
+        "Verdict": row.verdict,
+    }
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.contract.results.verdict import Difference, verdict
+
 Value = dict[str, Any]  # JSON of any artefact, before its types are checked
 Step = Callable[[Value], Value | None]
 """From one format to the next; None: the result cannot be migrated."""
@@ -24,7 +26,34 @@ def _add_preflight(value: Value) -> Value:
     return {"preflight": None, **value}
 
 
+def _evaluation_without_origins(value: Value) -> Value:
+    """Before answers were traced, their words counted, or the origins' sources named."""
+    told = "an earlier version compared these; `headwater run evaluate --force` traces them"
+    for pair in _objects(value, "prompts"):
+        for origin in _objects(pair.get("trained"), "origins"):
+            origin.setdefault("place", "")
+    value = {"words": None, "origins": {"missing": told}, **value}
+    return {**value, "perplexities": value.get("perplexities") or {}}
+
+
+def _benchmarks_without_verdicts(value: Value) -> Value:
+    """Before comparisons held their verdict."""
+    for row in _objects(value, "comparisons"):
+        ends = [row.get(name) for name in ("low", "high", "p_value")]
+        if all(end is None or isinstance(end, float | int) for end in ends):
+            row.setdefault("verdict", verdict(Difference(0, 0.0, *ends)))
+    return value
+
+
+def _objects(value: object, key: str) -> list[Value]:
+    """The JSON objects of a list; what is none of these is left for the check of types."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 STEPS: Mapping[str, Mapping[int, Step]] = {
+    "Evaluation": {1: _evaluation_without_origins},
+    "Benchmarks": {1: _benchmarks_without_verdicts},
     "FactorsSummary": {1: _add_preflight},
     "TrainingSummary": {1: _rename_unigram_loss},
 }

@@ -227,7 +227,7 @@ class RunDir:
 
     @property
     def generated_answers(self) -> Path:
-        """Both models' answers, a row a prompt; see `pipeline/stages/generate.py`."""
+        """Both models' answers, a row a prompt; see `results/generation.py`."""
         return self.stage("generate") / "answers.parquet"
 
     @property
@@ -254,6 +254,21 @@ class RunDir:
     def comparison(self) -> Path:
         """Base against trained: tables, chart, influential examples."""
         return self.root / "comparison_results"
+
+    @property
+    def answer_comparison(self) -> Path:
+        """Both models' answers with their metrics, a row a prompt."""
+        return self.comparison / "model_comparison.csv"
+
+    @property
+    def metric_comparison(self) -> Path:
+        """Base against trained, a row a metric."""
+        return self.comparison / "model_comparison_summary.csv"
+
+    @property
+    def comparison_chart(self) -> Path:
+        """The metrics' changes as a picture."""
+        return self.comparison / "model_comparison_chart.png"
 
     # benchmark
 

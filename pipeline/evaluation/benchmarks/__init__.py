@@ -1,4 +1,4 @@
-"""DeepEval's benchmarks with their faults mended; importing this quiets DeepEval first."""
+"""DeepEval's benchmarks with their faults corrected; importing this quiets DeepEval first."""
 
 import os
 

@@ -6,18 +6,16 @@ It is a `DeepEvalBaseLLM`, so DeepEval's own benchmarks can be run with it too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import get_args
 
 from deepeval.models import DeepEvalBaseLLM
 from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.files import append_json_lines, read_json_lines
+from pipeline.contract.results.benchmark_questions import AnswerStore, BenchmarkAnswer
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import BenchmarkSettings
-from pipeline.evaluation.benchmarks.mended import Mended
+from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.encoding import (
     DoesNotFitError,
     Request,
@@ -25,28 +23,12 @@ from pipeline.evaluation.encoding import (
     encode_open,
 )
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
-from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
+from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked, graded
 from pipeline.generation import generate_continuations
 from pipeline.model import context_length
 
-Item = tuple[Question, str]
+Item = tuple[BenchmarkQuestion, str]
 """A question, and the way in which it is put."""
-
-
-class AnswerStore:
-    """Answers on disk, one JSON object a line, so that a stopped benchmark goes on."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> dict[tuple[str, str], Answer]:
-        """The answers that were written whole, by question and way."""
-        answers = (Answer(**value) for value in read_json_lines(self._path))
-        return {(answer.question, answer.way): answer for answer in answers}
-
-    def add(self, answers: Sequence[Answer]) -> None:
-        """Appends."""
-        append_json_lines(self._path, map(asdict, answers))
 
 
 class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
@@ -98,11 +80,14 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             Ranked("", tuple((prompt, _after(prompt, choice)) for choice in listed), (0,))
             for prompt, listed in zip(prompts, choices, strict=True)
         ]
-        items = [(Question(str(n), "", {"letters": one}), "letters") for n, one in enumerate(asked)]
+        items = [
+            (BenchmarkQuestion(str(n), "", {"letters": one}), "letters")
+            for n, one in enumerate(asked)
+        ]
         found = {answer.question: answer.prediction for answer in self.ranked(items)}
         return [schema(answer=found[str(n)]) for n, schema in enumerate(schemas)]
 
-    def ranked(self, items: Sequence[Item]) -> Iterator[Answer]:
+    def ranked(self, items: Sequence[Item]) -> Iterator[BenchmarkAnswer]:
         """Answers ranked questions, in the order in which batches finish."""
         limit = context_length(self._loaded.config)
         requests: list[tuple[int, Request]] = []
@@ -112,7 +97,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             try:
                 parts = encode(self._tokenizer, asked.examples, asked.pairs, limit)
             except DoesNotFitError:
-                yield Answer(question.id, way, "", {})
+                yield BenchmarkAnswer(question.id, way, "", {})
                 continue
             left[place] = len(parts)
             requests += [(place, part) for part in parts]
@@ -128,8 +113,8 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
                 yield graded(question, way, _ranked_way(question, way), inorder, request.cut)
 
     def written(
-        self, items: Sequence[Item], benchmark: Mended, max_new_tokens: int
-    ) -> Iterator[Answer]:
+        self, items: Sequence[Item], benchmark: Benchmark, max_new_tokens: int
+    ) -> Iterator[BenchmarkAnswer]:
         """Answers open questions by greedy decoding, in the order in which batches finish."""
         limit = context_length(self._loaded.config)
         room = None if limit is None else limit - max_new_tokens
@@ -140,7 +125,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             try:
                 context, cut = encode_open(self._tokenizer, asked.examples, asked.question, room)
             except DoesNotFitError:
-                yield Answer(question.id, way, "", {})
+                yield BenchmarkAnswer(question.id, way, "", {})
                 continue
             contexts.append(((question, way), context, cut))
         for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
@@ -156,7 +141,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             ):
                 (question, way), _, cut = same[index]
                 prediction, scores = benchmark.grade(question, found.text)
-                yield Answer(question.id, way, prediction, scores, (), cut, found.text)
+                yield BenchmarkAnswer(question.id, way, prediction, scores, (), cut, found.text)
 
 
 def _stop(item: Item) -> tuple[str, ...]:
@@ -164,7 +149,7 @@ def _stop(item: Item) -> tuple[str, ...]:
     return asked.stop if isinstance(asked, Open) else ()
 
 
-def _ranked_way(question: Question, way: str) -> Ranked:
+def _ranked_way(question: BenchmarkQuestion, way: str) -> Ranked:
     asked = question.ways[way]
     assert isinstance(asked, Ranked)
     return asked
@@ -192,10 +177,12 @@ class KeepingModel:
         self._store = store
         self._settings = settings
         self._events = events
-        self.given: list[Answer] = []
+        self.given: list[BenchmarkAnswer] = []
         """The answers to the benchmark that was put last."""
 
-    def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
+    def answer(
+        self, benchmark: Benchmark, questions: list[BenchmarkQuestion]
+    ) -> list[BenchmarkAnswer]:
         """One answer for each way of each question, in the questions' order."""
         items = [(q, way) for q in questions for way in ways_asked(q, self._settings.ask)]
         done = self._store.read()
@@ -209,7 +196,7 @@ class KeepingModel:
         self.given = [done[question.id, way] for question, way in items]
         return self.given
 
-    def _answers(self, benchmark: Mended, items: list[Item]) -> Iterator[Answer]:
+    def _answers(self, benchmark: Benchmark, items: list[Item]) -> Iterator[BenchmarkAnswer]:
         for way in dict.fromkeys(way for _, way in items):
             same = [item for item in items if item[1] == way]
             yield from self._model.ranked([i for i in same if isinstance(i[0].ways[way], Ranked)])
@@ -220,7 +207,7 @@ class KeepingModel:
             )
 
 
-def ways_asked(question: Question, ask: Sequence[str]) -> list[str]:
+def ways_asked(question: BenchmarkQuestion, ask: Sequence[str]) -> list[str]:
     """The ways of a question that the settings ask for; all where it has none of those."""
     open_ways = [way for way, asked in question.ways.items() if isinstance(asked, Open)]
     wanted = [way for way in question.ways if way in ask] + open_ways

@@ -26,7 +26,7 @@ from deepeval.benchmarks.truthful_qa.mode import TruthfulQAMode
 from deepeval.benchmarks.truthful_qa.template import TruthfulQATemplate
 from deepeval.benchmarks.winogrande.template import WinograndeTemplate
 
-from pipeline.evaluation.benchmarks.mended import Mended, ranked, shots, spaced
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, ranked, shots, spaced
 from pipeline.evaluation.data import Record
 from pipeline.evaluation.layouts import (
     ArcRow,
@@ -39,12 +39,12 @@ from pipeline.evaluation.layouts import (
     TruthfulQaRow,
     WinograndeRow,
 )
-from pipeline.evaluation.questions import Question, Ranked
+from pipeline.evaluation.questions import BenchmarkQuestion, Ranked
 
 LETTERS = "ABCD"
 
 
-class Mmlu(Mended, MMLU):  # type: ignore[misc]
+class Mmlu(Benchmark, MMLU):  # type: ignore[misc]
     """Every task gets its own few-shot examples; the original gives the first task's to all."""
 
     name = "mmlu"
@@ -56,7 +56,7 @@ class Mmlu(Mended, MMLU):  # type: ignore[misc]
         """57 subjects."""
         return [task.value for task in MMLUTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split, with shots from the same subject's dev split."""
         about = MMLUTemplate.format_subject(task)
         first = shots(self.data.rows("cais/mmlu", task, "dev", MmluRow), self.n_shots, task)
@@ -75,10 +75,10 @@ class Mmlu(Mended, MMLU):  # type: ignore[misc]
                 "letters": ranked(lettered, question, spaced(LETTERS), gold),
                 "texts": ranked(worded, text, spaced(row["choices"]), gold, by_length=True),
             }
-            yield Question(f"{task}/{number}", task, dict(ways))
+            yield BenchmarkQuestion(f"{task}/{number}", task, dict(ways))
 
 
-class Hellaswag(Mended, HellaSwag):  # type: ignore[misc]
+class Hellaswag(Benchmark, HellaSwag):  # type: ignore[misc]
     """All activities in the file's order, unless some are named."""
 
     name = "hellaswag"
@@ -89,7 +89,7 @@ class Hellaswag(Mended, HellaSwag):  # type: ignore[misc]
         """192 activities."""
         return [task.value for task in HellaSwagTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split, with shots of unlike activities from the train split."""
         train = (
             self.data.rows("Rowan/hellaswag", "default", "train", HellaswagRow)
@@ -116,7 +116,7 @@ class Hellaswag(Mended, HellaSwag):  # type: ignore[misc]
                     "letters": ranked(header + lettered, question, spaced(LETTERS), gold),
                     "texts": ranked(worded, _scene(row), endings, gold, by_length=True),
                 }
-                yield Question(str(number), label, dict(ways))
+                yield BenchmarkQuestion(str(number), label, dict(ways))
 
 
 class _Named:
@@ -126,7 +126,7 @@ class _Named:
         self.value = value
 
 
-class TruthfulQa(Mended, TruthfulQA):  # type: ignore[misc]
+class TruthfulQa(Benchmark, TruthfulQA):  # type: ignore[misc]
     """mc1: which answer is true; mc2: the share of probability that true answers get.
 
     The original shuffles every question with the same seed, so that the place of the right answer
@@ -147,7 +147,7 @@ class TruthfulQa(Mended, TruthfulQA):  # type: ignore[misc]
         """mc2 only when it is named."""
         return ["mc1"]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split; six fixed examples stand before every question."""
         rows = self.data.rows("truthful_qa", "multiple_choice", "validation", TruthfulQaRow)
         for number, row in enumerate(rows):
@@ -156,7 +156,7 @@ class TruthfulQa(Mended, TruthfulQA):  # type: ignore[misc]
             pairs = tuple((_q_and_a(row), f" {choice}") for choice in targets["choices"])
             texts = Ranked(_PRESET, pairs, gold, mass=task == "mc2")
             ways = {"letters": self._numbered(row)} if task == "mc1" else {}
-            yield Question(f"{task}/{number}", task, {**ways, "texts": texts})
+            yield BenchmarkQuestion(f"{task}/{number}", task, {**ways, "texts": texts})
 
     def _numbered(self, row: Record) -> Ranked:
         """DeepEval's prompt, the options in an order of their own for every question."""
@@ -179,7 +179,7 @@ def _q_and_a(row: Record) -> str:
     return f"Q: {row['question']}\nA:"
 
 
-class Arc(Mended, ARC):  # type: ignore[misc]
+class Arc(Benchmark, ARC):  # type: ignore[misc]
     """Tested on the test split with any labels; the original tests on "train", from which its
     few-shot examples come, allows A to D only, and divides by the number asked for."""
 
@@ -193,7 +193,7 @@ class Arc(Mended, ARC):  # type: ignore[misc]
         """The two sets."""
         return ["easy", "challenge"]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; DeepEval's own examples, which are of the train split."""
         config = (ARCMode.EASY if task == "easy" else ARCMode.CHALLENGE).value
         rows = self.data.rows("ai2_arc", config, "test", ArcRow)
@@ -211,7 +211,7 @@ class Arc(Mended, ARC):  # type: ignore[misc]
                 "letters": ranked(lettered, question, labels, gold),
                 "texts": ranked(worded, _asked(row["question"]), texts, gold, by_length=True),
             }
-            yield Question(f"{task}/{number}", task, dict(ways))
+            yield BenchmarkQuestion(f"{task}/{number}", task, dict(ways))
 
 
 def _arc_gold(row: Record) -> int:
@@ -219,13 +219,13 @@ def _arc_gold(row: Record) -> int:
     return place
 
 
-class Boolq(Mended, BoolQ):  # type: ignore[misc]
+class Boolq(Benchmark, BoolQ):  # type: ignore[misc]
     """Yes or no about a passage."""
 
     name = "boolq"
     usual_shots = most_shots = 5
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split; five fixed examples."""
         rows = self.data.rows("boolq", "default", "validation", BoolqRow)
         lettered = BoolQTemplate.generate_output("", self.n_shots)
@@ -240,16 +240,16 @@ class Boolq(Mended, BoolQ):  # type: ignore[misc]
                 ),
                 "texts": ranked("", asked, (" no", " yes"), int(bool(row["answer"]))),
             }
-            yield Question(str(number), "boolq", dict(ways))
+            yield BenchmarkQuestion(str(number), "boolq", dict(ways))
 
 
-class Winogrande(Mended, DeepEvalWinogrande):  # type: ignore[misc]
+class Winogrande(Benchmark, DeepEvalWinogrande):  # type: ignore[misc]
     """Which of two names fills the gap."""
 
     name = "winogrande"
     usual_shots = most_shots = 5
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split. Texts: each name fills the gap, and what follows is compared."""
         rows = self.data.rows("allenai/winogrande", "winogrande_xs", "validation", WinograndeRow)
         lettered = WinograndeTemplate.generate_output("", self.n_shots)
@@ -263,10 +263,10 @@ class Winogrande(Mended, DeepEvalWinogrande):  # type: ignore[misc]
                 "letters": ranked(lettered, question, ("A", "B"), gold),
                 "texts": Ranked("", filled, (gold,)),
             }
-            yield Question(str(number), "winogrande", dict(ways))
+            yield BenchmarkQuestion(str(number), "winogrande", dict(ways))
 
 
-class Mathqa(Mended, MathQA):  # type: ignore[misc]
+class Mathqa(Benchmark, MathQA):  # type: ignore[misc]
     """Five options, a to e."""
 
     name = "mathqa"
@@ -277,7 +277,7 @@ class Mathqa(Mended, MathQA):  # type: ignore[misc]
         """Six categories."""
         return [task.value for task in MathQATask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; five fixed examples."""
         rows = self.data.rows("regisss/math_qa", "default", "test", MathqaRow)
         lettered = MathQATemplate.generate_output("", self.n_shots)
@@ -290,7 +290,7 @@ class Mathqa(Mended, MathQA):  # type: ignore[misc]
                 if len(texts) == 5:  # else they are not told apart
                     asked = _asked(row["Problem"])
                     ways["texts"] = ranked("", asked, texts, gold, by_length=True)
-                yield Question(str(number), row["category"], dict(ways))
+                yield BenchmarkQuestion(str(number), row["category"], dict(ways))
 
 
 def _math_options(options: str) -> list[str]:
@@ -299,7 +299,7 @@ def _math_options(options: str) -> list[str]:
     return [option.strip() for option in found if option.strip()]
 
 
-class Logiqa(Mended, LogiQA):  # type: ignore[misc]
+class Logiqa(Benchmark, LogiQA):  # type: ignore[misc]
     """Four options about an article."""
 
     name = "logiqa"
@@ -311,7 +311,7 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
         """Five kinds of reasoning; a question may be of several."""
         return [task.value for task in LogiQATask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; five fixed examples."""
         rows = self.data.rows("baber/logiqa2", "logiqa2", "test", LogiqaRow)
         lettered = LogiQATemplate.generate_output("", self.n_shots)
@@ -325,10 +325,10 @@ class Logiqa(Mended, LogiQA):  # type: ignore[misc]
                     "texts": ranked("", article, spaced(row["options"]), gold, by_length=True),
                 }
                 name = f"{task}/{number}" if task else str(number)  # it may be of two kinds
-                yield Question(name, task or "logiqa", dict(ways))
+                yield BenchmarkQuestion(name, task or "logiqa", dict(ways))
 
 
-class Bbq(Mended, BBQ):  # type: ignore[misc]
+class Bbq(Benchmark, BBQ):  # type: ignore[misc]
     """Three options, one of which says that it cannot be known.
 
     The original's few-shot examples run into each other without a line end.
@@ -343,7 +343,7 @@ class Bbq(Mended, BBQ):  # type: ignore[misc]
         """Eleven groups."""
         return [task.value for task in BBQTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; five fixed examples."""
         first = BBQTemplate.n_shot_examples[: self.n_shots]
         lettered = "".join(f"{BBQTemplate.format_question(row)}\n\n" for row in first)
@@ -355,7 +355,7 @@ class Bbq(Mended, BBQ):  # type: ignore[misc]
                 "letters": ranked(lettered, question, "ABC", gold),
                 "texts": ranked("", text, texts, gold, by_length=True),
             }
-            yield Question(f"{task}/{number}", task, dict(ways))
+            yield BenchmarkQuestion(f"{task}/{number}", task, dict(ways))
 
 
 def _asked(question: str) -> str:

@@ -29,7 +29,7 @@ from deepeval.benchmarks.squad.task import SQuADTask
 from deepeval.scorer import Scorer
 from deepeval.utils import normalize_text
 
-from pipeline.evaluation.benchmarks.mended import Mended, ranked, shots
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, ranked, shots
 from pipeline.evaluation.instructions import kept
 from pipeline.evaluation.layouts import (
     BigBenchRow,
@@ -40,13 +40,13 @@ from pipeline.evaluation.layouts import (
     LambadaRow,
     SquadRow,
 )
-from pipeline.evaluation.questions import Open, Question, Ranked
+from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked
 from pipeline.evaluation.sandbox import passes
 
 _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 
 
-class Gsm8k(Mended, GSM8K):  # type: ignore[misc]
+class Gsm8k(Benchmark, GSM8K):  # type: ignore[misc]
     """Word problems with worked few-shot examples; the number is taken from the answer's text.
 
     The original asks a model for a bare number right after "Let's think step-by-step.".
@@ -55,7 +55,7 @@ class Gsm8k(Mended, GSM8K):  # type: ignore[misc]
     name = "gsm8k"
     usual_shots, most_shots = 3, 15
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split, with shots from the train split."""
         train = self.data.rows("gsm8k", "main", "train", Gsm8kRow) if self.n_shots else []
         first = shots(train, self.n_shots, "gsm8k")
@@ -65,9 +65,9 @@ class Gsm8k(Mended, GSM8K):  # type: ignore[misc]
             asked = f"**Problem**: {row['question']}\n**Solution**:"
             accepted = (_plain_number(GSM8KTemplate.format_answer(row)),)
             way = Open(examples, asked, accepted, stop=("**Problem**",))
-            yield Question(str(number), "gsm8k", {"written": way})
+            yield BenchmarkQuestion(str(number), "gsm8k", {"written": way})
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """The number after "Answer", or else the last one."""
         _, _, answer = written.rpartition("**Answer**")
         found = _NUMBER.findall(answer)[:1] if answer != written else []
@@ -81,14 +81,14 @@ def _plain_number(text: str) -> str:
     return re.sub(r"\.0+$", "", plain)
 
 
-class Lambada(Mended, LAMBADA):  # type: ignore[misc]
+class Lambada(Benchmark, LAMBADA):  # type: ignore[misc]
     """The last word of a passage: written after DeepEval's prompt, and ranked as what the model
     would write after the passage itself. The original adds an instruction after "Target Word:"."""
 
     name = "lambada"
     usual_shots = most_shots = 5
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; five fixed examples."""
         examples = LAMBADATemplate.generate_output("", self.n_shots)
         rows = self.data.rows("EleutherAI/lambada_openai", "default", "test", LambadaRow)
@@ -98,16 +98,16 @@ class Lambada(Mended, LAMBADA):  # type: ignore[misc]
             if re.search("[.!?]", row["text"]):  # else the original finds no last sentence
                 asked = LAMBADATemplate.format_question(row, include_answer=False)
                 ways["written"] = Open(examples, asked, (LAMBADATemplate.format_answer(row),))
-            yield Question(str(number), "lambada", ways)
+            yield BenchmarkQuestion(str(number), "lambada", ways)
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """The first word."""
         words = re.findall(r"[\w'-]+", written)
         prediction = words[0] if words else ""
         return prediction, {"written": float(prediction in _accepted(question))}
 
 
-class Drop(Mended, DROP):  # type: ignore[misc]
+class Drop(Benchmark, DROP):  # type: ignore[misc]
     """Reading with numbers. The original's few-shot examples carry no answers."""
 
     name = "drop"
@@ -118,7 +118,7 @@ class Drop(Mended, DROP):  # type: ignore[misc]
         """Sections of articles."""
         return [task.value for task in DROPTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split, with shots of unlike sections from the train split."""
         train = self.data.rows("ucinlp/drop", "default", "train", DropRow) if self.n_shots else []
         unlike = {row["section_id"]: row for row in reversed(train)}
@@ -133,14 +133,14 @@ class Drop(Mended, DROP):  # type: ignore[misc]
             if task in ("", row["section_id"]):
                 asked = DROPTemplate.format_question(row, include_answer=False)
                 way = Open(examples, asked, tuple(row["answers_spans"]["spans"]))
-                yield Question(str(number), row["section_id"], {"written": way})
+                yield BenchmarkQuestion(str(number), row["section_id"], {"written": way})
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """One of the accepted answers, articles and punctuation aside."""
         return _extractive(question, written)
 
 
-class Squad(Mended, SQuAD):  # type: ignore[misc]
+class Squad(Benchmark, SQuAD):  # type: ignore[misc]
     """Reading. The original asks a paid model to judge; here by exact match and token F1, as the
     data set's own script does (Rajpurkar et al. 2016)."""
 
@@ -152,7 +152,7 @@ class Squad(Mended, SQuAD):  # type: ignore[misc]
         """Articles."""
         return [task.value for task in SQuADTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The validation split; five fixed examples."""
         examples = SQuADTemplate.generate_output("", self.n_shots)
         rows = self.data.rows("rajpurkar/squad", "plain_text", "validation", SquadRow)
@@ -160,14 +160,14 @@ class Squad(Mended, SQuAD):  # type: ignore[misc]
             if task in ("", row["title"]):
                 asked = SQuADTemplate.format_question(row, include_answer=False)
                 way = Open(examples, asked, tuple(dict.fromkeys(row["answers"]["text"])))
-                yield Question(str(number), row["title"], {"written": way})
+                yield BenchmarkQuestion(str(number), row["title"], {"written": way})
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Exact match and F1."""
         return _extractive(question, written)
 
 
-def _extractive(question: Question, written: str) -> tuple[str, dict[str, float]]:
+def _extractive(question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
     prediction, accepted = written.strip(), _accepted(question)
     exact = Scorer.quasi_contains_score(list(accepted), prediction)
     f1 = max(token_f1(prediction, answer) for answer in accepted)
@@ -181,7 +181,7 @@ def token_f1(text: str, expected: str) -> float:
     return 2 * shared / (len(ours) + len(theirs)) if shared else float(ours == theirs)
 
 
-class BigBench(Mended, BigBenchHard):  # type: ignore[misc]
+class BigBench(Benchmark, BigBenchHard):  # type: ignore[misc]
     """Ranked where a task's answers can be listed, else written; without chains of thought."""
 
     name = "bbh"
@@ -193,7 +193,7 @@ class BigBench(Mended, BigBenchHard):  # type: ignore[misc]
         """27 tasks."""
         return [task.value for task in BigBenchHardTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split; three fixed examples."""
         whole = BigBenchHardTemplate.generate_output(
             "", BigBenchHardTask(task), self.n_shots, enable_cot=False
@@ -207,18 +207,18 @@ class BigBench(Mended, BigBenchHard):  # type: ignore[misc]
             way: Ranked | Open
             if target in offered:
                 way = ranked(examples, asked, [f" {c}" for c in offered], offered.index(target))
-                yield Question(f"{task}/{number}", task, {"letters": way})
+                yield BenchmarkQuestion(f"{task}/{number}", task, {"letters": way})
             else:
                 way = Open(examples, asked, (target,), stop=("\n\n", "Q:"))
-                yield Question(f"{task}/{number}", task, {"written": way})
+                yield BenchmarkQuestion(f"{task}/{number}", task, {"written": way})
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Exactly the target, blanks aside."""
         prediction = " ".join(written.split())
         return prediction, {"written": float(prediction in _accepted(question))}
 
 
-class Ifeval(Mended, IFEval):  # type: ignore[misc]
+class Ifeval(Benchmark, IFEval):  # type: ignore[misc]
     """Instructions whose keeping a program checks; right = all of them are kept.
 
     The original knows a third of the hub's instructions by their names and takes most of the
@@ -227,15 +227,15 @@ class Ifeval(Mended, IFEval):  # type: ignore[misc]
 
     name = "ifeval"
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The one split there is, called train."""
         for number, row in enumerate(
             self.data.rows("google/IFEval", "default", "train", IfevalRow)
         ):
             way = Open("", row["prompt"], (), stop=())
-            yield Question(str(number), "ifeval", {"written": way}, row=row)
+            yield BenchmarkQuestion(str(number), "ifeval", {"written": way}, row=row)
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Whether all instructions are kept, and the share of them that is."""
         rules = zip(question.row["instruction_id_list"], question.row["kwargs"], strict=True)
         found = [kept(written, name, arguments) for name, arguments in rules]
@@ -243,7 +243,7 @@ class Ifeval(Mended, IFEval):  # type: ignore[misc]
         return written.strip(), {"written": float(all(found)), "written_share": share}
 
 
-class Humaneval(Mended, HumanEval):  # type: ignore[misc]
+class Humaneval(Benchmark, HumanEval):  # type: ignore[misc]
     """Functions to complete, run against their tests in a process of their own.
 
     One greedy answer a task. The original never calls the test, so that any code that runs passes.
@@ -256,7 +256,7 @@ class Humaneval(Mended, HumanEval):  # type: ignore[misc]
         """The names of 164 functions, of which a few are two functions'."""
         return [task.value for task in HumanEvalTask]
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split."""
         rows = self.data.rows("openai_humaneval", "openai_humaneval", "test", HumanevalRow)
         for number, row in enumerate(rows):
@@ -264,16 +264,16 @@ class Humaneval(Mended, HumanEval):  # type: ignore[misc]
             if task in ("", name):
                 stop = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n@")
                 way = Open("", row["prompt"], (), stop=stop)
-                yield Question(f"{name}/{number}", name, {"written": way}, row=row)
+                yield BenchmarkQuestion(f"{name}/{number}", name, {"written": way}, row=row)
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Whether the completed function passes its test."""
         row = question.row
         code = f"{row['prompt']}{written}\n\n{row['test']}\n\ncheck({row['entry_point']})\n"
         return written, {"written": float(passes(code))}
 
 
-def _accepted(question: Question) -> tuple[str, ...]:
+def _accepted(question: BenchmarkQuestion) -> tuple[str, ...]:
     asked = question.ways["written"]
     assert isinstance(asked, Open)
     return asked.accepted

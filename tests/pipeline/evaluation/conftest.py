@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.evaluation.benchmarks.mended import Mended
+from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.likelihood import Likelihood
-from pipeline.evaluation.questions import Answer, Open, Question, Ranked, graded
+from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked, graded
 from pipeline.stages import train
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -148,13 +149,15 @@ class ByRule:
         self._choose = choose
         self._text = text
 
-    def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
+    def answer(
+        self, benchmark: Benchmark, questions: list[BenchmarkQuestion]
+    ) -> list[BenchmarkAnswer]:
         answers = []
         for question in questions:
             for way, asked in question.ways.items():
                 if isinstance(asked, Open):
                     prediction, scores = benchmark.grade(question, self._text)
-                    answers.append(Answer(question.id, way, prediction, scores))
+                    answers.append(BenchmarkAnswer(question.id, way, prediction, scores))
                 else:
                     chosen = self._choose(asked)
                     found = [

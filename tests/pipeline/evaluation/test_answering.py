@@ -12,12 +12,13 @@ from deepeval.benchmarks import LogiQA, Winogrande
 from deepeval.benchmarks.logi_qa.task import LogiQATask
 from pydantic import BaseModel
 
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.evaluation.benchmarks import choice
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, Item
-from pipeline.evaluation.benchmarks.mended import Mended, Options
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, Options
 from pipeline.evaluation.data import BenchmarkData
-from pipeline.evaluation.questions import Answer, Ranked
+from pipeline.evaluation.questions import Ranked
 from pipeline.model import load_model, load_tokenizer
 from tests.pipeline.evaluation.conftest import path_of
 
@@ -48,7 +49,7 @@ class Watched(AnsweringModel):
         super().__init__("watched", model.load_model(), model._tokenizer, 4096)
         self.asked: list[str] = []
 
-    def ranked(self, items: Sequence[Item]) -> Iterator[Answer]:
+    def ranked(self, items: Sequence[Item]) -> Iterator[BenchmarkAnswer]:
         for question, way in items:
             asked = question.ways[way]
             assert isinstance(asked, Ranked)
@@ -56,7 +57,7 @@ class Watched(AnsweringModel):
         yield from super().ranked(items)
 
 
-def ours(kind: type[Mended], model: AnsweringModel, root: Path, *tasks: str) -> list[str]:
+def ours(kind: type[Benchmark], model: AnsweringModel, root: Path, *tasks: str) -> list[str]:
     """The letters that are picked, in the questions' order."""
     questions = kind(BenchmarkData(str(root)), Options(tasks, shots=1)).questions()
     found = model.ranked([(question, "letters") for question in questions])

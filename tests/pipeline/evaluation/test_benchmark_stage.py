@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.errors import DataError, SettingsError
-from pipeline.contract.files import read_json, write_text
+from pipeline.contract.files import write_text
+from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Failed, Progress
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -48,10 +50,9 @@ def chosen(run: RunDir, rows: Path, root: Path, *names: str, **more: Any) -> Run
     return copy
 
 
-def run_here(run: RunDir) -> dict[str, Any]:
+def run_here(run: RunDir) -> Benchmarks:
     benchmark.run(load_settings(run.settings), run, EventWriter(run.events, "benchmark"))
-    summary: dict[str, Any] = read_json(run.summary("benchmark"))
-    return summary
+    return read_benchmarks(run)
 
 
 EVERY = (
@@ -73,24 +74,24 @@ def everything(
 
 
 def test_every_benchmark_is_scored_for_both_models(everything: RunDir) -> None:
-    summary = read_json(everything.summary("benchmark"))
+    summary = read_benchmarks(everything)
     names = {name.split("/")[0] for name in EVERY}
-    assert {row["benchmark"] for row in summary["scores"]} == names - {"equitymedqa"}
-    assert {row["model"] for row in summary["scores"]} == {"base", "trained"}
-    for row in summary["scores"]:
-        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1 or row["n"] == 1
-        assert row["refused"] == 0 or row["benchmark"] in ("boolq", "squad", "logiqa")
-    assert list(summary["skipped"]) == ["equitymedqa"]
-    assert any("equitymedqa is skipped" in message for message in summary["warnings"])
-    written = everything.root / summary["folder"] / "task_model_scores.json"
-    assert json.loads(written.read_text())["scores"] == summary["scores"]
+    assert {row.benchmark for row in summary.scores} == names - {"equitymedqa"}
+    assert {row.model for row in summary.scores} == {"base", "trained"}
+    for row in summary.scores:
+        assert 0 <= row.low <= row.value <= row.high <= 1 or row.n == 1
+        assert row.refused == 0 or row.benchmark in ("boolq", "squad", "logiqa")
+    assert list(summary.skipped) == ["equitymedqa"]
+    assert any("equitymedqa is skipped" in message for message in summary.warnings)
+    written = everything.root / summary.folder / "task_model_scores.json"
+    assert json.loads(written.read_text())["scores"] == [asdict(row) for row in summary.scores]
 
 
 def test_scores_stand_beside_chance_and_are_named_for_how_they_were_scored(
     everything: RunDir,
 ) -> None:
-    rows = read_json(everything.summary("benchmark"))["scores"]
-    chances = {(row["benchmark"], row["scored_by"]): row["chance"] for row in rows}
+    rows = read_benchmarks(everything).scores
+    chances = {(row.benchmark, row.scored_by): row.chance for row in rows}
     assert chances["mmlu", "letters"] == chances["mmlu", "texts_by_length"] == 0.25
     assert chances["boolq", "texts"] == chances["truthfulqa", "texts_mass"] == 0.5
     assert chances["gsm8k", "written"] == chances["lambada", "texts"] == 0.0
@@ -99,8 +100,8 @@ def test_scores_stand_beside_chance_and_are_named_for_how_they_were_scored(
 def test_every_answer_is_a_row_from_which_its_score_can_be_found_again(
     everything: RunDir,
 ) -> None:
-    summary = read_json(everything.summary("benchmark"))
-    rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
+    summary = read_benchmarks(everything)
+    rows = pq.read_table(everything.root / summary.folder / "questions.parquet").to_pylist()
     ranked = [row for row in rows if row["scored_by"] in ("letters", "texts")
               and len(row["choices"]) > 1 and row["score"] is not None]  # fmt: skip
     assert len(ranked) > 40
@@ -112,9 +113,9 @@ def test_every_answer_is_a_row_from_which_its_score_can_be_found_again(
               ("mmlu", "base", "letters")]  # fmt: skip
     gaps = [row for row in ranked if (row["benchmark"], row["way"]) == ("winogrande", "texts")]
     assert all(len(set(row["choices"])) == 2 for row in gaps)
-    score = next(row for row in summary["scores"] if (row["benchmark"], row["model"],
-                 row["scored_by"]) == ("mmlu", "base", "letters"))  # fmt: skip
-    assert np.mean([row["score"] for row in ethics]) == score["value"]
+    score = next(row for row in summary.scores if (row.benchmark, row.model,
+                 row.scored_by) == ("mmlu", "base", "letters"))  # fmt: skip
+    assert np.mean([row["score"] for row in ethics]) == score.value
 
 
 def test_named_tasks_are_scored_each(
@@ -122,25 +123,25 @@ def test_named_tasks_are_scored_each(
 ) -> None:
     kinds = ["logiqa/Categorical Reasoning", "logiqa/Conjunctive Reasoning"]
     run = chosen(trained_run, rows_folder, tmp_path / "run", *kinds, ask=["texts"], shots=0)
-    scores = run_here(run)["scores"]
-    trained = [r for r in scores if (r["model"], r["scored_by"]) == ("trained", "texts")]
-    assert {r["task"]: r["n"] for r in trained} == {
+    scores = run_here(run).scores
+    trained = [r for r in scores if (r.model, r.scored_by) == ("trained", "texts")]
+    assert {r.task: r.n for r in trained} == {
         "Categorical Reasoning": 2, "Conjunctive Reasoning": 1}  # fmt: skip
 
 
 def test_base_and_trained_are_compared_question_by_question(everything: RunDir) -> None:
-    summary = read_json(everything.summary("benchmark"))
-    rows = pq.read_table(everything.root / summary["folder"] / "questions.parquet").to_pylist()
-    asked = [r for r in summary["comparisons"] if r["benchmark"] in ("mmlu", "arc", "hellaswag")]
-    assert {row["benchmark"] for row in asked} == {"mmlu", "arc", "hellaswag"}
+    summary = read_benchmarks(everything)
+    rows = pq.read_table(everything.root / summary.folder / "questions.parquet").to_pylist()
+    asked = [r for r in summary.comparisons if r.benchmark in ("mmlu", "arc", "hellaswag")]
+    assert {row.benchmark for row in asked} == {"mmlu", "arc", "hellaswag"}
     for row in asked:
         pairs: dict[str, dict[str, float]] = {}
         for one in rows:
-            if (one["benchmark"], one["scored_by"]) == (row["benchmark"], row["scored_by"]):
+            if (one["benchmark"], one["scored_by"]) == (row.benchmark, row.scored_by):
                 pairs.setdefault(one["question_id"], {})[one["model"]] = one["score"]
-        assert row["only_second"] == sum(p["trained"] > p["base"] for p in pairs.values())
-        assert row["only_first"] == sum(p["base"] > p["trained"] for p in pairs.values())
-        assert 0 < row["p_value"] <= 1
+        assert row.only_second == sum(p["trained"] > p["base"] for p in pairs.values())
+        assert row.only_first == sum(p["base"] > p["trained"] for p in pairs.values())
+        assert 0 < row.p_value <= 1
 
 
 def test_long_prompts_lose_examples_never_the_question(
@@ -148,8 +149,8 @@ def test_long_prompts_lose_examples_never_the_question(
 ) -> None:
     run = chosen(trained_run, rows_folder, tmp_path / "run", "boolq", ask=["letters"])
     summary = run_here(run)
-    assert any("were cut on their left" in text for text in summary["warnings"])
-    rows = pq.read_table(run.root / summary["folder"] / "questions.parquet").to_pylist()
+    assert any("were cut on their left" in text for text in summary.warnings)
+    rows = pq.read_table(run.root / summary.folder / "questions.parquet").to_pylist()
     assert all(row["cut_tokens"] > 0 and row["score"] is not None for row in rows)
 
 
@@ -163,9 +164,9 @@ def test_a_benchmark_none_of_whose_questions_fit_has_no_score_and_that_is_said(
         trained_run, tmp_path / "rows", tmp_path / "run", "boolq", "gsm8k", max_new_tokens=600
     )
     summary = run_here(run)
-    assert summary["scores"] == summary["comparisons"] == []
-    assert "boolq: 1 of 1 questions do not fit into the model's context" in summary["warnings"][0]
-    assert "with benchmark.max_new_tokens = 600 for the answer" in summary["warnings"][1]
+    assert summary.scores == summary.comparisons == ()
+    assert "boolq: 1 of 1 questions do not fit into the model's context" in summary.warnings[0]
+    assert "with benchmark.max_new_tokens = 600 for the answer" in summary.warnings[1]
 
 
 def test_only_a_few_of_many_missing_files_are_listed(
@@ -198,7 +199,7 @@ def test_finished_questions_are_kept_when_the_stage_is_stopped(
     events = [e for e in EventReader(run.events).read() if isinstance(e, Progress)]
     resumed = [e.done for e in events if e.phase == "mmlu · base"]
     assert sorted(resumed) == resumed  # it went on instead of starting anew
-    assert {row["n"] for row in read_json(run.summary("benchmark"))["scores"]} == {80}
+    assert {row.n for row in read_benchmarks(run).scores} == {80}
 
 
 def test_no_connection_is_tried_and_nothing_is_written_outside_the_run(

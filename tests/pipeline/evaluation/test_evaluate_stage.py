@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract.files import read_json
-from pipeline.contract.results.evaluation import METRICS
+from pipeline.contract.results.evaluation import METRICS, read_evaluation
+from pipeline.contract.results.generation import (
+    read_generated_answers,
+    read_generation,
+    write_generation,
+)
 from pipeline.contract.results.training import read_training
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
@@ -98,22 +101,23 @@ def test_the_summary_is_the_mean_of_the_rows_and_claims_nothing_of_two_prompts(
         values = [float(one[f"finetuned_{name.lower()}"]) for one in table]
         assert float(row["Fine-tuned Model"]) == pytest.approx(sum(values) / len(values))
         assert row["Verdict"] == "no difference shown"
-    assert "only 2 prompts" in read_json(compared.summary("evaluate"))["warnings"][0]
+    assert "only 2 prompts" in read_evaluation(compared).warnings[0]
     assert (compared.comparison / "model_comparison_chart.png").stat().st_size > 1000
 
 
 def test_the_average_length_of_answers_stands_beside_the_measures(compared: RunDir) -> None:
     table = rows(compared.comparison / "model_comparison.csv")
-    words = read_json(compared.summary("evaluate"))["words"]
-    for name, column in (("base", "base_completion"), ("expected", "expected")):
-        assert words[name] == sum(len(row[column].split()) for row in table) / len(table)
+    words = read_evaluation(compared).words
+    assert words is not None
+    for found, column in ((words.base, "base_completion"), (words.expected, "expected")):
+        assert found == sum(len(row[column].split()) for row in table) / len(table)
 
 
 def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
-    found = read_json(compared.summary("generate"))["perplexities"]
+    found = read_generation(compared).perplexities
     training = read_training(compared)
-    assert found["trained"]["validation"] == pytest.approx(training.perplexity, rel=0.02)
-    assert found["base"]["validation"] == pytest.approx(training.base_perplexity, rel=0.02)
+    assert found["trained"].validation == pytest.approx(training.perplexity, rel=0.02)
+    assert found["base"].validation == pytest.approx(training.base_perplexity, rel=0.02)
 
 
 def test_answers_without_room_in_the_context_are_counted(
@@ -124,7 +128,7 @@ def test_answers_without_room_in_the_context_are_counted(
     long = {"max_new_tokens": 508}  # of the model's 512
     settings = settings.model_copy(update={"generate": settings.generate.model_copy(update=long)})
     generate.run(settings, run, EventWriter(run.events, "generate"))
-    (said,) = read_json(run.summary("generate"))["warnings"]
+    (said,) = read_generation(run).warnings
     assert "no room for generate.max_new_tokens = 508" in said
     assert said.endswith("2 of 2 (river, baker)")
 
@@ -137,14 +141,13 @@ def test_what_too_few_expected_answers_cannot_tell_is_said(
     compared: RunDir, tmp_path: Path, expected: int, said: str
 ) -> None:
     run = RunDir(shutil.copytree(compared.root, tmp_path / "run"))
-    table = pq.read_table(run.generated_answers).to_pylist()
-    for row in table[expected:]:
-        row["expected"] = ""
-    pq.write_table(pa.Table.from_pylist(table, generate.ANSWER_SCHEMA), run.generated_answers)
+    pairs = read_generated_answers(run)
+    unmeasured = [replace(pair, expected="") for pair in pairs[expected:]]
+    write_generation(run, [*pairs[:expected], *unmeasured], read_generation(run))
     evaluate.run(load_settings(run.settings), run, EventWriter(run.events, "evaluate"))
-    summary = read_json(run.summary("evaluate"))
-    assert said in summary["warnings"][0]
-    assert all(row["low"] is None and row["p_value"] is None for row in summary["metrics"])
+    found = read_evaluation(run)
+    assert said in found.warnings[0]
+    assert all(metric.low is None and metric.p_value is None for metric in found.metrics)
 
 
 def test_without_scores_no_influence_is_shown(compared: RunDir) -> None:

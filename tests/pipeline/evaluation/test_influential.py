@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_runs import run_here
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.evaluation import read_evaluation
 from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.generation import (
+    read_generated_answers,
+    read_generation,
+    write_generation,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
@@ -43,8 +48,7 @@ def own(prepared_run: Any, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def answers(run: RunDir) -> dict[str, str]:
-    rows = pq.read_table(run.generated_answers).to_pylist()
-    return {row["prompt_id"]: row["trained_answer"] for row in rows}
+    return {pair.prompt_id: pair.trained.answer for pair in read_generated_answers(run)}
 
 
 def page(run: RunDir, ending: str) -> str:
@@ -135,9 +139,11 @@ def test_marks_that_meet_are_one(told: RunDir) -> None:
 def test_a_model_that_writes_nothing_has_no_examples(scored_run: RunDir, tmp_path: Path) -> None:
     run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
     run_here(run, generate)
-    table = pq.read_table(run.generated_answers)
-    rows = [{**row, "trained_answer": " "} for row in table.to_pylist()]
-    pq.write_table(pa.Table.from_pylist(rows, table.schema), run.generated_answers)
+    silent = [
+        replace(pair, trained=replace(pair.trained, answer=" "))
+        for pair in read_generated_answers(run)
+    ]
+    write_generation(run, silent, read_generation(run))
     run_here(run, evaluate)
     assert "writes nothing here" in section(run, "river")
     assert not ITEM.search(page(run, "txt"))
@@ -174,7 +180,7 @@ def test_where_the_factors_were_removed_the_rest_is_compared_and_that_is_said(
     run = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
     shutil.rmtree(run.factors("ekfac"))
     run_here(run, generate, evaluate)
-    said = read_json(run.summary("evaluate"))["origins"]["missing"]
+    said = read_evaluation(run).origins.missing
     assert said.startswith(f"there are no factors in {run.factors('ekfac')}")
     assert "`headwater run factors --force --run run`" in said
     assert (run.comparison / "model_comparison.csv").exists()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.contract.results.verdict import verdict
 from pipeline.evaluation.statistics import mcnemar, mean, paired_difference
-from pipeline.report.text import verdict
 
 
 def test_a_share_has_wilsons_interval() -> None:
@@ -27,8 +27,8 @@ def test_a_difference_is_claimed_only_where_interval_and_test_bear_it_out() -> N
     noise = [0.1, -0.2, 0.15, -0.05, 0.0, 0.1, -0.1, 0.02, -0.03, 0.01]
     nothing = paired_difference([0.5] * 10, [0.5 + n for n in noise], seed=0)
     gain = paired_difference([0.5] * 10, [0.8 + n for n in noise], seed=0)
-    assert verdict(vars(nothing)) == "no difference shown"
-    assert verdict(vars(gain)) == "better"
+    assert verdict(nothing) == "no difference shown"
+    assert verdict(gain) == "better"
     assert gain.difference == pytest.approx(0.3)
     assert gain.low is not None
     assert gain.high is not None
@@ -39,4 +39,4 @@ def test_a_difference_is_claimed_only_where_interval_and_test_bear_it_out() -> N
 def test_a_single_prompt_decides_nothing() -> None:
     alone = paired_difference([0.1], [0.9], seed=0)
     assert (alone.low, alone.p_value) == (None, None)
-    assert verdict(vars(alone)) == "no difference shown"
+    assert verdict(alone) == "no difference shown"

@@ -17,6 +17,12 @@ from markdown_it import MarkdownIt
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results.benchmarks import (
+    BenchmarkComparison,
+    Benchmarks,
+    BenchmarkScore,
+    write_benchmarks,
+)
 from pipeline.contract.results.examples import (
     NO_GROUP,
     CorpusSummary,
@@ -24,6 +30,7 @@ from pipeline.contract.results.examples import (
     write_corpus_summary,
     write_examples,
 )
+from pipeline.contract.results.generation import MODELS
 from pipeline.contract.results.training import TrainingSummary, write_training
 from pipeline.contract.results.validation import (
     DampingAgreement,
@@ -37,7 +44,7 @@ from pipeline.contract.results.validation import (
     ValidationSummary,
     write_validation,
 )
-from pipeline.contract.results.verdict import Difference, Estimate
+from pipeline.contract.results.verdict import Difference, Estimate, verdict
 from pipeline.contract.run import freshness, stages
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -382,24 +389,27 @@ def test_benchmarks_stand_beside_chance_and_are_judged_by_their_intervals(
 
 
 def write_benchmark(run: RunDir) -> None:
-    place = {"benchmark": "mmlu", "task": "business_ethics"}
-    interval = {"value": 0.31, "n": 100, "stderr": 0.046, "low": 0.228, "high": 0.406}
-    more = {"refused": 0, "chance": 0.25}
-    scores = [
-        {**place, "scored_by": by, "model": model, **interval, **more}
-        for by in ("letters", "texts") for model in ("base", "trained")
-    ]  # fmt: skip
-    gains = [("letters", 0.12, 0.03, 0.21, 0.01), ("texts", 0.02, -0.05, 0.09, 0.6)]
-    comparisons = [
-        {**place, "scored_by": by, "n": 100, "difference": difference, "low": low, "high": high,
-         "only_first": 5, "only_second": 17, "p_value": p}
-        for by, difference, low, high, p in gains
-    ]  # fmt: skip
-    summary = {
-        "folder": "deepeval_results/run_x", "deepeval": "4.3.1", "shots": {"mmlu": 5}, "limit": 0,
-        "scores": scores, "comparisons": comparisons, "warnings": [],
-    }  # fmt: skip
-    write_json(run.summary("benchmark"), summary)
+    estimate = Estimate(value=0.31, n=100, stderr=0.046, low=0.228, high=0.406)
+    gains = {
+        "letters": Difference(100, 0.12, 0.03, 0.21, 0.01),
+        "texts": Difference(100, 0.02, -0.05, 0.09, 0.6),
+    }
+    task = {"benchmark": "mmlu", "task": "business_ethics"}
+    found = Benchmarks(
+        folder="deepeval_results/run_x", deepeval="4.3.1", models={}, shots={"mmlu": 5}, limit=0,
+        scores=tuple(
+            BenchmarkScore(**vars(estimate), **task, scored_by=by, model=model, refused=0,
+                           chance=0.25)
+            for by in gains for model in MODELS
+        ),
+        comparisons=tuple(
+            BenchmarkComparison(**vars(gain), **task, scored_by=by, only_first=5, only_second=17,
+                                verdict=verdict(gain))
+            for by, gain in gains.items()
+        ),
+        skipped={}, warnings=(), seconds={},
+    )  # fmt: skip
+    write_benchmarks(run, found)
 
 
 def test_a_validation_is_told_part_by_part_with_its_intervals(full: RunDir, tmp_path: Path) -> None:

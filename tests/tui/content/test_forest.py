@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tui.content.forest import forest, span_of
-from tui.readers.evaluation import Interval
+from tui.content.forest import Interval, forest, span_of
 
 
 def test_the_value_lies_in_its_interval_beside_the_line() -> None:

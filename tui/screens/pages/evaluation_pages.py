@@ -8,29 +8,29 @@ from typing import ClassVar
 
 from textual.content import Content
 
-from pipeline.contract.results.benchmarks import SCORINGS
-from pipeline.contract.results.evaluation import LIKELIHOOD
+from pipeline.contract.results.benchmarks import (
+    Benchmarks,
+    BenchmarkScore,
+    TaskScores,
+    scoring_title,
+)
+from pipeline.contract.results.evaluation import TOKEN_F1, AnswerPair, Evaluation, Metric
+from pipeline.contract.results.generation import MODELS, ModelName
+from pipeline.contract.results.verdict import Difference, Estimate, Verdict
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
-from tui.content.forest import forest, span_of
+from tui.content.forest import forest, interval_of, span_of
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
-from tui.readers.evaluation import (
-    MODELS,
-    AnswerPair,
-    Answers,
-    Benchmarks,
-    Estimate,
-    Interval,
-    Metric,
-    ModelName,
-    Score,
-)
 from tui.readers.format import number
 from tui.screens.mixins.tabled import Pane
 
 _FOREST = 25
-_VERDICTS: dict[str, Ink] = {"better": "good", "worse": "bad"}
+_INKS: dict[Verdict, Ink] = {
+    "better": "good",
+    "worse": "bad",
+    "no difference shown": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class MetricsPage(Page):
     """Text metrics of base against trained, with intervals of their differences."""
 
     title = "Metrics"
-    answers: Answers
+    evaluation: Evaluation
     columns = (
         Column("metric"),
         Column("base", 7, right=True),
@@ -75,38 +75,39 @@ class MetricsPage(Page):
 
     def rows(self) -> Iterator[Row]:
         """One line a metric."""
-        span = span_of((m.difference for m in self.answers.metrics if m.name != LIKELIHOOD), 0.0)
-        for metric in self.answers.metrics:
-            own = span if metric.name != LIKELIHOOD else span_of([metric.difference], 0.0)
+        metrics = self.evaluation.metrics
+        span = span_of((interval_of(metric) for metric in metrics if metric.is_share), 0.0)
+        for metric in metrics:
+            change = interval_of(metric)
+            own = span if metric.is_share else span_of([change], 0.0)
             cells = [Cell(metric.title, "strong")]
-            cells += [_measure(metric, metric.means[model]) for model in MODELS]
+            cells += [_measure(metric, metric.of(model)) for model in MODELS]
             cells += [
-                _measure(metric, metric.difference.value, signed=True),
+                _measure(metric, metric.difference, signed=True),
                 Cell(_between(metric)),
-                Cell(
-                    forest(metric.difference, own, _FOREST, 0.0), "accent", metric.difference.value
-                ),
+                Cell(forest(change, own, _FOREST, 0.0), "accent", metric.difference),
                 Cell(
                     "–" if metric.p_value is None else f"{metric.p_value:.2g}",
                     "dim",
                     metric.p_value,
                 ),
-                Cell(metric.verdict, _VERDICTS.get(metric.verdict, "dim")),
+                Cell(metric.verdict, _INKS[metric.verdict]),
             ]
             yield Row(tuple(cells), metric)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """What the figures bear out."""
-        metric, answers = row.item, self.answers
+        metric: Metric = row.item
         lines = [
-            Content.assemble((f"{metric.title}: ", "bold"), clean(metric.verdict)),
-            Content(f"means over {metric.prompts} prompts with an expected answer; the interval is "
+            Content.assemble((f"{metric.title}: ", "bold"), metric.verdict),
+            Content(f"means over {metric.n} prompts with an expected answer; the interval is "
                     "of a paired bootstrap, p of a sign-flip test of the same pairs"),
         ]  # fmt: skip
-        if signature := answers.signatures.get(metric.name):
+        if signature := self.evaluation.signatures.get(metric.metric):
             lines.append(Content.assemble(("signature  ", "$secondary"), clean(signature)))
-        lines += [Content(), *_perplexities(answers)]
-        lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in answers.warnings]
+        lines += [Content(), *_perplexities(self.evaluation)]
+        warnings = self.evaluation.warnings
+        lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in warnings]
         return (Pane("What it says", Content("\n").join(lines)),)
 
 
@@ -115,7 +116,7 @@ class AnswersPage(Page):
     """Both models' answers to every prompt."""
 
     title = "Answers"
-    answers: Answers
+    evaluation: Evaluation
     columns = (
         Column("prompt", 16),
         Column("base"),
@@ -126,10 +127,10 @@ class AnswersPage(Page):
 
     def rows(self) -> Iterator[Row]:
         """One line a prompt."""
-        for pair in self.answers.pairs:
-            texts = [pair.answers[model].text.strip() for model in MODELS]
-            cells = [Cell(pair.id, "strong"), *(Cell(text or "–") for text in texts)]
-            cells += [_share(pair.answers[model].scores.get("f1")) for model in MODELS]
+        for pair in self.evaluation.prompts:
+            texts = [pair.of(model).answer.strip() for model in MODELS]
+            cells = [Cell(pair.prompt_id, "strong"), *(Cell(text or "–") for text in texts)]
+            cells += [_share(pair.of(model).scores.get(TOKEN_F1)) for model in MODELS]
             yield Row(tuple(cells), pair, f"{pair.prompt} {pair.expected}")
 
     def heading(self, row: Row) -> Content:
@@ -139,16 +140,17 @@ class AnswersPage(Page):
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """The answers side by side."""
         pair: AnswerPair = row.item
-        titles, blank = self.answers.titles, Content("\n\n")
+        titles = {metric.metric: metric.title for metric in self.evaluation.metrics}
+        blank = Content("\n\n")
         other = {"base": "the trained has not", "trained": "the base has not"}
 
         def pane(model: ModelName) -> Pane:
             told = "not expected" if against_expected else other[model]
             text = answer_text(pair, model, against_expected)
-            answer = pair.answers[model]
+            answer = pair.of(model)
             parts = [text, told_of(answer, titles)]
             if model == "trained":
-                parts.insert(1, origins_of(answer, self.answers))
+                parts.insert(1, origins_of(answer, self.evaluation))
             text = blank.join(parts)
             return Pane(f"{model} · {SIGNS[model]} {told}", text)
 
@@ -176,48 +178,45 @@ class BenchmarksPage(Page):
 
     def rows(self) -> Iterator[Row]:
         """One line a task and manner of scoring."""
-        for score in self.benchmarks.scores:
-            told = SCORINGS.get(score.scored_by, score.scored_by)
-            cells = [Cell(score.benchmark, "strong"), Cell(score.task), Cell(told)]
+        for task in self.benchmarks.tasks():
+            told = scoring_title(task.scored_by)
+            cells = [Cell(task.benchmark, "strong"), Cell(task.task), Cell(told)]
             for model in MODELS:
-                estimate = score.estimates.get(model)
-                cells += [_share(estimate.score.value if estimate else None, _ink(estimate, score)),
-                          _share(estimate.stderr if estimate else None, "dim")]  # fmt: skip
-            shown = score.estimates.get("trained") or score.estimates.get("base")
-            drawn = forest(shown.score, (0.0, 1.0), _FOREST, score.chance) if shown else ""
-            verdict = score.change.verdict if score.change else ""
-            cells += [_share(score.chance, "dim"), Cell(drawn, "accent"),
-                      Cell(verdict, _VERDICTS.get(verdict, "dim"))]  # fmt: skip
-            yield Row(tuple(cells), score)
+                score = task.models.get(model)
+                cells += [_share(score.value if score else None, _ink(score)),
+                          _share(score.stderr if score else None, "dim")]  # fmt: skip
+            shown = interval_of(task.models.get("trained") or task.models["base"])
+            drawn = forest(shown, (0.0, 1.0), _FOREST, task.chance)
+            cells += [_share(task.chance, "dim"), Cell(drawn, "accent"), _verdict(task)]
+            yield Row(tuple(cells), task)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """Both models' intervals, and where they differ."""
-        score: Score = row.item
+        task: TaskScores = row.item
         head = f"{'model':<10}{'score':>7}{'stderr':>8}{'95 % interval':>16}"
         head += f"{'questions':>11}{'left out':>10}"
         lines = [Content.styled(head, "$secondary")]
-        lines += [_estimate(model, one) for model, one in score.estimates.items()]
-        lines += [_beside(score), Content(), *_change(score)]
-        shots, limit = self.benchmarks.shots.get(score.benchmark), self.benchmarks.limit
+        lines += [_estimate(score) for score in task.models.values()]
+        lines += [_beside(task), Content(), *_change(task)]
+        shots, limit = self.benchmarks.shots.get(task.benchmark), self.benchmarks.limit
         asked = f"only the first {limit} questions of each task" if limit else "all questions"
         lines.append(Content(f"{shots} few-shot examples; {asked}"))
-        named = [text for text in self.benchmarks.warnings if text.startswith(score.benchmark)]
+        named = [text for text in self.benchmarks.warnings if text.startswith(task.benchmark)]
         lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in named]
         return (Pane("What it says", Content("\n").join(lines)),)
 
 
 def _measure(metric: Metric, value: float, signed: bool = False) -> Cell:
     """Shares in percent, log-likelihoods in nats."""
-    if metric.name == LIKELIHOOD:
+    if not metric.is_share:
         return Cell(f"{value:+.3g}" if signed else number(value), value=value)
     return Cell(f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}", value=value)
 
 
 def _between(metric: Metric) -> str:
-    one = metric.difference
-    if one.low is None or one.high is None:
+    if metric.low is None or metric.high is None:
         return "–"
-    ends = (_measure(metric, end, signed=True).text for end in (one.low, one.high))
+    ends = (_measure(metric, end, signed=True).text for end in (metric.low, metric.high))
     return " to ".join(ends)
 
 
@@ -225,48 +224,54 @@ def _share(value: float | None, ink: Ink = "plain") -> Cell:
     return Cell("–" if value is None else f"{100 * value:.1f}", ink, value)
 
 
-def _ink(estimate: Estimate | None, score: Score) -> Ink:
+def _verdict(task: TaskScores) -> Cell:
+    if task.comparison is None:
+        return Cell("", "dim")
+    return Cell(task.comparison.verdict, _INKS[task.comparison.verdict])
+
+
+def _ink(score: BenchmarkScore | None) -> Ink:
     """Good where the interval lies above chance; what holds chance is no evidence of knowledge."""
-    low = estimate.score.low if estimate else None
-    return "good" if low is not None and low > score.chance else "plain"
+    known = score is not None and score.low is not None and score.low > score.chance
+    return "good" if known else "plain"
 
 
-def _ends(one: Interval) -> str:
+def _ends(one: Estimate | Difference) -> str:
     if one.low is None or one.high is None:
         return "–"
     return f"{100 * one.low:.1f} to {100 * one.high:.1f}"
 
 
-def _estimate(model: str, one: Estimate) -> Content:
-    stderr = "–" if one.stderr is None else f"{100 * one.stderr:.1f}"
-    figures = f"{100 * one.score.value:>7.1f}{stderr:>8}{_ends(one.score):>16}"
-    return Content(f"{model:<10}{figures}{one.questions:>11,}{one.refused:>10,}")
+def _estimate(score: BenchmarkScore) -> Content:
+    stderr = "–" if score.stderr is None else f"{100 * score.stderr:.1f}"
+    figures = f"{100 * score.value:>7.1f}{stderr:>8}{_ends(score):>16}"
+    return Content(f"{score.model:<10}{figures}{score.n:>11,}{score.refused:>10,}")
 
 
-def _beside(score: Score) -> Content:
-    return Content.assemble(("chance    ", "$secondary"), f"{100 * score.chance:>7.1f}")
+def _beside(task: TaskScores) -> Content:
+    return Content.assemble(("chance    ", "$secondary"), f"{100 * task.chance:>7.1f}")
 
 
-def _change(score: Score) -> Iterator[Content]:
-    change = score.change
+def _change(task: TaskScores) -> Iterator[Content]:
+    change = task.comparison
     if change is None:
         return
-    told = f"trained − base: {100 * change.difference.value:+.1f} ({_ends(change.difference)})"
+    told = f"trained − base: {100 * change.difference:+.1f} ({_ends(change)})"
     p = "" if change.p_value is None else f", p {change.p_value:.2g}"
-    yield Content(f"{told}{p}: {clean(change.verdict) or 'see the interval'}")
-    if change.only_base is not None:
-        yield Content(f"only base right {change.only_base:,}, only trained right "
-                      f"{change.only_trained:,} (McNemar)")  # fmt: skip
+    yield Content(f"{told}{p}: {change.verdict}")
+    if change.only_first is not None:
+        yield Content(f"only base right {change.only_first:,}, only trained right "
+                      f"{change.only_second:,} (McNemar)")  # fmt: skip
 
 
-def _perplexities(answers: Answers) -> Iterator[Content]:
-    if not answers.perplexities:
+def _perplexities(evaluation: Evaluation) -> Iterator[Content]:
+    if not evaluation.perplexities:
         return
     yield Content.styled(
         f"{'perplexity':<20}{'training text':>15}{'held-out text':>15}", "$secondary"
     )
-    for model, texts in answers.perplexities.items():
-        found = (texts.get(name) for name in ("training", "validation"))
+    for model, texts in evaluation.perplexities.items():
+        found = (texts.training, texts.validation)
         yield Content(f"{model:<20}" + "".join(
             f"{'–' if value is None else number(value):>15}" for value in found
         ))  # fmt: skip

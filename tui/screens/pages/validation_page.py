@@ -25,11 +25,10 @@ from pipeline.contract.results.verdict import (
     Verdict,
     verdict,
 )
-from tui.content.forest import forest, span_of
+from tui.content.forest import forest, interval_of, span_of
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
-from tui.readers.evaluation import Interval
 from tui.screens.mixins.tabled import Pane
 from tui.screens.pages.evaluation_pages import Page
 
@@ -69,7 +68,7 @@ class ValidationPage(Page):
         """Retraining first."""
         for part in PARTS:
             found = list(findings(self.validation, part))
-            span = span_of((_interval(one.estimate) for one in found), 0.0)
+            span = span_of((interval_of(one.estimate) for one in found), 0.0)
             for one in found:
                 yield Row((Cell(SHORT_TITLES[part], "dim"), *self._cells(one, span)), one)
 
@@ -84,7 +83,7 @@ class ValidationPage(Page):
         else:
             yield Cell(REFERENCES[found.part], "dim")
             yield Cell(f"{more.difference:+.3f}", _INKS[verdict(more)], more.difference)
-        drawn = forest(_interval(estimate), span, _FOREST, 0.0)
+        drawn = forest(interval_of(estimate), span, _FOREST, 0.0)
         yield Cell(drawn, "accent", estimate.value)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
@@ -127,10 +126,6 @@ class ValidationPage(Page):
             return "what the others are compared with"
         ends = f" ({_ends(more)})" if more.low is not None else ""
         return f"{more.difference:+.3f}{ends} over {REFERENCES[found.part]}: {verdict(more)}"
-
-
-def _interval(estimate: Estimate) -> Interval:
-    return Interval(estimate.value, estimate.low, estimate.high)
 
 
 def _ends(one: Estimate | Difference) -> str:

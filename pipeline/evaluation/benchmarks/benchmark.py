@@ -1,4 +1,4 @@
-"""What all mended benchmarks share: a DeepEval benchmark whose questions are put as a whole.
+"""What all benchmarks share: one of DeepEval's, corrected, that puts its questions as a whole.
 
 DeepEval's own `evaluate` asks one question at a time (or wants batches that it then miscounts),
 keeps nothing until the very end, and divides by the number asked for instead of the number there
@@ -18,8 +18,9 @@ from deepeval.benchmarks.base_benchmark import DeepEvalBaseBenchmark, DeepEvalBa
 from deepeval.dataset import Golden
 
 from pipeline.contract.errors import DataError, SettingsError
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
 from pipeline.evaluation.data import BenchmarkData, Record
-from pipeline.evaluation.questions import Answer, Question, Ranked
+from pipeline.evaluation.questions import BenchmarkQuestion, Ranked
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,16 @@ class Options:
     seed: int = 0
 
 
-class Answers(Protocol):
+class AnswersQuestions(Protocol):
     """A model that answers questions."""
 
-    def answer(self, benchmark: Mended, questions: list[Question]) -> list[Answer]:
+    def answer(
+        self, benchmark: Benchmark, questions: list[BenchmarkQuestion]
+    ) -> list[BenchmarkAnswer]:
         """One answer for each way of each question."""
 
 
-class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
+class Benchmark(DeepEvalBaseBenchmark):  # type: ignore[misc]
     """A benchmark of DeepEval's that knows its questions before it asks them."""
 
     name: ClassVar[str]
@@ -86,11 +89,11 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
         """The tasks that can be named; [] = it has none."""
         return []
 
-    def task_questions(self, task: str) -> Iterator[Question]:
+    def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The questions of a task in the file's order; "" = of all tasks."""
         raise NotImplementedError
 
-    def grade(self, question: Question, written: str) -> tuple[str, dict[str, float]]:
+    def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """The answer within a written text, and its scores; only for open questions."""
         raise NotImplementedError
 
@@ -103,7 +106,7 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
         """The tasks that stand for the whole benchmark."""
         return cls.task_names()
 
-    def limited(self, task: str) -> list[Question]:
+    def limited(self, task: str) -> list[BenchmarkQuestion]:
         """The questions of a task, as many as the options allow.
 
         Raises:
@@ -114,7 +117,7 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
             raise DataError(f"{self.name}: there are no questions of task {task!r}")
         return asked
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[BenchmarkQuestion]:
         """Every question that the options ask for."""
         return [question for task in self.named_tasks() for question in self.limited(task)]
 
@@ -126,7 +129,9 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
             for question in self.task_questions(name)
         ]
 
-    def evaluate(self, model: Answers, *_args: Any, **_kwargs: Any) -> DeepEvalBaseBenchmarkResult:
+    def evaluate(
+        self, model: AnswersQuestions, *_args: Any, **_kwargs: Any
+    ) -> DeepEvalBaseBenchmarkResult:
         """Puts every question to the model; fills DeepEval's own result fields."""
         asked = self.questions()
         answers = model.answer(self, asked)
@@ -146,7 +151,7 @@ class Mended(DeepEvalBaseBenchmark):  # type: ignore[misc]
         return DeepEvalBaseBenchmarkResult(overall_accuracy=self.overall_score)
 
 
-def _shown(question: Question) -> tuple[str, str]:
+def _shown(question: BenchmarkQuestion) -> tuple[str, str]:
     """The question and its right answer as text."""
     asked = next(iter(question.ways.values()))
     if isinstance(asked, Ranked):

@@ -46,9 +46,9 @@ from pydantic import BaseModel
 
 from pipeline.contract.errors import DataError, SettingsError
 from pipeline.evaluation.benchmarks import choice, written
-from pipeline.evaluation.benchmarks.mended import Mended, Options
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, Options
 from pipeline.evaluation.data import BenchmarkData
-from pipeline.evaluation.questions import Open, Question, Ranked
+from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked
 from tests.pipeline.evaluation.conftest import ROWS, ByRule, path_of
 
 
@@ -106,19 +106,19 @@ def hub_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(rows_folder: Path) -> Any:
     """Makes a mended benchmark on the local rows."""
 
-    def made(kind: type[Mended], *tasks: str, **options: Any) -> Mended:
+    def made(kind: type[Benchmark], *tasks: str, **options: Any) -> Benchmark:
         return kind(BenchmarkData(str(rows_folder)), Options(tasks, **options))
 
     return made
 
 
-def asked(question: Question, way: str = "letters") -> Ranked:
+def asked(question: BenchmarkQuestion, way: str = "letters") -> Ranked:
     found = question.ways[way]
     assert isinstance(found, Ranked)
     return found
 
 
-def opened(question: Question) -> Open:
+def opened(question: BenchmarkQuestion) -> Open:
     found = question.ways["written"]
     assert isinstance(found, Open)
     return found
@@ -139,7 +139,7 @@ def test_every_mmlu_task_gets_its_own_few_shot_examples(make: Any) -> None:
     assert original.prompts[1].count("law question") == 5
 
 
-def whole(question: Question) -> str:
+def whole(question: BenchmarkQuestion) -> str:
     way = question.ways.get("letters") or question.ways["written"]
     return way.examples + (way.question if isinstance(way, Open) else way.pairs[0][0])
 
@@ -159,7 +159,7 @@ def whole(question: Question) -> str:
     ],
 )  # fmt: skip
 def test_prompts_are_deepevals_own_letter_by_letter(
-    make: Any, original: Any, ours: type[Mended], tasks: tuple[str, ...]
+    make: Any, original: Any, ours: type[Benchmark], tasks: tuple[str, ...]
 ) -> None:
     recorder = Recorder()
     original().evaluate(recorder)
@@ -423,7 +423,7 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_row_is_named_with_its_place(
-    rows_folder: Path, tmp_path: Path, kind: type[Mended], key: str, change: Any, said: str
+    rows_folder: Path, tmp_path: Path, kind: type[Benchmark], key: str, change: Any, said: str
 ) -> None:
     shutil.copytree(rows_folder, tmp_path / "rows")
     file = path_of(tmp_path / "rows", key)

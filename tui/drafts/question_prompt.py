@@ -1,0 +1,15 @@
+"""A benchmark question as a prompt that can be traced."""
+
+from __future__ import annotations
+
+from pipeline.contract.results.benchmark_questions import AnsweredQuestion
+from pipeline.contract.settings.prompts import Prompt
+
+
+def prompt_of(benchmark: str, question: AnsweredQuestion, answer: str) -> Prompt:
+    """A prompt that traces an answer to the question."""
+    return Prompt(
+        id=f"{benchmark}-{question.id}".replace("/", "-"),
+        prompt=question.prompt.rstrip(),
+        completion=f" {answer.strip()}",
+    )
