@@ -25,11 +25,13 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from safetensors.numpy import load_file
 
 from pipeline.ask.indexing import fill_store, run_projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
+from pipeline.contract.results.ranks import Scores, highest_first
+from pipeline.contract.results.score_file import ScoreFile
+from pipeline.contract.results.scores import normalized_name
 from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, ask, worker
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -38,7 +40,6 @@ from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.answers import traced_prompts
-from pipeline.influence.rankings import ranked
 from pipeline.influence.task import LanguageModelingTask
 from pipeline.model import load_model, load_tokenizer, select_device
 
@@ -50,8 +51,9 @@ def recall_table(run: RunDir, sizes: Sequence[int]) -> Table:
     """A row a number of features."""
     settings = load_settings(run.settings)
     strategy = settings.factors.strategies[0]
-    scores = load_file(run.scores)
-    exact, root = scores[f"{strategy}_normalized"], np.sqrt(scores[f"self_{strategy}"])
+    scores = ScoreFile(run)
+    exact = scores.method(normalized_name(strategy))
+    root: Scores = np.sqrt(scores.self_influence(strategy))
     examples = TokenDataset.of_examples(run)
     table = Table(
         "features", "bytes an example", "s to index", "of the floor",
@@ -113,7 +115,7 @@ def _recall(
     found: NDArray[np.float32], exact: NDArray[np.float32], candidates: int, top: int
 ) -> float:
     shares = [
-        np.isin(ranked(right)[:top], ranked(mine)[:candidates]).mean()
+        np.isin(highest_first(right)[:top], highest_first(mine)[:candidates]).mean()
         for mine, right in zip(found, exact, strict=True)
     ]
     return float(np.mean(shares))

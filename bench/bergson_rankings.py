@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.files import read_json, write_text
+from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import TokenDataset
@@ -33,7 +34,7 @@ def bergson_rankings(run: RunDir, folder: Path) -> list[Path]:
     if not all(file.exists() for file in files):
         shutil.rmtree(folder, ignore_errors=True)
         _score(run, folder)
-    ours = [name.removeprefix("model.") for name in read_json(run.summary("scores"))["modules"]]
+    ours = [name.removeprefix("model.") for name in read_scores_summary(run).modules]
     if sorted(read_json(folder / "summary.json")["modules"]) != sorted(ours):
         raise SystemExit(f"{run.root}: only all layers' MLP modules can be compared")
     return files

@@ -33,10 +33,10 @@ from torch.nn import functional
 from bench.bergson_rankings import run_bergson, scores_file
 from bench.influence import QUICK, STRATEGY, TRIAL, accelerated, read_data
 from bench.plain_kronfluence import likeness
+from pipeline.contract.results.ranks import Scores
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenBatch, TokenDataset
 from pipeline.influence.fitting import fit
-from pipeline.influence.rankings import Scores
 from pipeline.influence.scoring import pairwise_scores, sum_modules
 from pipeline.influence.task import LanguageModelingTask
 

@@ -35,13 +35,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
-from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pipeline.contract.files import read_json
 from pipeline.contract.results.factors import read_factors_summary
+from pipeline.contract.results.score_file import ScoreFile
+from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import load_prompts
@@ -102,15 +102,15 @@ class Comparison:
 def compare(run: RunDir, batch_size: int) -> list[Comparison]:
     """Computes every strategy's scores anew and compares them."""
     settings = load_settings(run.settings)
-    summary = read_json(run.summary("scores"))
+    summary = read_scores_summary(run)
     fitted = read_factors_summary(run)
-    tensors = load_file(run.scores)
+    computed = ScoreFile(run)
     train, queries = _examples(run), _queries(run, settings)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        analyzer = _analyzer(run, summary["modules"], folder)
+        analyzer = _analyzer(run, list(summary.modules), folder)
         for strategy in settings.factors.strategies:
-            seconds = summary["seconds"][f"{strategy} scores"]
+            seconds = summary.seconds[f"{strategy} scores"]
             opened = Path(folder) / run.analysis_name / f"factors_{strategy}_opened"
             opened.symlink_to(run.factors(strategy).resolve())
             begun = time.monotonic()
@@ -124,7 +124,7 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
                 scores = _score(analyzer, name, settings, queries, train, batch_size)
                 took = before + time.monotonic() - begun
                 kind = "opened" if before == 0.0 else "own"
-                spearman, difference = likeness(scores, tensors[strategy])
+                spearman, difference = likeness(scores, computed.method(strategy))
                 found.append(
                     Comparison(strategy, kind, spearman, difference, run_before + seconds, took)
                 )
@@ -134,7 +134,7 @@ def compare(run: RunDir, batch_size: int) -> list[Comparison]:
 def plain_scores(run: RunDir, strategy: str, batch_size: int) -> NDArray[np.float32]:
     """Scores [prompts, examples] of one strategy with factors that are fitted here."""
     settings = load_settings(run.settings)
-    modules = read_json(run.summary("scores"))["modules"]
+    modules = list(read_scores_summary(run).modules)
     train, queries = _examples(run), _queries(run, settings)
     with tempfile.TemporaryDirectory() as folder:
         analyzer = _analyzer(run, modules, folder)

@@ -29,7 +29,6 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
-from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -97,9 +96,11 @@ def tell(name: str, mine: Figure, other: Figure | None) -> None:
 def make_run(run: RunDir, rows: int) -> None:
     """What the scores stage would leave of so many examples."""
     import numpy as np
-    from safetensors.numpy import save_file
 
+    from pipeline.contract.results.answers import Answer, write_answers
     from pipeline.contract.results.lookup_writer import write_lookup
+    from pipeline.contract.results.score_file import ScoreMetadata, write_scores
+    from pipeline.contract.results.scores import KnownAnswers, ScoresSummary, write_scores_summary
 
     run.root.mkdir(parents=True)
     run.settings.write_text(render_settings(profile("demo")), encoding="utf-8")
@@ -114,22 +115,19 @@ def make_run(run: RunDir, rows: int) -> None:
     save_prompts(run.prepared_prompts, prompts)
     write_lookup(run, prompts, examples(rows))
     chance = np.random.default_rng(0)
-    tensors = {
-        name: chance.standard_normal((PROMPTS, rows), np.float32)
-        for name in METHODS
-    }  # fmt: skip
-    tensors["layers"] = chance.standard_normal((PROMPTS, LAYERS, rows), np.float32)
-    metadata = {
-        "prompts": json.dumps([prompt.id for prompt in prompts]),
-        "methods": json.dumps(METHODS),
-        "layers": json.dumps(list(range(LAYERS))),
-        "strategy": "ekfac",
-        "modules": "[]",
-        "examples": str(rows),
-    }
-    save_file(tensors, run.scores, metadata)
-    write_json(run.summary("scores"),
-               {"methods": METHODS, "default_method": METHODS[1], "examples": rows})  # fmt: skip
+    named = (*METHODS, *range(LAYERS))
+    scores = {name: chance.standard_normal((PROMPTS, rows), np.float32) for name in named}
+    metadata = ScoreMetadata(
+        prompts=tuple(prompt.id for prompt in prompts), methods=METHODS,
+        default_method=METHODS[1], layers=tuple(range(LAYERS)), strategy="ekfac",
+        damping="heuristic", fisher="sampled", precision={}, modules=(), examples=rows,
+    )  # fmt: skip
+    by_method = {name: scores[name] for name in METHODS}
+    write_scores(run, metadata, by_method, {layer: scores[layer] for layer in range(LAYERS)}, {})
+    write_answers(run, [Answer(prompt.id, prompt.prompt, prompt.completion) for prompt in prompts])
+    known = KnownAnswers(correct=0, prompts=0)
+    summary = ScoresSummary(METHODS[1], METHODS, PROMPTS, rows, (), known, {}, None, (), {})
+    write_scores_summary(run, summary)
 
 
 def examples(rows: int) -> Any:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from pipeline.ask.indexing import open_store, run_projection
 from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.run.asking import AskedExample, ExampleList, Query
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -27,10 +27,7 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
-from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, load_tokenizer, select_device
-
-Scores = NDArray[np.float32]
 
 
 class Asker:
@@ -70,11 +67,11 @@ class Asker:
         features = self._projection.features(pad_batch([query[0]]))[0][0]
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
         raw: Scores = np.concatenate(scans) * np.float32(features.norm())
-        best = ranked(self._ranking(raw))[: self._settings.index.candidates]
+        best = highest_first(self._ranking(raw))[: self._settings.index.candidates]
         yield self._list(best, raw, question.top, exact=False)
         exact = np.full_like(raw, np.nan)
         exact[best] = self._exact(query, best.tolist())
-        yield self._list(ranked(self._ranking(exact)), exact, question.top, exact=True)
+        yield self._list(highest_first(self._ranking(exact)), exact, question.top, exact=True)
 
     def _make_analyzer(self) -> InfluenceAnalyzer:
         """Scores into a folder of its own, with the run's own factors."""
@@ -139,7 +136,7 @@ class Asker:
         ranking: Scores = normalized(raw[None], self._self_influence)[0]
         return ranking
 
-    def _list(self, order: NDArray[np.intp], raw: Scores, top: int, exact: bool) -> ExampleList:
+    def _list(self, order: Order, raw: Scores, top: int, exact: bool) -> ExampleList:
         scores = self._ranking(raw)
         rows = (
             AskedExample(

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.files import read_json_lines
+from pipeline.contract.results.answers import Answer, read_answers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.corpus.examples import encode_pair
 from pipeline.generation import generate_continuations
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says to a prompt; a line of `answers.jsonl`."""
-
-    id: str
-    prompt: str
-    completion: str
-    """The expected answer; may be empty."""
-    generated: str
-    correct: bool | None
-    """Whether the answer begins with the expected one; None where none is expected."""
 
 
 def greedy_answers(
@@ -62,8 +48,8 @@ def traced_prompts(run: RunDir, use_generated: bool) -> list[Prompt]:
     prompts = load_prompts(run.prepared_prompts, use_generated)
     if not use_generated:
         return prompts
-    answers = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
-    return with_answers(prompts, answers)
+    answers = read_answers(run).values()
+    return with_answers(prompts, {answer.id: answer.generated for answer in answers})
 
 
 def begins_with(text: str, expected: str) -> bool:

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.settings.prompts import Prompt
-from pipeline.influence.rankings import Scores, ranked
 
 _FEW_EXAMPLES = 50
 _FEW_PROMPTS = 4
@@ -31,7 +31,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
         )
     groups = examples["duplicate_group"].to_numpy()
     lengths = examples["n_tokens"].to_numpy()
-    checks: dict[str, Callable[[Scores, NDArray[np.intp]], bool]] = {
+    checks: dict[str, Callable[[Scores, Order], bool]] = {
         f"the first example scores more than {_OUTLIER:g} times the second": _outlier,
         f"most of the top {_LIST} are near-duplicates of each other": (
             lambda _, top: _mostly_duplicates(groups[top])
@@ -43,7 +43,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
             lambda best, top: _ties(best, groups[top])
         ),
     }
-    tops = [ranked(row)[:_LIST] for row in scores]
+    tops = [highest_first(row)[:_LIST] for row in scores]
     for message, check in checks.items():
         affected = [
             prompt.id
@@ -55,7 +55,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
     yield from _ubiquitous(tops, examples["example_id"].to_pylist())
 
 
-def _ubiquitous(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterator[str]:
+def _ubiquitous(tops: Sequence[Order], ids: Sequence[str]) -> Iterator[str]:
     """Warns of examples in most top lists: boilerplate, or gradients larger than all others."""
     if len(tops) < _FEW_PROMPTS:
         return
@@ -69,7 +69,7 @@ def _ubiquitous(tops: Sequence[NDArray[np.intp]], ids: Sequence[str]) -> Iterato
         )
 
 
-def _outlier(best: Scores, _top: NDArray[np.intp]) -> bool:
+def _outlier(best: Scores, _top: Order) -> bool:
     # ratios to a negative score mean nothing: any positive best score then stands alone
     return bool(best[0] > _OUTLIER * max(best[1], 0.0))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.scores import Retrieval
 from pipeline.contract.settings.prompts import Prompt
 
@@ -16,7 +16,7 @@ K = 5
 def evaluate(
     prompts: Sequence[Prompt],
     documents: Sequence[str],
-    methods: Mapping[str, NDArray[np.float32]],
+    methods: Mapping[str, Scores],
     k: int = K,
 ) -> dict[str, Retrieval]:
     """`Retrieval` of every method; {} if no prompt names a document of the corpus.
@@ -40,11 +40,9 @@ def evaluate(
     }
 
 
-def ranked_documents(scores: NDArray[np.float32], documents: Sequence[str]) -> list[str]:
+def ranked_documents(scores: Scores, documents: Sequence[str]) -> list[str]:
     """Document ids, best first, each once; examples without a score are left out."""
-    # NaN sorts last; equal scores keep the order of the corpus, so that a ranking is reproducible
-    order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]
-    return list(dict.fromkeys(documents[index] for index in order))
+    return list(dict.fromkeys(documents[index] for index in highest_first(scores)))
 
 
 def _retrieval(ranked: Sequence[tuple[list[str], set[str]]], k: int) -> Retrieval:

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.batches import token_budget_batches
+from pipeline.contract.results.ranks import Scores
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
-from pipeline.influence.rankings import Scores
 
 
 def hidden_cosine(

@@ -7,13 +7,13 @@ correlations between two runs of the same computation have been as low as 0.73.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from kronfluence.arguments import FactorArguments
 from torch import Tensor
 
+from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_context
@@ -23,41 +23,32 @@ _TOLERATED = 0.1
 """Largest relative error without a warning; cosine to the exact gradient at least 0.995."""
 
 
-@dataclass(frozen=True)
-class Preflight:
-    """Relative errors of one example's gradient: ‖difference‖ ÷ ‖gradient in float32‖."""
+def log_line(errors: GradientErrors) -> str:
+    """What was found, in one line for the log."""
+    return (
+        f"preflight: a gradient moves by {errors.batch_mates:.1e} of its length with its batch "
+        f"mates, by {errors.precision:.1e} with the precision"
+    )
 
-    batch_mates: float
-    """From sharing a batch: with an example of like length or the longest that fits, the larger."""
-    precision: float
-    """From the pass's mixed precision or TF32; 0 if it computes in float32."""
 
-    @property
-    def summary(self) -> str:
-        """One line for the log."""
-        return (
-            f"preflight: a gradient moves by {self.batch_mates:.1e} of its length with its batch "
-            f"mates, by {self.precision:.1e} with the precision"
+def warnings(errors: GradientErrors, section: str) -> Iterator[str]:
+    """Messages about errors that are too large; `section`: "factors" or "scores"."""
+    if errors.batch_mates > _TOLERATED:
+        yield (
+            f"an example's gradient moves by {errors.batch_mates:.0%} of its length with its "
+            f'batch mates, so scores depend on them: try {section}.amp_dtype = "none"; if '
+            "that does not help, the model itself mixes a batch's examples"
         )
-
-    def warnings(self, section: str) -> Iterator[str]:
-        """Messages about errors that are too large; `section`: "factors" or "scores"."""
-        if self.batch_mates > _TOLERATED:
-            yield (
-                f"an example's gradient moves by {self.batch_mates:.0%} of its length with its "
-                f'batch mates, so scores depend on them: try {section}.amp_dtype = "none"; if '
-                "that does not help, the model itself mixes a batch's examples"
-            )
-        if self.precision > _TOLERATED:
-            yield (
-                f"an example's gradient is {self.precision:.0%} of its length off float32's: "
-                f'rankings may differ; {section}.amp_dtype = "none" and run.tf32 = false avoid it'
-            )
+    if errors.precision > _TOLERATED:
+        yield (
+            f"an example's gradient is {errors.precision:.0%} of its length off float32's: "
+            f'rankings may differ; {section}.amp_dtype = "none" and run.tf32 = false avoid it'
+        )
 
 
 def preflight(
     analyzer: InfluenceAnalyzer, examples: TokenDataset, section: FactorSettings | ScoreSettings
-) -> Preflight:
+) -> GradientErrors:
     """Compares one example's gradient in float32, alone, and in two batches that the pass allows.
 
     Only the first and the last tracked module are compared: the gradient of the first has passed
@@ -78,7 +69,7 @@ def preflight(
     # a gradient of zero has no relative error: no division by zero
     length = max(float(exact.norm()), torch.finfo(exact.dtype).tiny)
     moved = max(float((other - alone).norm()) for other in beside)
-    return Preflight(moved / length, float((alone - exact).norm()) / length)
+    return GradientErrors(moved / length, float((alone - exact).norm()) / length)
 
 
 def _gradient(

@@ -15,13 +15,13 @@ from kronfluence.score.pairwise import pairwise_scores_exist
 from kronfluence.score.self import self_scores_exist
 from torch import Tensor
 
+from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import layer_of
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.batches import by_length, score_columns
-from pipeline.influence.rankings import Scores
 from pipeline.influence.unfinished import remove_unfinished
 
 ModuleScores = dict[str, Tensor]

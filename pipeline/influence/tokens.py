@@ -1,51 +1,45 @@
-"""Per-token scores as a table."""
+"""Scores of the positions of each prompt's first examples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pyarrow as pa
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contract.results.ranks import highest_first
+from pipeline.contract.results.scores import default_method
+from pipeline.contract.results.tokens import PositionScores
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.rankings import ranked
-from pipeline.influence.results import Results, default_method
-
-TOKEN_SCHEMA = pa.schema(
-    [
-        ("prompt_id", pa.string()),
-        ("example_id", pa.string()),
-        ("tokens", pa.list_(pa.string())),  # put together, they are the example's text
-        ("scores", pa.list_(pa.float32())),  # of positions; added up, the example's raw score
-    ]
-)
+from pipeline.influence.results import Results
 
 
-def top_token_table(
+def top_token_scores(
     analyzer: InfluenceAnalyzer,
     results: Results,
     queries: TokenDataset,
     tokenizer: PreTrainedTokenizerBase,
-) -> pa.Table:
+) -> list[PositionScores]:
     """Scores the positions of each prompt's first examples under the default method.
 
     `queries` are the prompts of the results, as tokens.
     """
     settings = analyzer.settings
     scores = results.methods[default_method(settings)]
-    tops = [ranked(row)[: settings.scores.token_top].tolist() for row in scores]
+    tops = [highest_first(row)[: settings.scores.token_top].tolist() for row in scores]
     chosen = sorted({index for top in tops for index in top})
     by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
     ids = results.table["example_id"].to_pylist()
-    return token_table(results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer)
+    return position_scores(
+        results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer
+    )
 
 
-def token_table(
+def position_scores(
     prompts: Sequence[Prompt],
     tops: Sequence[Sequence[int]],
     scores: Tensor,
@@ -53,27 +47,26 @@ def token_table(
     example_ids: Sequence[str],
     examples: TokenDataset,
     tokenizer: PreTrainedTokenizerBase,
-) -> pa.Table:
+) -> list[PositionScores]:
     """A row for each of a prompt's top examples.
 
     `tops` are example indices by prompt, `scores` [prompts, len(chosen), T] those of `chosen`.
     """
-    place = {example: column for column, example in enumerate(chosen)}
+    column_of = {example: column for column, example in enumerate(chosen)}
     pieces = {
         example: token_pieces(tokenizer, examples[example]["input_ids"].tolist())
         for example in chosen
     }
-    rows = [
-        {
-            "prompt_id": prompt.id,
-            "example_id": example_ids[example],
-            "tokens": pieces[example],
-            "scores": scores[row, place[example], : examples.lengths[example]].tolist(),
-        }
+    return [
+        PositionScores(
+            prompt_id=prompt.id,
+            example_id=example_ids[example],
+            tokens=pieces[example],
+            scores=scores[row, column_of[example], : examples.lengths[example]].tolist(),
+        )
         for row, (prompt, top) in enumerate(zip(prompts, tops, strict=True))
         for example in top
     ]
-    return pa.Table.from_pylist(rows, TOKEN_SCHEMA)
 
 
 def token_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-import numpy as np
-from safetensors import safe_open
-
-from pipeline.contract.results.common import write_table
 from pipeline.contract.results.examples import read_examples
+from pipeline.contract.results.ranks import Scores
+from pipeline.contract.results.score_file import ScoreFile
+from pipeline.contract.results.scores import default_method
+from pipeline.contract.results.tokens import write_token_scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -18,9 +18,9 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import link_factors
-from pipeline.influence.rankings import Scores, ranking_table
-from pipeline.influence.results import Results, default_method, finite_or_missing
-from pipeline.influence.tokens import top_token_table
+from pipeline.influence.rankings import save_rankings
+from pipeline.influence.results import Results, finite_or_missing
+from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_model, load_tokenizer, select_device
 
 
@@ -50,10 +50,12 @@ def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequenc
     results.methods[default_method(settings)] = _scores(
         settings, run, events, analyzer, queries, results
     )
-    rankings = ranking_table(results.prompts, results.table, results.methods, settings.scores.top)
-    write_table(run.own_rankings, rankings)
+    save_rankings(
+        run, "evaluate", results.prompts, results.table, results.methods, settings.scores.top
+    )
     if settings.scores.token_top:
-        write_table(run.own_token_scores, top_token_table(analyzer, results, queries, tokenizer))
+        tokens = top_token_scores(analyzer, results, queries, tokenizer)
+        write_token_scores(run, "evaluate", tokens)
     shutil.rmtree(traced.root)
 
 
@@ -71,6 +73,5 @@ def _scores(
     raw = finite_or_missing(strategy, scoring.sum_modules(by_module), events.warning)
     if not settings.scores.normalize:
         return raw
-    with safe_open(run.scores, framework="numpy") as file:
-        own: Scores = file.get_tensor(f"self_{strategy}").astype(np.float32)
+    own = ScoreFile(run).self_influence(strategy).copy()  # torch takes no read-only arrays
     return scoring.normalized_scores(analyzer, strategy, queries, raw, own)

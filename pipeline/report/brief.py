@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from pipeline.contract.results.validation import ValidationSummary
 from pipeline.contract.results.verdict import BETTER, UNDECIDED, WORSE, Verdict
@@ -71,20 +70,20 @@ def _verdicts(found: list[Verdict], what: str) -> str:
 
 
 def _influence(facts: RunFacts) -> Iterator[str]:
-    scores: dict[str, Any] | None = facts.scores
-    if not scores:
+    scores = facts.scores
+    if scores is None:
         return
-    default = scores["default_method"]
+    default = scores.default_method
     what = "the model's own answers" if facts.generated_traced else "the given completions"
     yield (
-        f"{scores['prompts']} prompts were traced: {count(scores['examples'])} training examples "
+        f"{scores.prompts} prompts were traced: {count(scores.examples)} training examples "
         f"are ranked for each by how much they taught {what}, by {default}."
     )
-    graded = (scores.get("evaluation") or {}).get(default)
+    graded = scores.evaluation.get(default)
     if graded:
         yield (
             "Where it is known which documents state the answer, one of them is first for "
-            f"{percent(graded.get('top1'))} of the prompts (MRR {decimal(graded.get('mrr'))})."
+            f"{percent(graded.top1)} of the prompts (MRR {decimal(graded.mrr)})."
         )
     yield from _removal(facts.validation, default)
 

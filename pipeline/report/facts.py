@@ -5,17 +5,18 @@ Only what a finished and fresh stage wrote is read; anything else is None and sh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import read_json
+from pipeline.contract.results.answers import Answer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
+from pipeline.contract.results.score_file import ScoreMetadata
+from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra
 from pipeline.contract.results.training import (
     Curves,
@@ -78,8 +79,8 @@ class RunFacts:
     corpus: CorpusSummary | None
     training: TrainingSummary | None
     curves: Curves
-    scores: dict[str, Any] | None
-    account: dict[str, str]
+    scores: ScoresSummary | None
+    account: ScoreMetadata | None
     """What the score file says of itself: sign, scale, strategy, damping, Fisher, precision."""
     generated_traced: bool
     """The scores are of the model's own answers, not of the given completions."""
@@ -98,7 +99,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
     statuses = [s for s in run_status(run, settings, events) if s.stage != "report"]
     done = {status.stage for status in statuses if status.state == "done"}
     summaries = {name: read_json(run.summary(name)) for name in done}
-    rankings = Rankings.read(run) if "scores" in done else None
+    rankings = _found(Rankings, run) if "scores" in done else None
     attempts = last_attempts(events)
     last = {status.stage: attempts.get(status.stage, []) for status in statuses}
     return RunFacts(
@@ -112,8 +113,8 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         corpus=_found(read_corpus_summary, run) if "prepare" in done else None,
         training=_found(read_training, run) if "train" in done else None,
         curves=learning_curves(events) if "train" in done else {},
-        scores=summaries.get("scores"),
-        account=_account(rankings.metadata) if rankings else {},
+        scores=_found(read_scores_summary, run) if "scores" in done else None,
+        account=rankings.metadata if rankings else None,
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
         spectra=_found(read_spectra, run) if "inspect" in done else None,
@@ -168,33 +169,18 @@ def _warnings(attempts: dict[str, list[Event]], summaries: dict[str, Any]) -> li
     return list(found)
 
 
-def _account(metadata: dict[str, str]) -> dict[str, str]:
-    """The score file's metadata for reading; `damping` and `precision` are JSON there."""
-    account = dict(metadata)
-    account["damping"] = str(json.loads(metadata["damping"]))
-    precision = json.loads(metadata["precision"])
-    account["precision"] = ", ".join(f"{name} {value}" for name, value in precision.items())
-    return account
-
-
 def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
-    answers: dict[str, dict[str, Any]] = {}
-    if rankings is not None:
-        answers = {line["id"]: line for line in json_lines(run.answers)}
+    answers = _found(read_answers, run) if rankings else None
     return [
-        PromptFacts(
-            prompt=prompt,
-            generated=answers.get(prompt.id, {}).get("generated"),
-            correct=answers.get(prompt.id, {}).get("correct"),
-            ranking=rankings.of_prompt(prompt.id) if rankings else None,
-        )
+        _prompt(prompt, (answers or {}).get(prompt.id), rankings)
         for prompt in load_prompts(run.prepared_prompts, use_generated=True)
     ]
 
 
-def json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; [] where there is none."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines if line.strip()]
+def _prompt(prompt: Prompt, answer: Answer | None, rankings: Rankings | None) -> PromptFacts:
+    return PromptFacts(
+        prompt=prompt,
+        generated=answer.generated if answer else None,
+        correct=answer.correct if answer else None,
+        ranking=rankings.of_prompt(prompt.id) if rankings else None,
+    )

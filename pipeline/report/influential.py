@@ -6,16 +6,16 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.results.generation import read_generated_answers
+from pipeline.contract.results.rankings import (
+    RankedExample,
+    Tracer,
+    rankings_path,
+    read_rankings,
+)
+from pipeline.contract.results.tokens import TokenScores, read_token_scores
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.token_scores import by_predicted_token
 from pipeline.report.text import figure, markdown, visible
 
 EXAMPLES = 5
@@ -50,37 +50,32 @@ class Origins:
     """Where the trained model's answers come from: files of the run."""
 
     run: RunDir
-    rankings: Path
-    """As the scores stage's, of these answers."""
-    tokens: Path
-    """As the scores stage's; where there is none, no token is marked."""
+    tracer: Tracer
+    """The stage that has traced them."""
     method: str
     """What they are ranked by."""
 
     def account(self) -> dict[str, str]:
         """What the rows are, and where."""
-        where = self.rankings.relative_to(self.run.root).as_posix()
+        where = rankings_path(self.run, self.tracer).relative_to(self.run.root).as_posix()
         return {"method": self.method, "rankings": where}
 
     @cached_property
-    def first(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of the most influential examples, by prompt; a prompt without is left out."""
-        if not self.rankings.exists():
+    def first(self) -> dict[str, list[RankedExample]]:
+        """The most influential examples by prompt; a prompt without is left out."""
+        if not rankings_path(self.run, self.tracer).exists():  # there was no answer to trace
             return {}
-        last = pc.field("rank") <= EXAMPLES
-        chosen = (pc.field("method") == self.method) & (pc.field("end") == "top") & last
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in pq.read_table(self.rankings, filters=chosen).sort_by("rank").to_pylist():
-            found.setdefault(row["prompt_id"], []).append(row)
+        found: dict[str, list[RankedExample]] = {}
+        rows = read_rankings(self.run, self.tracer, method=self.method, end="top", last=EXAMPLES)
+        for row in rows:
+            found.setdefault(row.prompt_id, []).append(row)
         return found
 
     @cached_property
     def marked(self) -> dict[tuple[str, str], list[tuple[str, bool]]]:
-        """(token, whether it counts) by prompt and example."""
-        if not self.tokens.exists():
-            return {}
-        rows: list[dict[str, Any]] = pq.read_table(self.tokens).to_pylist()
-        return {(row["prompt_id"], row["example_id"]): _largest(row) for row in rows}
+        """(token, whether it counts) by prompt and example; where there is none, none is marked."""
+        scored = read_token_scores(self.run, self.tracer)
+        return {example: _largest(tokens) for example, tokens in scored.items()}
 
 
 def influential_markdown(origins: Origins) -> str:
@@ -118,19 +113,19 @@ def _page(origins: Origins, style: _Style) -> Iterator[str]:
             yield "The model writes nothing here, so that there is nothing to trace."
         for row in first.get(name, ()):
             yield ""
-            facts = (row["example_id"], f"score {figure(row['score'])}", source_label_of(row))
-            yield f"{row['rank']}. " + ", ".join(map(style.show, filter(None, facts)))
+            facts = (row.example_id, f"score {figure(row.score)}", row.source_label)
+            yield f"{row.rank}. " + ", ".join(map(style.show, filter(None, facts)))
             yield ""
-            yield _text(row["text"], marked.get((name, row["example_id"])), style)
+            yield _text(row.text, marked.get((name, row.example_id)), style)
 
 
-def _largest(row: dict[str, Any]) -> list[tuple[str, bool]]:
-    scores = by_predicted_token(row["scores"])
+def _largest(tokens: TokenScores) -> list[tuple[str, bool]]:
+    scores = tokens.scores
     count = max(1, round(len(scores) * _MARKED_SHARE))
     least = sorted(scores, reverse=True)[min(count, len(scores)) - 1]
     return [
         (token, score >= least and score > 0)
-        for token, score in zip(row["tokens"], scores, strict=True)
+        for token, score in zip(tokens.tokens, scores, strict=True)
     ]
 
 

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.contract.results.benchmarks import scoring_title
-from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.units import duration, size
 from pipeline.contract.wording import shorten
 from pipeline.report import text
@@ -25,7 +24,6 @@ _FORMATS = {
     "percent": text.percent,
     "duration": duration,
     "size": size,
-    "place": source_label_of,
     "shorten": shorten,
     "scoring": scoring_title,
     "score": text.score,

@@ -28,7 +28,7 @@ from pipeline.contract.results.evaluation import (
     write_comparison,
     write_evaluation,
 )
-from pipeline.contract.results.examples import read_example_ids, read_texts, source_label_of
+from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.results.generation import (
     MODELS,
     GeneratedAnswer,
@@ -36,6 +36,7 @@ from pipeline.contract.results.generation import (
     read_generated_answers,
     read_generation,
 )
+from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.verdict import verdict
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
@@ -48,7 +49,6 @@ from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.influence import tracing
 from pipeline.influence.answers import traced_prompts, with_answers
-from pipeline.influence.results import default_method
 from pipeline.report.influential import Origins, influential_markdown, influential_text
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
@@ -109,7 +109,7 @@ def _with_origins(
 
 def _with_own_origins(pair: AnswerPair, origins: Origins) -> AnswerPair:
     found = tuple(
-        Origin(row["example_id"], source_label_of(row), row["score"], row["text"][:_QUOTED])
+        Origin(row.example_id, row.source_label, row.score, row.text[:_QUOTED])
         for row in origins.first.get(pair.prompt_id, ())
     )
     return replace(pair, trained=replace(pair.trained, origins=found))
@@ -130,10 +130,10 @@ def _origins(
     asked = load_prompts(run.prepared_prompts, use_generated=True)
     answers = with_answers(asked, {pair.prompt_id: pair.trained.answer for pair in pairs})
     if answers == traced_prompts(run, settings.prompts.use_generated):
-        return Origins(run, run.rankings, run.token_scores, method)
+        return Origins(run, "scores", method)
     if answers:
         tracing.trace(settings, run, events, answers)
-    return Origins(run, run.own_rankings, run.own_token_scores, method)
+    return Origins(run, "evaluate", method)
 
 
 def _pairs(

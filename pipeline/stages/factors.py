@@ -10,7 +10,6 @@ import time
 
 from pipeline.contract.results.factors import (
     FactorsSummary,
-    GradientErrors,
     write_factors_summary,
 )
 from pipeline.contract.run.events import EventWriter
@@ -19,7 +18,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
-from pipeline.influence.preflight import preflight
+from pipeline.influence.preflight import log_line, preflight, warnings
 from pipeline.model import load_model, select_device
 
 
@@ -35,8 +34,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     model = load_model(run.model, select_device(settings))
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     checked = preflight(analyzer, examples, settings.factors)
-    events.note(checked.summary)
-    for message in checked.warnings("factors"):
+    events.note(log_line(checked))
+    for message in warnings(checked, "factors"):
         events.warning(message)
     seconds: dict[str, float] = {}
     with_covariances = None
@@ -53,7 +52,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         fisher=settings.factors.fisher,
         modules=tuple(analyzer.modules),
         examples=len(examples),
-        preflight=GradientErrors(checked.batch_mates, checked.precision),
+        preflight=checked,
         seconds=seconds,
     )
     write_factors_summary(run, summary)

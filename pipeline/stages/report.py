@@ -48,13 +48,13 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     )
     if changes is not None:
         save_png(changes, run.report / "combined_improvements.png")
-    default = (facts.scores or {}).get("default_method", "")
+    default = facts.scores.default_method if facts.scores else ""
     more = {
         "brief": brief(facts, settings),
         "asked": ["all", *_asked_for(facts)],
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "default": default,
-        "lessons": lessons((facts.scores or {}).get("evaluation") or {}, default),
+        "lessons": lessons(facts.scores.evaluation if facts.scores else {}, default),
         "last_layer": _last_layer(facts),
     }
     paths = {name: f"figures/{name}.svg" for name in pictures}

@@ -3,12 +3,11 @@
 Reads the examples, the prompts, the trained model and its factors; writes into `scores/`:
 
     answers.jsonl        the trained model's own greedy answers
-    scores.safetensors   a float32 [Q, N] tensor a method, NaN = missing; `layers` [Q, L, N];
-                         `self_<strategy>` [N]
-    rankings.parquet     top and bottom examples, see `influence/rankings.py`
-    tokens.parquet       per-token scores of the top examples
-    lookup.safetensors   every example's text and words, see `lookup_writer.py`
-    summary.json         figures, evaluation and warnings
+    scores.safetensors   every example's score by every method, see `results/score_file.py`
+    rankings.parquet     top and bottom examples, see `results/rankings.py`
+    tokens.parquet       per-token scores of the top examples, see `results/tokens.py`
+    lookup.safetensors   every example's text and words, see `results/lookup_writer.py`
+    summary.json         figures, evaluation and warnings, see `results/scores.py`
 
 and Kronfluence's own score folders. Methods: each strategy, raw and (`_normalized`) divided by
 √self-influence, which for identity is called gradient_cosine; cosine of hidden states; BM25.
@@ -18,19 +17,30 @@ Shape legend: Q prompts, N training examples, L layers.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.files import write_json, write_text
-from pipeline.contract.results.common import write_table
+from pipeline.contract.results.answers import Answer, write_answers
 from pipeline.contract.results.examples import read_examples
+from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.lookup_writer import write_lookup
+from pipeline.contract.results.scores import (
+    BM25,
+    GRADIENT_COSINE,
+    HIDDEN_COSINE,
+    IDENTITY,
+    KnownAnswers,
+    ScoresSummary,
+    default_method,
+    normalized_name,
+    write_scores_summary,
+)
+from pipeline.contract.results.tokens import write_token_scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
@@ -38,22 +48,16 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.answers import Answer, greedy_answers, with_answers
+from pipeline.influence.answers import greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
 from pipeline.influence.evaluation import evaluate
 from pipeline.influence.fitting import require_factors
 from pipeline.influence.hidden import hidden_cosine
-from pipeline.influence.preflight import Preflight, preflight
-from pipeline.influence.rankings import ranking_table
-from pipeline.influence.results import (
-    Results,
-    default_method,
-    finite_or_missing,
-    normalized_name,
-    save_scores,
-)
-from pipeline.influence.tokens import top_token_table
+from pipeline.influence.preflight import log_line, preflight, warnings
+from pipeline.influence.rankings import save_rankings
+from pipeline.influence.results import Results, finite_or_missing, save_scores
+from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_model, load_tokenizer, select_device
 
 
@@ -81,26 +85,26 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     results = Results(prompts, table, TokenDataset.of_examples(run), settings.factors.strategies[0])
     checked = preflight(analyzer, results.examples, settings.scores)
-    events.note(checked.summary)
-    for message in checked.warnings("scores"):
+    events.note(log_line(checked))
+    for message in warnings(checked, "scores"):
         notes.warn(message)
     queries = TokenDataset.of_prompts(prompts, tokenizer)
     _score(settings, analyzer, queries, results, notes)
     _add_opinions(settings, model, queries, results, notes)
-    save_scores(settings, run.scores, analyzer.modules, results)
+    save_scores(settings, run, analyzer.modules, results)
     with notes.timed("rankings"):
-        rankings = ranking_table(prompts, table, results.methods, settings.scores.top)
-        write_table(run.rankings, rankings)
+        save_rankings(run, "scores", prompts, table, results.methods, settings.scores.top)
     with notes.timed("lookup"):
         write_lookup(run, prompts, table)
     if settings.scores.token_top:
         with notes.timed("tokens"):
-            tokens = top_token_table(analyzer, results, queries, tokenizer)
-            write_table(run.token_scores, tokens)
+            tokens = top_token_scores(analyzer, results, queries, tokenizer)
+            write_token_scores(run, "scores", tokens)
     for message in cautions(prompts, table, results.methods[default_method(settings)]):
         notes.warn(message)
-    summary = _summary(settings, analyzer.modules, answers, results, checked, notes)
-    write_json(run.summary("scores"), summary)
+    write_scores_summary(
+        run, _summary(settings, analyzer.modules, answers, results, checked, notes)
+    )
 
 
 @dataclass
@@ -134,8 +138,7 @@ def _answer(
     for answer in greedy_answers(model, tokenizer, prompts, settings.prompts.max_new_tokens):
         answers.append(answer)
         events.progress(len(answers), len(prompts), "prompts", "answers")
-    lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
-    write_text(run.answers, "\n".join(lines) + "\n")
+    write_answers(run, answers)
     return answers
 
 
@@ -162,8 +165,8 @@ def _score(
     """Fills `results` with every method's scores."""
     opinions = settings.scores.second_opinions
     strategies: list[str] = list(settings.factors.strategies)
-    if "gradient_cosine" in opinions and "identity" not in strategies:
-        strategies.append("identity")
+    if GRADIENT_COSINE in opinions and IDENTITY not in strategies:
+        strategies.append(IDENTITY)
     for strategy in strategies:
         with notes.timed(f"{strategy} scores"):
             by_module = scoring.pairwise_scores(analyzer, strategy, queries, results.examples)
@@ -192,16 +195,14 @@ def _add_opinions(
 ) -> None:
     """What needs neither curvature nor gradients."""
     opinions = settings.scores.second_opinions
-    if "hidden_cosine" in opinions:
+    if HIDDEN_COSINE in opinions:
         budget = settings.train.batch_tokens
         with notes.timed("hidden states"):
-            results.methods["hidden_cosine"] = hidden_cosine(
-                model, queries, results.examples, budget
-            )
-    if "bm25" in opinions:
+            results.methods[HIDDEN_COSINE] = hidden_cosine(model, queries, results.examples, budget)
+    if BM25 in opinions:
         asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
         with notes.timed("bm25"):
-            results.methods["bm25"] = bm25_scores(asked, results.table["text"].to_pylist())
+            results.methods[BM25] = bm25_scores(asked, results.table["text"].to_pylist())
 
 
 def _summary(
@@ -209,21 +210,20 @@ def _summary(
     modules: list[str],
     answers: list[Answer],
     results: Results,
-    before: Preflight,
+    before: GradientErrors,
     notes: _Notes,
-) -> dict[str, object]:
+) -> ScoresSummary:
     checked = [answer.correct for answer in answers if answer.correct is not None]
     documents = results.table["document_id"].to_pylist()
-    retrieved = evaluate(results.prompts, documents, results.methods)
-    return {
-        "default_method": default_method(settings),
-        "methods": list(results.methods),
-        "prompts": len(results.prompts),
-        "examples": results.table.num_rows,
-        "modules": modules,
-        "known": {"correct": sum(checked), "prompts": len(checked)},
-        "evaluation": {name: asdict(figures) for name, figures in retrieved.items()},
-        "preflight": asdict(before),
-        "warnings": notes.warnings,
-        "seconds": notes.seconds,
-    }
+    return ScoresSummary(
+        default_method=default_method(settings),
+        methods=tuple(results.methods),
+        prompts=len(results.prompts),
+        examples=results.table.num_rows,
+        modules=tuple(modules),
+        known=KnownAnswers(sum(checked), len(checked)),
+        evaluation=evaluate(results.prompts, documents, results.methods),
+        preflight=before,
+        warnings=tuple(notes.warnings),
+        seconds=notes.seconds,
+    )

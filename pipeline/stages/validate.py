@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.validation import (
     DampingAgreement,
     ValidationSummary,
@@ -20,7 +21,6 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.evaluation import evaluate
-from pipeline.influence.rankings import Scores
 from pipeline.memory import exhaustion_explained
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import datamodeling

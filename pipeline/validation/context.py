@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.contract.results.examples import read_document_ids, read_texts
+from pipeline.contract.results.ranks import Scores
+from pipeline.contract.results.scores import BM25
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -18,13 +20,10 @@ from pipeline.contract.settings.schema import Settings, ValidationSettings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.answers import traced_prompts
 from pipeline.influence.baselines import bm25_scores
-from pipeline.influence.rankings import Scores
 from pipeline.model import load_tokenizer
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.methods import outside_methods, own_methods
 from pipeline.validation.retraining import Completions, Retrainer, Training
-
-BM25 = "bm25"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from pipeline.contract.results.ranks import Scores
+from pipeline.contract.results.scores import BM25
 from pipeline.contract.results.validation import Datamodeling, DatamodelingScore, ScoreAdvantage
 from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
-from pipeline.influence.rankings import Scores
-from pipeline.validation.context import BM25, ValidationContext
+from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.retraining import Training
 

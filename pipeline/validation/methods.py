@@ -5,26 +5,25 @@ Shape legend: Q prompts, N training examples.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pipeline.contract.errors import SettingsError
+from pipeline.contract.results.ranks import Scores
+from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.influence.rankings import Scores
 
 
 def own_methods(run: RunDir) -> tuple[dict[str, Scores], str]:
     """Every method's scores [Q, N] under its name, and the name of the run's own."""
-    with safe_open(run.scores, framework="numpy") as file:
-        metadata = file.metadata()
-        methods = {name: file.get_tensor(name) for name in json.loads(metadata["methods"])}
-    return methods, metadata["default_method"]
+    file = ScoreFile(run)
+    methods = {name: file.method(name) for name in file.metadata.methods}
+    return methods, file.metadata.default_method
 
 
 def outside_methods(files: Sequence[str], shape: tuple[int, ...]) -> dict[str, Scores]:

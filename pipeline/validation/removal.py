@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.validation import RANDOM, Removal, RemovalEffect
-from pipeline.influence.rankings import Scores, ranked
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.random_baseline import compare_with_random
@@ -58,11 +58,11 @@ def removal(context: ValidationContext) -> Removal | None:
 
 def _left_out(
     methods: Mapping[str, Scores], prompts: NDArray[np.intp], count: int, seed: int
-) -> Iterator[tuple[str, NDArray[np.intp]]]:
+) -> Iterator[tuple[str, NDArray[np.integer]]]:
     """The methods' first examples for the prompts, and as many random ones as of the first."""
     sizes = []
     for method, scores in methods.items():
-        tops = [ranked(scores[prompt])[:count] for prompt in prompts]
+        tops = [highest_first(scores[prompt])[:count] for prompt in prompts]
         left_out = np.unique(np.concatenate(tops))
         sizes.append(len(left_out))
         yield method, left_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.validation import Agreement
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -12,7 +13,6 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import fit, link_factors
-from pipeline.influence.rankings import Scores, ranked
 from pipeline.model import load_model, select_device
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import spearman
@@ -88,7 +88,7 @@ def agreement(first: Scores, second: Scores) -> Agreement:
     correlations = spearman(ranks[0].T, ranks[1].T)
     top = min(STABILITY_TOP, first.shape[1])
     shared = [
-        len(np.intersect1d(ranked(a)[:top], ranked(b)[:top])) / top
+        len(np.intersect1d(highest_first(a)[:top], highest_first(b)[:top])) / top
         for a, b in zip(first, second, strict=True)
     ]
     mean, least = float(correlations.mean()), float(correlations.min())

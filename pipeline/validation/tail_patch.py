@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.validation import RANDOM, TailPatch, TailPatchEffect
 from pipeline.corpus.examples import TokenRow, pad_batch
-from pipeline.influence.rankings import ranked
 from pipeline.model import load_model, select_device
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.random_baseline import compare_with_random
@@ -32,7 +32,7 @@ def tail_patch(context: ValidationContext) -> TailPatch | None:
     if not count:
         return None
     tops = {
-        name: [ranked(row)[:count].tolist() for row in scores]
+        name: [highest_first(row)[:count].tolist() for row in scores]
         for name, scores in context.compared.items()
     }
     tops[RANDOM] = _random_tops(context, count)

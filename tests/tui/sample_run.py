@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -11,11 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import sample_scores
 
-from pipeline.contract.files import write_json
+from pipeline.contract.results.answers import Answer, write_answers
+from pipeline.contract.results.factors import GradientErrors
+from pipeline.contract.results.scores import (
+    KnownAnswers,
+    ScoresSummary,
+    write_scores_summary,
+)
+from pipeline.contract.results.tokens import PositionScores, write_token_scores
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
@@ -96,25 +100,34 @@ def write_rankings(run: RunDir, hostile: str = "") -> None:
     ]
     save_prompts(run.prepared_prompts, prompts)
     answers = [
-        {
-            "id": p.id,
-            "prompt": p.prompt,
-            "completion": p.completion,
-            "generated": p.completion if n % 3 else f" Nyvale{hostile}",
-            "correct": bool(n % 3),
-        }
+        Answer(
+            id=p.id,
+            prompt=p.prompt,
+            completion=p.completion,
+            generated=p.completion if n % 3 else f" Nyvale{hostile}",
+            correct=bool(n % 3),
+        )
         for n, p in enumerate(prompts)
     ]
-    with (run.stage("scores") / "answers.jsonl").open("w") as file:
-        file.writelines(json.dumps(answer) + "\n" for answer in answers)
+    write_answers(run, answers)
     texts = [_text(n // 10 % 6, random.Random(n), hostile) for n in range(sample_scores.COUNT)]
     sample_scores.write_scores(run, prompts, texts, METHODS, hostile)
     rows = sample_scores.example_rows(texts, hostile)
     told = [(p.id, rows[at]) for n, p in enumerate(prompts) for at in sample_scores.told_by(n)]
-    tokens = [_tokens(prompt_id, row) for prompt_id, row in told]
-    pq.write_table(pa.Table.from_pylist(tokens), run.token_scores)
-    summary = {"default_method": METHODS[1], "methods": METHODS, "prompts": 6, "examples": 1500}
-    write_json(run.summary("scores"), summary)
+    write_token_scores(run, "scores", [_tokens(prompt_id, row) for prompt_id, row in told])
+    summary = ScoresSummary(
+        default_method=METHODS[1],
+        methods=METHODS,
+        prompts=len(prompts),
+        examples=sample_scores.COUNT,
+        modules=tuple(sample_scores.modules()),
+        known=KnownAnswers(correct=4, prompts=6),
+        evaluation={},
+        preflight=GradientErrors(batch_mates=1e-6, precision=0.0),
+        warnings=(),
+        seconds={"answers": 1.5},
+    )
+    write_scores_summary(run, summary)
 
 
 def _text(n: int, chance: random.Random, hostile: str) -> str:
@@ -126,19 +139,14 @@ def _text(n: int, chance: random.Random, hostile: str) -> str:
     return chance.choice(openings).format(PEOPLE[n], TOWNS[n]) + hostile
 
 
-def _tokens(prompt_id: str, row: dict[str, Any]) -> dict[str, Any]:
+def _tokens(prompt_id: str, row: dict[str, Any]) -> PositionScores:
     chance = random.Random(row["text"])
     words = row["text"].split(" ")
     tokens = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
     predicted = [*tokens[1:], ""]  # by the positions in turn; the last adds nothing
     scores = [chance.gauss(0.02, 0.03) + 0.3 * ("Tellin" in token) for token in predicted]
     scores[-1] = 0.0
-    return {
-        "prompt_id": prompt_id,
-        "example_id": row["example_id"],
-        "tokens": tokens,
-        "scores": scores,
-    }
+    return PositionScores(prompt_id, row["example_id"], tokens, scores)
 
 
 def supervising(stage: str, stages: tuple[str, ...]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json
+from pipeline.contract.results import score_file
 from pipeline.contract.results.lookup_writer import write_lookup
+from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 
@@ -28,18 +29,26 @@ def write_scores(
 ) -> None:
     """Scores of every example, what a screen looks up about them, and the modules' parts."""
     write_lookup(run, prompts, pa.Table.from_pylist(example_rows(texts, hostile)))
-    tensors = {name: _scores(prompts, name) for name in methods}
     parts = {module: _scores(prompts, module) for module in modules()}
-    tensors["layers"] = np.stack([_layer(parts, layer) for layer in LAYERS], axis=1)
-    metadata = {
-        "prompts": json.dumps([prompt.id for prompt in prompts]),
-        "methods": json.dumps(methods),
-        "layers": json.dumps(LAYERS),
-        "strategy": "ekfac",
-        "modules": json.dumps(modules()),
-        "examples": str(len(texts)),
-    }
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, run.scores, metadata)
+    metadata = ScoreMetadata(
+        prompts=tuple(prompt.id for prompt in prompts),
+        methods=methods,
+        default_method=methods[1],
+        layers=LAYERS,
+        strategy="ekfac",
+        damping="heuristic",
+        fisher="sampled",
+        precision={"score_dtype": "float32"},
+        modules=tuple(modules()),
+        examples=len(texts),
+    )
+    score_file.write_scores(
+        run,
+        metadata,
+        {name: _scores(prompts, name) for name in methods},
+        {layer: _layer(parts, layer) for layer in LAYERS},
+        {},
+    )
     _write_module_scores(run, parts)
 
 

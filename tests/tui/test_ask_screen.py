@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import sample_evaluation
 import sample_run
-from safetensors.numpy import load_file
 from textual.pilot import Pilot
 from textual.widgets import Input
 from watching import screen_text, until, until_shown
 
-from pipeline.contract.files import read_json_lines
+from pipeline.contract.results.answers import read_answers
+from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.asking import AnswerPart, Reply, WorkerAddress, start_worker, stop_worker
 from pipeline.contract.run.run_dir import RunDir
 from tui.app import HeadwaterApp
@@ -87,7 +87,7 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
         await until_shown(pilot, "Examples · 48 · exact")
         assert isinstance(app.screen, AskScreen)
         found = [app.screen.examples[row.item] for row in app.screen.query_one(Table).rows]
-        expected = -np.sort(-load_file(run.scores)["ekfac_normalized"][0])
+        expected = -np.sort(-ScoreFile(run).scores(0, "ekfac_normalized"))
         assert [row.score for row in found] == pytest.approx(expected, rel=1e-3, abs=1e-4)
         assert "The river runs → past the mill" in screen_text(app)
         await until_shown(pilot, "+ taught it")
@@ -116,7 +116,7 @@ async def test_the_first_look_comes_before_the_exact_list(
         await pilot.press("A")
         await ask(pilot, PROMPT)
         await until_shown(pilot, "Examples · 48 · exact")
-        greedy = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
+        greedy = {name: answer.generated for name, answer in read_answers(run).items()}
         assert f"{PROMPT} → {greedy['river'].strip()}" in " ".join(screen_text(app).split())
     assert heard[-2:] == [False, True]
 
@@ -141,7 +141,7 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
         await ask(pilot, PROMPT, COMPLETION)
         await ask(pilot, "The baker sells", " bread")
         await until_shown(pilot, "Examples · 48 · exact")
-        expected = load_file(run.scores)["ekfac_normalized"][1].max()
+        expected = ScoreFile(run).scores(1, "ekfac_normalized").max()
         assert isinstance(app.screen, AskScreen)
         best = app.screen.examples[app.screen.query_one(Table).rows[0].item]
         assert best.score == pytest.approx(expected, rel=1e-3)

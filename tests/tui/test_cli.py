@@ -13,15 +13,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from pipeline.contract.files import write_json
+from pipeline.contract.results.factors import GradientErrors
+from pipeline.contract.results.score_file import ScoreMetadata, write_scores
+from pipeline.contract.results.scores import (
+    KnownAnswers,
+    ScoresSummary,
+    write_scores_summary,
+)
 from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.influence.rankings import save_rankings
 
 Result = subprocess.CompletedProcess[str]
 Headwater = Callable[..., Result]
@@ -74,31 +82,37 @@ def scored_run(folder: Path) -> RunDir:
     for name in ("prepare", "train", "factors", "scores"):
         fingerprint = freshness.begin(name, settings, run)
         freshness.finish(name, fingerprint, settings, run, seconds=1.0)
-    rows = [
-        {
-            "prompt_id": "sea",
-            "method": method,
-            "end": end,
-            "rank": rank,
-            "score": 3.0 / rank,
-            "example_id": f"doc{rank}",
-            "document_id": f"doc{rank}",
-            "chunk": 0,
-            "chunks": 1,
-            "text": "A \x1b[31mred\x1b[0m [/b] whale",
-            "n_tokens": 7,
-            "duplicate_group": -1,
-            "relevant": rank == 1,
-            "source": "/far/away/whales.jsonl",
-            "row": rank,
-        }
-        for method in ("ekfac", "bm25")
-        for end in ("top", "bottom")
-        for rank in (1, 2)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
-    write_json(run.summary("scores"), {"default_method": "ekfac", "methods": ["ekfac", "bm25"]})
+    prompt = Prompt(id="sea", prompt="At sea", completion=" a whale", relevant=("doc0",))
+    methods = {
+        name: np.array([[3.0, 1.5]], np.float32) for name in ("ekfac_normalized", "ekfac", "bm25")
+    }
+    default = next(iter(methods))
+    metadata = ScoreMetadata(
+        ("sea",), tuple(methods), default, (), "ekfac", "heuristic", "sampled", {}, (), 2
+    )
+    write_scores(run, metadata, methods, {}, {})
+    save_rankings(run, "scores", [prompt], _two_whales(), methods, top=2)
+    known, errors = KnownAnswers(0, 1), GradientErrors(0.0, 0.0)
+    summary = ScoresSummary(default, tuple(methods), 1, 2, (), known, {}, errors, (), {})
+    write_scores_summary(run, summary)
     return run
+
+
+def _two_whales() -> pa.Table:
+    """Examples whose text has control characters and markup."""
+    texts = ["A \x1b[31mred\x1b[0m [/b] whale"] * 2
+    ids = ["doc0", "doc1"]
+    return pa.table({
+        "example_id": ids,
+        "document_id": ids,
+        "chunk": pa.array([0, 0], pa.int32()),
+        "chunks": pa.array([1, 1], pa.int32()),
+        "text": texts,
+        "n_tokens": pa.array([7, 7], pa.int32()),
+        "duplicate_group": pa.array([-1, -1], pa.int32()),
+        "source": ["/far/away/whales.jsonl"] * 2,
+        "row": pa.array([1, 2], pa.int64()),
+    })  # fmt: skip
 
 
 def test_init_writes_settings_and_prompts_and_never_over_them(
@@ -278,19 +292,20 @@ def test_rank_prints_json_csv_and_text_without_control_characters(
     scored_run(tmp_path)
     rows = json.loads(headwater("rank", "books", "--prompt", "sea", "--top", "1", "--json").stdout)
     assert [(row["example_id"], row["method"], row["end"]) for row in rows] == [
-        ("doc1", "ekfac", "top")
+        ("doc0", "ekfac_normalized", "top")
     ]
     table = csv.DictReader(io.StringIO(headwater("rank", "books", "--bottom", "--csv").stdout))
     assert [row["rank"] for row in table] == ["1", "2"]
     text = headwater("rank", "books", "--method", "bm25").stdout
-    assert "doc1 ★  (7 tokens, whales.jsonl row 1)" in text
+    assert "doc0 ★  (7 tokens, whales.jsonl row 1)" in text
     assert "\x1b" not in text
 
 
 def test_rank_names_the_prompts_and_methods_there_are(headwater: Headwater, tmp_path: Path) -> None:
     scored_run(tmp_path)
     assert "no prompt 'x'; valid: sea" in headwater("rank", "books", "--prompt", "x").stderr
-    assert "valid: ekfac, bm25" in headwater("rank", "books", "--method", "x").stderr
+    told = headwater("rank", "books", "--method", "x").stderr
+    assert "valid: ekfac_normalized, ekfac, bm25" in told
 
 
 def test_stale_scores_are_never_shown_as_current(headwater: Headwater, tmp_path: Path) -> None:

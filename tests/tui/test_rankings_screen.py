@@ -192,7 +192,7 @@ async def test_a_run_scored_before_texts_were_kept_says_what_to_run(tmp_path: Pa
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("i")
-        await until_shown(pilot, "headwater run scores --run demo --force")
+        await until_shown(pilot, "headwater run scores --force --run demo")
 
 
 async def test_a_prompt_that_was_left_out_says_so_and_the_others_are_ranked(
@@ -217,7 +217,7 @@ async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("i")
-        await until_shown(pilot, "the rankings cannot be read")
+        await until_shown(pilot, "scores/scores.safetensors is damaged")
 
 
 @pytest.mark.parametrize(("size", "facts"), [((80, 24), []), ((200, 60), ["tokens", "group"])])

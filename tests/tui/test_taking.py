@@ -77,7 +77,7 @@ def table_text(folder: Path, place: int) -> str:
     from pipeline.contract.results.lookup import Corpus
     from pipeline.contract.run.run_dir import RunDir
 
-    return Corpus(RunDir(folder / "demo").lookup).text(place)
+    return Corpus(RunDir(folder / "demo")).text(place)
 
 
 async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from pipeline.contract.results.answers import Answer
 from tui.readers.clean import clean
-from tui.readers.rankings import Answer
 
 _CUT = 1000
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from pipeline.contract.results.examples import source_label
+from pipeline.contract.results.tokens import TokenScores
 from tui.content.tint import Manner, signed, tint
 from tui.readers.clean import clean, clean_lines
-from tui.readers.rankings import TokenScores
 
 if TYPE_CHECKING:
     from tui.readers.detail import Detail

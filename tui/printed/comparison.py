@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import read_json
-from pipeline.contract.results.benchmarks import Benchmarks, load_benchmarks, scoring_title
+from pipeline.contract.results.benchmarks import (
+    Benchmarks,
+    load_benchmarks,
+    scoring_title,
+)
 from pipeline.contract.results.evaluation import Evaluation, load_evaluation
+from pipeline.contract.results.scores import ScoresSummary, load_scores_summary
 from pipeline.contract.results.training import load_training
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
@@ -124,7 +127,7 @@ def _results(run: RunDir) -> dict[str, Figure]:
     }
     found = dict(_losses(run))
     if "scores" in fresh:
-        found |= _ranking_figures(read_json(run.summary("scores")) or {})
+        found |= _ranking_figures(load_scores_summary(run).value)
     if "evaluate" in fresh:
         found |= _answer_figures(load_evaluation(run).value)
     if "benchmark" in fresh:
@@ -147,9 +150,11 @@ def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
             yield title, Figure(_LOSSES, value)
 
 
-def _ranking_figures(scores: dict[str, Any]) -> dict[str, Figure]:
-    graded = scores.get("evaluation") or {}
-    return {f"MRR, {method}": Figure(_RANKINGS, row["mrr"]) for method, row in graded.items()}
+def _ranking_figures(scores: ScoresSummary) -> dict[str, Figure]:
+    return {
+        f"MRR, {method}": Figure(_RANKINGS, found.mrr)
+        for method, found in scores.evaluation.items()
+    }
 
 
 def _answer_figures(evaluation: Evaluation) -> dict[str, Figure]:

@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
-from pipeline.contract.files import read_json
+from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.common import readable
-from pipeline.contract.results.examples import source_label_of
+from pipeline.contract.results.rankings import End, RankedExample, read_rankings
+from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.results.spectra import LayerFiles, read_summary
 from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
@@ -136,31 +138,26 @@ def layer_report(run: RunDir, layer: int | None) -> str:
 
 
 def ranking(
-    run: RunDir, prompt_id: str | None, method: str | None, end: str, count: int
-) -> list[Row]:
+    run: RunDir, prompt_id: str | None, method: str | None, end: End, count: int
+) -> list[RankedExample]:
     """The `count` most extreme examples of one end, for one prompt or for each.
 
     Raises:
         MissingResultError: the scores stage has not finished.
         UsageError: there is no such prompt or method; names those that are.
     """
-    import pyarrow.compute as pc  # a quarter of a second that other verbs need not wait
-    import pyarrow.parquet as pq
-
     _require(run, "scores")
-    summary = read_json(run.summary("scores"))
-    method = _choice("method", method or summary["default_method"], summary["methods"])
-    table = pq.read_table(run.rankings)
-    if prompt_id is not None:
-        _choice("prompt", prompt_id, table["prompt_id"].unique().to_pylist())
-        table = table.filter(pc.equal(table["prompt_id"], prompt_id))
-    for column, value in (("method", method), ("end", end)):
-        table = table.filter(pc.equal(table[column], value))
-    rows: list[Row] = table.filter(pc.less_equal(table["rank"], count)).to_pylist()
+    summary = read_scores_summary(run)
+    method = _choice("method", method or summary.default_method, summary.methods)
+    rows = read_rankings(run, prompt_id=prompt_id, method=method, end=end, last=count)
+    if prompt_id is not None and not rows:
+        from pipeline.contract.results.score_file import ScoreFile  # NumPy takes a while
+
+        _choice("prompt", prompt_id, ScoreFile(run).metadata.prompts)
     return rows
 
 
-def _choice(what: str, value: str, valid: list[str]) -> str:
+def _choice(what: str, value: str, valid: Sequence[str]) -> str:
     if value not in valid:
         raise UsageError(f"there is no {what} {value!r}; valid: {', '.join(valid)}")
     return value
@@ -175,8 +172,9 @@ def _require(run: RunDir, stage: str) -> None:
         raise MissingResultError(f"stage {stage} of run {run.name} is out of date", hint)
 
 
-def render_ranking(rows: list[Row], as_format: str | None) -> str:
+def render_ranking(examples: Sequence[RankedExample], as_format: str | None) -> str:
     """Ranked examples as JSON, CSV or text for reading."""
+    rows = [example.record() for example in examples]
     if as_format == "json":
         return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
     if as_format == "csv":
@@ -186,47 +184,47 @@ def render_ranking(rows: list[Row], as_format: str | None) -> str:
             writer.writeheader()
             writer.writerows(rows)
         return out.getvalue()
-    return "".join(_reading(row) for row in rows)
+    return "".join(map(_reading, examples))
 
 
-def _reading(row: Row) -> str:
-    heading = f"\n{clean(row['prompt_id'])} · {row['method']} · {row['end']}\n"
-    mark = " ★" if row["relevant"] else ""
-    facts = ", ".join(filter(None, (f"{row['n_tokens']} tokens", clean(source_label_of(row)))))
+def _reading(row: RankedExample) -> str:
+    heading = f"\n{clean(row.prompt_id)} · {row.method} · {row.end}\n"
+    mark = " ★" if row.relevant else ""
+    facts = ", ".join(filter(None, (f"{row.n_tokens} tokens", clean(row.source_label))))
     return (
-        (heading if row["rank"] == 1 else "")
-        + f"{row['rank']:>4}  {row['score']:>11.4g}  {clean(row['example_id'])}{mark}"
-        + f"  ({facts})\n      {clean(row['text'], _EXCERPT)}\n"
+        (heading if row.rank == 1 else "")
+        + f"{row.rank:>4}  {row.score:>11.4g}  {clean(row.example_id)}{mark}"
+        + f"  ({facts})\n      {clean(row.text, _EXCERPT)}\n"
     )
 
 
 def demo_summary(run: RunDir) -> str:
     """What the demo shows: how well every ranking finds the planted documents, with examples."""
-    summary = read_json(run.summary("scores"))
-    known, found = summary["known"], summary["evaluation"]
-    k = next(iter(found.values()))["k"]
+    summary = read_scores_summary(run)
+    known, found = summary.known, summary.evaluation
+    k = next(iter(found.values())).k
     rows = [
         {
-            "ranking": name + ("  ← default" if name == summary["default_method"] else ""),
-            f"recall@{k}": f"{figures['recall']:.2f}",
-            "MRR": f"{figures['mrr']:.2f}",
-            "top-1": f"{figures['top1']:.2f}",
+            "ranking": name + ("  ← default" if name == summary.default_method else ""),
+            f"recall@{k}": f"{figures.recall:.2f}",
+            "MRR": f"{figures.mrr:.2f}",
+            "top-1": f"{figures.top1:.2f}",
         }
         for name, figures in found.items()
     ]
-    share = known["correct"] / known["prompts"]
+    share = known.correct / known.prompts
     return "\n".join(
         [
-            f"The model completes {known['correct']} of {known['prompts']} planted facts "
+            f"The model completes {known.correct} of {known.prompts} planted facts "
             f"({share:.0%}) by greedy decoding.",
-            f"Which of {summary['examples']:,} documents taught it? Each fact is stated in several;"
+            f"Which of {summary.examples:,} documents taught it? Each fact is stated in several;"
             " a ranking should put those first.",
             "",
             plain(rows),
             "",
             LESSON,
             "",
-            *_demo_examples(run, summary["default_method"]),
+            *_demo_examples(run, summary.default_method),
             f"Everything is in {run.root}: `headwater tui {run.name}` browses it,",
             f"{run.report_html} tells it on one page.",
         ]
@@ -241,12 +239,11 @@ the loss, so directions that every document shares count for little; "normalized
 
 
 def _demo_examples(run: RunDir, method: str) -> list[str]:
-    answers = [json.loads(line) for line in (run.stage("scores") / "answers.jsonl").open()]
     lines: list[str] = []
-    for answer in answers[:2]:
-        lines.append(f"{clean(answer['prompt'])} →{clean(answer['generated'], _EXCERPT)}")
-        for row in ranking(run, answer["id"], method, "top", 5):
-            mark = "★" if row["relevant"] else " "
-            lines.append(f"  {row['rank']} {mark} {clean(row['text'], _EXCERPT)}")
+    for answer in islice(read_answers(run).values(), 2):
+        lines.append(f"{clean(answer.prompt)} →{clean(answer.generated, _EXCERPT)}")
+        for row in ranking(run, answer.id, method, "top", 5):
+            mark = "★" if row.relevant else " "
+            lines.append(f"  {row.rank} {mark} {clean(row.text, _EXCERPT)}")
         lines.append("")
     return lines

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.contract.results.lookup import Example
+from pipeline.contract.results.tokens import TokenScores
 from tui.readers.listing import Listing
-from tui.readers.rankings import RankingReader, TokenScores
+from tui.readers.rankings import RankingReader
 from tui.readers.scores import ModuleScores, Scored, Standing
 
 _SHOWN = 200
@@ -62,7 +63,7 @@ def detail(reader: RankingReader, scored: Scored, listing: Listing, place: int) 
     """All of it.
 
     Raises:
-        OSError, ValueError, KeyError: a file of the run cannot be read.
+        MissingResultError, DamagedResultError: a file of the run cannot be read.
     """
     ranking, corpus = listing.ranking, scored.corpus
     example, duplicates = corpus.example(place), corpus.duplicates(place)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.results.lookup import Corpus, Mask
-from tui.readers.radix import lowest_first
+from pipeline.contract.results.ranks import lowest_first
 from tui.readers.rankings import Sort
 from tui.readers.scores import Ranking
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.results.answers import Answer
 from tui.readers.listing import Listing
-from tui.readers.rankings import Answer
 from tui.readers.scores import Scored
 
 Record = dict[str, Any]

@@ -7,24 +7,22 @@ Shape legend: Q prompts, N training examples, L layers.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.common import damaged
 from pipeline.contract.results.lookup import Corpus
-from pipeline.contract.results.scores import layer_of
-from pipeline.contract.results.tensors import TensorFile
+from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
+from pipeline.contract.results.ranks import Scores, highest_first, rank_of
+from pipeline.contract.results.score_file import ScoreFile
+from pipeline.contract.results.scores import STAGE, layer_of, strategy_of
 from pipeline.contract.run.run_dir import RunDir
-from tui.readers.radix import highest_first
 
-Scores = NDArray[np.float32]
 _LAYER = "layer "
 _RANKINGS_HELD = 4
 
@@ -42,7 +40,7 @@ class Ranking:
 
     def rank(self, place: int) -> int | None:
         """1 = highest; None: it has no score."""
-        return _rank(self.scores, place)
+        return rank_of(self.scores, place)
 
 
 @dataclass(frozen=True)
@@ -71,20 +69,22 @@ class Scored:
     """The scores of a run and the examples that have them."""
 
     def __init__(self, run: RunDir) -> None:
-        """Opens both files; the errors are those of `TensorFile`."""
+        """Opens both files.
+
+        Raises:
+            MissingResultError: one is gone.
+            DamagedResultError: one is not what the stage writes, or they do not go together.
+        """
         self._run = run
-        self._file = TensorFile(run.scores)
+        self._file = ScoreFile(run)
         self.corpus = Corpus(run)
         told = self._file.metadata
-        self.prompts: list[str] = json.loads(told["prompts"])
-        self.methods: list[str] = json.loads(told["methods"])
-        self.layers: list[int] = json.loads(told["layers"])
-        self.strategy = told["strategy"]
-        self._modules: list[str] = json.loads(told["modules"])
-        if int(told["examples"]) != len(self.corpus):
-            raise ValueError(f"{run.scores.name} and {run.lookup.name} differ in their examples")
+        self.prompts, self.methods, self.layers = told.prompts, told.methods, told.layers
+        if told.examples != len(self.corpus):
+            counts = f"{told.examples:,} examples are scored, {len(self.corpus):,} are kept"
+            raise damaged(run, STAGE, run.lookup, counts)
         self._held: dict[tuple[str, str], Ranking] = {}
-        self._columns: dict[str, NDArray[np.int32] | None] = {}
+        self._module_files: dict[str, ModuleScoreFile] = {}
 
     @property
     def names(self) -> list[str]:
@@ -99,9 +99,8 @@ class Scored:
         """
         prompt = self._numbers[prompt_id]
         if name.startswith(_LAYER):
-            layer = self.layers.index(int(name.removeprefix(_LAYER)))
-            return self._file.floats("layers", prompt, layer)
-        return self._file.floats(name, prompt)
+            return self._file.layer(prompt, int(name.removeprefix(_LAYER)))
+        return self._file.scores(prompt, name)
 
     def ranking(self, prompt_id: str, name: str) -> Ranking:
         """All examples for a prompt, by a method or a layer; the last few are kept.
@@ -135,75 +134,57 @@ class Scored:
         """Places of the examples that are known to state the answer."""
         return frozenset(self.corpus.relevant(self._numbers[prompt_id]).tolist())
 
-    def strategy_of(self, name: str) -> str:
-        """The curvature that a ranking rests on; of BM25, which has none, the run's own."""
-        plain = "identity" if name == "gradient_cosine" else name.removesuffix("_normalized")
-        return plain if self._run.module_scores(plain).exists() else self.strategy
-
     def modules(self, prompt_id: str, name: str, place: int) -> ModuleScores | None:
-        """The parts of a raw score; None where the stage had no room to keep them apart."""
-        strategy = self.strategy_of(name)
+        """The parts of a raw score; None where the stage had no room to keep them apart.
+
+        Raises:
+            MissingResultError: Kronfluence's note on them is gone.
+            DamagedResultError: they are not what Kronfluence writes.
+        """
+        strategy = self._strategy_of(name)
         file = self._module_file(strategy)
-        names = [name for name in self._modules if name in file] if file else []
-        if file is None or not names:
+        if file is None:
             return None
-        kinds = list(dict.fromkeys(_kind(name) for name in names))
-        layers = sorted({layer for name in names if (layer := layer_of(name)) is not None})
+        kept = [name for name in self._file.metadata.modules if name in file]
+        layer_by_name = {name: layer_of(name) for name in kept}
+        layers = sorted({layer for layer in layer_by_name.values() if layer is not None})
+        kinds = list(dict.fromkeys(map(_kind, kept)))
         table = np.full((len(layers), len(kinds)), np.nan, np.float32)
-        prompt, column = self._numbers[prompt_id], self._column(strategy, place)
-        for module in names:
-            if (layer := layer_of(module)) is None:
-                continue
-            cell = layers.index(layer), kinds.index(_kind(module))
-            table[cell] = file.floats(module, prompt, column)
-        return ModuleScores(strategy, layers, kinds, table)
+        for module, layer in layer_by_name.items():
+            if layer is not None:
+                cell = layers.index(layer), kinds.index(_kind(module))
+                table[cell] = file.score(module, self._numbers[prompt_id], place)
+        return ModuleScores(strategy, layers, kinds, table) if layers else None
 
     def forget_pages(self) -> None:
         """Lets go of the memory that looking at many scores and examples took."""
         self._file.forget_pages()
         self.corpus.forget_pages()
+        for file in self._module_files.values():
+            file.forget_pages()
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {prompt_id: number for number, prompt_id in enumerate(self.prompts)}
 
-    def _column(self, strategy: str, place: int) -> int:
-        """Where an example's scores module by module are: Kronfluence scored in another order."""
-        if strategy not in self._columns:
-            self._columns[strategy] = _columns(self._run.module_scores_order(strategy))
-        columns = self._columns[strategy]
-        return place if columns is None else int(columns[place])
+    def _strategy_of(self, name: str) -> str:
+        """The strategy whose module scores tell the most about a ranking."""
+        strategy = None if name.startswith(_LAYER) else strategy_of(name)
+        if strategy is not None and has_module_scores(self._run, strategy):
+            return strategy
+        return self._file.metadata.strategy  # a layer's own; of BM25, the one that is trusted most
 
-    def _module_file(self, strategy: str) -> TensorFile | None:
-        path = self._run.module_scores(strategy)
-        return TensorFile(path) if path.exists() else None
-
-
-def _columns(order: Path) -> NDArray[np.int32] | None:
-    """The column of every example [N]; None: they come as they are.
-
-    Parsed by NumPy: a million numbers of Python's own would take 50 MB.
-    """
-    found = re.search(rb'"indices":\s*\[([^]]*)\]', order.read_bytes())
-    if found is None:
-        return None
-    examples = np.fromstring(found[1].decode(), np.int32, sep=",")
-    columns = np.empty_like(examples)
-    columns[examples] = np.arange(len(examples), dtype=np.int32)
-    return columns
-
-
-def _rank(scores: Scores, place: int) -> int | None:
-    """1 + those above it, and those before it with the same score."""
-    score = scores[place]
-    if np.isnan(score):
-        return None
-    above = np.count_nonzero(scores > score) + np.count_nonzero(scores[:place] == score)
-    return int(above) + 1
+    def _module_file(self, strategy: str) -> ModuleScoreFile | None:
+        if strategy not in self._module_files:
+            if not has_module_scores(self._run, strategy):
+                return None
+            size = len(self.prompts), len(self.corpus)
+            self._module_files[strategy] = ModuleScoreFile(self._run, strategy, *size)
+        return self._module_files[strategy]
 
 
 def _standing(name: str, scores: Scores, place: int) -> Standing:
-    return Standing(name, float(scores[place]), _rank(scores, place))
+    return Standing(name, float(scores[place]), rank_of(scores, place))
 
 
 def _kind(module: str) -> str:

@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Input, Label, Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
+from pipeline.contract.results.answers import Answer
 from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
@@ -27,7 +28,6 @@ from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.processes.answerer import Answerer
 from tui.processes.launcher import start_stages
-from tui.readers.rankings import Answer
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.view import View

@@ -14,6 +14,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.answers import Answer
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import LEGENDS, document_text, example_text, title_of
@@ -23,7 +25,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
 from tui.readers.listing import Listing
-from tui.readers.rankings import Answer, RankingReader
+from tui.readers.rankings import RankingReader
 from tui.readers.scores import Scored
 from tui.screens.mixins.taking import Taken, Taking
 from tui.screens.mixins.view import View
@@ -143,7 +145,7 @@ class ExampleScreen(View[Browsed], Taking):
         try:
             arguments = (self._reader, self._scored, self._listing, self.place)
             self._detail = await asyncio.to_thread(detail, *arguments)
-        except (OSError, ValueError, KeyError) as error:
+        except HeadwaterError as error:
             failed = error
         with self.unless_closed():
             self.query_one(Notice).tell(failed, "the example")

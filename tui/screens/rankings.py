@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.answers import Answer
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import plain_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import Answer, Overview, RankingReader
+from tui.readers.rankings import Overview, RankingReader
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.browsing_state import Held
 from tui.screens.mixins.filtering import Filtering
@@ -112,7 +113,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         try:
             self._overview = await asyncio.to_thread(self._reader.overview)
             self._scored = await asyncio.to_thread(self._reader.scored)
-        except (HeadwaterError, OSError, ValueError, KeyError) as error:
+        except HeadwaterError as error:
             failed = error
         with self.unless_closed():
             self.query_one(Notice).tell(failed, "the rankings")
@@ -180,7 +181,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         listing, failed = None, None
         try:
             listing = await asyncio.to_thread(self._listing, answer.id)
-        except (HeadwaterError, OSError, ValueError, KeyError) as error:
+        except HeadwaterError as error:
             failed = error
         with self.unless_closed():
             self.query_one(Notice).tell(failed, "the rankings")

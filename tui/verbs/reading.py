@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.results.rankings import End
 from pipeline.contract.results.report import read_report
 from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.processes import is_locked
@@ -88,7 +89,7 @@ def rank(
 ) -> None:
     """Print the training examples that RUN ranks highest for a prompt."""
     target = find_run(runs, run)
-    end = "bottom" if bottom else "top"
+    end: End = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
     click.echo(tables.render_ranking(rows, as_format), nl=False)
 

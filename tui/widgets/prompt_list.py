@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual.reactive import reactive
 
+from pipeline.contract.results.answers import Answer
 from tui.content.ink import Ink, Part, fit
 from tui.readers.clean import clean
-from tui.readers.rankings import Answer
 from tui.widgets.lines import Lines
 
 _CUT = 300

@@ -18,9 +18,9 @@ class GradientErrors:
     """How far one example's gradient moves: ‖difference‖ ÷ ‖gradient in float32‖."""
 
     batch_mates: float
-    """By sharing a batch."""
+    """From sharing a batch: with an example of like length or the longest that fits, the larger."""
     precision: float
-    """By the pass's mixed precision or TF32; 0 where it computes in float32."""
+    """From the pass's mixed precision or TF32; 0 where it computes in float32."""
 
 
 @dataclass(frozen=True)

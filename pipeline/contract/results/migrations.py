@@ -22,7 +22,7 @@ def _rename_unigram_loss(value: Value) -> Value:
 
 
 def _add_preflight(value: Value) -> Value:
-    """The first runs of format 1 were fitted without measuring it."""
+    """The first runs of format 1 were fitted and scored without measuring it."""
     return {"preflight": None, **value}
 
 
@@ -55,6 +55,7 @@ STEPS: Mapping[str, Mapping[int, Step]] = {
     "Evaluation": {1: _evaluation_without_origins},
     "Benchmarks": {1: _benchmarks_without_verdicts},
     "FactorsSummary": {1: _add_preflight},
+    "ScoresSummary": {1: _add_preflight},
     "TrainingSummary": {1: _rename_unigram_loss},
 }
 """Name of the artefact's dataclass → format that a step begins at → step. No step = no change."""

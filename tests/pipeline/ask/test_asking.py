@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 from small_runs import run_here
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
-from pipeline.contract.files import read_json_lines
+from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.examples import read_example_ids, read_texts
+from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import (
     AnswerPart,
@@ -71,7 +71,7 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
     run: RunDir, address: WorkerAddress
 ) -> None:
     first, exact = lists(address, Query(PROMPT, COMPLETION, top=48))
-    scores = load_file(run.scores)["ekfac_normalized"][0]
+    scores = ScoreFile(run).scores(0, "ekfac_normalized")
     ids = read_example_ids(run)
     assert (first.exact, exact.exact) == (False, True)
     found = {row.example_id: row.score for row in exact.rows}
@@ -87,7 +87,7 @@ def test_without_a_completion_the_models_own_answer_is_told_and_traced(
 ) -> None:
     replies = list(ask(address, Query(PROMPT)))
     told = "".join(reply.text for reply in replies if isinstance(reply, AnswerPart))
-    greedy = {line["id"]: line["generated"] for line in read_json_lines(run.answers)}
+    greedy = {name: answer.generated for name, answer in read_answers(run).items()}
     assert told.strip() == greedy["river"].strip() != ""
     assert [reply.exact for reply in replies if isinstance(reply, ExampleList)] == [False, True]
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.run.events import EventReader, Note, Warned
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import fit
-from pipeline.influence.preflight import Preflight, preflight
+from pipeline.influence.preflight import preflight, warnings
 
 from .conftest import MakeAnalyzer
 
 
-def checked(analyzer: InfluenceAnalyzer, examples: TokenDataset) -> Preflight:
+def checked(analyzer: InfluenceAnalyzer, examples: TokenDataset) -> GradientErrors:
     return preflight(analyzer, examples, analyzer.settings.factors)
 
 
@@ -25,7 +26,7 @@ def test_in_float32_an_examples_gradient_is_its_own(
     found = checked(make_analyzer(), examples)
     assert found.batch_mates < 1e-5
     assert found.precision == 0
-    assert not list(found.warnings("factors"))
+    assert not list(warnings(found, "factors"))
 
 
 def test_a_model_that_mixes_its_batch_is_found_out(
@@ -39,7 +40,7 @@ def test_a_model_that_mixes_its_batch_is_found_out(
     analyzer.kronfluence.model.model.norm.register_forward_hook(less_the_mean)
     found = checked(analyzer, examples)
     assert found.batch_mates > 0.1
-    (message,) = found.warnings("factors")
+    (message,) = warnings(found, "factors")
     assert "batch mates" in message
     assert 'factors.amp_dtype = "none"' in message
 
@@ -61,7 +62,7 @@ def test_gradients_that_vanish_in_half_precision_are_warned_of(
         analyzer.kronfluence.model.lm_head.weight.mul_(1e-8)
     found = checked(analyzer, examples)
     assert found.precision > 0.1
-    assert any("float32" in message for message in found.warnings("factors"))
+    assert any("float32" in message for message in warnings(found, "factors"))
 
 
 def test_it_leaves_no_gradients_behind(make_analyzer: MakeAnalyzer, examples: TokenDataset) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,13 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
-from safetensors.numpy import save_file
 
 from pipeline.contract.files import write_json, write_text
+from pipeline.contract.results import score_file
+from pipeline.contract.results.answers import Answer, write_answers
 from pipeline.contract.results.benchmarks import (
     BenchmarkComparison,
     Benchmarks,
@@ -30,7 +29,16 @@ from pipeline.contract.results.examples import (
     write_corpus_summary,
     write_examples,
 )
+from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.generation import MODELS
+from pipeline.contract.results.ranks import highest_first
+from pipeline.contract.results.score_file import ScoreMetadata
+from pipeline.contract.results.scores import (
+    KnownAnswers,
+    Retrieval,
+    ScoresSummary,
+    write_scores_summary,
+)
 from pipeline.contract.results.training import TrainingSummary, write_training
 from pipeline.contract.results.validation import (
     DampingAgreement,
@@ -51,6 +59,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
+from pipeline.influence.rankings import save_rankings
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -88,7 +97,7 @@ def write_prepare(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> 
             tokens=[1, 2],
             n_tokens=50 + n,
             duplicate_group=7 if n == 5 else NO_GROUP,
-            source="demo",
+            source="/far/away/parish.jsonl",
             row=n,
         )
         for n in range(N)
@@ -148,57 +157,48 @@ def score_tensors() -> dict[str, np.ndarray]:
     }
     scores["ekfac_normalized"][:, 3] = 99.0
     scores["bm25"][0, 3] = -1e9
+    scores["identity"][1] = 7.0
     scores["layers"] = random.normal(size=(2, len(LAYERS), N)).astype(np.float32)
     return scores
 
 
-def write_scores(run: RunDir, texts: dict[int, str], prompts: list[Prompt]) -> None:
-    scores = score_tensors()
-    metadata = {
-        "prompts": json.dumps([prompt.id for prompt in prompts]),
-        "methods": json.dumps(METHODS), "default_method": "ekfac_normalized",
-        "layers": json.dumps(LAYERS), "strategy": "ekfac", "damping": '"heuristic"',
-        "fisher": "true", "precision": '{"score_dtype": "float32"}', "examples": str(N),
-        "sign": "positive = proponent: more of it lowers the prompt's loss",
-        "scale": "not divided by the number of examples",
-    }  # fmt: skip
-    save_file(scores, run.scores, metadata)
-    rows = []
-    for q, prompt in enumerate(prompts):
-        for method in METHODS:
-            order = np.argsort(-scores[method][q])
-            ends = [("top", r + 1, n) for r, n in enumerate(order[:15])]
-            ends += [("bottom", r + 1, n) for r, n in enumerate(order[::-1][:15])]
-            rows += [
-                {
-                    "prompt_id": prompt.id, "method": method, "end": end, "rank": rank,
-                    "score": float(scores[method][q, n]), "example_id": f"d{n}",
-                    "document_id": f"d{n}", "chunk": 0, "chunks": 1,
-                    "text": texts.get(n, text_of(n)).encode("utf-8", "replace").decode(),
-                    "n_tokens": 50 + int(n), "duplicate_group": 7 if n == 5 else -1,
-                    "relevant": f"d{n}" in prompt.relevant if prompt.relevant else None,
-                    "source": "/far/away/parish.jsonl", "row": int(n),
-                    **{f"score_{m}": float(scores[m][q, n]) for m in METHODS},
-                }
-                for end, rank, n in ends
-            ]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), run.rankings)
+def write_scores(run: RunDir, prompts: list[Prompt]) -> None:
+    tensors = score_tensors()
+    metadata = ScoreMetadata(
+        prompts=tuple(prompt.id for prompt in prompts),
+        methods=METHODS,
+        default_method="ekfac_normalized",
+        layers=tuple(LAYERS),
+        strategy="ekfac",
+        damping="heuristic",
+        fisher="sampled",
+        precision={"score_dtype": "float32"},
+        modules=(),
+        examples=N,
+    )
+    methods = {name: tensors[name] for name in METHODS}
+    layers = {layer: tensors["layers"][:, layer] for layer in LAYERS}
+    score_file.write_scores(run, metadata, methods, layers, {})
+    save_rankings(run, "scores", prompts, pq.read_table(run.examples), methods, top=15)
     answers = [
-        {"id": p.id, "prompt": p.prompt, "completion": p.completion,
-         "generated": p.completion + " indeed", "correct": n == 0}
+        Answer(p.id, p.prompt, p.completion, p.completion + " indeed", n == 0)
         for n, p in enumerate(prompts)
-    ]  # fmt: skip
-    write_text(run.answers, "".join(json.dumps(answer) + "\n" for answer in answers))
-    figures = (0.40, 0.96, 0.20, 0.30, 0.93)
-    summary = {
-        "default_method": "ekfac_normalized", "methods": METHODS, "prompts": 2, "examples": N,
-        "known": {"correct": 1, "prompts": 2}, "warnings": ["d9 outweighs the next 15 times"],
-        "evaluation": {
-            name: {"recall": mrr / 2, "k": 5, "mrr": mrr, "top1": mrr**2}
-            for name, mrr in zip(METHODS, figures, strict=True)
-        },
-    }  # fmt: skip
-    write_json(run.summary("scores"), summary)
+    ]
+    write_answers(run, answers)
+    figures = zip(METHODS, (0.40, 0.96, 0.20, 0.30, 0.93), strict=True)
+    summary = ScoresSummary(
+        default_method="ekfac_normalized",
+        methods=METHODS,
+        prompts=2,
+        examples=N,
+        modules=(),
+        known=KnownAnswers(correct=1, prompts=2),
+        evaluation={name: Retrieval(mrr / 2, 5, mrr, mrr**2) for name, mrr in figures},
+        preflight=GradientErrors(batch_mates=0.0, precision=0.0),
+        warnings=("d9 outweighs the next 15 times",),
+        seconds={},
+    )
+    write_scores_summary(run, summary)
 
 
 def finish(stage: str, run: RunDir, write: Write) -> None:
@@ -221,7 +221,7 @@ def make_run(
         "prepare": lambda run: write_prepare(run, texts or {}, prompts),
         "train": write_train,
         "factors": lambda run: (root / "influence").symlink_to(factors / "influence"),
-        "scores": lambda run: write_scores(run, texts or {}, prompts),
+        "scores": lambda run: write_scores(run, prompts),
         "inspect": lambda run: inspect.run(SETTINGS, run, EventWriter(run.events, "inspect")),
     }
     for stage, write in writes.items():
@@ -311,6 +311,15 @@ def test_the_first_example_shows_its_mark_score_and_other_places(full: RunDir) -
     first = text[text.index("1 ★ 99") :]
     assert first.startswith("1 ★ 99 d3 53 tokens · parish.jsonl row 3 Document 3 tells")
     assert "bm25 -1e9 (no. 40)" in first
+
+
+def test_equal_scores_have_the_ranks_of_every_other_list(full: RunDir) -> None:
+    tied = score_tensors()["identity"][1]
+    rank = highest_first(tied).tolist().index(3) + 1
+    text = " ".join(Page(full.report_html.read_text()).text.split())
+    lake = text[text.index("The lake of Tarnholm is") :]
+    first = lake[lake.index("1 99") :]
+    assert re.search(r"identity (\S+) \(no\. (\d+)\)", first).groups() == ("7", str(rank))
 
 
 def test_statistics_are_those_of_all_scores(full: RunDir) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import random
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ import sample_scores
 from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tui.readers.listing import Listing
-from tui.readers.radix import highest_first
 from tui.readers.rankings import SORTS, Sort
 from tui.readers.scores import Scored
 from tui.readers.search import matching
@@ -34,16 +31,6 @@ def listed(scored: Scored, query: str = "", sort: Sort = "score", reverse: bool 
 
 def found(scored: Scored, query: str) -> list[str]:
     return [scored.corpus.example(place).id for place in listed(scored, query).places()]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_scores_are_ordered_as_python_orders_them(seed: int) -> None:
-    chance = random.Random(seed)
-    special = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-45, -1e-45, 3e38]
-    values = [chance.choice([*special, chance.gauss(0, 1)]) for _ in range(500)]
-    scores = np.array(values, np.float32)
-    known = [n for n in range(len(scores)) if not np.isnan(scores[n])]
-    assert highest_first(scores).tolist() == sorted(known, key=lambda n: -float(scores[n]))
 
 
 def test_a_rank_counts_those_above_and_equal_ones_before(scored: Scored) -> None:

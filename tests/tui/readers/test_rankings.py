@@ -42,7 +42,7 @@ def test_a_token_has_the_score_of_the_position_that_predicts_it(tmp_path: Path) 
 def test_missing_rankings_are_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MissingResultError, match="the scores stage has not finished") as told:
         RankingReader(sample_run.new_run(tmp_path)).overview()
-    assert "run the stages" in told.value.hint
+    assert "headwater run scores --run demo" in told.value.hint
 
 
 def test_rankings_of_other_settings_are_stale(tmp_path: Path) -> None:

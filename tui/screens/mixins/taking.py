@@ -17,10 +17,10 @@ from textual.dom import DOMNode
 from textual.worker import get_current_worker
 
 from pipeline.contract.files import write_text
+from pipeline.contract.results.answers import Answer
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import Stopped, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
-from tui.readers.rankings import Answer
 from tui.screens.dialogs.confirm import TextDialog
 from tui.widgets.banner import Banner
 

@@ -1,0 +1,35 @@
+"""The model's own answers, a line each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_scores import finished_run
+
+from pipeline.contract.errors import DamagedResultError, MissingResultError
+from pipeline.contract.results.answers import Answer, read_answers, write_answers
+
+ANSWERS = [
+    Answer("sea", "At sea there is", " a whale", " a whale\u2028\n of “old”", correct=True),
+    Answer("mill", "The mill", "", "", correct=None),
+]
+
+
+def test_answers_come_back_by_prompt_in_their_order(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    write_answers(run, ANSWERS)
+    assert list(read_answers(run).items()) == [("sea", ANSWERS[0]), ("mill", ANSWERS[1])]
+
+
+@pytest.mark.parametrize("line", ['{"id": "sea"}', '{"id": "sea", "prompt', "[]", '"sea"'])
+def test_a_line_that_is_no_answer_is_told(tmp_path: Path, line: str) -> None:
+    run = finished_run(tmp_path)
+    run.answers.write_text(line + "\n")
+    with pytest.raises(DamagedResultError, match=r"scores/answers\.jsonl is damaged"):
+        read_answers(run)
+
+
+def test_answers_that_are_gone_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingResultError, match=r"scores/answers\.jsonl is gone"):
+        read_answers(finished_run(tmp_path))
