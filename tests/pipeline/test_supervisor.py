@@ -124,7 +124,8 @@ def test_a_stage_that_has_only_begun_tells_nothing_of_its_last_attempt(
     events.started(1)
     events.progress(9, 10, "steps")
     events.warning("one")
-    time.sleep(0.02)
+    written = time.time()
+    until(lambda: time.time() > written + 0.002)  # events tell their time in milliseconds
     start("sleep 60")
     until(lambda: stage_pid(run))
     status = train(run)

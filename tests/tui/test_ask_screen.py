@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import shutil
@@ -15,7 +14,7 @@ import sample_evaluation
 import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input
-from watching import screen_text, until, until_shown
+from watching import Looks, screen_text, until, until_shown
 
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.score_file import ScoreFile
@@ -151,7 +150,7 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
 async def test_a_newer_index_is_news_to_who_has_an_answer(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.screens.mixins.renewing._INTERVAL_S", 0.05)
+    looks = Looks(monkeypatch)
 
     def index_again() -> None:
         done = run.done("index")
@@ -162,7 +161,7 @@ async def test_a_newer_index_is_news_to_who_has_an_answer(
         await pilot.press("A")
         await until_shown(pilot, "✓ the model is loaded")
         index_again()
-        await asyncio.sleep(0.3)
+        await looks.again(pilot)
         assert "newer results" not in screen_text(app), "nothing is shown that could be older"
         await ask(pilot, PROMPT, COMPLETION)
         await until_shown(pilot, "✓ answered")

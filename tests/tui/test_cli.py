@@ -245,6 +245,13 @@ def test_an_unreachable_hub_ends_with_3(headwater: Headwater, tmp_path: Path) ->
     assert 'data.source = "local"' in result.stderr
 
 
+def wait_for_progress(events: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not events.exists() or '"progress"' not in events.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def _hears_ctrl_c() -> None:
     """As in a terminal, also where the tests run in a shell's background and so do not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -263,10 +270,11 @@ def test_ctrl_c_stops_the_stage_and_ends_with_130(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("prepare: read, clean")
-    time.sleep(0.5)
+    wait_for_progress(tmp_path / "runs/r/events.jsonl")
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert "stopping" in process.stderr.read()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stopping" in told
 
 
 def test_use_generated_changes_the_run_and_takes_prompts_without_completions(

@@ -13,7 +13,7 @@ import sample_evaluation
 import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
-from watching import screen_text, until, until_shown
+from watching import Looks, screen_text, until, until_shown
 
 from pipeline.contract.results.evaluation import (
     AnswerOrigins,
@@ -462,16 +462,17 @@ async def test_newer_results_are_told_and_shown_on_the_same_page(run: RunDir) ->
         await until_shown(pilot, "Benchmarks ·")
         assert app.screen is not before
         assert isinstance(app.screen, EvaluationScreen)
-        await pilot.pause(0.1)
         assert "newer results" not in screen_text(app)
 
 
-async def test_what_is_run_again_is_no_news_before_it_has_finished(run: RunDir) -> None:
-    app = app_of(run)
+async def test_what_is_run_again_is_no_news_before_it_has_finished(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, looks = app_of(run), Looks(monkeypatch)
     async with app.run_test(size=(120, 40)) as pilot:
         await open_evaluation(pilot)
         run.done("benchmark").unlink()
-        await pilot.pause(2.5)
+        await looks.again(pilot)
         assert "newer results" not in screen_text(app)
 
 
@@ -542,7 +543,6 @@ async def test_every_screen_of_results_tells_of_newer_ones(
         await pilot.press(key)
         await until(pilot, lambda: not isinstance(app.screen, RunScreen))
         before = app.screen
-        await pilot.pause(0.3)
         sample_run.finish(run, stage)
         await until_shown(pilot, "newer results")
         await pilot.press("f5")

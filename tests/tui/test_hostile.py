@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from frozen_answers import FrozenAnswerer
 from terminals import Terminal
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
-from watching import until_shown
+from watching import Threads, until_shown
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.prompts import Prompt, save_prompts
@@ -46,12 +45,42 @@ def painted(app: HeadwaterApp) -> str:
 
 
 ZOO = {"markup": MARKUP, "controls": CONTROLS, "storm": STORM, "long": LONG}
-PLACES = ("", "i", "enter", "enter", "n", "t")
+SHOWN = {
+    "markup": "[/INST] [b [@click=app",
+    "controls": "␛[2J␛]52;c;aGk=␇⟨U+009B⟩31m⟨U+202E⟩",
+    "storm": "a" + "\u0301" * 4,
+    "long": "x" * 20,
+}
+"""How the beginning of each looks where there is room for it."""
+STEPS = ("i", "enter", "enter", "n", "t")
 """Keys that lead from a run through its rankings to an example's tokens."""
 
 
-@pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
-async def test_no_screen_obeys_data(tmp_path: Path, hostile: str) -> None:
+@pytest.fixture(params=ZOO)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The name of a text that a screen or a terminal might obey."""
+    return str(request.param)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
+    return Threads(monkeypatch)
+
+
+async def walk(app: HeadwaterApp, pilot: Pilot[None], threads: Threads, keys: Iterable[str]) -> str:
+    """Presses the keys one after the other; gives all that was shown, all of it being harmless."""
+    shown = []
+    for key in keys:
+        await pilot.press(key)
+        await threads.settled(pilot)
+        assert app.is_running
+        shown.append(painted(app))
+        assert not FORBIDDEN.search(shown[-1])
+    return "\n".join(shown)
+
+
+async def test_no_screen_obeys_data(tmp_path: Path, threads: Threads, kind: str) -> None:
+    hostile = ZOO[kind]
     run = sample_run.scored_run(tmp_path, hostile=hostile)
     run.log("prepare").write_text(hostile + "\n")
     events = EventWriter(run.events, "prepare")
@@ -60,31 +89,24 @@ async def test_no_screen_obeys_data(tmp_path: Path, hostile: str) -> None:
     events.metric(hostile, 1.0, 1)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        for key in PLACES:
-            await pilot.press(*([key] if key else []))
-            await asyncio.sleep(0.5)
-            await pilot.pause()
-            assert app.is_running
-            assert not FORBIDDEN.search(painted(app))
-        shown = painted(app)
-    assert "Mara Voss" in shown
-    assert "[b" in shown or hostile is not MARKUP
-    assert "␛[2J␛]52;c;aGk=␇⟨U+009B⟩31m⟨U+202E⟩" in shown or hostile is not CONTROLS
-
-
-async def walk(app: HeadwaterApp, pilot: Pilot[None], keys: Iterable[str]) -> str:
-    """Presses the keys one after the other; gives the last screen, all of them being harmless."""
-    for key in keys:
-        await pilot.press(key)
-        await asyncio.sleep(0.3)
-        await pilot.pause()
-        assert app.is_running
+        await until_shown(pilot, "Stages ·")
         assert not FORBIDDEN.search(painted(app))
-    return painted(app)
+        shown = await walk(app, pilot, threads, STEPS)
+    assert "Mara Voss" in shown
+    assert SHOWN[kind] in shown
 
 
-@pytest.mark.parametrize("hostile", [MARKUP.replace("/", "|"), CONTROLS[:60].replace("\0", "")])
-async def test_a_runs_name_is_only_shown(tmp_path: Path, hostile: str) -> None:
+@pytest.mark.parametrize(
+    ("hostile", "expected"),
+    [
+        (MARKUP.replace("/", "|"), "[|INST] [b [@click=app"),
+        (CONTROLS[:60].replace("\0", ""), "␛[2J␛]52;c;aGk=␇⟨U+009B⟩31m⟨U+202E⟩"),
+    ],
+    ids=["markup", "controls"],
+)
+async def test_a_runs_name_is_only_shown(
+    tmp_path: Path, threads: Threads, hostile: str, expected: str
+) -> None:
     folder = tmp_path / "runs"
     sample_run.new_run(folder, "one")
     run = sample_run.new_run(folder, "two")
@@ -95,29 +117,17 @@ async def test_a_runs_name_is_only_shown(tmp_path: Path, hostile: str) -> None:
     app = HeadwaterApp(folder, None, User(state=tmp_path / "state.json"))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "Runs · 3")
-        keys = [
-            "space",
-            "space",
-            "space",
-            "p",
-            "j",
-            "p",
-            "k",
-            "p",
-            "d",
-            "n",
-            "n",
-            "escape",
-            "a",
-            "A",
-        ]
-        shown = await walk(app, pilot, [*keys, "enter", "x", "left", "m"])
-    assert "⟨U+202E⟩" in shown or "[b" in shown or "three" in shown
+        shown = await walk(app, pilot, threads, ["space", "space", "space", *"pjpkpdnn"])
+        shown += await walk(app, pilot, threads, ["escape", "a", "A", "enter", "x", "left", "m"])
+    assert f"two{expected}" in shown
+    assert "three⟨U+DCFF⟩" in shown
     User(state=tmp_path / "state.json").pins(folder)
 
 
-@pytest.mark.parametrize("hostile", [MARKUP, CONTROLS, STORM], ids=["markup", "controls", "storm"])
-async def test_the_editors_only_show_what_is_in_files(tmp_path: Path, hostile: str) -> None:
+async def test_the_editors_only_show_what_is_in_files(
+    tmp_path: Path, threads: Threads, kind: str
+) -> None:
+    hostile = ZOO[kind]
     run = sample_run.new_run(tmp_path, "own")
     text = run.settings.read_text().replace('source = "demo"', 'source = "local"')
     text = text.replace('path = ""', f"path = {tomlkit.item(hostile).as_string()}")
@@ -125,62 +135,71 @@ async def test_the_editors_only_show_what_is_in_files(tmp_path: Path, hostile: s
     save_prompts(run.prompts, [Prompt(id=hostile, prompt=hostile, completion=hostile)])
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        keys = ["e", *["j"] * 4, "enter", "escape", "D", "w", "n", "escape", "y"]
-        await walk(app, pilot, keys)
-        shown = await walk(app, pilot, ["p", "enter", "tab", "right", "tab", "end"])
+        await until_shown(pilot, "Stages ·")
+        keys = ["e", *"jjjj", "enter", "escape", *"Dwn", "escape", "y"]
+        settings = await walk(app, pilot, threads, keys)
+        prompts = await walk(app, pilot, threads, ["p", "enter", "tab", "right", "tab", "end"])
         assert app.screen.query_one("#prompt", TextArea).text
-        await walk(app, pilot, ["escape", "c", "escape", "d", "y", "w", "escape", "y"])
-    assert "[b" in shown or "␛" in shown or hostile is STORM
+        await walk(app, pilot, threads, ["escape", "c", "escape", *"dyw", "escape", "y"])
+    written_as_toml = SHOWN | {"controls": r'"\u001b[2J\u001b]52;c;a'}
+    assert written_as_toml[kind] in settings
+    assert SHOWN[kind] in prompts
 
 
-@pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
 async def test_the_screens_of_results_only_show_what_is_in_files(
-    tmp_path: Path, hostile: str
+    tmp_path: Path, threads: Threads, kind: str
 ) -> None:
-    hostile = hostile.replace("\n", " ")
+    hostile = ZOO[kind]
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "generate", "evaluate", "benchmark", "validate")
-    sample_factors.write_spectra(run, hostile)
+    sample_factors.write_spectra(run, hostile.replace("\r", " "))  # no module's name ends a line
     sample_evaluation.write_evaluation(run, hostile)
     sample_evaluation.write_benchmarks(run, hostile)
     sample_evaluation.write_validation(run, hostile)
     sample_evaluation.write_report(run, hostile)
-    app = HeadwaterApp(tmp_path, run)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await walk(app, pilot, ["F", "k", "space", "n", "v", "v", "v", "escape", "escape"])
-        shown = await walk(app, pilot, ["v", "2", "d", "enter", "escape", "3"])
-        shown += await walk(app, pilot, ["enter", "j", "enter", "escape", "t", "escape", "escape"])
-        shown += await walk(app, pilot, ["4", "j", "enter", "escape"])
-        shown += await walk(app, pilot, ["R", "j", "j", "j", "enter", "pagedown"])
-    assert "[b" in shown or hostile is not MARKUP
-    assert "⟨U+202E⟩" in shown or hostile == LONG  # then it is many pages below
+    ways = {
+        "factors": ["F", "k", "space", *"nvvv", "escape", "escape"],
+        "metrics and answers": [*"v2d", "enter", "escape"],
+        "benchmarks": ["v", "3", "enter", "j", "enter", "escape", "t", "escape", "escape"],
+        "validation": [*"v4j", "enter", "escape"],
+        "report": [*"Rjjj", "enter", "pagedown"],
+    }
+    for name, keys in ways.items():
+        app = HeadwaterApp(tmp_path, run)
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_shown(pilot, "Stages ·")
+            shown = await walk(app, pilot, threads, keys)
+        assert SHOWN[kind] in shown, name
 
 
-@pytest.mark.parametrize("hostile", list(ZOO.values()), ids=list(ZOO))
 async def test_what_the_model_says_and_what_taught_it_is_only_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: Threads, kind: str
 ) -> None:
+    hostile = ZOO[kind]
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "index")
     monkeypatch.setattr("tui.screens.ask.Answerer", lambda run: FrozenAnswerer(hostile=hostile))
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await walk(app, pilot, ["A"])
+        await until_shown(pilot, "Stages ·")
+        await walk(app, pilot, threads, ["A"])
         await until_shown(pilot, "the model is loaded")
         app.screen.query_one("#prompt", Input).value = f"Born in{hostile}"
-        await walk(app, pilot, ["enter"])
+        await walk(app, pilot, threads, ["enter"])
         await until_shown(pilot, "✓ answered")
-        shown = await walk(app, pilot, ["j", "enter", "escape", "s", "s"])
-    assert "[b" in shown or hostile is not MARKUP
-    assert "␛" in shown or hostile is not CONTROLS
+        shown = await walk(app, pilot, threads, ["j", "enter", "escape", "s", "s"])
+    assert SHOWN[kind] in shown
 
 
-async def test_what_is_searched_for_and_asked_is_only_shown(tmp_path: Path) -> None:
+async def test_what_is_searched_for_and_asked_is_only_shown(
+    tmp_path: Path, threads: Threads
+) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await walk(app, pilot, ["slash"])
+        await until_shown(pilot, "Stages ·")
+        await walk(app, pilot, threads, ["slash"])
         app.screen.query_one(Input).value = f"step{CONTROLS}{MARKUP}"
-        shown = await walk(app, pilot, ["enter"])
+        shown = await walk(app, pilot, threads, ["enter"])
     assert "in 0 lines" in shown
 
 

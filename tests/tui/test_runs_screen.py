@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -251,7 +250,6 @@ async def test_the_last_line_keeps_help_and_quit_and_takes_clicks(runs: Path) ->
         last = screen_text(app).splitlines()[-1]
         assert last.rstrip().endswith("…  ? Help  q Quit")
         await pilot.click("KeyBar", offset=(last.index("Filter"), 0))
-        await asyncio.sleep(0.1)
         await until(pilot, lambda: app.screen.query_one("#filter").display)
 
 

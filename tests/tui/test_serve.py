@@ -89,7 +89,7 @@ def served(runs: Path, *options: str) -> Iterator[str]:
         yield line.rsplit(" ", 1)[1].strip()
     finally:
         process.terminate()
-        process.wait(PATIENCE_S)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def wait_for(port: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import itertools
 import json
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import sample_run
 from terminals import Terminal
 from textual.pilot import Pilot
 from textual.widgets import Input
-from watching import screen_text, until, until_shown
+from watching import PATIENCE_S, screen_text, until, until_shown
 
 from pipeline.contract.results.lookup import Corpus
 from tui.app import HeadwaterApp
@@ -102,16 +103,17 @@ async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_pat
 async def test_an_export_tells_how_far_it_is_and_goes_on_on_other_screens(
     app: HeadwaterApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = Corpus.text
+    text, go_on, in_threads = Corpus.text, threading.Event(), itertools.count()
 
-    def slow_text(*arguments: Any) -> str:
-        time.sleep(0.002)
+    def waiting_text(*arguments: Any) -> str:
+        if threading.current_thread() is not threading.main_thread() and next(in_threads) > 100:
+            go_on.wait(PATIENCE_S)
         return text(*arguments)
 
     monkeypatch.setattr("tui.screens.mixins.taking._STEP", 100)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await to_the_ranking(pilot)
-        monkeypatch.setattr(Corpus, "text", slow_text)
+        monkeypatch.setattr(Corpus, "text", waiting_text)
         await pilot.press("x")
         await until_shown(pilot, "Export 1,500 shown")
         app.screen.query_one("#entry", Input).value = str(tmp_path / "all.csv")
@@ -119,7 +121,8 @@ async def test_an_export_tells_how_far_it_is_and_goes_on_on_other_screens(
         await until_shown(pilot, "exporting 100 of 1,500")
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
-        await until_shown(pilot, "of 1,500")
+        await until_shown(pilot, "exporting 100 of 1,500")
+        go_on.set()
         await until_shown(pilot, "1,500 examples are in")
         assert "exporting" not in screen_text(app)
     assert len(read(tmp_path / "all.csv")) == 1500

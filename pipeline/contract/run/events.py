@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from operator import itemgetter
@@ -140,6 +141,7 @@ class EventWriter:
     def __init__(self, path: Path, stage: str) -> None:
         self._stage = stage
         self._file = path.open("ab", buffering=0)
+        self._close = weakref.finalize(self, self._file.close)
         _end_torn_line(path, self._file)
         self._last_progress = 0.0
         self._phase = ""
@@ -196,8 +198,8 @@ class EventWriter:
         self._write(Cancelled, message)
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file, as the end of the writer itself does."""
+        self._close()
 
 
 def _end_torn_line(path: Path, file: IO[bytes]) -> None:
