@@ -19,6 +19,7 @@ ENV VIRTUAL_ENV=/opt/headwater \
 WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY pipeline pipeline
+COPY headwater headwater
 COPY tui tui
 # A site whose pip is configured to trust a certificate of its own gets uv to trust it too.
 RUN --mount=type=cache,target=/var/cache/uv,sharing=locked \
