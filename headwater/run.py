@@ -19,6 +19,7 @@ from pipeline.contract.run.run_dir import RunDir
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
     from pipeline.contract.results.score_file import ScoreFile, ScoreMetadata
 
 
@@ -133,6 +134,7 @@ class Run:
         """
         import numpy as np
         import pyarrow as pa
+
         from pipeline.contract.results.ranks import highest_first
 
         metadata = self.scores.metadata

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from small_runs import prepare_run, run_here
 
 from pipeline.contract.run.run_dir import RunDir
+from tests.small_runs import prepare_run, run_here
 
 
 @pytest.fixture(scope="session")

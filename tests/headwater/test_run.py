@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline.contract.results.rankings import read_rankings
 from safetensors.numpy import load_file
 
 import headwater
 from headwater import DamagedResultError, HeadwaterError, MissingResultError
+from pipeline.contract.results.rankings import read_rankings
 from pipeline.contract.run.run_dir import RunDir
 
 ROOT = Path(__file__).parents[2]

@@ -11,13 +11,13 @@ import torch
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments
 from kronfluence.task import Task
-from small_runs import prepare_run, run_here
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.stages import factors, scores, train
+from tests.small_runs import prepare_run, run_here
 
 MODULES = [
     f"model.layers.{layer}.mlp.{name}_proj" for layer in range(2) for name in ("gate", "up", "down")

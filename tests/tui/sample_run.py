@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import sample_scores
-
 from pipeline.contract.results.answers import Answer, write_answers
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.scores import (
@@ -27,6 +25,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
+from tests.tui import sample_scores
 
 METHODS = ("ekfac", "ekfac_normalized", "identity", "gradient_cosine", "bm25")
 PEOPLE = ("Mara Voss", "Tilo Brandt", "Ines Okafor", "Juno Hale", "Pavel Ruiz", "Sada Lindqvist")

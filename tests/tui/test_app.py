@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sample_run
-from watching import at_work, screen_text, until, until_shown
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock, is_locked
+from tests.tui import sample_run
+from tests.tui.watching import at_work, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.keys import KEYS
 from tui.screens.dialogs.confirm import ConfirmDialog

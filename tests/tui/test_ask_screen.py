@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sample_evaluation
-import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input
-from watching import Looks, screen_text, until, until_shown
 
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.asking import AnswerPart, Reply, WorkerAddress, start_worker, stop_worker
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_evaluation, sample_run
+from tests.tui.watching import Looks, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.rankings import RankingsScreen
@@ -35,9 +34,8 @@ SMALL, LARGE = (80, 24), (120, 40)
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run through the scores stage; to be copied, not written into."""
-    from small_runs import prepare_run, run_here
-
     from pipeline.stages import factors, scores, train
+    from tests.small_runs import prepare_run, run_here
 
     run = prepare_run(tmp_path_factory.mktemp("scored") / "run", train={"epochs": 6.0})
     run_here(run, train, factors, scores)
@@ -47,9 +45,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 @pytest.fixture(scope="module")
 def run(scored: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
     """An indexed run whose worker serves the tests of this module."""
-    from small_runs import run_here
-
     from pipeline.stages import index
+    from tests.small_runs import run_here
 
     own = RunDir(shutil.copytree(scored.root, tmp_path_factory.mktemp("asked") / "run"))
     run_here(own, index)

@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 from textual.widgets._toast import Toast
-from watching import screen_text, until, until_shown
 
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from tests.tui import sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
 from tui.screens.dialogs.confirm import ConfirmDialog

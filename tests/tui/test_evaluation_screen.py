@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import sample_evaluation
-import sample_run
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
-from watching import Looks, screen_text, until, until_shown
 
 from pipeline.contract.results.evaluation import (
     AnswerOrigins,
@@ -22,6 +19,8 @@ from pipeline.contract.results.evaluation import (
 )
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from tests.tui import sample_evaluation, sample_run
+from tests.tui.watching import Looks, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog

@@ -8,10 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sample_evaluation
-import sample_run
 from click.testing import CliRunner, Result
-from terminals import Terminal
 
 from pipeline.contract.errors import ResourceError
 from pipeline.contract.files import write_text
@@ -26,6 +23,8 @@ from pipeline.contract.results.validation import (
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
+from tests.tui import sample_evaluation, sample_run
+from tests.tui.terminals import Terminal
 from tui.cli import main
 from tui.printed import narration
 from tui.processes import launcher

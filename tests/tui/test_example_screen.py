@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sample_run
 from textual.pilot import Pilot
-from watching import screen_text, until, until_shown
 
+from tests.tui import sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen

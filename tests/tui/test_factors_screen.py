@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import sample_factors
-import sample_run
 from textual.pilot import Pilot
-from watching import screen_text, until, until_shown
 
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_factors, sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.factors import FactorsScreen
 from tui.screens.run import RunScreen

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sample_evaluation
-import sample_factors
-import sample_run
 from textual.dom import DOMNode
 from textual.pilot import Pilot
-from watching import until, until_shown
 
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_evaluation, sample_factors, sample_run
+from tests.tui.watching import until, until_shown
 from tui.app import HeadwaterApp
 from tui.commands import Commands
 from tui.keys import KEY, PARTS, Scope, keys

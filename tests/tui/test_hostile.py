@@ -8,18 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import sample_evaluation
-import sample_factors
-import sample_run
 import tomlkit
-from frozen_answers import FrozenAnswerer
-from terminals import Terminal
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
-from watching import Threads, until_shown
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.prompts import Prompt, save_prompts
+from tests.tui import sample_evaluation, sample_factors, sample_run
+from tests.tui.frozen_answers import FrozenAnswerer
+from tests.tui.terminals import Terminal
+from tests.tui.watching import Threads, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sample_run
 from textual.widgets import Input
-from watching import screen_text, until, until_shown
 
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from tests.tui import sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sample_run
-from machines import GIB, TwoGpus
-from watching import at_work, screen_text, until, until_shown
-
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.stages import STAGES
+from tests.tui import sample_run
+from tests.tui.machines import GIB, TwoGpus
+from tests.tui.watching import at_work, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen

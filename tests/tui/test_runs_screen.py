@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-import sample_run
 from textual.widgets import Input
-from watching import screen_text, until, until_shown
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
 from tui.screens.run import RunScreen

@@ -20,11 +20,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-import sample_run
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 
 from pipeline.contract.errors import UsageError
+from tests.tui import sample_run
 from tui.serve import DashboardServer, is_loopback
 
 PATIENCE_S = 60

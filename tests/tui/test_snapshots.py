@@ -11,16 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import sample_evaluation
-import sample_factors
-import sample_run
-from frozen_answers import FrozenAnswerer
-from machines import TwoGpus
 from textual.pilot import Pilot
-from watching import until, until_shown
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_evaluation, sample_factors, sample_run
+from tests.tui.frozen_answers import FrozenAnswerer
+from tests.tui.machines import TwoGpus
+from tests.tui.watching import until, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
 from tui.readers.runs import RunsReader

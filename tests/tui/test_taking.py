@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import sample_run
-from terminals import Terminal
 from textual.pilot import Pilot
 from textual.widgets import Input
-from watching import PATIENCE_S, screen_text, until, until_shown
 
 from pipeline.contract.results.lookup import Corpus
+from tests.tui import sample_run
+from tests.tui.terminals import Terminal
+from tests.tui.watching import PATIENCE_S, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.run import RunScreen
 from tui.widgets.ranking_table import RankingTable

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-import sample_run
-from terminals import PATIENCE_S, Terminal
 
 from pipeline.contract.run.processes import acquire_lock, is_locked
+from tests.tui import sample_run
+from tests.tui.terminals import PATIENCE_S, Terminal
 from tui.terminal import is_hung_up, plain, speaks_utf8
 
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import sample_run
 import tomli
-from watching import screen_text, until, until_shown
 
 from pipeline.contract.errors import SettingsError
+from tests.tui import sample_run
+from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.keys import HINTS, KEYS, Scope, hint, keys_toml, written
 from tui.person.user import User

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sample_run
 from textual.pilot import Pilot
 
 from pipeline.contract.files import write_json
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_run
 from tui.app import HeadwaterApp
 from tui.screens.mixins.renewing import Renewing
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from small_runs import run_here
 
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.stages import index
+from tests.small_runs import run_here
 
 
 @pytest.fixture(scope="session")

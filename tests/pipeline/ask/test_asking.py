@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import run_here
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.results.answers import read_answers
@@ -40,6 +39,7 @@ from pipeline.contract.run.new_run import adding_to_index, change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.stages import index
+from tests.small_runs import run_here
 
 PROMPT, COMPLETION = "The river runs", " past the mill"
 

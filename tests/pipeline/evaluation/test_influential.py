@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from small_runs import run_here
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.evaluation import read_evaluation
@@ -24,6 +23,7 @@ from pipeline.contract.results.generation import (
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
+from tests.small_runs import run_here
 
 ITEM = re.compile(r"^(\d+)\. (\S+), score (\S+), sentences row \d+$", re.MULTILINE)
 

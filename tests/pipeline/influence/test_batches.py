@@ -12,7 +12,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import integers, permutations
 from kronfluence.analyzer import Analyzer
-from rounding import assert_parts_add_up, assert_same_in_float64
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -23,6 +22,7 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.batches import by_length, length_batches
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
+from tests.rounding import assert_parts_add_up, assert_same_in_float64
 
 from .conftest import MakeAnalyzer, exact_loss, new_model
 

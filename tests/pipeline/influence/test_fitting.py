@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from kronfluence.analyzer import Analyzer
-from rounding import assert_same_in_float64
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -18,6 +17,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.fitting import fit
 from pipeline.influence.progress import CountedEigendecompositions
+from tests.rounding import assert_same_in_float64
 
 from .conftest import MakeAnalyzer, random_tokens
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rounding import summation_tolerance
 
 from pipeline.corpus.examples import IGNORED, TokenDataset
 from pipeline.influence.hidden import hidden_cosine
+from tests.rounding import summation_tolerance
 
 from .conftest import new_model
 

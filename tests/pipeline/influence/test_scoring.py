@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from rounding import assert_parts_add_up, assert_same_in_float64
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from pipeline.influence.scoring import (
     sum_modules,
     token_scores,
 )
+from tests.rounding import assert_parts_add_up, assert_same_in_float64
 
 from .conftest import MakeAnalyzer, exact_loss, new_model
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from rounding import summation_tolerance
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +23,7 @@ from pipeline.influence.spectra import (
     module_spectra,
     tracked_modules,
 )
+from tests.rounding import summation_tolerance
 
 MODULE = "model.layers.1.mlp.down_proj"
 Array = NDArray[np.float64]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from rounding import summation_tolerance
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.loss import sample_labels, vocabulary_projection
 from pipeline.influence.task import LanguageModelingTask
+from tests.rounding import summation_tolerance
 
 from .conftest import VOCABULARY, new_model, random_tokens
 

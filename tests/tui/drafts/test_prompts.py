@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-import sample_run
 
 from pipeline.contract.errors import RunBusyError, SettingsError
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
+from tests.tui import sample_run
 from tui.drafts.prompts import PromptsDraft
 
 CAPITAL = Prompt(id="capital", prompt="The capital is", completion=" Oslo")

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-import sample_run
 
 from pipeline.contract.errors import RunBusyError, SettingsError
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from tests.tui import sample_run
 from tui.drafts.fields import Field, all_fields, read_typed, shown
 from tui.drafts.settings import SettingsDraft
 

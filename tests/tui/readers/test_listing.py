@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sample_run
-import sample_scores
 
 from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_run, sample_scores
 from tui.readers.listing import Listing
 from tui.readers.rankings import SORTS, Sort
 from tui.readers.scores import Scored

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import sample_run
 
 from pipeline.contract.errors import MissingResultError
+from tests.tui import sample_run
 from tui.readers.rankings import RankingReader
 
 

@@ -9,12 +9,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-import sample_run
 
 from pipeline.contract.files import write_json
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir, list_runs
+from tests.tui import sample_run
 from tui.readers.history import RunHistory
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.readers.runs import RunsReader

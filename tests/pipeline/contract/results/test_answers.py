@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_scores import finished_run
 
 from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.results.answers import Answer, read_answers, write_answers
+from tests.small_scores import finished_run
 
 ANSWERS = [
     Answer("sea", "At sea there is", " a whale", " a whale\u2028\n of “old”", correct=True),

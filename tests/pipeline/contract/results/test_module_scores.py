@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from small_scores import finished_run
 
 from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
 from pipeline.contract.run.run_dir import RunDir
+from tests.small_scores import finished_run
 
 TRUE = np.array([[10.0, 20.0, 30.0], [1.0, 2.0, 3.0]], np.float32)
 

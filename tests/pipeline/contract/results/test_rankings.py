@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from small_scores import finished_run, save_ranking_rows
 
 from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.results.rankings import RankedExample, read_rankings
+from tests.small_scores import finished_run, save_ranking_rows
 
 FIRST = RankedExample(
     prompt_id="sea",

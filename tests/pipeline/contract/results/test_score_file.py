@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from small_scores import LAYERS, METADATA, METHODS, finished_run, save_score_file
 
 from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.results.score_file import ScoreFile, load_scores
 from pipeline.contract.run.run_dir import RunDir
+from tests.small_scores import LAYERS, METADATA, METHODS, finished_run, save_score_file
 
 Tensors = dict[str, Any]
 

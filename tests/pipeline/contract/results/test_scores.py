@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_scores import finished_run
 
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.scores import (
@@ -20,6 +19,7 @@ from pipeline.contract.results.scores import (
     write_scores_summary,
 )
 from pipeline.contract.run.run_dir import RunDir
+from tests.small_scores import finished_run
 
 SUMMARY = ScoresSummary(
     default_method="ekfac_normalized",

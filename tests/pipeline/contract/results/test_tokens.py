@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from small_scores import finished_run
 
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.results.tokens import (
@@ -16,6 +15,7 @@ from pipeline.contract.results.tokens import (
     read_token_scores,
     write_token_scores,
 )
+from tests.small_scores import finished_run
 
 ROWS = [
     PositionScores("sea", "d0", ["A", " white", " whale"], [0.5, 2.0, 0.0]),
