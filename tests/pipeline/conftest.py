@@ -24,7 +24,7 @@ MODULES = [
 ]
 
 
-class NextToken(Task):
+class NextToken(Task):  # type: ignore[misc]
     """Summed next-token loss with the data's own labels."""
 
     def get_influence_tracked_modules(self) -> list[str]:
@@ -53,7 +53,9 @@ def make_tiny_llama() -> Callable[[], LlamaForCausalLM]:
             num_hidden_layers=2,
             num_attention_heads=2,
         )
-        return LlamaForCausalLM(config).eval()
+        model = LlamaForCausalLM(config)
+        model.train(False)
+        return model
 
     return make
 
@@ -84,7 +86,7 @@ def factored_run(
     for strategy in ("ekfac", "kfac", "diagonal"):
         analyzer.fit_all_factors(
             factors_name=strategy,
-            dataset=[{"input_ids": row} for row in tiny_tokens],  # type: ignore[arg-type]
+            dataset=[{"input_ids": row} for row in tiny_tokens],
             per_device_batch_size=4,
             factor_args=FactorArguments(strategy=strategy, use_empirical_fisher=True),
         )

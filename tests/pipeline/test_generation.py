@@ -13,7 +13,7 @@ def test_nothing_is_written_beyond_the_models_context() -> None:
     tokenizer = train_tokenizer(["The river runs past the mill."], vocab_size=280)
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=280, n_positions=24, n_embd=16, n_layer=1, n_head=2)
-    model = GPT2LMHeadModel(config).eval()
+    model = GPT2LMHeadModel(config).train(False)
     for length, written in ((20, 4), (24, 0), (6, 8)):
         (found,) = dict(
             generate_continuations(model, tokenizer, [[5] * length], max_new_tokens=8)
@@ -26,7 +26,7 @@ def test_a_long_context_shortens_no_others_answer() -> None:
     tokenizer = train_tokenizer(["The river runs past the mill."], vocab_size=280)
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=280, n_positions=24, n_embd=16, n_layer=1, n_head=2)
-    model = GPT2LMHeadModel(config).eval()
+    model = GPT2LMHeadModel(config).train(False)
     short, long, full = [5] * 6, [5] * 20, [5] * 24
     alone = {
         len(one): dict(generate_continuations(model, tokenizer, [one], 8))[0]

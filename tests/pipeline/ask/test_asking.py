@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +92,7 @@ def test_without_a_completion_the_models_own_answer_is_told_and_traced(
 
 
 def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
-    found: list[list[dict[str, Any]]] = []
+    found: list[list[ExampleList]] = []
     threads = [
         threading.Thread(target=lambda: found.append(lists(address, Query(PROMPT, COMPLETION))))
         for _ in range(2)

@@ -35,10 +35,11 @@ def both_features(run: RunDir, features: int) -> tuple[torch.Tensor, torch.Tenso
     projection = run_projection(with_features(run, features), run, model)
     prompts = TokenDataset.of_prompts(traced_prompts(run, False), load_tokenizer(run.tokenizer))
     examples = TokenDataset.of_examples(run)
-    return tuple(  # type: ignore[return-value]
+    of_prompts, of_examples = (
         projection.features(pad_batch([rows[index] for index in range(len(rows))]))[0]
         for rows in (prompts, examples)
     )
+    return of_prompts, of_examples
 
 
 def test_products_and_lengths_come_near_kronfluences_scores(scored_run: RunDir) -> None:

@@ -79,6 +79,8 @@ def test_every_benchmark_is_scored_for_both_models(everything: RunDir) -> None:
     assert {row.benchmark for row in summary.scores} == names - {"equitymedqa"}
     assert {row.model for row in summary.scores} == {"base", "trained"}
     for row in summary.scores:
+        assert row.low is not None
+        assert row.high is not None
         assert 0 <= row.low <= row.value <= row.high <= 1 or row.n == 1
         assert row.refused == 0 or row.benchmark in ("boolq", "squad", "logiqa")
     assert list(summary.skipped) == ["equitymedqa"]
@@ -141,6 +143,7 @@ def test_base_and_trained_are_compared_question_by_question(everything: RunDir) 
                 pairs.setdefault(one["question_id"], {})[one["model"]] = one["score"]
         assert row.only_second == sum(p["trained"] > p["base"] for p in pairs.values())
         assert row.only_first == sum(p["base"] > p["trained"] for p in pairs.values())
+        assert row.p_value is not None
         assert 0 < row.p_value <= 1
 
 
@@ -164,7 +167,8 @@ def test_a_benchmark_none_of_whose_questions_fit_has_no_score_and_that_is_said(
         trained_run, tmp_path / "rows", tmp_path / "run", "boolq", "gsm8k", max_new_tokens=600
     )
     summary = run_here(run)
-    assert summary.scores == summary.comparisons == ()
+    assert summary.scores == ()
+    assert summary.comparisons == ()
     assert "boolq: 1 of 1 questions do not fit into the model's context" in summary.warnings[0]
     assert "with benchmark.max_new_tokens = 600 for the answer" in summary.warnings[1]
 
@@ -184,7 +188,9 @@ def test_finished_questions_are_kept_when_the_stage_is_stopped(
         trained_run, rows_folder, tmp_path / "run", "mmlu/professional_law", batch_tokens=1024,
         ask=["texts"], limit=80,
     )  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "pipeline", "benchmark", run.root], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "benchmark", str(run.root)], cwd=ROOT
+    )
     store = run.benchmark_answers("mmlu", "base")
     while not (store.exists() and store.read_bytes().count(b"\n") > 20):
         assert process.poll() is None
@@ -240,7 +246,7 @@ def test_offline_all_that_is_not_cached_is_listed_with_the_place(
     names = ("mmlu/anatomy", "mmlu/marketing", "boolq")
     run = chosen(trained_run, Path("hub"), tmp_path / "run", *names)
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-m", "pipeline", "benchmark", run.root]
+    command = [sys.executable, "-m", "pipeline", "benchmark", str(run.root)]
     assert subprocess.run(command, cwd=ROOT, env=offline, check=False).returncode == 3
     failed = EventReader(run.events).read()[-1]
     assert isinstance(failed, Failed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,11 +43,14 @@ def sharp(model: PreTrainedModel) -> PreTrainedModel:
     torch.manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    return model.eval()
+    model.train(False)
+    return model
 
 
-SHAPE = {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-         "num_attention_heads": 2, "num_key_value_heads": 1}  # fmt: skip
+SHAPE: dict[str, Any] = {
+    "vocab_size": 300, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1,
+}  # fmt: skip
 
 
 def llama() -> PreTrainedModel:

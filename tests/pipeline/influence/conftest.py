@@ -41,7 +41,7 @@ MakeAnalyzer = Callable[..., InfluenceAnalyzer]
 def new_model() -> LlamaForCausalLM:
     """2 layers, 16 wide, sharp enough that its predictions are not uniform."""
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = LlamaConfig(  # type: ignore[call-arg]
         vocab_size=VOCABULARY,
         hidden_size=16,
         intermediate_size=24,
@@ -51,7 +51,9 @@ def new_model() -> LlamaForCausalLM:
         initializer_range=0.3,
         attn_implementation="sdpa",
     )
-    return LlamaForCausalLM(config).eval()
+    model = LlamaForCausalLM(config)
+    model.train(False)
+    return model
 
 
 def exact_loss(model: nn.Module, row: TokenRow) -> Tensor:

@@ -63,7 +63,8 @@ def new_model(**changes: object) -> LlamaForCausalLM:
         "num_key_value_heads": 2,
         "initializer_range": 0.3,
     }
-    model = LlamaForCausalLM(LlamaConfig(**config | changes)).double().eval()
+    model = LlamaForCausalLM(LlamaConfig(**config | changes)).double()
+    model.train(False)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.3)
@@ -220,7 +221,8 @@ def padded(rows: Sequence[TokenRow], pattern: str) -> TokenBatch:
             "right": torch.arange(longest),
         }[pattern]
         for tensor in batch.values():
-            tensor[row] = tensor[row, order]  # type: ignore[index]
+            assert isinstance(tensor, Tensor)
+            tensor[row] = tensor[row, order]
     return batch
 
 

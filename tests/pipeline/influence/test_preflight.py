@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -103,9 +105,10 @@ def test_matrices_that_memory_cannot_hold_are_warned_of(
 def test_tf32_holds_for_the_passes_alone(
     make_analyzer: MakeAnalyzer, examples: TokenDataset
 ) -> None:
-    analyzer, during = make_analyzer(run={"device": "cpu", "tf32": True}), set()
+    analyzer = make_analyzer(run={"device": "cpu", "tf32": True})
+    during: set[str] = set()
     task = analyzer.kronfluence.task
-    plain = task.compute_train_loss
+    plain: Callable[..., Tensor] = task.compute_train_loss
 
     def watched(*args: object, **kwargs: object) -> Tensor:
         during.add(torch.get_float32_matmul_precision())

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
@@ -42,15 +42,24 @@ def gradients(
     make_tiny_llama: Callable[[], LlamaForCausalLM], tiny_tokens: Tensor
 ) -> tuple[Array, Array, Array]:
     """Of MODULE: inputs [N·T, I], output gradients [N·T, O], weight gradients [N, O, I]."""
-    model, inputs, outputs, weights = make_tiny_llama(), [], [], []
+    model = make_tiny_llama()
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    weights: list[Tensor] = []
+
+    def keep(_module: nn.Module, _into: object, out: tuple[Tensor, ...] | Tensor) -> None:
+        outputs.append(out[0][0])
+
     module = model.get_submodule(MODULE)
     module.register_forward_hook(lambda _m, given, _out: inputs.append(given[0][0].detach()))
-    module.register_full_backward_hook(lambda _m, _in, out: outputs.append(out[0][0]))
+    module.register_full_backward_hook(keep)
     for row in tiny_tokens:
         model.zero_grad()
         logits = model(input_ids=row[None]).logits[0, :-1]
-        functional.cross_entropy(logits, row[1:], reduction="sum").backward()
-        weights.append(module.weight.grad.clone())
+        torch.autograd.backward(functional.cross_entropy(logits, row[1:], reduction="sum"))
+        gradient = module.get_parameter("weight").grad
+        assert gradient is not None
+        weights.append(gradient.clone())
     return (
         torch.cat(inputs).double().numpy(),
         torch.cat(outputs).double().numpy(),

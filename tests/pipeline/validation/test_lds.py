@@ -78,7 +78,7 @@ def test_a_half_whose_training_failed_and_a_prompt_without_scores_are_left_out(
 
 def test_spearman_is_scipys_with_ties_too() -> None:
     rng = np.random.default_rng(2)
-    first, second = rng.integers(4, size=(12, 3)), rng.standard_normal((12, 3))
+    first, second = rng.integers(4, size=(12, 3)).astype(float), rng.standard_normal((12, 3))
     wanted = [stats.spearmanr(first[:, n], second[:, n]).statistic for n in range(3)]
     assert spearman(first, second) == pytest.approx(wanted)
     assert spearman(np.ones((4, 1)), np.arange(4.0)[:, None])[0] == 0

@@ -126,7 +126,9 @@ def test_what_was_trained_is_kept_and_a_wider_validation_adds_to_it(
 
 def test_parts_that_are_not_wanted_are_missing_not_invented(scored: RunDir) -> None:
     nothing = validated(scored, seeds=0, subsets=0, tail_patch=0, dampings=[], fisher_seeds=0)
-    assert nothing.removal is nothing.datamodeling is nothing.tail_patch is None
+    assert nothing.removal is None
+    assert nothing.datamodeling is None
+    assert nothing.tail_patch is None
     assert nothing.dampings == {}
     assert nothing.refits == ()
 

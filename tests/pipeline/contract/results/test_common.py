@@ -136,9 +136,10 @@ def test_a_table_without_a_column_or_of_another_type_is_damaged(run: RunDir) -> 
 
 
 def test_an_error_in_the_code_that_reads_keeps_its_traceback(run: RunDir) -> None:
+    nothing: dict[str, str] = {}
     finish(run, "report")
     with pytest.raises(KeyError):
-        common.load(run, "report", lambda _: {}["slip"])
+        common.load(run, "report", lambda _: nothing["slip"])
 
 
 @given(cut=st.integers(0, 400), flip=st.integers(0, 8 * 60 - 1))

@@ -59,10 +59,10 @@ def test_neither_overwrites_a_run_of_the_same_name(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("change", [archive, delete])
-def test_a_run_at_work_stays(run: RunDir, change: object) -> None:
+def test_a_run_at_work_stays(run: RunDir, change: Callable[[RunDir], object]) -> None:
     lock = acquire_lock(run)
     with pytest.raises(RunBusyError):
-        change(run)  # type: ignore[operator]
+        change(run)
     os.close(lock)
     assert run.settings.exists()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from pipeline.contract.errors import SettingsError, UsageError
 from pipeline.contract.settings.loading import load_settings, parse_settings
@@ -22,7 +23,9 @@ def test_a_rendered_profile_reads_back_as_itself(name: str) -> None:
 
 def test_every_setting_is_explained() -> None:
     for section in Settings.model_fields.values():
-        for name, field in section.annotation.model_fields.items():  # type: ignore[union-attr]
+        assert isinstance(section.annotation, type)
+        assert issubclass(section.annotation, BaseModel)
+        for name, field in section.annotation.model_fields.items():
             assert field.description, name
 
 
