@@ -170,8 +170,8 @@ def write_benchmarks(run: RunDir, hostile: str = "") -> None:
 
 
 def _asked(number: int, task: str, hostile: str) -> list[QuestionRow]:
-    text, choices, gold, *taken = QUESTIONS[number]
-    choices = tuple(choice + hostile for choice in choices)
+    text, offered, gold, *taken = QUESTIONS[number]
+    choices = tuple(choice + hostile for choice in offered)
     return [
         QuestionRow(
             model=model, benchmark="mmlu", task=task, question_id=f"law/{number}",

@@ -106,4 +106,5 @@ def _scores(prompts: list[Prompt], name: str) -> NDArray[np.float32]:
 
 
 def _layer(parts: dict[str, NDArray[np.float32]], layer: int) -> NDArray[np.float32]:
-    return sum(parts[name] for name in parts if f".{layer}." in name)  # type: ignore[return-value]
+    whole: NDArray[np.float32] = np.sum([parts[name] for name in parts if f".{layer}." in name], 0)
+    return whole

@@ -9,8 +9,9 @@ import pytest
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock, is_locked
 from tests.tui import sample_run
-from tests.tui.watching import at_work, screen_text, until, until_shown
+from tests.tui.watching import at_work, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
+from tui.content.ink import Part
 from tui.keys import KEYS
 from tui.screens.dialogs.confirm import ConfirmDialog
 from tui.screens.dialogs.help import Help
@@ -51,9 +52,9 @@ async def test_the_runs_are_listed_and_opened(tmp_path: Path) -> None:
         listed.cursor = [row.run.name for row in listed.rows].index("finished")
         await pilot.press("enter")
         await until_shown(pilot, "✓ all stages done")
-        assert isinstance(app.screen, RunScreen)
+        assert stands_on(app, RunScreen)
         await pilot.press("escape")
-        assert isinstance(app.screen, RunsScreen)
+        assert stands_on(app, RunsScreen)
 
 
 async def test_a_run_whose_settings_do_not_parse_says_so(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ async def test_a_run_at_work_shows_progress_and_time_left(
         assert "42%" in text
         assert "epoch 12 · 168 of 400 steps" in text
         assert "Stages · 1 of 6 done" in text
-        assert "train" in app.screen.query_one(LogPanel).border_title  # type: ignore[operator]
+        assert "train" in str(app.screen.query_one(LogPanel).border_title)
         assert "resident 640 MiB" in text
         assert "c Cancel" in text
         assert "Run all" not in text
@@ -129,7 +130,9 @@ async def test_a_failure_shows_what_and_what_to_do(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "✗ train failed: there is no module 'x[/]'")
         assert "valid: model.layers.0-3" in screen_text(app)
-        assert app.screen.query_one(StageList).selected.stage == "train"  # type: ignore[union-attr]
+        selected = app.screen.query_one(StageList).selected
+        assert selected is not None
+        assert selected.stage == "train"
         assert "r Resume" in screen_text(app)
 
 
@@ -247,7 +250,8 @@ async def test_a_busy_run_refuses_a_second_start(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await until_shown(pilot, "waiting")
         acquire_lock(run)
-        app.call_later(app.screen.action_run_all)  # type: ignore[attr-defined]
+        assert isinstance(app.screen, RunScreen)
+        app.call_later(app.screen.action_run_all)
         await until_shown(pilot, "is being worked on")
 
 
@@ -258,7 +262,7 @@ async def test_help_lists_the_keys_of_the_screen(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=(100, 80)) as pilot:
         await pilot.press("question_mark")
-        assert isinstance(app.screen, Help)
+        assert stands_on(app, Help)
         await pilot.pause()
         text = screen_text(app)
         for key in KEYS:
@@ -382,5 +386,5 @@ class Million(Lines):
     def on_mount(self) -> None:
         self.count = 1_000_000
 
-    def line(self, index: int, width: int) -> list:  # type: ignore[type-arg]
+    def line(self, index: int, width: int) -> list[Part]:
         return [(f"line {index}", "plain")]

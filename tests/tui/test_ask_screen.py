@@ -18,7 +18,7 @@ from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.asking import AnswerPart, Reply, WorkerAddress, start_worker, stop_worker
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run
-from tests.tui.watching import Looks, screen_text, until, until_shown
+from tests.tui.watching import Looks, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.rankings import RankingsScreen
@@ -91,7 +91,7 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
         assert app.screen.query_one("#first", TextPane).has_focus
         assert found[1].text in " ".join(screen_text(app).replace("│", " ").split())
         await pilot.press("escape", "escape")
-        assert isinstance(app.screen, RunScreen)
+        assert stands_on(app, RunScreen)
     assert WorkerAddress.read(run), "it was there before the screen, and stays"
 
 

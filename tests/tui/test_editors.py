@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,10 @@ async def test_named_values_are_stepped_through(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=(100, 30)) as pilot:
         rows = await open_settings(pilot, "run.device")
+
+        def stands_at(value: str) -> bool:
+            return bool(rows.values["run.device"] == value)
+
         for key, value in (
             ("enter", "cpu"),
             ("right", "cuda"),
@@ -100,7 +105,7 @@ async def test_named_values_are_stepped_through(tmp_path: Path) -> None:
             ("left", "cuda"),
         ):
             await pilot.press(key)
-            await until(pilot, lambda value=value: rows.values["run.device"] == value)
+            await until(pilot, partial(stands_at, value))
         rows.cursor = [field.name for field in rows.fields].index("data.strict")
         await pilot.press("enter")
         await until(pilot, lambda: rows.values["data.strict"] is True)
@@ -318,7 +323,7 @@ async def test_every_setting_is_told_in_full(tmp_path: Path, size: tuple[int, in
         rows = await open_settings(pilot, "run.seed")
         for place, field in enumerate(rows.fields):
             rows.cursor = place
-            await until(pilot, lambda field=field: f"╭─ {field.name[:36]}" in screen_text(app))
+            await until_shown(pilot, f"╭─ {field.name[:36]}")
             shown = screen_text(app)  # what it is now stands last
             assert "makes stale" in shown, field.name
             assert re.search(r"│ now  ", shown), field.name

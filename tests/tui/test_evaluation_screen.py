@@ -90,12 +90,16 @@ async def test_tables_are_sorted_by_any_column_and_the_cursor_stays_on_its_row(r
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         table = await open_evaluation(pilot)
-        names = lambda: [row.item.metric for row in table.rows]  # noqa: E731
+
+        def names() -> list[str]:
+            return [row.item.metric for row in table.rows]
+
         in_file = names()
         await pilot.press("j", "s", "s")
         await until_shown(pilot, "base▲")
         assert names() == ["log_likelihood_per_token", "bleu", "f1"]
-        assert table.selected.item.metric == "f1"  # type: ignore[union-attr]
+        assert table.selected is not None
+        assert table.selected.item.metric == "f1"
         await pilot.press("S")
         await until_shown(pilot, "base▼")
         assert names() == ["f1", "bleu", "log_likelihood_per_token"]
@@ -275,7 +279,10 @@ async def test_questions_are_narrowed_to_those_missed_or_differing(run: RunDir) 
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         table = await open_questions(pilot)
-        ids = lambda: [row.item.id for row in table.rows]  # noqa: E731
+
+        def ids() -> list[str]:
+            return [row.item.id for row in table.rows]
+
         await pilot.press("w")
         await until_shown(pilot, "missed by the trained model")
         assert ids() == ["law/1", "law/2"]
@@ -413,7 +420,9 @@ async def test_the_proofs_of_the_rankings_have_a_page(run: RunDir, size: tuple[i
         await until_shown(pilot, "of a prompt's first 10 examples 95% are the same")
         await pilot.press("s", "s", "s")
         values = [row.cells[2].value for row in app.screen.query_one(Table).rows]
-        assert values == sorted(values)
+        numbers = [value for value in values if isinstance(value, float)]
+        assert len(numbers) == 7
+        assert values == sorted(numbers)
 
 
 async def test_an_interval_above_0_is_not_enough_where_the_test_is_undecided(run: RunDir) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -150,11 +151,11 @@ async def test_a_low_screen_shows_one_view_at_a_time(run: RunDir) -> None:
         screen = await open_factors(pilot)
         parts = {"curve": "#curve", "map": "#map", "figures": "#numbers"}
 
-        def visible() -> list[str]:
-            return [name for name, part in parts.items() if screen.query_one(part).size]
+        def only(wanted: str) -> bool:
+            return [name for name, part in parts.items() if screen.query_one(part).size] == [wanted]
 
         for wanted in ("curve", "map", "figures", "curve"):
-            await until(pilot, lambda wanted=wanted: visible() == [wanted])
+            await until(pilot, partial(only, wanted))
             await pilot.press("v")
         await pilot.press("v")
         await until_shown(pilot, "effective rank")
@@ -172,10 +173,10 @@ async def test_the_map_has_its_largest_values_top_left_and_clips_at_percentiles(
         heat = app.screen.query_one(HeatMap)
         await until_shown(pilot, "percentiles 1–99")
         shades = [
-            segment.style.color.triplet  # type: ignore[union-attr]
+            segment.style.color.triplet
             for y in range(1, heat.size.height - 1)
             for segment in heat.draw_line(y)
-            if segment.text.startswith("▀") and segment.style
+            if segment.text.startswith("▀") and segment.style and segment.style.color
         ]
         assert shades[0] == (0xFD, 0xE7, 0x25)
         assert shades[-1] == (0x44, 0x01, 0x54)

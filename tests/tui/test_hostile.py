@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from pipeline.contract.run.events import EventWriter
@@ -35,7 +36,7 @@ def painted(app: HeadwaterApp) -> str:
     text = "".join(strip.text for strip in app.screen._compositor.render_strips())
     titles = [
         str(title)
-        for widget in app.screen.walk_children()
+        for widget in app.screen.walk_children(Widget)
         for title in (widget.border_title, widget.border_subtitle)
         if title
     ]

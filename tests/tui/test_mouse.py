@@ -15,7 +15,7 @@ from tui.screens.runs import RunsScreen
 
 async def click(pilot: Pilot[None], text: str) -> None:
     """Clicks the first place where the screen shows the text."""
-    for y, line in enumerate(screen_text(pilot.app).splitlines()):  # type: ignore[arg-type]
+    for y, line in enumerate(screen_text(pilot.app).splitlines()):
         if text in line:
             await pilot.click(offset=(line.index(text), y))
             return

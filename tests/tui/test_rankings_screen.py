@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from textual.widgets import Input
 
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tests.tui import sample_run
-from tests.tui.watching import screen_text, until, until_shown
+from tests.tui.watching import screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
+from tui.readers.listing import Listing
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
@@ -32,17 +34,22 @@ async def test_enter_goes_in_and_escape_goes_back(tmp_path: Path, size: tuple[in
         assert "★ doc-0011" in screen_text(app)
         await pilot.press("j", "enter")
         await until_shown(pilot, "★ states the answer")
-        assert isinstance(app.screen, ExampleScreen)
+        assert stands_on(app, ExampleScreen)
         assert "doc-0012" in screen_text(app)
         await pilot.press("n")
         await until_shown(pilot, "3 of 1,500")
         await pilot.press("escape")
-        assert isinstance(app.screen, RankingsScreen)
+        assert stands_on(app, RankingsScreen)
         await until(pilot, lambda: app.screen.query_one(RankingTable).cursor == 2)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen.query_one(PromptList).has_focus)
         await pilot.press("escape")
-        assert isinstance(app.screen, RunScreen)
+        assert stands_on(app, RunScreen)
+
+
+def listing_of(table: RankingTable) -> Listing:
+    assert table.listing is not None
+    return table.listing
 
 
 async def test_methods_layers_and_ends_are_switched(tmp_path: Path) -> None:
@@ -88,16 +95,18 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
         await pilot.press("i")
         await until_shown(pilot, "ekfac_normalized · top · 1,500")
         table = app.screen.query_one(RankingTable)
-        corpus = table.listing.corpus  # type: ignore[union-attr]
-        for title, true in (
-            ("by tokens, top", lambda place: corpus.n_tokens[place] == corpus.n_tokens.max()),
-            ("by group, top", lambda place: corpus.groups[place] == 0),
-            ("by corpus, top", lambda place: place == 0),
-            ("ekfac_normalized · top", lambda place: place == 1),
-        ):
+        corpus = listing_of(table).corpus
+        orders: dict[str, Callable[[int], bool]] = {
+            "by tokens, top": lambda place: corpus.n_tokens[place] == corpus.n_tokens.max(),
+            "by group, top": lambda place: corpus.groups[place] == 0,
+            "by corpus, top": lambda place: place == 0,
+            "ekfac_normalized · top": lambda place: place == 1,
+        }
+        for title, holds in orders.items():
             await pilot.press("s")
             await until_shown(pilot, title)
-            assert true(table.selected)
+            assert table.selected is not None
+            assert holds(table.selected)
         await pilot.press("s", "b")
         await until_shown(pilot, "by tokens, bottom")
         assert corpus.n_tokens[table.selected] == corpus.n_tokens.min()
@@ -149,7 +158,8 @@ async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
         await pilot.press("enter", "slash", *"MARA quay", "enter")
         table = app.screen.query_one(RankingTable)
         await until(pilot, lambda: 0 < table.count < 1500)
-        texts = [table.listing.corpus.text(table.listing.place(n)) for n in range(table.count)]
+        listing = listing_of(table)
+        texts = [listing.corpus.text(listing.place(n)) for n in range(table.count)]
         assert all("Mara" in text and "quay" in text for text in texts)
         assert "with “MARA quay”" in screen_text(app)
         await pilot.press("slash", *["backspace"] * 9, *"group:3", "enter")

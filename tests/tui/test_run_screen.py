@@ -52,7 +52,7 @@ async def test_zoom_pan_and_inspection_work_wherever_the_cursor_is(tmp_path: Pat
         await pilot.press("left")
         assert chart.inspected < before
         await pilot.press("0")
-        assert (chart.window, chart.inspected) == (None, None)
+        assert [chart.window, chart.inspected] == [None, None]
         await pilot.click(Chart, offset=(chart.size.width // 2, 8))
         assert chart.inspected is not None
 

@@ -151,13 +151,13 @@ async def test_a_browser_shows_it(tmp_path: Path) -> None:
         assert address.endswith("/?token=secret")
         address = address.replace("0.0.0.0", "127.0.0.1")
         async with browsing(tmp_path / "profile", address) as page:
-            colours: dict[tuple[int, ...], int] = {}
+            colours: dict[object, int] = {}
             async with asyncio.timeout(PATIENCE_S):
                 while colours.get(GROUND, 0) < 350_000:  # of 557,000 pixels or so
                     await asyncio.sleep(1)
                     image = await screenshot(page)
                     found = image.getcolors(1 << 24) or []
-                    colours = {colour: count for count, colour in found}  # type: ignore[misc]
+                    colours = {colour: count for count, colour in found}
             assert colours.get(ACCENT, 0) > 100
 
 

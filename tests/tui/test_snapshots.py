@@ -41,9 +41,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         sample_run.train_events(run, steps=100 * (number + 1), done=0.5)
         EventWriter(run.events, "train").failed("the loss was no longer a number", "lower the rate")
     RunDir(folder / "broken").settings.write_text("[train]\nepoch = 3\n")
-    for hours, run in enumerate(sorted(folder.iterdir()), start=3):
+    for hours, root in enumerate(sorted(folder.iterdir()), start=3):
         then = time.time() - 3600 * hours - 600
-        os.utime(RunDir(run).settings, (then, then))
+        os.utime(RunDir(root).settings, (then, then))
     return folder
 
 

@@ -21,6 +21,7 @@ from tests.tui import sample_run
 from tests.tui.terminals import Terminal
 from tests.tui.watching import PATIENCE_S, screen_text, until, until_shown
 from tui.app import HeadwaterApp
+from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.widgets.ranking_table import RankingTable
 
@@ -28,6 +29,12 @@ from tui.widgets.ranking_table import RankingTable
 @pytest.fixture
 def app(tmp_path: Path) -> HeadwaterApp:
     return HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+
+
+def copied(app: HeadwaterApp) -> Path:
+    """The file that keeps what was copied."""
+    assert isinstance(app.screen, RankingsScreen)
+    return app.screen._run.exports / "copied.txt"
 
 
 async def to_the_ranking(pilot: Pilot[None]) -> RankingTable:
@@ -159,8 +166,7 @@ async def test_a_text_is_copied_by_the_terminal_and_kept_in_a_file(app: Headwate
         await pilot.press("y")
         await until_shown(pilot, "the text: sent to the terminal's clipboard")
         assert app.clipboard == text
-        kept = app.screen._run.exports / "copied.txt"  # type: ignore[attr-defined]
-        assert kept.read_text() == text + "\n"
+        assert copied(app).read_text() == text + "\n"
         await pilot.press("space", "space", "y")
         await until_shown(pilot, "2 texts: sent")
         assert app.clipboard.count("\n\n") == 1
@@ -175,7 +181,7 @@ async def test_what_no_clipboard_takes_is_in_the_file_alone(
         await pilot.press("y")
         await until_shown(pilot, "too long for a terminal's clipboard")
         assert app.clipboard == ""
-        assert (app.screen._run.exports / "copied.txt").exists()  # type: ignore[attr-defined]
+        assert copied(app).exists()
 
 
 @pytest.fixture

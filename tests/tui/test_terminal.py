@@ -121,7 +121,7 @@ def test_without_utf8_every_byte_is_ascii(runs: Path) -> None:
 
 def test_sixteen_colours_and_none(runs: Path) -> None:
     for variables in ({"TERM": "xterm", "COLORTERM": ""}, {"NO_COLOR": "1"}):
-        terminal = Terminal("--runs", str(runs), "tui", "books", **variables)
+        terminal = Terminal("--runs", str(runs), "tui", "books", controlling=True, **variables)
         try:
             terminal.until("all stages done")
         finally:

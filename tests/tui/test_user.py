@@ -154,7 +154,8 @@ async def test_a_chosen_theme_is_kept_with_the_rest_of_the_file(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["headwater", "headwater-16", "nord", "textual-light"])
 async def test_a_person_s_theme_is_there_from_the_start(tmp_path: Path, name: str) -> None:
-    (tmp_path / "begun").mkdir(), (tmp_path / "set").mkdir()
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "set").mkdir()
     begun = HeadwaterApp(tmp_path, None, user(tmp_path / "begun", f'theme = "{name}"\n'))
     later = HeadwaterApp(tmp_path, None, user(tmp_path / "set"))
     looks = []

@@ -9,22 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from pipeline.contract.files import write_json
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_run
-from tui.app import HeadwaterApp
 from tui.screens.mixins.renewing import Renewing
 
 
-def screen_text(app: HeadwaterApp) -> str:
+def screen_text(app: App[Any]) -> str:
     """What the screen shows, as text."""
     size = app.size
     strips = app.screen._compositor.render_strips()
     assert all(strip.cell_length == size.width for strip in strips)
     return "\n".join(strip.text for strip in strips)
+
+
+def stands_on(app: App[Any], kind: type[Screen[Any]]) -> bool:
+    """Whether a screen of this kind is shown: asked anew each time, unlike isinstance of a field,
+    which a type checker takes to hold until the end of the test."""
+    return isinstance(app.screen, kind)
 
 
 PATIENCE_S = 60.0
@@ -41,14 +48,14 @@ async def until(
         if true():
             return
         await asyncio.sleep(0.05)
-    raise AssertionError(f"waited in vain; the screen shows\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+    raise AssertionError(f"waited in vain; the screen shows\n{screen_text(pilot.app)}")
 
 
 async def until_shown(pilot: Pilot[None], text: str, seconds: float = PATIENCE_S) -> None:
     """Waits for a text on the screen."""
 
     def shown() -> bool:
-        screen = screen_text(pilot.app)  # type: ignore[arg-type]
+        screen = screen_text(pilot.app)
         return text in screen or text in " ".join(screen.split())
 
     await until(pilot, shown, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_every_order_keeps_ranks_and_finds_its_lines(
     assert [listing.place(line) for line in range(len(listing))] == places
     for line in (0, 7, len(listing) - 1):
         assert listing.rank(line) == listing.ranking.rank(places[line])
-    keys = {
+    keys: dict[Sort, Callable[[int], float]] = {
         "score": lambda place: -listing.ranking.scores[place],
         "tokens": lambda place: -scored.corpus.n_tokens[place],
         "group": lambda place: scored.corpus.groups[place] % 2**32,
