@@ -2,11 +2,7 @@
 meets the runs of whoever starts the tests."""
 
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # files are tested at the same time
 os.environ.pop("HEADWATER_RUNS", None)
-
-sys.path.insert(0, str(Path(__file__).parent))  # what several rooms share: small_runs, rounding
