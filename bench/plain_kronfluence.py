@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from kronfluence.analyzer import Analyzer, prepare_model
 from kronfluence.arguments import FactorArguments, ScoreArguments
@@ -39,6 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pipeline.contract.results.examples import read_tokens
 from pipeline.contract.results.factors import read_factors_summary
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import read_scores_summary
@@ -208,7 +208,7 @@ def _arguments(kind: type, section: BaseModel) -> dict[str, Any]:
 
 
 def _examples(run: RunDir) -> Rows:
-    tokens = pq.read_table(run.examples, columns=["tokens"])["tokens"].to_pylist()
+    tokens = [row.tolist() for row in read_tokens(run)]
     return padded_rows([(row, row) for row in tokens])
 
 

@@ -158,9 +158,7 @@ class Run:
 
         from pipeline.contract.results.spectra import load_spectra
 
-        rows = [{**vars(one), **vars(one.statistics)} for one in load_spectra(self._run).value]
-        for row in rows:
-            del row["statistics"]
+        rows = [spectrum.record() for spectrum in load_spectra(self._run).value]
         return Table(pa.Table.from_pylist(rows))
 
     def ask(self, prompt: str, completion: str | None = None, top: int = 10) -> Answer:

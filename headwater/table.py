@@ -36,10 +36,10 @@ class Table:
         values: NDArray[np.generic] = self.arrow.column(column).to_numpy()
         return values
 
+    # Any: each column has its own type, which whoever asks for the column knows
     def rows(self) -> list[dict[str, Any]]:
         """The rows as Python's own objects."""
-        found: list[dict[str, Any]] = self.arrow.to_pylist()
-        return found
+        return list(self.arrow.to_pylist())
 
     def to_numpy(self) -> dict[str, NDArray[np.generic]]:
         """Every column as a NumPy array, by name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -86,7 +86,6 @@ def _generate(
         ids[row, width - len(context) :] = torch.tensor(context)
         mask[row, width - len(context) :] = 1
     end = tokenizer.eos_token_id
-    stops: dict[str, Any] = {"stop_strings": list(stop), "tokenizer": tokenizer} if stop else {}
     output = model.generate(  # type: ignore[operator]
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
@@ -99,7 +98,8 @@ def _generate(
         top_k=0 if sampling else None,  # no limit; the default is the 50 likeliest tokens
         eos_token_id=end,
         pad_token_id=end if end is not None else 0,
-        **stops,
+        stop_strings=list(stop) or None,
+        tokenizer=tokenizer if stop else None,
     )
     rows: list[list[int]] = output[:, width:].tolist()
     return rows

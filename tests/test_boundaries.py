@@ -67,6 +67,22 @@ ROOMS = {
 """From the lowest to the highest: a module imports from its own room and from those before it.
 A room is a folder without the rooms in it, or a single module."""
 
+ROOM = "pipeline/contract/results"
+OTHER_KEYS = {
+    "pipeline/ask/projection.py": "Kronfluence's names of its factors",
+    "pipeline/ask/store.py": "store.json, which no one else reads",
+    "pipeline/contract/run/asking.py": "what the worker and who asks it say to each other",
+    "pipeline/contract/run/new_run.py": "sections of settings.toml",
+    "pipeline/evaluation/benchmarks": "rows of public benchmarks, checked by their layouts",
+    "tui/widgets/ranking_table.py": "columns of the list on the screen",
+    "bench/bergson_rankings.py": "Bergson's summary",
+    "bench/beside_bergson.py": "Bergson's summary, and names of timings",
+    "bench/influence.py": "posts of a data set",
+    "bench/validate.py": "sections of settings.toml",
+    "bench/kronfluence_tests.py": "attributes of a test report's XML",
+}
+"""File or folder → what its keys are of that are called as those of artefacts are."""
+
 
 def imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
@@ -205,3 +221,62 @@ def run_python(code: str) -> str:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     return result.stdout.strip()
+
+
+def test_no_artefacts_column_or_key_is_spelled_outside_the_room() -> None:
+    keys = artefact_keys()
+    spelled = [
+        f"{name}:{line} {key!r}"
+        for package in ("pipeline", "tui", "headwater", "bench")
+        for file in (ROOT / package).rglob("*.py")
+        if not (name := str(file.relative_to(ROOT))).startswith((ROOM, *OTHER_KEYS))
+        for line, key in used_keys(file)
+        if key in keys
+    ]
+    assert not spelled
+
+
+def test_the_room_has_the_keys_that_the_wall_is_for() -> None:
+    assert {"example_id", "duplicate_group", "end", "n_tokens", "default_method"} <= artefact_keys()
+
+
+@pytest.mark.parametrize("name", OTHER_KEYS)
+def test_every_exception_to_the_wall_is_needed(name: str) -> None:
+    path = ROOT / name
+    files = [path] if path.is_file() else path.rglob("*.py")
+    keys = artefact_keys()
+    assert any(key in keys for file in files for _, key in used_keys(file))
+
+
+@cache
+def artefact_keys() -> frozenset[str]:
+    """Names of the room's fields and columns. The models' names are none of these: as keys they
+    are of the type `ModelName`, which mypy checks."""
+    trees = [ast.parse(file.read_text()) for file in (ROOT / ROOM).glob("*.py")]
+    keys = {key for tree in trees for node in ast.walk(tree) for key in keys_of(node)}
+    return frozenset(keys) - {"base", "trained"}
+
+
+def keys_of(node: ast.AST) -> Iterator[str]:
+    """The fields of a dataclass, or the column of a schema: `("text", pa.string())`."""
+    match node:
+        case ast.ClassDef(decorator_list=[_, *_], body=body):
+            for statement in body:
+                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                    yield statement.target.id
+        case ast.Tuple(elts=[ast.Constant(str(name)), ast.Call()]):
+            yield name
+
+
+def used_keys(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of what is taken by a key: `row["text"]`, `row.get("text")`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Subscript(slice=ast.Constant(str(key)), lineno=line):
+                yield line, key
+            case ast.Call(
+                func=ast.Attribute(attr="get" | "pop" | "column" | "setdefault"),
+                args=[ast.Constant(str(key)), *_],
+                lineno=line,
+            ):
+                yield line, key

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from pipeline.contract.files import replacing
+from pipeline.contract.files import replacing, write_csv
 from tui.content.rows import Cell, Column, Row
 
 ENDINGS = (".csv", ".jsonl")
 _BATCH = 5_000
 """Records that are held at once."""
 
-Record = dict[str, Any]
+Record = Mapping[str, object]
 
 
 class Stopped(Exception):
@@ -82,9 +80,7 @@ def _json_lines(path: Path, columns: Mapping[str, type], records: Iterator[Recor
 
 def _csv(path: Path, columns: Mapping[str, type], records: Iterator[Record]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        write_csv(file, list(columns), records)
 
 
 def _parquet(path: Path, columns: Mapping[str, type], records: Iterator[Record]) -> None:

@@ -13,7 +13,6 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
@@ -92,5 +91,5 @@ def _part(run: RunDir, source: str) -> Part:
     return Part(folder / "examples.parquet", folder / "features", source)
 
 
-def _marks(source: str) -> dict[str, Any]:
+def _marks(source: str) -> dict[str, list[int]]:
     return {name: list(mark) for name, mark in file_marks([source]).items()}

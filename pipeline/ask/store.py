@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +31,29 @@ Lengths = NDArray[np.float32]
 _MEND = "`headwater run index --force` mends it"
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    rows: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The content of `store.json`."""
+
+    tag: str
+    features: int
+    chunks: tuple[_Chunk, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> _Head | None:
+        """What is there, or None."""
+        found = read_json(path)
+        if not isinstance(found, dict):
+            return None
+        return cls(**{**found, "chunks": tuple(_Chunk(**one) for one in found["chunks"])})
+
+
 class FeatureStore:
     """An index of features; several readers, one writer."""
 
@@ -40,35 +63,35 @@ class FeatureStore:
         `tag` says what the features are of; it changes with whatever they come from.
         """
         self._folder = folder
-        self._head: dict[str, Any] = {"tag": tag, "features": features, "chunks": []}
-        found = read_json(folder / "store.json")
-        if isinstance(found, dict) and (found["tag"], found["features"]) == (tag, features):
+        self._head = _Head(tag, features)
+        found = _Head.read(folder / "store.json")
+        if found and (found.tag, found.features) == (tag, features):
             self._head = found
 
     @property
     def rows(self) -> int:
         """How many examples it holds."""
-        return sum(chunk["rows"] for chunk in self._head["chunks"])
+        return sum(chunk.rows for chunk in self._head.chunks)
 
     @property
     def bytes(self) -> int:
         """Size of the features."""
-        return 2 * self.rows * int(self._head["features"])
+        return 2 * self.rows * self._head.features
 
     def append(self, features: Tensor, self_influence: Tensor) -> None:
         """Adds examples, float32 [rows, F] and [rows]; they are there when this returns, or not
         at all."""
         lengths = torch.linalg.vector_norm(features, dim=1).cpu()
         unit = features.cpu() / lengths.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
-        number = len(self._head["chunks"])
+        number = len(self._head.chunks)
         rows = unit.half().numpy()
         columns = {"chunk": rows, "lengths": lengths.numpy(), "self": self_influence.cpu().numpy()}
         for name, values in columns.items():
             with replacing(self._path(name, number)) as temporary, temporary.open("wb") as file:
                 np.save(file, values)
-        chunk = {"rows": len(rows), "crc32": zlib.crc32(rows.data)}
-        head = {**self._head, "chunks": [*self._head["chunks"], chunk]}
-        write_json(self._folder / "store.json", head)
+        chunk = _Chunk(len(rows), zlib.crc32(rows.data))
+        head = replace(self._head, chunks=(*self._head.chunks, chunk))
+        write_json(self._folder / "store.json", asdict(head))
         self._head = head
 
     def scan(self, query: Tensor) -> tuple[Lengths, Lengths]:
@@ -96,22 +119,22 @@ class FeatureStore:
                 f"{self._folder} holds {self.rows:,} of {examples:,} examples", _MEND
             )
         for number, chunk in enumerate(self._chunks()):
-            if zlib.crc32(chunk.data) != self._head["chunks"][number]["crc32"]:
+            if zlib.crc32(chunk.data) != self._head.chunks[number].crc32:
                 raise self._damaged(number)
 
     def _column(self, name: str) -> Lengths:
         return np.concatenate(
-            [np.load(self._path(name, number)) for number in range(len(self._head["chunks"]))]
+            [np.load(self._path(name, number)) for number in range(len(self._head.chunks))]
         )
 
     def _chunks(self) -> Iterator[NDArray[np.float16]]:
-        for number, chunk in enumerate(self._head["chunks"]):
+        for number, chunk in enumerate(self._head.chunks):
             try:
                 # copy on write: torch wants memory that it could write to
                 rows = np.load(self._path("chunk", number), mmap_mode="c")
             except (OSError, ValueError) as error:
                 raise self._damaged(number) from error
-            if rows.shape != (chunk["rows"], self._head["features"]):
+            if rows.shape != (chunk.rows, self._head.features):
                 raise self._damaged(number)
             yield rows
 

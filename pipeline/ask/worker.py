@@ -86,7 +86,7 @@ def _require_fresh(run: RunDir) -> None:
 def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
     """Reads a question and sends what it brings."""
 
-    def send(value: dict[str, Any]) -> None:
+    def send(value: dict[str, object]) -> None:
         connection.sendall(json.dumps(value).encode() + b"\n")
 
     def say(text: str) -> None:

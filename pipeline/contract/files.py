@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+Json = dict[str, Any]  # Any: a JSON object before its types are checked
 
 
 @contextmanager
@@ -62,3 +65,23 @@ def read_json_lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except ValueError:
                 continue  # the line at which a killed process stopped, or an empty one
+
+
+class _UnixLines:
+    """A file to which lines that end with "\\r\\n" are written with "\\n"."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Writes one line."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes a header and rows as CSV with Unix line ends; `file` is opened with newline=""."""
+    # The writer quotes the characters of its own line end alone. With "\n" it would leave a lone
+    # "\r" bare, at which every reader ends the row.
+    writer = csv.DictWriter(_UnixLines(file), list(columns))
+    writer.writeheader()
+    writer.writerows(rows)

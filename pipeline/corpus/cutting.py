@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +20,18 @@ from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.readers import ReadCounts, read_documents
 
 _BATCH_ROWS = 512
+
+
+@dataclass(frozen=True)
+class CleanDocument:
+    """A row of the documents that are kept until they are split."""
+
+    id: str
+    text: str
+    source: str
+    row: int
+
+
 _DOCUMENT_SCHEMA = pa.schema(
     [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("row", pa.int64())]
 )
@@ -36,7 +47,8 @@ def write_documents(
         HubUnreachableError: see `read_documents`.
     """
     ids = DocumentIds()
-    write_rows(path, _DOCUMENT_SCHEMA, _document_rows(data, seed, reading, ids, events))
+    documents = _documents(data, seed, reading, ids, events)
+    write_rows(path, _DOCUMENT_SCHEMA, map(vars, documents))
     events.progress(reading.rows, reading.rows, "rows", "reading")
     if not len(ids):
         raise DataError(
@@ -47,24 +59,20 @@ def write_documents(
     return ids
 
 
-def _document_rows(
+def _documents(
     data: DataSettings, seed: int, reading: ReadCounts, ids: DocumentIds, events: EventWriter
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[CleanDocument]:
     for document in read_documents(data, seed, reading):
-        yield {
-            "id": ids.assign(document),
-            "text": document.text,
-            "source": document.row.source,
-            "row": document.row.number,
-        }
+        source, number = document.row.source, document.row.number
+        yield CleanDocument(ids.assign(document), document.text, source, number)
         events.progress(reading.rows, data.limit, "rows", "reading")
 
 
-def document_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+def document_batches(path: Path) -> Iterator[list[CleanDocument]]:
     """Yields the rows that `write_documents` wrote, a batch at a time."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_BATCH_ROWS):
-            yield batch.to_pylist()
+            yield [CleanDocument(**row) for row in batch.to_pylist()]
 
 
 @dataclass
@@ -86,32 +94,32 @@ class ExampleBuilder:
     ) -> Iterator[ExampleRow]:
         """Yields the examples; `duplicate_group` is NO_GROUP, to be filled in later."""
         done = 0
-        for rows in document_batches(documents):
+        for batch in document_batches(documents):
             # a batch at a time: tokenizers run its texts in parallel
-            encodings = encode([row["text"] for row in rows], self.tokenizer)
-            for row, encoding in zip(rows, encodings, strict=True):
-                pieces = split_document(row["text"], encoding, self.tokenizer, self.max_tokens)
+            encodings = encode([one.text for one in batch], self.tokenizer)
+            for document, encoding in zip(batch, encodings, strict=True):
+                pieces = split_document(document.text, encoding, self.tokenizer, self.max_tokens)
                 reading.empty += not pieces
                 self.chunked += len(pieces) > 1
                 for piece in pieces:
-                    self.documents.append(row["id"])
+                    self.documents.append(document.id)
                     self.tokens += len(piece.tokens)
-                    yield self._example(row, piece)
-            done += len(rows)
+                    yield self._example(document, piece)
+            done += len(batch)
             events.progress(done, len(self.ids), "documents", "tokenizing")
 
-    def _example(self, document: dict[str, Any], piece: Chunk) -> ExampleRow:
+    def _example(self, document: CleanDocument, piece: Chunk) -> ExampleRow:
         return ExampleRow(
-            example_id=self._example_id(document["id"], piece.chunk, piece.chunks),
-            document_id=document["id"],
+            example_id=self._example_id(document.id, piece.chunk, piece.chunks),
+            document_id=document.id,
             chunk=piece.chunk,
             chunks=piece.chunks,
             text=piece.text,
             tokens=piece.tokens,
             n_tokens=len(piece.tokens),
             duplicate_group=NO_GROUP,
-            source=document["source"],
-            row=document["row"],
+            source=document.source,
+            row=document.row,
         )
 
     def _example_id(self, document: str, chunk: int, chunks: int) -> str:

@@ -85,7 +85,7 @@ def _jsonl(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
             yield Row(str(path), number, record, fault, number + 1)
 
 
-def _json_object(line: bytes) -> tuple[dict[str, Any], str]:
+def _json_object(line: bytes) -> tuple[dict[str, object], str]:
     """The JSON object on a line, or the reason why there is none."""
     try:
         # -sig: Windows programs write a byte-order mark at the start of a file
@@ -163,7 +163,7 @@ def _arrow_rows(path: Path, batches: Iterable[Any]) -> Iterator[Row]:
             number += 1
 
 
-def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, Any], str]]:
+def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, object], str]]:
     """Yields (cells, fault) of each row of a batch."""
     try:
         yield from ((cells, "") for cells in batch.to_pylist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import datasets
@@ -44,16 +45,16 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
 
 def _load_split(data: DataSettings) -> Any:
     """Loads the split; of a dataset with a loading script, the hub's conversion to Parquet."""
-    wanted: dict[str, Any] = {"split": data.split, "streaming": data.streaming}
+    load = partial(datasets.load_dataset, data.path, split=data.split, streaming=data.streaming)
     try:
-        return datasets.load_dataset(data.path, data.config or None, **wanted)
+        return load(name=data.config or None)
     except (RuntimeError, ValueError) as error:
         if not str(error).startswith((_SCRIPT, _NOT_CACHED)):
             raise
     # `datasets` no longer runs loading scripts, but the hub keeps their output as Parquet
     split = data.split.partition("[")[0]
     files = {split: f"{data.config or 'default'}/{split}/*.parquet"}
-    return datasets.load_dataset(data.path, data_files=files, revision=_CONVERTED, **wanted)
+    return load(data_files=files, revision=_CONVERTED)
 
 
 @contextmanager

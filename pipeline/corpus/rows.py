@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class Row:
     """File, dataset or "demo"."""
     number: int
     """0-based row number in the source."""
-    cells: dict[str, Any]
+    cells: Mapping[str, Any]  # Any: whatever a source holds; who reads the text checks it
     fault: str = ""
     """Why the row could not be read; empty if it could."""
     line: int = 0

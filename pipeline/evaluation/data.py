@@ -16,7 +16,7 @@ from pipeline.corpus.files import file_rows
 from pipeline.corpus.hub import hub_rows
 from pipeline.corpus.rows import Row
 
-Record = dict[str, Any]
+Record = dict[str, Any]  # Any: cells whose types the layout of the benchmark has checked
 HUB = "hub"
 _SUFFIXES = (".jsonl", ".parquet")
 

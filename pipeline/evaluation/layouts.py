@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import json
 from contextlib import suppress
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
@@ -191,7 +191,7 @@ class IfevalRow(BaseModel):
 
     prompt: Text
     instruction_id_list: Annotated[list[str], Field(min_length=1)]
-    kwargs: list[dict[str, Any]]
+    kwargs: list[dict[str, object]]
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:

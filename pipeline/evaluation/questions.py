@@ -60,7 +60,7 @@ class BenchmarkQuestion:
     ways: dict[str, Ranked | Open]
     """"letters": the letter, number or word that the prompt asks for; "texts": the options' own
     texts; "written": an answer in words."""
-    row: dict[str, Any] = field(default_factory=dict)
+    row: dict[str, Any] = field(default_factory=dict)  # Any: as `data.Record`
     """What grading a written answer needs of the data set's row."""
 
 

@@ -74,7 +74,9 @@ def score_arguments(
     )
 
 
-def _same_names(settings: FactorSettings | ScoreSettings, *names: str) -> dict[str, Any]:
+def _same_names(
+    settings: FactorSettings | ScoreSettings, *names: str
+) -> dict[str, Any]:  # Any: keyword arguments of several types
     """Values of the settings that Kronfluence knows by the same names, dtypes as torch's."""
     values = {name: getattr(settings, name) for name in names}
     return {

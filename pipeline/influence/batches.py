@@ -26,7 +26,7 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
         self,
         dataset: Dataset[Any],
         per_device_batch_size: int,
-        dataloader_params: dict[str, Any],
+        dataloader_params: dict[str, Any],  # Any: as in Kronfluence's method
         indices: Sequence[int] | None = None,
         allow_duplicates: bool = False,
         stack: bool = False,

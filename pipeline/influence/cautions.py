@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.contract.results.examples import groups_of, ids_of, lengths_of
 from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.settings.prompts import Prompt
 
@@ -29,8 +30,8 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
             f"only {examples.num_rows} training examples: the curvature rests on too few, and "
             "every ranking lists most of the corpus"
         )
-    groups = examples["duplicate_group"].to_numpy()
-    lengths = examples["n_tokens"].to_numpy()
+    groups = groups_of(examples)
+    lengths = lengths_of(examples)
     checks: dict[str, Callable[[Scores, Order], bool]] = {
         f"the first example scores more than {_OUTLIER:g} times the second": _outlier,
         f"most of the top {_LIST} are near-duplicates of each other": (
@@ -52,7 +53,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
         ]
         if affected:
             yield f"{_summary(affected, len(prompts))}: {message}"
-    yield from _ubiquitous(tops, examples["example_id"].to_pylist())
+    yield from _ubiquitous(tops, ids_of(examples))
 
 
 def _ubiquitous(tops: Sequence[Order], ids: Sequence[str]) -> Iterator[str]:

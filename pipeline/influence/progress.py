@@ -55,7 +55,7 @@ class CountedEigendecompositions(TorchFunctionMode):
         func: Callable[..., Any],
         types: Iterable[type],
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        kwargs: dict[str, Any] | None = None,  # Any: as in the protocol of torch
     ) -> Any:
         """Calls `func`, or for `eigh` the counted and cached decomposition."""
         if func is not torch.linalg.eigh:

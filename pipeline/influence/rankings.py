@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from pipeline.contract.results.examples import documents_of
 from pipeline.contract.results.rankings import EXAMPLE_COLUMNS, Tracer, write_rankings
 from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.run.run_dir import RunDir
@@ -46,7 +47,7 @@ def save_rankings(
         pa.array(rank, pa.int32()),
         pa.array(of_method, pa.float32()),
         *taken.columns,
-        _relevance([prompts[index] for index in query], taken["document_id"]),
+        _relevance([prompts[index] for index in query], documents_of(taken)),
     ]
     scores_there = {name: scores[query, example] for name, scores in methods.items()}
     nullable = {
@@ -60,9 +61,9 @@ def _ends(order: Order, top: int) -> tuple[tuple[str, Order], ...]:
     return ("top", order[:top]), ("bottom", order[::-1][:top])
 
 
-def _relevance(prompts: Sequence[Prompt], documents: pa.ChunkedArray) -> pa.Array:
+def _relevance(prompts: Sequence[Prompt], documents: Sequence[str]) -> pa.Array:
     relevant = [
         document in prompt.relevant if prompt.relevant else None
-        for prompt, document in zip(prompts, documents.to_pylist(), strict=True)
+        for prompt, document in zip(prompts, documents, strict=True)
     ]
     return pa.array(relevant, pa.bool_())

@@ -8,6 +8,7 @@ from tokenizers.decoders import DecodeStream
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contract.results.examples import ids_of
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.tokens import PositionScores
@@ -33,7 +34,7 @@ def top_token_scores(
     tops = [highest_first(row)[: settings.scores.token_top].tolist() for row in scores]
     chosen = sorted({index for top in tops for index in top})
     by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
-    ids = results.table["example_id"].to_pylist()
+    ids = ids_of(results.table)
     return position_scores(
         results.prompts, tops, by_token, chosen, ids, results.examples, tokenizer
     )

@@ -5,19 +5,20 @@ Only what a finished and fresh stage wrote is read; anything else is None and sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import read_json
+from pipeline.contract.files import Json, read_json
 from pipeline.contract.results.answers import Answer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
+from pipeline.contract.results.generation import read_generation
 from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
-from pipeline.contract.results.spectra import Spectrum, read_spectra
+from pipeline.contract.results.spectra import Spectrum, read_spectra, read_summary
 from pipeline.contract.results.training import (
     Curves,
     TrainingSummary,
@@ -39,6 +40,24 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.report.rankings import PromptRanking, Rankings
 
 T = TypeVar("T")
+
+
+class _HasWarnings(Protocol):
+    """A summary that holds warnings."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+_SUMMARIES: Mapping[str, Callable[[RunDir], _HasWarnings]] = {
+    "scores": read_scores_summary,
+    "inspect": read_summary,
+    "generate": read_generation,
+    "evaluate": read_evaluation,
+    "benchmark": read_benchmarks,
+    "validate": read_validation,
+}
+"""Stages whose summaries hold warnings."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,8 @@ class RunFacts:
     """Everything that the report tells; None = missing."""
 
     name: str
-    manifest: dict[str, Any]
+    manifest: Json
+    """As it is: only printed."""
     changed: list[tuple[str, Any, Any]]
     """Settings that differ from the defaults: key, value, default."""
     settings_text: str
@@ -98,7 +118,6 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
     events = EventReader(run.events).read()
     statuses = [s for s in run_status(run, settings, events) if s.stage != "report"]
     done = {status.stage for status in statuses if status.state == "done"}
-    summaries = {name: read_json(run.summary(name)) for name in done}
     rankings = _found(Rankings, run) if "scores" in done else None
     attempts = last_attempts(events)
     last = {status.stage: attempts.get(status.stage, []) for status in statuses}
@@ -109,7 +128,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
-        warnings=_warnings(last, summaries),
+        warnings=_warnings(run, last, done),
         corpus=_found(read_corpus_summary, run) if "prepare" in done else None,
         training=_found(read_training, run) if "train" in done else None,
         curves=learning_curves(events) if "train" in done else {},
@@ -160,12 +179,16 @@ def _reason(status: StageStatus) -> str:
     return f"{status.stage} has not finished ({status.state})"
 
 
-def _warnings(attempts: dict[str, list[Event]], summaries: dict[str, Any]) -> list[tuple[str, str]]:
+def _warnings(
+    run: RunDir, attempts: Mapping[str, list[Event]], done: set[str]
+) -> list[tuple[str, str]]:
+    """Those of the last attempts, and those of the summaries, which outlive the events."""
     found: dict[tuple[str, str], None] = {}
     for stage, attempt in attempts.items():
         told = [event.message for event in attempt if isinstance(event, Warned)]
-        noted = (summaries.get(stage) or {}).get("warnings") or []
-        found.update(dict.fromkeys((stage, str(message)) for message in [*told, *noted]))
+        summary = _found(_SUMMARIES[stage], run) if stage in done and stage in _SUMMARIES else None
+        noted = summary.warnings if summary else ()
+        found.update(dict.fromkeys((stage, message) for message in (*told, *noted)))
     return list(found)
 
 

@@ -55,10 +55,10 @@ class Origins:
     method: str
     """What they are ranked by."""
 
-    def account(self) -> dict[str, str]:
-        """What the rows are, and where."""
-        where = rankings_path(self.run, self.tracer).relative_to(self.run.root).as_posix()
-        return {"method": self.method, "rankings": where}
+    @property
+    def where(self) -> str:
+        """The file that holds all of it, below the run."""
+        return rankings_path(self.run, self.tracer).relative_to(self.run.root).as_posix()
 
     @cached_property
     def first(self) -> dict[str, list[RankedExample]]:
@@ -90,11 +90,10 @@ def influential_text(origins: Origins) -> str:
 
 def _page(origins: Origins, style: _Style) -> Iterator[str]:
     first, marked = origins.first, origins.marked
-    where = origins.account()["rankings"]
     yield f"{style.title}Influential examples"
     yield ""
     yield "The examples below influenced the trained model's own answers."
-    yield f"Ranked by {origins.method}; scores are rows of {where}. " + (
+    yield f"Ranked by {origins.method}; scores are rows of {origins.where}. " + (
         f"{style.marks[0]}Marked{style.marks[1]}: the tokens whose prediction counts most."
     )
     for asked in read_generated_answers(origins.run):

@@ -104,7 +104,7 @@ def _with_origins(
     write_text(run.comparison / "influential_examples.md", influential_markdown(origins))
     write_text(run.comparison / "influential_examples.txt", influential_text(origins))
     traced = [_with_own_origins(pair, origins) for pair in pairs]
-    return traced, AnswerOrigins(**origins.account())
+    return traced, AnswerOrigins(origins.method, origins.where)
 
 
 def _with_own_origins(pair: AnswerPair, origins: Origins) -> AnswerPair:

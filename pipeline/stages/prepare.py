@@ -141,9 +141,9 @@ def _check_relevant(
 
 def _texts(documents: Path, total: int, events: EventWriter) -> Iterator[str]:
     done = 0
-    for rows in document_batches(documents):
-        yield from (row["text"] for row in rows)
-        done += len(rows)
+    for batch in document_batches(documents):
+        yield from (document.text for document in batch)
+        done += len(batch)
         events.progress(done, total, "documents", "training the tokenizer")
 
 

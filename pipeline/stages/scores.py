@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.results.answers import Answer, write_answers
-from pipeline.contract.results.examples import read_examples
+from pipeline.contract.results.examples import documents_of, read_examples, texts_of
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.lookup_writer import write_lookup
 from pipeline.contract.results.scores import (
@@ -202,7 +202,7 @@ def _add_opinions(
     if BM25 in opinions:
         asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
         with notes.timed("bm25"):
-            results.methods[BM25] = bm25_scores(asked, results.table["text"].to_pylist())
+            results.methods[BM25] = bm25_scores(asked, texts_of(results.table))
 
 
 def _summary(
@@ -214,7 +214,7 @@ def _summary(
     notes: _Notes,
 ) -> ScoresSummary:
     checked = [answer.correct for answer in answers if answer.correct is not None]
-    documents = results.table["document_id"].to_pylist()
+    documents = documents_of(results.table)
     return ScoresSummary(
         default_method=default_method(settings),
         methods=tuple(results.methods),

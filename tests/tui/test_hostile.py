@@ -151,7 +151,7 @@ async def test_the_screens_of_results_only_show_what_is_in_files(
     hostile = ZOO[kind]
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "generate", "evaluate", "benchmark", "validate")
-    sample_factors.write_spectra(run, hostile.replace("\r", " "))  # no module's name ends a line
+    sample_factors.write_spectra(run, hostile)
     sample_evaluation.write_evaluation(run, hostile)
     sample_evaluation.write_benchmarks(run, hostile)
     sample_evaluation.write_validation(run, hostile)

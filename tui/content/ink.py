@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from rich.cells import cell_len, set_cell_size
+
+from pipeline.contract.results.verdict import BETTER, UNDECIDED, WORSE, Verdict
 
 Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
 Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pro", "con", "key"]
@@ -12,6 +15,7 @@ Ink = Meaning | Series
 SERIES: tuple[Series, ...] = get_args(Series)
 """Inks that are told apart in one chart."""
 INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
+VERDICT_INKS: Mapping[Verdict, Ink] = {BETTER: "good", WORSE: "bad", UNDECIDED: "dim"}
 Part = tuple[str, Ink]
 """Text and its ink. The text is never markup."""
 

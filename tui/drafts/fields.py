@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -47,7 +48,7 @@ def all_fields() -> tuple[Field, ...]:
     )
 
 
-def fault(field: Field, value: Any, neighbours: dict[str, Any]) -> str:
+def fault(field: Field, value: Any, neighbours: Mapping[str, object]) -> str:
     """What is wrong with a value by itself, or nothing; `neighbours` are its section's values."""
     section = _section(Settings.model_fields[field.section])
     try:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
+from pipeline.contract.files import write_csv
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.common import readable
 from pipeline.contract.results.rankings import End, RankedExample, read_rankings
@@ -25,12 +24,12 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 from tui.readers.clean import clean
 
-Row = dict[str, Any]
+Row = Mapping[str, object]
 _FOLLOW_S = 0.5
 _EXCERPT = 160
 
 
-def plain(rows: list[Row], right: Collection[str] = ()) -> str:
+def plain(rows: Sequence[Row], right: Collection[str] = ()) -> str:
     """Rows of equal keys as aligned columns; numbers, and the columns `right`, to the right."""
     if not rows:
         return "none"
@@ -44,7 +43,7 @@ def plain(rows: list[Row], right: Collection[str] = ()) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -180,9 +179,7 @@ def render_ranking(examples: Sequence[RankedExample], as_format: str | None) -> 
     if as_format == "csv":
         out = io.StringIO()
         if rows:
-            writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            write_csv(out, list(rows[0]), rows)
         return out.getvalue()
     return "".join(map(_reading, examples))
 

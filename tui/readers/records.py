@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from pipeline.contract.results.answers import Answer
 from tui.readers.listing import Listing
 from tui.readers.scores import Scored
 
-Record = dict[str, Any]
+Record = dict[str, object]
 _BLOCK = 20_000
 """Examples that are looked up at once."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -66,10 +65,11 @@ def questions(
         save_prompts(prompts_file, prompts)
         click.echo(f"wrote {len(prompts)} prompts to {prompts_file}", err=True)
         return
-    rows = [_row(question, name) for question in asked]
-    click.echo(
-        json.dumps(rows, indent=2, ensure_ascii=False) if as_json else tables.plain(_short(rows))
-    )
+    if as_json:
+        whole = [_row(question, name) for question in asked]
+        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+    else:
+        click.echo(tables.plain([_short_row(question, name) for question in asked]))
 
 
 def _chosen(found: Benchmarks, benchmark: str | None, scored_by: str | None) -> TaskScores:
@@ -108,7 +108,7 @@ def _prompts(
             yield prompt_of(score.benchmark, question, completion)
 
 
-def _row(question: AnsweredQuestion, model: ModelName) -> dict[str, Any]:
+def _row(question: AnsweredQuestion, model: ModelName) -> dict[str, object]:
     reply = question.replies[model]
     return {
         "id": question.id,
@@ -120,13 +120,10 @@ def _row(question: AnsweredQuestion, model: ModelName) -> dict[str, Any]:
     }
 
 
-def _short(rows: list[dict[str, Any]]) -> list[tables.Row]:
-    return [
-        {
-            **row,
-            "picked": clean(row["picked"], _EXCERPT),
-            "right": clean(" | ".join(row["right"]), _EXCERPT),
-            "question": clean(row["question"], _EXCERPT),
-        }
-        for row in rows
-    ]
+def _short_row(question: AnsweredQuestion, model: ModelName) -> tables.Row:
+    return {
+        **_row(question, model),
+        "picked": clean(question.pick(question.replies[model]), _EXCERPT),
+        "right": clean(" | ".join(question.gold), _EXCERPT),
+        "question": clean(question.prompt, _EXCERPT),
+    }

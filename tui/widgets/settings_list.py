@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.reactive import reactive
 
 from tui.content.ink import Part, fit
@@ -21,7 +19,7 @@ class SettingsList(Lines):
     """Name, value, type. `*` marks what is not saved yet, `•` what is not the default."""
 
     fields: reactive[tuple[Field, ...]] = reactive(())
-    values: reactive[dict[str, Any]] = reactive(dict)
+    values: reactive[dict[str, object]] = reactive(dict)
     """Values by the settings' names."""
     changed: reactive[frozenset[str]] = reactive(frozenset())
     """Names of the settings that are not saved yet."""

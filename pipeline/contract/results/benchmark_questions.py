@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.results.benchmarks import BY_LENGTH, WHOLE
-from pipeline.contract.results.common import checked, damaged, read_table, write_table
+from pipeline.contract.results.common import Row, checked, damaged, read_table, write_table
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.run.run_dir import RunDir
 
@@ -187,7 +187,7 @@ def read_questions(
     return list(_questions(rows, scored_by.endswith(BY_LENGTH)))
 
 
-def _require_whole(run: RunDir, path: Path, row: dict[str, Any]) -> None:
+def _require_whole(run: RunDir, path: Path, row: Row) -> None:
     for name, value in row.items():
         if value is None and name != "score":
             raise damaged(run, _STAGE, path, f"column {name} has a row without a value")
@@ -199,8 +199,8 @@ def _require_whole(run: RunDir, path: Path, row: dict[str, Any]) -> None:
         raise damaged(run, _STAGE, path, f"{told} of {len(row['choices'])} choices")
 
 
-def _questions(rows: Sequence[dict[str, Any]], by_length: bool) -> Iterator[AnsweredQuestion]:
-    by_id: dict[str, list[dict[str, Any]]] = {}
+def _questions(rows: Sequence[Row], by_length: bool) -> Iterator[AnsweredQuestion]:
+    by_id: dict[str, list[Row]] = {}
     for row in rows:
         by_id.setdefault(row["question_id"], []).append(row)
     for name, own in by_id.items():
@@ -216,7 +216,7 @@ def _questions(rows: Sequence[dict[str, Any]], by_length: bool) -> Iterator[Answ
         )
 
 
-def _reply(row: dict[str, Any]) -> Reply:
+def _reply(row: Row) -> Reply:
     return Reply(
         prediction=row["prediction"],
         score=row["score"],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 T = TypeVar("T")
+Row = dict[str, Any]  # Any: a row as PyArrow gives it; its columns are checked by their schema
 
 _BATCH_ROWS = 512
 
@@ -166,7 +167,7 @@ def read_table(
 
 def read_row(
     run: RunDir, stage: str, path: Path, schema: pa.Schema, key: Mapping[str, Any]
-) -> dict[str, Any] | None:
+) -> Row | None:
     """Reads the first row whose columns have the values of `key`, and only the row group around it.
 
     Raises:
@@ -183,12 +184,12 @@ def read_row(
         return _row_at(file, keys.index(wanted)) if wanted in keys else None
 
 
-def _row_at(file: ParquetFile, index: int) -> dict[str, Any]:
+def _row_at(file: ParquetFile, index: int) -> Row:
     """A row by its number, of which only the row group around it is read."""
     group = 0
     while index >= (count := file.metadata.row_group(group).num_rows):
         index, group = index - count, group + 1
-    row: dict[str, Any] = file.read_row_group(group).slice(index, 1).to_pylist()[0]
+    row: Row = file.read_row_group(group).slice(index, 1).to_pylist()[0]
     return row
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.contract.files import replacing
+from pipeline.contract.files import replacing, write_csv
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
 from pipeline.contract.results.generation import MODELS, PUBLISHED, Ended, ModelName, Perplexity
 from pipeline.contract.results.verdict import Difference, Verdict
@@ -190,8 +189,8 @@ def write_comparison(run: RunDir, pairs: Sequence[AnswerPair], metrics: Sequence
     _write_csv(run.metric_comparison, [_metric_row(metric) for metric in metrics])
 
 
-def _prompt_row(pair: AnswerPair) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _prompt_row(pair: AnswerPair) -> dict[str, object]:
+    row: dict[str, object] = {
         "prompt_idx": pair.prompt_id,
         "prompt": pair.prompt,
         "expected": pair.expected,
@@ -212,7 +211,7 @@ def _perplexity(likelihood: float | None) -> float | None:
     return None if likelihood is None else math.exp(min(-likelihood, _LARGEST_LOSS))
 
 
-def _metric_row(row: Metric) -> dict[str, Any]:
+def _metric_row(row: Metric) -> dict[str, object]:
     relative = row.difference / row.base * 100 if row.is_share and row.base else None
     return {
         "Metric": row.title,
@@ -228,8 +227,6 @@ def _metric_row(row: Metric) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write_csv(path: Path, rows: Sequence[dict[str, object]]) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_csv(file, list(rows[0]) if rows else [], rows)

@@ -9,7 +9,7 @@ Shape legend: N examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -131,6 +131,33 @@ def read_examples(
     return read_table(run, stage, path, example_schema(), columns)
 
 
+def ids_of(table: pa.Table) -> list[str]:
+    """The examples' ids, of a table that `read_examples` gave."""
+    return list(table["example_id"].to_pylist())
+
+
+def documents_of(table: pa.Table) -> list[str]:
+    """The document of each example."""
+    return list(table[_DOCUMENT].to_pylist())
+
+
+def texts_of(table: pa.Table) -> list[str]:
+    """The examples' texts."""
+    return list(table["text"].to_pylist())
+
+
+def lengths_of(table: pa.Table) -> NDArray[np.int32]:
+    """How many tokens each example has."""
+    values: NDArray[np.int32] = table["n_tokens"].to_numpy()
+    return values
+
+
+def groups_of(table: pa.Table) -> NDArray[np.int32]:
+    """The near-duplicate group of each example."""
+    values: NDArray[np.int32] = table[_GROUP].to_numpy()
+    return values
+
+
 def read_example_ids(run: RunDir, path: Path | None = None) -> list[str]:
     """Ids of the examples, in their order; see `read_examples`."""
     return _column(run, path, "example_id")
@@ -228,8 +255,3 @@ def source_label(source: str, row: int) -> str:
     Of a path the last part alone: paths are long, and it is the end that says which file it is.
     """
     return f"{PurePath(source).name} row {row}"
-
-
-def source_label_of(row: Mapping[str, Any]) -> str:
-    """The same of a row of a ranking; empty where a ranking of format 1 does not say it."""
-    return source_label(row["source"], row["row"]) if "source" in row else ""

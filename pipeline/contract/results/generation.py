@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.contract.files import write_json
 from pipeline.contract.results.common import (
+    Row,
     checked,
     read_record,
     read_table,
@@ -126,16 +127,16 @@ def schema() -> pa.Schema:
     )
 
 
-def _row(pair: GeneratedPair) -> dict[str, Any]:
+def _row(pair: GeneratedPair) -> dict[str, object]:
     row = asdict(pair)
     for model in MODELS:
         row |= {f"{model}_{name}": value for name, value in row.pop(model).items()}
     return row
 
 
-def _nested(row: dict[str, Any]) -> dict[str, Any]:
+def _nested(row: Row) -> Row:
     """The row with each model's columns in one place."""
-    nested = {name: row[name] for name in ("prompt_id", "prompt", "expected")}
+    nested: Row = {name: row[name] for name in ("prompt_id", "prompt", "expected")}
     for model in MODELS:
         begin = f"{model}_"
         nested[model] = {

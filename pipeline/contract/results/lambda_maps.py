@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.contract.files import replacing
 from pipeline.contract.results import common
@@ -44,10 +44,9 @@ def lambda_map_writer(run: RunDir) -> Iterator[WriteMaps]:
     import pyarrow.parquet as pq
 
     schema = _schema()
-    packed: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
     with (
         replacing(run.lambda_maps) as temporary,
-        pq.ParquetWriter(temporary, schema, **packed) as file,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as file,
     ):
 
         def write(maps: Mapping[tuple[str, str], LambdaMap]) -> None:

@@ -7,26 +7,25 @@ The fixtures of each step are kept in `tests/pipeline/contract/results/old/`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from pipeline.contract.files import Json
 from pipeline.contract.results.verdict import Difference, verdict
 
-Value = dict[str, Any]  # JSON of any artefact, before its types are checked
-Step = Callable[[Value], Value | None]
+Step = Callable[[Json], Json | None]
 """From one format to the next; None: the result cannot be migrated."""
 
 
-def _rename_unigram_loss(value: Value) -> Value:
+def _rename_unigram_loss(value: Json) -> Json:
     """Format 1 called it frequency_loss, and lacked it at first."""
     return {**value, "unigram_loss": value.get("frequency_loss")}
 
 
-def _add_preflight(value: Value) -> Value:
+def _add_preflight(value: Json) -> Json:
     """The first runs of format 1 were fitted and scored without measuring it."""
     return {"preflight": None, **value}
 
 
-def _evaluation_without_origins(value: Value) -> Value:
+def _evaluation_without_origins(value: Json) -> Json:
     """Before answers were traced, their words counted, or the origins' sources named."""
     told = "an earlier version compared these; `headwater run evaluate --force` traces them"
     for pair in _objects(value, "prompts"):
@@ -36,7 +35,7 @@ def _evaluation_without_origins(value: Value) -> Value:
     return {**value, "perplexities": value.get("perplexities") or {}}
 
 
-def _benchmarks_without_verdicts(value: Value) -> Value:
+def _benchmarks_without_verdicts(value: Json) -> Json:
     """Before comparisons held their verdict."""
     for row in _objects(value, "comparisons"):
         ends = [row.get(name) for name in ("low", "high", "p_value")]
@@ -45,7 +44,7 @@ def _benchmarks_without_verdicts(value: Value) -> Value:
     return value
 
 
-def _objects(value: object, key: str) -> list[Value]:
+def _objects(value: object, key: str) -> list[Json]:
     """The JSON objects of a list; what is none of these is left for the check of types."""
     found = value.get(key) if isinstance(value, dict) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
@@ -61,10 +60,10 @@ STEPS: Mapping[str, Mapping[int, Step]] = {
 """Name of the artefact's dataclass → format that a step begins at → step. No step = no change."""
 
 
-def migrate(artefact: str, version: int, value: Value) -> Value | None:
+def migrate(artefact: str, version: int, value: Json) -> Json | None:
     """JSON of an artefact in the format of now; None where it cannot be migrated."""
     steps = STEPS.get(artefact, {})
-    migrated: Value | None = value
+    migrated: Json | None = value
     for step in (steps[n] for n in sorted(steps) if n >= version):
         if not isinstance(migrated, dict):
             return migrated

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.contract.results.common import readable, require_columns, write_table
+from pipeline.contract.results.common import Row, readable, require_columns, write_table
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.run.freshness import FORMAT, Done
 from pipeline.contract.run.run_dir import RunDir
@@ -75,11 +75,10 @@ class RankedExample:
             return ""
         return source_label(self.source, self.row)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The row by the names of its columns."""
-        values = dict(vars(self))
-        scores = values.pop("scores")
-        return {**values, **{f"{_SCORE}{method}": score for method, score in scores.items()}}
+        values = {name: value for name, value in vars(self).items() if name != "scores"}
+        return {**values, **{f"{_SCORE}{name}": score for name, score in self.scores.items()}}
 
 
 @lru_cache
@@ -167,9 +166,7 @@ def _batches(run: RunDir, tracer: Tracer) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches()
 
 
-def _matching(
-    batch: pa.RecordBatch, wanted: Mapping[str, str], last: int | None
-) -> Iterator[dict[str, Any]]:
+def _matching(batch: pa.RecordBatch, wanted: Mapping[str, str], last: int | None) -> Iterator[Row]:
     """The chosen rows. No value is handed to PyArrow: it would import pandas to look at it."""
     columns = [batch[name].to_pylist() for name in wanted]
     values = tuple(wanted.values())
@@ -179,7 +176,7 @@ def _matching(
             yield from batch.slice(number, 1).to_pylist()
 
 
-def _ranked_example(row: dict[str, Any]) -> RankedExample:
+def _ranked_example(row: Row) -> RankedExample:
     scores = {
         name.removeprefix(_SCORE): row.pop(name) for name in list(row) if name.startswith(_SCORE)
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +149,7 @@ def write_scores(
 
 
 def _metadata(run: RunDir, file: TensorFile) -> ScoreMetadata:
-    told: dict[str, Any] = {}
+    told: dict[str, object] = {}
     for name, text in file.metadata.items():
         try:
             told[name] = text if name in _PLAIN_TEXT else json.loads(text)

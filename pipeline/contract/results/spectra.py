@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from pipeline.contract.files import replacing
+from pipeline.contract.files import replacing, write_csv
 from pipeline.contract.results import common
 from pipeline.contract.run.run_dir import RunDir
 
@@ -90,6 +90,11 @@ class Spectrum:
     meaning: str
     """What the values are: see `MEANINGS`."""
 
+    def record(self) -> dict[str, object]:
+        """The row by the names of its columns."""
+        values = {**vars(self), **vars(self.statistics)}
+        return {name: values[name] for name in _COLUMNS}
+
 
 @dataclass(frozen=True)
 class SpectrumCurve:
@@ -157,10 +162,11 @@ def write_spectra(run: RunDir, spectra: Iterable[tuple[Spectrum, SpectrumCurve]]
     import pyarrow as pa
 
     pairs = list(spectra)
-    with replacing(run.module_table) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(_cells(spectrum) for spectrum, _ in pairs)
+    with (
+        replacing(run.module_table) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        write_csv(file, _COLUMNS, (spectrum.record() for spectrum, _ in pairs))
     rows = [_curve_row(spectrum, curve) for spectrum, curve in pairs]
     table = pa.Table.from_pylist(rows, _curve_schema())
     common.write_table(run.eigenvalues, table, row_group_size=_ROW_GROUP)
@@ -212,12 +218,6 @@ _STATISTICS = tuple(field.name for field in fields(SpectrumStatistics))
 _COLUMNS = ("strategy", "layer", "module", "kind", *_STATISTICS, "meaning")
 
 
-def _cells(one: Spectrum) -> list[Any]:
-    """A line of modules.csv; None is written as nothing."""
-    statistics = (getattr(one.statistics, name) for name in _STATISTICS)
-    return [one.strategy, one.layer, one.module, one.kind, *statistics, one.meaning]
-
-
 def _csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """The rows by column.
 
@@ -234,13 +234,13 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
         raise ValueError(str(error)) from error
 
 
-def _parsed(row: Mapping[str, str]) -> dict[str, Any]:
+def _parsed(row: Mapping[str, str]) -> dict[str, object]:
     """A row's texts, nothing as None; `common.checked` turns them into numbers."""
-    texts = {name: row[name] or None for name in _COLUMNS}
+    texts: dict[str, object] = {name: row[name] or None for name in _COLUMNS}
     return {**texts, "statistics": texts}
 
 
-def _curve_row(one: Spectrum, curve: SpectrumCurve) -> dict[str, Any]:
+def _curve_row(one: Spectrum, curve: SpectrumCurve) -> dict[str, object]:
     return {
         "strategy": one.strategy,
         "layer": one.layer,

@@ -12,6 +12,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,7 @@ class TensorFile:
         if not isinstance(header, dict):
             raise ValueError("its header is not an object")
         metadata = header.pop("__metadata__", {})
-        _require_tensors(header, size - self._begin)
-        self._header: dict[str, Any] = header  # name → dtype, shape and data_offsets, checked
+        self._header = _tensors(header, size - self._begin)
         self.metadata: dict[str, str] = metadata if isinstance(metadata, dict) else {}
 
     def __contains__(self, name: str) -> bool:
@@ -88,21 +88,20 @@ class TensorFile:
             KeyError: the file has no such tensor.
         """
         told = self._header[name]
-        kind = np.dtype(_TYPES[told["dtype"]])
-        begin, end = told["data_offsets"]
-        flat = np.frombuffer(self._map, kind, (end - begin) // kind.itemsize, self._begin + begin)
-        return flat.reshape(told["shape"])
+        kind = np.dtype(_TYPES[told.dtype])
+        flat = np.frombuffer(self._map, kind, math.prod(told.shape), self._begin + told.begin)
+        return flat.reshape(told.shape)
 
     def floats(self, name: str, *place: int) -> NDArray[np.float32]:
         """A part of a tensor of floats: `place` are the first indices."""
         part = np.asarray(self.array(name)[place])
-        if self._header[name]["dtype"] == "BF16":
+        if self._header[name].dtype == "BF16":
             return (part.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return part.astype(np.float32, copy=False)
 
     def part(self, name: str, begin: int, end: int) -> NDArray[Any]:
         """Values of a tensor [N], from one to before another."""
-        kind = np.dtype(_TYPES[self._header[name]["dtype"]])
+        kind = np.dtype(_TYPES[self._header[name].dtype])
         return np.frombuffer(self._bytes(name, begin * kind.itemsize, end * kind.itemsize), kind)
 
     def text(self, name: str, index: int, limit: int | None = None) -> str:
@@ -113,7 +112,7 @@ class TensorFile:
         return self._bytes(name, begin, end).decode("utf-8", "replace")
 
     def _bytes(self, name: str, begin: int, end: int) -> bytes:
-        first = self._begin + self._header[name]["data_offsets"][0] + begin
+        first = self._begin + self._header[name].begin + begin
         return os.pread(self._descriptor, end - begin, first)
 
     def forget_pages(self) -> None:
@@ -121,19 +120,30 @@ class TensorFile:
         self._map.madvise(mmap.MADV_DONTNEED)
 
 
-def _require_tensors(header: Mapping[str, Any], room: int) -> None:
-    """Checks what the header says of every tensor against the bytes that follow it.
+@dataclass(frozen=True)
+class _Tensor:
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    """Bytes after the header."""
+
+
+def _tensors(header: Mapping[str, Any], room: int) -> dict[str, _Tensor]:
+    """What the header says of every tensor, checked against the bytes that follow it.
 
     Raises:
         ValueError: names the first tensor that cannot be.
     """
+    found: dict[str, _Tensor] = {}
     for name, told in header.items():
         try:
             kind, shape, (begin, end) = told["dtype"], told["shape"], told["data_offsets"]
-            sizes = [int(side) for side in shape]
+            sizes = tuple(int(side) for side in shape)
             fits = 0 <= int(begin) <= int(end) <= room and min(sizes, default=0) >= 0
             whole = end - begin == math.prod(sizes) * np.dtype(_TYPES[kind]).itemsize
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"tensor {name} is described in no known way") from error
         if not (fits and whole):
             raise ValueError(f"tensor {name} does not lie in the file as its header says")
+        found[name] = _Tensor(kind, sizes, int(begin))
+    return found

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
-from pipeline.contract.files import read_json
+from pipeline.contract.files import Json, read_json
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
@@ -96,7 +96,7 @@ class ExampleList:
 Reply = AnswerPart | ExampleList
 
 
-def reply_json(reply: Reply) -> dict[str, Any]:
+def reply_json(reply: Reply) -> dict[str, object]:
     """A reply as it goes over the socket."""
     kind = "text" if isinstance(reply, AnswerPart) else "list"
     return {"type": kind, **asdict(reply)}
@@ -136,7 +136,7 @@ class WorkerAddress:
         is_current = index is not None and index.id == address.index
         return address if is_current and address.process.is_alive() else None
 
-    def asdict(self) -> dict[str, Any]:
+    def asdict(self) -> Json:
         """The address as a dict that can be written as JSON."""
         return asdict(self)
 

@@ -18,6 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, get_type_hints
 
+from pipeline.contract.files import Json
+
 _PROGRESS_INTERVAL_S = 0.5
 
 
@@ -263,7 +265,7 @@ class _Form:
         self._values = itemgetter(*self._defaults)
         self._types = [_json_types(hints[name]) for name in self._defaults]
 
-    def event(self, record: dict[str, Any]) -> Event | None:
+    def event(self, record: Json) -> Event | None:
         """Returns the event, or None where a field is missing or of another type."""
         try:
             values = self._values(record)

@@ -18,10 +18,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import DamagedResultError
-from pipeline.contract.files import read_json, write_json
+from pipeline.contract.files import Json, read_json, write_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import CORPUS_STAGE, STAGES
 
@@ -146,7 +146,7 @@ class RunFreshness:
 
     def __init__(self, settings: Settings, run: RunDir) -> None:
         self._settings, self._run = settings, run
-        self._whole: dict[str, Any] = settings.model_dump(mode="json")
+        self._whole: Json = settings.model_dump(mode="json")
         self._done: dict[str, Done | None] = {}
         self._fresh: dict[str, bool] = {}
         self._now: dict[str, Sources] = {}
@@ -191,13 +191,13 @@ class RunFreshness:
 
     def digest(self, names: tuple[str, ...]) -> str:
         """A digest of the values of some settings, each a section or section.key."""
-        picked: dict[str, Any] = {}
+        picked: dict[str, object] = {}
         for name in names:
             section, _, key = name.partition(".")
             picked[name] = self._whole[section][key] if key else self._whole[section]
         return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
-    def corpus_source(self) -> dict[str, Any]:
+    def corpus_source(self) -> dict[str, object]:
         """Identifies what the corpus would be made from if it were written now."""
         spec = STAGES[CORPUS_STAGE]
         names = tuple(name for name in spec.settings if name not in spec.prompts_only)
@@ -211,7 +211,7 @@ class RunFreshness:
         return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
 
     @cached_property
-    def _corpus_mark(self) -> dict[str, Any]:
+    def _corpus_mark(self) -> Json:
         mark = read_json(self._run.corpus_mark)
         return mark if isinstance(mark, dict) else {}
 

@@ -159,7 +159,7 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
         document["validation"]["outside"] = whole
 
 
-def _manifest(settings: Settings) -> dict[str, Any]:
+def _manifest(settings: Settings) -> dict[str, object]:
     """Versions, hardware and seed, to explain a difference between two machines' results."""
     return {
         "format": FORMAT,

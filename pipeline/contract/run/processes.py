@@ -13,10 +13,9 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.contract.errors import RunBusyError, UsageError, disk_errors_explained
-from pipeline.contract.files import read_json, write_json, write_text
+from pipeline.contract.files import Json, read_json, write_json, write_text
 from pipeline.contract.run.run_dir import RunDir
 
 
@@ -74,7 +73,7 @@ class SupervisorState:
     @classmethod
     def read(cls, run: RunDir) -> SupervisorState | None:
         """The last supervisor's state, or None if there never was one."""
-        value: dict[str, Any] | None = read_json(run.state)
+        value: Json | None = read_json(run.state)
         if value is None:
             return None
         child = value.pop("stage_process")

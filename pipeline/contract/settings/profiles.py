@@ -15,7 +15,7 @@ from pipeline.contract.settings.schema import Section, Settings
 
 _WIDTH = 96
 
-PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+PROFILES: dict[str, dict[str, dict[str, object]]] = {
     "own-text": {"data": {"source": "local", "path": "data"}},
     "from-scratch": {
         "data": {"source": "local", "path": "data", "max_tokens": 256},

@@ -9,17 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.evaluation import read_evaluation
-from pipeline.contract.results.examples import source_label_of
 from pipeline.contract.results.generation import (
     read_generated_answers,
     read_generation,
     write_generation,
 )
+from pipeline.contract.results.rankings import RankedExample, Tracer, read_rankings
+from pipeline.contract.results.tokens import read_token_scores
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
@@ -61,13 +61,8 @@ def section(run: RunDir, prompt: str) -> str:
     return rest.partition("\n== ")[0]
 
 
-def ranked(table: Path, prompt: str) -> list[dict[str, Any]]:
-    rows = pq.read_table(table).to_pylist()
-    default = "ekfac_normalized"
-    chosen = [
-        r for r in rows if (r["prompt_id"], r["method"], r["end"]) == (prompt, default, "top")
-    ]
-    return sorted(chosen, key=lambda row: row["rank"])
+def ranked(run: RunDir, tracer: Tracer, prompt: str) -> list[RankedExample]:
+    return read_rankings(run, tracer, prompt_id=prompt, method="ekfac_normalized", end="top")
 
 
 def test_every_prompt_has_the_trained_models_own_answer(told: RunDir) -> None:
@@ -82,33 +77,33 @@ def test_every_prompt_has_the_trained_models_own_answer(told: RunDir) -> None:
 def test_the_examples_are_those_of_that_answer_and_not_of_the_expected_one(told: RunDir) -> None:
     for prompt in answers(told):
         shown = [(int(rank), example) for rank, example, _ in ITEM.findall(section(told, prompt))]
-        rows = ranked(told.own_rankings, prompt)[:5]
-        assert shown == [(row["rank"], row["example_id"]) for row in rows]
-        expected = {row["example_id"]: row["score"] for row in ranked(told.rankings, prompt)}
-        assert [row["score"] for row in rows] != [expected.get(row["example_id"]) for row in rows]
+        rows = ranked(told, "evaluate", prompt)[:5]
+        assert shown == [(row.rank, row.example_id) for row in rows]
+        expected = {row.example_id: row.score for row in ranked(told, "scores", prompt)}
+        assert [row.score for row in rows] != [expected.get(row.example_id) for row in rows]
 
 
 def test_they_score_as_where_the_scores_stage_traces_the_answers(told: RunDir, own: RunDir) -> None:
     assert answers(told) == answers(own)
     for prompt in answers(told):
-        mine, theirs = ranked(told.own_rankings, prompt), ranked(own.rankings, prompt)
-        assert [row["example_id"] for row in mine] == [row["example_id"] for row in theirs]
-        scores = [row["score"] for row in theirs]
-        assert [row["score"] for row in mine] == pytest.approx(scores, rel=1e-4)
+        mine, theirs = ranked(told, "evaluate", prompt), ranked(own, "scores", prompt)
+        assert [row.example_id for row in mine] == [row.example_id for row in theirs]
+        scores = [row.score for row in theirs]
+        assert [row.score for row in mine] == pytest.approx(scores, rel=1e-4)
 
 
 def test_answers_that_the_scores_stage_has_traced_are_not_traced_again(own: RunDir) -> None:
     assert not own.own_rankings.exists()
     assert "rows of scores/rankings.parquet" in page(own, "md")
-    rows = ranked(own.rankings, "river")[:5]
+    rows = ranked(own, "scores", "river")[:5]
     shown = [(int(rank), example) for rank, example, _ in ITEM.findall(section(own, "river"))]
-    assert shown == [(row["rank"], row["example_id"]) for row in rows]
+    assert shown == [(row.rank, row.example_id) for row in rows]
 
 
 def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
     assert "rows of evaluate/rankings.parquet" in page(told, "txt")
     for prompt in answers(told):
-        by_id = {row["example_id"]: row["score"] for row in ranked(told.own_rankings, prompt)}
+        by_id = {row.example_id: row.score for row in ranked(told, "evaluate", prompt)}
         for _, example, score in ITEM.findall(section(told, prompt)):
             assert float(score.replace("−", "-")) == pytest.approx(by_id[example], rel=6e-3)
 
@@ -117,18 +112,16 @@ def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
 def test_the_tokens_that_count_most_are_marked_in_the_whole_text(
     told: RunDir, ending: str, mark: str
 ) -> None:
-    stored = pq.read_table(told.own_token_scores).to_pylist()
-    rows = {(r["prompt_id"], r["example_id"]): r for r in stored}
+    scored = read_token_scores(told, "evaluate")
     _, *shown = page(told, ending).split("\n\n")
     plain = " ".join(" ".join(re.sub(mark, r"\1", part).split()) for part in shown)
     for prompt in answers(told):
-        for row in ranked(told.own_rankings, prompt)[:5]:
-            assert row["text"].strip() in plain
-            tokens = rows[prompt, row["example_id"]]
-            before = tokens["scores"].index(max(tokens["scores"]))  # predicts the token that counts
-            best = tokens["tokens"][before + 1].strip()
+        for row in ranked(told, "evaluate", prompt)[:5]:
+            assert row.text.strip() in plain
+            found = scored[prompt, row.example_id]
+            best = found.tokens[found.scores.index(max(found.scores))].strip()
             marked = re.findall(mark, page(told, ending))
-            assert max(tokens["scores"]) <= 0 or any(best in one for one in marked)
+            assert max(found.scores) <= 0 or any(best in one for one in marked)
 
 
 def test_marks_that_meet_are_one(told: RunDir) -> None:
@@ -155,11 +148,11 @@ def test_the_report_names_the_example_behind_each_answer(told: RunDir, tmp_path:
     run_here(run, report)
     table = [line for line in run.report_markdown.read_text().splitlines() if line[:2] == "| "]
     for prompt in answers(run):
-        best = ranked(run.own_rankings, prompt)
-        said = f"{best[0]['example_id']} ({figure(best[0]['score'])}, {source_label_of(best[0])})"
+        best = ranked(run, "evaluate", prompt)
+        said = f"{best[0].example_id} ({figure(best[0].score)}, {best[0].source_label})"
         assert any(line.split(" | ")[-1] == f"{said} |" for line in table)
         for row in best[:5]:
-            shown = f"<code>{row['example_id']}</code> · {figure(row['score'])}"
+            shown = f"<code>{row.example_id}</code> · {figure(row.score)}"
             assert shown in run.report_html.read_text()
 
 

@@ -16,21 +16,16 @@ from pipeline.contract.results.benchmarks import (
 )
 from pipeline.contract.results.evaluation import TOKEN_F1, AnswerPair, Evaluation, Metric
 from pipeline.contract.results.generation import MODELS, ModelName
-from pipeline.contract.results.verdict import Difference, Estimate, Verdict
+from pipeline.contract.results.verdict import Difference, Estimate
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
 from tui.content.forest import forest, interval_of, span_of
-from tui.content.ink import Ink
+from tui.content.ink import VERDICT_INKS, Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
 from tui.readers.format import number
 from tui.screens.mixins.tabled import Pane
 
 _FOREST = 25
-_INKS: dict[Verdict, Ink] = {
-    "better": "good",
-    "worse": "bad",
-    "no difference shown": "dim",
-}
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ class MetricsPage(Page):
                     "dim",
                     metric.p_value,
                 ),
-                Cell(metric.verdict, _INKS[metric.verdict]),
+                Cell(metric.verdict, VERDICT_INKS[metric.verdict]),
             ]
             yield Row(tuple(cells), metric)
 
@@ -227,7 +222,7 @@ def _share(value: float | None, ink: Ink = "plain") -> Cell:
 def _verdict(task: TaskScores) -> Cell:
     if task.comparison is None:
         return Cell("", "dim")
-    return Cell(task.comparison.verdict, _INKS[task.comparison.verdict])
+    return Cell(task.comparison.verdict, VERDICT_INKS[task.comparison.verdict])
 
 
 def _ink(score: BenchmarkScore | None) -> Ink:

@@ -17,23 +17,18 @@ from pipeline.contract.results.validation import (
     findings,
 )
 from pipeline.contract.results.verdict import (
-    BETTER,
-    UNDECIDED,
-    WORSE,
     Difference,
     Estimate,
-    Verdict,
     verdict,
 )
 from tui.content.forest import forest, interval_of, span_of
-from tui.content.ink import Ink
+from tui.content.ink import VERDICT_INKS
 from tui.content.rows import Cell, Column, Row
 from tui.readers.clean import clean
 from tui.screens.mixins.tabled import Pane
 from tui.screens.pages.evaluation_pages import Page
 
 _FOREST = 25
-_INKS: Mapping[Verdict, Ink] = {BETTER: "good", WORSE: "bad", UNDECIDED: "plain"}
 _MEANINGS: Mapping[Part, str] = {
     "removal": "The model was trained again from the same initial weights, without the first "
     "{removed} examples of every prompt. Value: by how much ln p of the completions dropped.",
@@ -82,7 +77,7 @@ class ValidationPage(Page):
             yield from (Cell("–", "dim"), Cell("–", "dim"))
         else:
             yield Cell(REFERENCES[found.part], "dim")
-            yield Cell(f"{more.difference:+.3f}", _INKS[verdict(more)], more.difference)
+            yield Cell(f"{more.difference:+.3f}", VERDICT_INKS[verdict(more)], more.difference)
         drawn = forest(interval_of(estimate), span, _FOREST, 0.0)
         yield Cell(drawn, "accent", estimate.value)
 

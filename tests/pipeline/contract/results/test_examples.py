@@ -23,7 +23,6 @@ from pipeline.contract.results.examples import (
     read_texts,
     read_tokens,
     source_label,
-    source_label_of,
     split_examples,
     write_corpus_summary,
     write_examples,
@@ -131,8 +130,3 @@ def test_the_corpus_in_figures_is_told_in_words(run: RunDir) -> None:
 )
 def test_a_source_is_told_by_its_end(source: str, told: str) -> None:
     assert source_label(source, 12) == told
-
-
-def test_rankings_of_the_first_format_name_no_source() -> None:
-    assert source_label_of({"source": "a/b.txt", "row": 0}) == "b.txt row 0"
-    assert source_label_of({"example_id": "b"}) == ""
