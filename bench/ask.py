@@ -39,7 +39,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.answers import traced_prompts
+from pipeline.influence.greedy_answers import traced_prompts
 from pipeline.influence.task import LanguageModelingTask
 from pipeline.model import load_model, load_tokenizer, select_device
 

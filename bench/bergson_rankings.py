@@ -17,7 +17,7 @@ from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.answers import traced_prompts
+from pipeline.influence.greedy_answers import traced_prompts
 from pipeline.model import load_tokenizer
 
 PASSES = Path(__file__).with_name("bergson_passes.py")

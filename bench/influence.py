@@ -50,7 +50,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.batches import by_length, length_batches
+from pipeline.influence.budgeted_analyzer import by_length, length_batches
 from pipeline.influence.fitting import decompose, fit_covariances, fit_lambda
 from pipeline.influence.scoring import pairwise_scores, sum_modules
 from pipeline.influence.task import LanguageModelingTask

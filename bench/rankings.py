@@ -97,7 +97,7 @@ def make_run(run: RunDir, rows: int) -> None:
     """What the scores stage would leave of so many examples."""
     import numpy as np
 
-    from pipeline.contract.results.answers import Answer, write_answers
+    from pipeline.contract.results.answers import GreedyAnswer, write_answers
     from pipeline.contract.results.lookup_writer import write_lookup
     from pipeline.contract.results.score_file import ScoreMetadata, write_scores
     from pipeline.contract.results.scores import KnownAnswers, ScoresSummary, write_scores_summary
@@ -124,7 +124,9 @@ def make_run(run: RunDir, rows: int) -> None:
     )  # fmt: skip
     by_method = {name: scores[name] for name in METHODS}
     write_scores(run, metadata, by_method, {layer: scores[layer] for layer in range(LAYERS)}, {})
-    write_answers(run, [Answer(prompt.id, prompt.prompt, prompt.completion) for prompt in prompts])
+    write_answers(
+        run, [GreedyAnswer(prompt.id, prompt.prompt, prompt.completion) for prompt in prompts]
+    )
     known = KnownAnswers(correct=0, prompts=0)
     summary = ScoresSummary(METHODS[1], METHODS, PROMPTS, rows, (), known, {}, None, (), {})
     write_scores_summary(run, summary)

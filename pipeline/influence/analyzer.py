@@ -35,9 +35,9 @@ from pipeline.influence.arguments import (
     prompts_per_batch,
     tokens_per_batch,
 )
-from pipeline.influence.batches import BudgetedAnalyzer
+from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
 from pipeline.influence.loss import vocabulary_projection
-from pipeline.influence.memory import bytes_per_token, free_bytes
+from pipeline.influence.memory_estimate import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules
 from pipeline.influence.progress import PhaseProgress
 from pipeline.influence.task import LanguageModelingTask

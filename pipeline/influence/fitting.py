@@ -22,7 +22,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments
-from pipeline.influence.batches import by_length
+from pipeline.influence.budgeted_analyzer import by_length
 from pipeline.influence.progress import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
 

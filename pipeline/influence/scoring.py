@@ -21,7 +21,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import curvature_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
-from pipeline.influence.batches import by_length, score_columns
+from pipeline.influence.budgeted_analyzer import by_length, score_columns
 from pipeline.influence.unfinished import remove_unfinished
 
 ModuleScores = dict[str, Tensor]

@@ -18,7 +18,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import link_factors
-from pipeline.influence.rankings import save_rankings
+from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_model, load_tokenizer, select_device

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import Json, read_json
-from pipeline.contract.results.answers import Answer, read_answers
+from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
@@ -37,7 +37,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.status import StageStatus, run_status
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.report.rankings import PromptRanking, Rankings
+from pipeline.report.prompt_rankings import PromptRanking, Rankings
 
 T = TypeVar("T")
 
@@ -200,7 +200,7 @@ def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
     ]
 
 
-def _prompt(prompt: Prompt, answer: Answer | None, rankings: Rankings | None) -> PromptFacts:
+def _prompt(prompt: Prompt, answer: GreedyAnswer | None, rankings: Rankings | None) -> PromptFacts:
     return PromptFacts(
         prompt=prompt,
         generated=answer.generated if answer else None,

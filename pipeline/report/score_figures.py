@@ -16,7 +16,7 @@ from pipeline.contract.results.benchmarks import (
     BenchmarkScore,
     scoring_title,
 )
-from pipeline.contract.results.evaluation import Metric
+from pipeline.contract.results.evaluation import AnswerMetric
 from pipeline.contract.results.validation import Part, ValidationSummary, findings
 from pipeline.contract.results.verdict import UNDECIDED, Difference, Estimate
 from pipeline.report.style import COLORS, PALE, framed
@@ -47,16 +47,16 @@ def benchmark_scores(scores: Sequence[BenchmarkScore]) -> Figure:
     return figure
 
 
-def metric_changes(metrics: Sequence[Metric]) -> Figure:
+def metric_changes(metrics: Sequence[AnswerMetric]) -> Figure:
     """Trained minus base of every metric that is a share, percentage points, with its interval."""
     return _changes([(row.title, row) for row in metrics if row.is_share])
 
 
 def all_changes(
-    metrics: Sequence[Metric], comparisons: Sequence[BenchmarkComparison]
+    metrics: Sequence[AnswerMetric], comparisons: Sequence[BenchmarkComparison]
 ) -> Figure | None:
     """As `metric_changes`, with the benchmarks; None where there is neither."""
-    rows: list[tuple[str, Metric | BenchmarkComparison]] = [
+    rows: list[tuple[str, AnswerMetric | BenchmarkComparison]] = [
         *((row.title, row) for row in metrics if row.is_share),
         *((_name(row), row) for row in comparisons),
     ]
@@ -87,7 +87,7 @@ def _estimates(estimates: Mapping[str, Estimate], label: str) -> Figure:
     return figure
 
 
-def _changes(rows: Sequence[tuple[str, Metric | BenchmarkComparison]]) -> Figure:
+def _changes(rows: Sequence[tuple[str, AnswerMetric | BenchmarkComparison]]) -> Figure:
     figure, axes = _lines([name for name, _ in rows])
     axes.axvline(0, color=PALE, lw=1)
     for line, (_, row) in enumerate(rows):

@@ -28,7 +28,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, KeepingModel
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.catalogue import all_questions, ready
-from pipeline.evaluation.scores import Sheet
+from pipeline.evaluation.score_sheet import Sheet
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, select_device
 

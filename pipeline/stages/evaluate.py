@@ -17,12 +17,12 @@ from pipeline.contract.results.evaluation import (
     LIKELIHOOD,
     TITLES,
     AnswerLengths,
+    AnswerMetric,
     AnswerOrigins,
     AnswerPair,
     CopiedWords,
     Decoding,
     Evaluation,
-    Metric,
     ModelAnswer,
     Origin,
     write_comparison,
@@ -48,7 +48,7 @@ from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.influence import tracing
-from pipeline.influence.answers import traced_prompts, with_answers
+from pipeline.influence.greedy_answers import traced_prompts, with_answers
 from pipeline.report.influential import Origins, influential_markdown, influential_text
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
@@ -180,7 +180,7 @@ def _copied(run: RunDir, answers: Sequence[str]) -> list[CopiedWords]:
     ]
 
 
-def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[Metric]:
+def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[AnswerMetric]:
     """One a metric, over the prompts with an expected answer."""
     scored = [pair for pair in pairs if pair.base.scores]
     found = []
@@ -189,7 +189,7 @@ def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[Metric]:
         trained = [pair.trained.scores[name] for pair in scored]
         gain = paired_difference(base, trained, seed)
         found.append(
-            Metric(
+            AnswerMetric(
                 **asdict(gain),
                 metric=name,
                 title=title,

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
-from pipeline.contract.results.answers import Answer, write_answers
+from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.examples import documents_of, read_examples, texts_of
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.lookup_writer import write_lookup
@@ -48,15 +48,15 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.answers import greedy_answers, with_answers
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
-from pipeline.influence.evaluation import evaluate
 from pipeline.influence.fitting import require_factors
+from pipeline.influence.greedy_answers import greedy_answers, with_answers
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.preflight import log_line, preflight, warnings
-from pipeline.influence.rankings import save_rankings
+from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
+from pipeline.influence.retrieval import evaluate
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_model, load_tokenizer, select_device
 
@@ -133,7 +133,7 @@ def _answer(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[Prompt],
-) -> list[Answer]:
+) -> list[GreedyAnswer]:
     answers = []
     for answer in greedy_answers(model, tokenizer, prompts, settings.prompts.max_new_tokens):
         answers.append(answer)
@@ -142,7 +142,9 @@ def _answer(
     return answers
 
 
-def _with_generated(prompts: list[Prompt], answers: list[Answer], notes: _Notes) -> list[Prompt]:
+def _with_generated(
+    prompts: list[Prompt], answers: list[GreedyAnswer], notes: _Notes
+) -> list[Prompt]:
     """The prompts with the model's own answers in place of the given completions."""
     traced = with_answers(prompts, {answer.id: answer.generated for answer in answers})
     there = {prompt.id for prompt in traced}
@@ -208,7 +210,7 @@ def _add_opinions(
 def _summary(
     settings: Settings,
     modules: list[str],
-    answers: list[Answer],
+    answers: list[GreedyAnswer],
     results: Results,
     before: GradientErrors,
     notes: _Notes,

@@ -20,7 +20,7 @@ from pipeline.contract.results.validation import (
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.influence.evaluation import evaluate
+from pipeline.influence.retrieval import evaluate
 from pipeline.memory import exhaustion_explained
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import datamodeling

@@ -18,8 +18,8 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings, ValidationSettings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.answers import traced_prompts
 from pipeline.influence.baselines import bm25_scores
+from pipeline.influence.greedy_answers import traced_prompts
 from pipeline.model import load_tokenizer
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.methods import outside_methods, own_methods

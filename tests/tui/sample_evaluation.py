@@ -7,12 +7,12 @@ from pipeline.contract.results import benchmark_questions, benchmarks, evaluatio
 from pipeline.contract.results.benchmark_questions import QuestionRow
 from pipeline.contract.results.benchmarks import BenchmarkComparison, Benchmarks, BenchmarkScore
 from pipeline.contract.results.evaluation import (
+    AnswerMetric,
     AnswerOrigins,
     AnswerPair,
     CopiedWords,
     Decoding,
     Evaluation,
-    Metric,
     ModelAnswer,
     Oddity,
     Origin,
@@ -68,9 +68,9 @@ def write_evaluation(run: RunDir, hostile: str = "") -> None:
 
 def _metric(
     name: str, title: str, base: float, trained: float, low: float, high: float, p: float
-) -> Metric:
+) -> AnswerMetric:
     gain = Difference(2, trained - base, low, high, p)
-    return Metric(
+    return AnswerMetric(
         **vars(gain), metric=name, title=title, base=base, trained=trained, verdict=verdict(gain)
     )
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.results.answers import Answer, write_answers
+from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.scores import (
     KnownAnswers,
@@ -99,7 +99,7 @@ def write_rankings(run: RunDir, hostile: str = "") -> None:
     ]
     save_prompts(run.prepared_prompts, prompts)
     answers = [
-        Answer(
+        GreedyAnswer(
             id=p.id,
             prompt=p.prompt,
             completion=p.completion,

@@ -29,7 +29,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
 from pipeline.contract.settings.prompts import Prompt
-from pipeline.influence.rankings import save_rankings
+from pipeline.influence.ranking_table import save_rankings
 
 Result = subprocess.CompletedProcess[str]
 Headwater = Callable[..., Result]

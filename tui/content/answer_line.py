@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from tui.readers.clean import clean
 
 _CUT = 1000
 
 
-def answer_text(answer: Answer) -> Content:
+def answer_text(answer: GreedyAnswer) -> Content:
     """`Mara Voss was born in → Tellin`, and below it the model's own words."""
     parts: list[Content | str | tuple[str, str]] = [
         clean(answer.prompt, _CUT),

@@ -10,7 +10,7 @@ from pipeline.contract.results.spectra import SYMBOLS, SpectrumStatistics
 from tui.content.ink import fit
 from tui.readers.clean import clean
 from tui.readers.format import tick
-from tui.readers.spectra import Entry, Module, Overview
+from tui.readers.spectra import Module, ModuleEntry, SpectraOverview
 
 Statistic = Callable[[SpectrumStatistics], float | None]
 _STATISTICS: Mapping[str, Statistic] = {
@@ -34,7 +34,11 @@ Row = tuple[str, Sequence[float | None]]
 
 
 def figures_text(
-    overview: Overview, chosen: tuple[str, str], entry: Entry, other: Entry | None, width: int
+    overview: SpectraOverview,
+    chosen: tuple[str, str],
+    entry: ModuleEntry,
+    other: ModuleEntry | None,
+    width: int,
 ) -> Content:
     """What the module table says of the selected entry, and of the one it is compared with.
 
@@ -65,8 +69,8 @@ def figures_text(
 
 
 def _of_layer(
-    entry: Entry,
-    other: Entry | None,
+    entry: ModuleEntry,
+    other: ModuleEntry | None,
     found: Callable[[Module | None], SpectrumStatistics | None],
     width: int,
 ) -> Content:

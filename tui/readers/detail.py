@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.contract.results.lookup import Example
 from pipeline.contract.results.tokens import TokenScores
 from tui.readers.listing import Listing
-from tui.readers.rankings import RankingReader
+from tui.readers.ranking_reader import RankingReader
 from tui.readers.scores import ModuleScores, Scored, Standing
 
 _SHOWN = 200

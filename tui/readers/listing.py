@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.results.lookup import Corpus, Mask
 from pipeline.contract.results.ranks import lowest_first
-from tui.readers.rankings import Sort
+from tui.readers.ranking_reader import Sort
 from tui.readers.scores import Ranking
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from tui.readers.listing import Listing
 from tui.readers.scores import Scored
 
@@ -40,7 +40,7 @@ def columns(scored: Scored) -> dict[str, type]:
 
 
 def records(
-    scored: Scored, answer: Answer, listing: Listing, places: np.ndarray
+    scored: Scored, answer: GreedyAnswer, listing: Listing, places: np.ndarray
 ) -> Iterator[Record]:
     """One record an example, in the order of `places`.
 

@@ -42,7 +42,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModuleEntry:
     """A line of the list: a layer with its modules, or one module."""
 
     layer: int | None
@@ -76,11 +76,11 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Overview:
+class SpectraOverview:
     """What there is to browse."""
 
     strategies: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ModuleEntry, ...]
     spectra: dict[tuple[str, str, str], Spectrum]
     """By strategy, module and kind."""
     clip: float
@@ -107,7 +107,7 @@ class SpectraReader:
         self.curves = lru_cache(maxsize=_HELD)(self._read_curves)
         self.lambda_map = lru_cache(maxsize=_HELD)(partial(read_lambda_map, run))
 
-    def overview(self) -> Overview:
+    def overview(self) -> SpectraOverview:
         """Strategies, layers, modules and their statistics.
 
         Raises:
@@ -119,7 +119,7 @@ class SpectraReader:
         if not found.value:
             hint = "only ekfac, kfac and diagonal fit a curvature: see factors.strategies"
             raise MissingResultError("the strategies of this run have no spectra", hint)
-        return Overview(
+        return SpectraOverview(
             strategies=tuple(dict.fromkeys(one.strategy for one in found.value)),
             entries=tuple(_entries(found.value)),
             spectra={(one.strategy, one.module, one.kind): one for one in found.value},
@@ -142,11 +142,11 @@ class SpectraReader:
         return curves
 
 
-def _entries(spectra: Iterable[Spectrum]) -> Iterator[Entry]:
+def _entries(spectra: Iterable[Spectrum]) -> Iterator[ModuleEntry]:
     """Layers in order, each before its modules; modules outside of the layers last."""
     modules = list(dict.fromkeys(Module(one.module, one.layer) for one in spectra))
     modules.sort(key=lambda m: (m.layer is None, m.layer or 0))
     for layer, found in groupby(modules, key=lambda module: module.layer):
         members = tuple(found)
-        yield Entry(layer, members, is_layer=True)
-        yield from (Entry(layer, (module,), is_layer=False) for module in members)
+        yield ModuleEntry(layer, members, is_layer=True)
+        yield from (ModuleEntry(layer, (module,), is_layer=False) for module in members)

@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Input, Label, Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
@@ -239,7 +239,7 @@ class AskScreen(View[None], Renewing):
     def _show_answer(self) -> None:
         said = self.query_one("#said", Static)
         said.display = True
-        said.update(answer_text(Answer("asked", self._prompt, self._said)))
+        said.update(answer_text(GreedyAnswer("asked", self._prompt, self._said)))
 
     @on(Lines.Moved, "#table")
     def _explain(self) -> None:

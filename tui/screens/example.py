@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import LEGENDS, document_text, example_text, title_of
@@ -25,7 +25,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
 from tui.readers.listing import Listing
-from tui.readers.rankings import RankingReader
+from tui.readers.ranking_reader import RankingReader
 from tui.readers.scores import Scored
 from tui.screens.mixins.taking import Taken, Taking
 from tui.screens.mixins.view import View
@@ -77,7 +77,7 @@ class ExampleScreen(View[Browsed], Taking):
         run: RunDir,
         reader: RankingReader,
         scored: Scored,
-        answers: tuple[Answer, ...],
+        answers: tuple[GreedyAnswer, ...],
         listing: Listing,
         place: int,
         marked: frozenset[int],

@@ -22,7 +22,7 @@ from tui.content.ink import SERIES
 from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.spectra import Entry, Module, Overview, SpectraReader
+from tui.readers.spectra import Module, ModuleEntry, SpectraOverview, SpectraReader
 from tui.readers.window import RANKS
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.renewing import Renewing
@@ -72,14 +72,14 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
     kind: reactive[Kind] = reactive("lambda", init=False, repaint=False)
     cumulative: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether shares of the sum are drawn instead of the eigenvalues."""
-    compared: reactive[Entry | None] = reactive(None, init=False, repaint=False)
+    compared: reactive[ModuleEntry | None] = reactive(None, init=False, repaint=False)
     """What every other layer or module is compared with."""
 
     def __init__(self, run: RunDir, chosen: Chosen | None = None) -> None:
         super().__init__()
         self._run, self._chosen = run, chosen
         self._reader = SpectraReader(run)
-        self._overview: Overview | None = None
+        self._overview: SpectraOverview | None = None
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -120,7 +120,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             if overview:
                 self._browse(overview)
 
-    def _browse(self, overview: Overview) -> None:
+    def _browse(self, overview: SpectraOverview) -> None:
         self._overview = overview
         if overview.stale:
             self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
@@ -133,7 +133,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         self.list.focus()
         self._show()
 
-    def _choose(self, overview: Overview, chosen: Chosen) -> None:
+    def _choose(self, overview: SpectraOverview, chosen: Chosen) -> None:
         """What was looked at before, as far as it is still there."""
         if chosen.strategy in overview.strategies:
             self.set_reactive(FactorsScreen.strategy, chosen.strategy)
@@ -161,7 +161,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         """Another kind."""
         self._show()
 
-    def watch_compared(self, entry: Entry | None) -> None:
+    def watch_compared(self, entry: ModuleEntry | None) -> None:
         """Something to compare with, or nothing any more."""
         self.list.compared = entry
         self._show()
@@ -193,7 +193,9 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             self._draw(entry, series, tiles)
             self._tell()
 
-    def _draw(self, entry: Entry, series: tuple[Series, ...], tiles: tuple[Tile, ...]) -> None:
+    def _draw(
+        self, entry: ModuleEntry, series: tuple[Series, ...], tiles: tuple[Tile, ...]
+    ) -> None:
         title = f"{clean(entry.title)} · {clean(self.strategy)}"
         self.chart.title = f"{title} {SYMBOLS[self.kind]}" + " · % of the sum" * self.cumulative
         self.chart.series = series
@@ -215,7 +217,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         """The figures have other room, once the screen is laid out again."""
         self.call_after_refresh(self._tell)
 
-    def _modules(self, entry: Entry) -> Iterator[tuple[str, Module, bool]]:
+    def _modules(self, entry: ModuleEntry) -> Iterator[tuple[str, Module, bool]]:
         """(title, module, whether it is only compared with) of what is drawn."""
         for module in entry.modules:
             yield module.short if entry.is_layer else entry.title, module, False
@@ -227,7 +229,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
                 name = twin.short if twin.layer is None else f"{twin.layer} · {twin.short}"
                 yield f"◆ {name}", twin, True
 
-    def _series(self, entry: Entry) -> Iterator[Series]:
+    def _series(self, entry: ModuleEntry) -> Iterator[Series]:
         """Lines; the modules of a layer that is compared with as dots, in their namesakes' inks."""
         count = len(entry.modules)
         for number, (title, module, is_twin) in enumerate(self._modules(entry)):
@@ -239,7 +241,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             curve = curves.cumulative if self.cumulative else curves.eigenvalues
             yield Series(title, curve, SERIES[look], "·" if dotted else _MARKS[look], dotted)
 
-    def _tiles(self, entry: Entry) -> Iterator[Tile]:
+    def _tiles(self, entry: ModuleEntry) -> Iterator[Tile]:
         for title, module, _ in self._modules(entry):
             if heat := self._reader.lambda_map(self.strategy, module.name):
                 yield Tile(title, heat)
@@ -295,5 +297,5 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             self.app.pop_screen()
 
 
-def _name(entry: Entry | None) -> str:
+def _name(entry: ModuleEntry | None) -> str:
     return entry.title if entry else ""

@@ -13,13 +13,13 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import plain_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
-from tui.readers.rankings import Overview, RankingReader
+from tui.readers.ranking_reader import RankingReader, RankingsOverview
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.browsing_state import Held
 from tui.screens.mixins.filtering import Filtering
@@ -62,9 +62,9 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         super().__init__()
         self._run, self._held = run, held
         self._reader = RankingReader(run)
-        self._overview: Overview | None = None
+        self._overview: RankingsOverview | None = None
         self._scored: Scored | None = None
-        self._asked: Answer | None = None
+        self._asked: GreedyAnswer | None = None
         """Whose text stands above the table."""
         self._landing: int | None = None
         """Place of the example to go to once it is ranked."""
@@ -120,7 +120,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             if self._overview and self._scored:
                 self._browse(self._overview, self._scored)
 
-    def _browse(self, overview: Overview, scored: Scored) -> None:
+    def _browse(self, overview: RankingsOverview, scored: Scored) -> None:
         if overview.stale:
             self.query_one(Banner).standing = ("≠ stale: the settings have changed since", "warn")
         self.set_reactive(RankingsScreen.ranked_by, overview.default_method)
@@ -129,7 +129,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             self._take_up(self._held, overview, scored)
         self._rank()
 
-    def _take_up(self, held: Held, overview: Overview, scored: Scored) -> None:
+    def _take_up(self, held: Held, overview: RankingsOverview, scored: Scored) -> None:
         """What was chosen before, as far as it is still there."""
         ids = [answer.id for answer in overview.answers]
         if held.prompt_id not in ids:

@@ -51,7 +51,7 @@ _AHEAD = (
     "tui.readers.listing",
     "tui.readers.scores",
     "pipeline.contract.results.lookup",
-    "tui.readers.memory",
+    "tui.readers.allocator",
     "tui.readers.search",
     "tui.screens.rankings",
     "tui.screens.example",

@@ -8,7 +8,7 @@ from pipeline.contract.results.spectra import SpectrumStatistics
 from tui.content.ink import Part, fit
 from tui.readers.clean import clean
 from tui.readers.format import tick
-from tui.readers.spectra import Entry, Overview
+from tui.readers.spectra import ModuleEntry, SpectraOverview
 from tui.widgets.lines import Lines
 
 _FIGURE = 8
@@ -19,19 +19,19 @@ _WIDE = 38
 class ModuleList(Lines):
     """One line a layer or module; ◆ stands before the one that others are compared with."""
 
-    overview: reactive[Overview | None] = reactive(None)
+    overview: reactive[SpectraOverview | None] = reactive(None)
     chosen: reactive[tuple[str, str]] = reactive(("", ""))
     """Strategy and kind whose effective ranks are told."""
-    compared: reactive[Entry | None] = reactive(None)
+    compared: reactive[ModuleEntry | None] = reactive(None)
 
     @property
-    def selected(self) -> Entry | None:
+    def selected(self) -> ModuleEntry | None:
         """The layer or module under the cursor."""
         entries = self._entries
         return entries[self.cursor] if self.cursor < len(entries) else None
 
     @property
-    def _entries(self) -> tuple[Entry, ...]:
+    def _entries(self) -> tuple[ModuleEntry, ...]:
         return self.overview.entries if self.overview else ()
 
     def watch_overview(self) -> None:
@@ -83,11 +83,11 @@ class ModuleList(Lines):
         name = fit(clean(entry.modules[0].short), room - 1) + " "
         return [mark, ("  ", "plain"), (name, "plain"), *bar, (told, "plain")]
 
-    def _statistics(self, entry: Entry) -> SpectrumStatistics | None:
+    def _statistics(self, entry: ModuleEntry) -> SpectrumStatistics | None:
         strategy, kind = self.chosen
         overview = self.overview
         return overview.statistics(strategy, entry.modules[0], kind) if overview else None
 
 
-def _sort_of(entry: Entry) -> str:
+def _sort_of(entry: ModuleEntry) -> str:
     return "" if entry.is_layer else entry.modules[0].short

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from textual.reactive import reactive
 
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from tui.content.ink import Ink, Part, fit
 from tui.readers.clean import clean
 from tui.widgets.lines import Lines
@@ -21,14 +21,14 @@ _MARKS: dict[bool | None, tuple[str, Ink]] = {
 class PromptList(Lines):
     """One line a prompt: ✓ or ✗ for the model's own answer, the prompt, the traced completion."""
 
-    answers: reactive[tuple[Answer, ...]] = reactive(())
+    answers: reactive[tuple[GreedyAnswer, ...]] = reactive(())
 
     @property
-    def selected(self) -> Answer | None:
+    def selected(self) -> GreedyAnswer | None:
         """The prompt under the cursor."""
         return self.answers[self.cursor] if self.cursor < len(self.answers) else None
 
-    def watch_answers(self, answers: tuple[Answer, ...]) -> None:
+    def watch_answers(self, answers: tuple[GreedyAnswer, ...]) -> None:
         """Prompts have come."""
         self.count = len(answers)
         known = sum(answer.correct is True for answer in answers)

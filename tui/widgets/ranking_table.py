@@ -13,7 +13,7 @@ from tui.content.ink import Part, fit, fit_ends
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import score
-from tui.readers.rankings import Sort
+from tui.readers.ranking_reader import Sort
 from tui.widgets.lines import GUTTER, Lines
 
 if TYPE_CHECKING:

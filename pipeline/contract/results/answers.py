@@ -13,7 +13,7 @@ _STAGE = "scores"
 
 
 @dataclass(frozen=True)
-class Answer:
+class GreedyAnswer:
     """A prompt, the completion whose origins are traced, and what the model says itself."""
 
     id: str
@@ -25,7 +25,7 @@ class Answer:
     """Whether the model's answer begins with the expected one; None: none is expected or known."""
 
 
-def write_answers(run: RunDir, answers: Iterable[Answer]) -> None:
+def write_answers(run: RunDir, answers: Iterable[GreedyAnswer]) -> None:
     """Writes them in their order."""
     import json
 
@@ -33,7 +33,7 @@ def write_answers(run: RunDir, answers: Iterable[Answer]) -> None:
     write_text(run.answers, "\n".join(lines) + "\n")
 
 
-def read_answers(run: RunDir) -> dict[str, Answer]:
+def read_answers(run: RunDir) -> dict[str, GreedyAnswer]:
     """The answers by prompt id, in their order.
 
     Raises:
@@ -44,5 +44,5 @@ def read_answers(run: RunDir) -> dict[str, Answer]:
 
     with readable(run, _STAGE, run.answers):
         lines = [json.loads(line) for line in run.answers.read_bytes().splitlines() if line]
-    answers = checked(run, _STAGE, run.answers, list[Answer], lines)
+    answers = checked(run, _STAGE, run.answers, list[GreedyAnswer], lines)
     return {answer.id: answer for answer in answers}

@@ -92,7 +92,7 @@ class AnswerPair:
 
 
 @dataclass(frozen=True)
-class Metric(Difference):
+class AnswerMetric(Difference):
     """A metric's means over the prompts with an expected answer: trained against base."""
 
     metric: str
@@ -149,7 +149,7 @@ class Evaluation:
 
     prompts: tuple[AnswerPair, ...]
     origins: AnswerOrigins
-    metrics: tuple[Metric, ...]
+    metrics: tuple[AnswerMetric, ...]
     """Empty where no prompt has an expected answer."""
     words: AnswerLengths | None
     """None in runs of format 1 that lack it."""
@@ -183,7 +183,9 @@ def load_evaluation(run: RunDir) -> Loaded[Evaluation]:
     return load(run, "evaluate", read_evaluation)
 
 
-def write_comparison(run: RunDir, pairs: Sequence[AnswerPair], metrics: Sequence[Metric]) -> None:
+def write_comparison(
+    run: RunDir, pairs: Sequence[AnswerPair], metrics: Sequence[AnswerMetric]
+) -> None:
     """Writes the comparison as the field's tables: a row a prompt, and a row a metric."""
     _write_csv(run.answer_comparison, [_prompt_row(pair) for pair in pairs])
     _write_csv(run.metric_comparison, [_metric_row(metric) for metric in metrics])
@@ -211,7 +213,7 @@ def _perplexity(likelihood: float | None) -> float | None:
     return None if likelihood is None else math.exp(min(-likelihood, _LARGEST_LOSS))
 
 
-def _metric_row(row: Metric) -> dict[str, object]:
+def _metric_row(row: AnswerMetric) -> dict[str, object]:
     relative = row.difference / row.base * 100 if row.is_share and row.base else None
     return {
         "Metric": row.title,

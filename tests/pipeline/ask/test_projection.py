@@ -15,7 +15,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.answers import traced_prompts
+from pipeline.influence.greedy_answers import traced_prompts
 from pipeline.model import load_model, load_tokenizer
 
 

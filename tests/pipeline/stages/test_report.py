@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from pipeline.contract.files import write_json, write_text
 from pipeline.contract.results import score_file
-from pipeline.contract.results.answers import Answer, write_answers
+from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.benchmarks import (
     BenchmarkComparison,
     Benchmarks,
@@ -59,7 +59,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.influence.rankings import save_rankings
+from pipeline.influence.ranking_table import save_rankings
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -181,7 +181,7 @@ def write_scores(run: RunDir, prompts: list[Prompt]) -> None:
     score_file.write_scores(run, metadata, methods, layers, {})
     save_rankings(run, "scores", prompts, pq.read_table(run.examples), methods, top=15)
     answers = [
-        Answer(p.id, p.prompt, p.completion, p.completion + " indeed", n == 0)
+        GreedyAnswer(p.id, p.prompt, p.completion, p.completion + " indeed", n == 0)
         for n, p in enumerate(prompts)
     ]
     write_answers(run, answers)

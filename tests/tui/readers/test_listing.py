@@ -12,7 +12,7 @@ from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_run, sample_scores
 from tui.readers.listing import Listing
-from tui.readers.rankings import SORTS, Sort
+from tui.readers.ranking_reader import SORTS, Sort
 from tui.readers.scores import Scored
 from tui.readers.search import matching
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.readers.rankings import Sort
+from tui.readers.ranking_reader import Sort
 
 if TYPE_CHECKING:
     from pipeline.contract.results.lookup import Corpus

@@ -7,7 +7,7 @@ from textual.dom import DOMNode
 from textual.reactive import reactive
 
 from tui.readers.clean import clean
-from tui.readers.rankings import SORTS, Sort
+from tui.readers.ranking_reader import SORTS, Sort
 from tui.widgets.ranking_table import RankingTable
 
 

@@ -17,7 +17,7 @@ from textual.dom import DOMNode
 from textual.worker import get_current_worker
 
 from pipeline.contract.files import write_text
-from pipeline.contract.results.answers import Answer
+from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import Stopped, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
@@ -44,7 +44,7 @@ class Taken:
 
     run: RunDir
     scored: Scored
-    answer: Answer
+    answer: GreedyAnswer
     listing: Listing
     place: int | None
     """The example under the cursor."""

@@ -14,7 +14,7 @@ from pipeline.contract.results.benchmarks import (
     TaskScores,
     scoring_title,
 )
-from pipeline.contract.results.evaluation import TOKEN_F1, AnswerPair, Evaluation, Metric
+from pipeline.contract.results.evaluation import TOKEN_F1, AnswerMetric, AnswerPair, Evaluation
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.results.verdict import Difference, Estimate
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
@@ -92,7 +92,7 @@ class MetricsPage(Page):
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """What the figures bear out."""
-        metric: Metric = row.item
+        metric: AnswerMetric = row.item
         lines = [
             Content.assemble((f"{metric.title}: ", "bold"), metric.verdict),
             Content(f"means over {metric.n} prompts with an expected answer; the interval is "
@@ -201,14 +201,14 @@ class BenchmarksPage(Page):
         return (Pane("What it says", Content("\n").join(lines)),)
 
 
-def _measure(metric: Metric, value: float, signed: bool = False) -> Cell:
+def _measure(metric: AnswerMetric, value: float, signed: bool = False) -> Cell:
     """Shares in percent, log-likelihoods in nats."""
     if not metric.is_share:
         return Cell(f"{value:+.3g}" if signed else number(value), value=value)
     return Cell(f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}", value=value)
 
 
-def _between(metric: Metric) -> str:
+def _between(metric: AnswerMetric) -> str:
     if metric.low is None or metric.high is None:
         return "–"
     ends = (_measure(metric, end, signed=True).text for end in (metric.low, metric.high))

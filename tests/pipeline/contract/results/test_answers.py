@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.errors import DamagedResultError, MissingResultError
-from pipeline.contract.results.answers import Answer, read_answers, write_answers
+from pipeline.contract.results.answers import GreedyAnswer, read_answers, write_answers
 from tests.small_scores import finished_run
 
 ANSWERS = [
-    Answer("sea", "At sea there is", " a whale", " a whale\u2028\n of “old”", correct=True),
-    Answer("mill", "The mill", "", "", correct=None),
+    GreedyAnswer("sea", "At sea there is", " a whale", " a whale\u2028\n of “old”", correct=True),
+    GreedyAnswer("mill", "The mill", "", "", correct=None),
 ]
 
 

@@ -15,12 +15,12 @@ from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.results.evaluation import (
     AnswerLengths,
+    AnswerMetric,
     AnswerOrigins,
     AnswerPair,
     CopiedWords,
     Decoding,
     Evaluation,
-    Metric,
     ModelAnswer,
     Origin,
     load_evaluation,
@@ -53,7 +53,7 @@ PAIR = AnswerPair(
     base=ModelAnswer(" the the", "length", "repetitive", {}, CopiedWords(0, 2, "", None)),
     trained=ModelAnswer(" Tellin, by the quay.", "stop", "", SCORES, COPIED, (ORIGIN,)),
 )
-METRIC = Metric(
+METRIC = AnswerMetric(
     n=2, difference=0.2, low=None, high=None, p_value=None, metric="bleu", title="BLEU",
     base=0.1, trained=0.3, verdict="no difference shown",
 )  # fmt: skip

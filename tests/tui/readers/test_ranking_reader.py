@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.contract.errors import MissingResultError
 from tests.tui import sample_run
-from tui.readers.rankings import RankingReader
+from tui.readers.ranking_reader import RankingReader
 
 
 def test_the_overview_names_prompts_answers_and_methods(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.results.answers import Answer, read_answers
+from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.common import rewrite_command
 from pipeline.contract.results.scores import STAGE, load_scores_summary
 from pipeline.contract.results.tokens import TokenScores, find_token_scores
@@ -24,10 +24,10 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 @dataclass(frozen=True)
-class Overview:
+class RankingsOverview:
     """What there is to browse."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[GreedyAnswer, ...]
     methods: tuple[str, ...]
     default_method: str
     examples: int
@@ -42,7 +42,7 @@ class RankingReader:
     def __init__(self, run: RunDir) -> None:
         self._run = run
 
-    def overview(self) -> Overview:
+    def overview(self) -> RankingsOverview:
         """Prompts and methods.
 
         Raises:
@@ -55,7 +55,7 @@ class RankingReader:
             hint = f"`{rewrite_command(run, STAGE)}` scores again"
             raise MissingResultError("these scores were kept without the examples' texts", hint)
         summary = loaded.value
-        return Overview(
+        return RankingsOverview(
             answers=tuple(self._answers()),
             methods=summary.methods,
             default_method=summary.default_method,
@@ -70,7 +70,7 @@ class RankingReader:
             MissingResultError: a file of them is gone.
             DamagedResultError: a file of them is not what the stage writes.
         """
-        from tui.readers.memory import give_back_large_arrays
+        from tui.readers.allocator import give_back_large_arrays
         from tui.readers.scores import Scored
 
         give_back_large_arrays()
@@ -80,10 +80,10 @@ class RankingReader:
         """Per-token scores, which only the first examples of a prompt have."""
         return find_token_scores(self._run, prompt_id, example_id)
 
-    def _answers(self) -> Iterator[Answer]:
+    def _answers(self) -> Iterator[GreedyAnswer]:
         """Every prompt, with what is known of the model's answer to it."""
         known = read_answers(self._run)
         for prompt in load_prompts(self._run.prepared_prompts, use_generated=True):
-            answer = known.get(prompt.id, Answer(prompt.id, prompt.prompt, ""))
+            answer = known.get(prompt.id, GreedyAnswer(prompt.id, prompt.prompt, ""))
             completion = answer.completion or prompt.completion
             yield replace(answer, prompt=prompt.prompt, completion=completion)

@@ -19,7 +19,7 @@ from pipeline.batches import neighbour_batches
 from pipeline.contract.files import read_json
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.batches import by_length, length_batches
+from pipeline.influence.budgeted_analyzer import by_length, length_batches
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import pairwise_scores, self_influence, sum_modules, token_scores
 from tests.rounding import assert_parts_add_up, assert_same_in_float64

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.results.answers import Answer, read_answers
+from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.corpus.examples import encode_pair
@@ -19,14 +19,14 @@ def greedy_answers(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Prompt],
     max_new_tokens: int,
-) -> Iterator[Answer]:
+) -> Iterator[GreedyAnswer]:
     """Answers every prompt, from the very tokens whose continuation is scored."""
     contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
     written = dict(generate_continuations(model, tokenizer, contexts, max_new_tokens))
     for index, prompt in enumerate(prompts):
         text = written[index].text
         correct = begins_with(text, prompt.completion) if prompt.completion.strip() else None
-        yield Answer(prompt.id, prompt.prompt, prompt.completion, text, correct)
+        yield GreedyAnswer(prompt.id, prompt.prompt, prompt.completion, text, correct)
 
 
 def with_answers(prompts: Sequence[Prompt], answers: Mapping[str, str]) -> list[Prompt]:

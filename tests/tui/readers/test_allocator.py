@@ -9,7 +9,7 @@ import pytest
 
 CHURN = """
 import numpy as np
-from tui.readers.memory import give_back_large_arrays
+from tui.readers.allocator import give_back_large_arrays
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
