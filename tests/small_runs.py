@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +48,7 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     write_text(run.settings, render_settings(chosen))
     save_prompts(run.prompts, prompts)
     fingerprint = freshness.begin("prepare", chosen, run)
-    texts = _sentences(56)
+    texts = sentences(56)
     tokenizer = train_tokenizer(texts, vocab_size=300)
     tokenizer.save_pretrained(run.tokenizer)
     rows = _rows(texts, tokenizer)
@@ -58,6 +59,54 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
     freshness.mark_corpus(chosen, run)
     freshness.finish("prepare", fingerprint, chosen, run, seconds=0.1)
     return run
+
+
+def finish_run(root: Path) -> RunDir:
+    """A run through every stage, as little as possible in each."""
+    from pipeline.stages import (
+        benchmark,
+        evaluate,
+        factors,
+        generate,
+        index,
+        inspect,
+        report,
+        scores,
+        train,
+        validate,
+    )
+
+    rows = root / "benchmarks"
+    _save_benchmark_rows(rows)
+    run = prepare_run(
+        root,
+        train={"epochs": 1.0},
+        modules={"layers": "0-1"},
+        prompts={"max_new_tokens": 8},
+        generate={"max_new_tokens": 8},
+        benchmark={"chosen": ["boolq"], "data": str(rows), "ask": ["texts"], "shots": 0},
+        index={"features": 64},
+        validation={
+            "seeds": 1,
+            "removed": 2,
+            "subsets": 0,
+            "tail_patch": 1,
+            "dampings": [1e-4],
+            "fisher_seeds": 0,
+        },
+    )
+    run_here(run, train, factors, scores, inspect, generate, evaluate, benchmark, index, validate)
+    run_here(run, report)  # the last: it tells of all the others
+    return run
+
+
+def _save_benchmark_rows(folder: Path) -> None:
+    rows = [
+        {"question": "is snow white", "passage": "Snow is white.", "answer": True},
+        {"question": "is snow black", "passage": "Snow is white.", "answer": False},
+    ]
+    path = folder / "boolq" / "default" / "validation.jsonl"
+    write_text(path, "".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 def _settings(sections: dict[str, dict[str, Any]]) -> Settings:
@@ -74,7 +123,8 @@ def _settings(sections: dict[str, dict[str, Any]]) -> Settings:
     return Settings.model_validate(values)
 
 
-def _sentences(count: int) -> list[str]:
+def sentences(count: int) -> list[str]:
+    """Texts that are the same every time."""
     rng = random.Random(0)
     subjects = ("The baker", "A miller", "The old mason", "Our neighbour", "The river")
     verbs = ("sells", "brings", "looks for", "walks past", "never speaks of")

@@ -76,7 +76,7 @@ def _read_corpus(
     examples = ExampleBuilder(tokenizer, settings.data.max_tokens, ids)
     write_examples(chunks, examples.rows(documents, reading, events))
     reading.warn_of_losses()
-    groups = _duplicate_groups(chunks, len(examples.documents), settings, events)
+    groups = _duplicate_groups(run_dir, chunks, len(examples.documents), settings, events)
     away = _held_out(examples.documents, groups, settings, events)
     split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
@@ -148,10 +148,10 @@ def _texts(documents: Path, total: int, events: EventWriter) -> Iterator[str]:
 
 
 def _duplicate_groups(
-    chunks: Path, total: int, settings: Settings, events: EventWriter
+    run_dir: RunDir, chunks: Path, total: int, settings: Settings, events: EventWriter
 ) -> list[int]:
     index, done = DuplicateIndex(settings.data.duplicate_threshold), 0
-    for texts in iterate_texts(chunks):
+    for texts in iterate_texts(run_dir, chunks):
         index.add(texts)
         done += len(texts)
         events.progress(done, total, "examples", "near-duplicates")

@@ -16,8 +16,8 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.stages import factors, scores, train
-from tests.small_runs import prepare_run, run_here
+from tests.shared import built_once
+from tests.small_runs import prepare_run
 
 MODULES = [
     f"model.layers.{layer}.mlp.{name}_proj" for layer in range(2) for name in ("gate", "up", "down")
@@ -73,11 +73,19 @@ def factored_run(
     tiny_tokens: Tensor,
 ) -> Path:
     """A run's folder with influence/factors_{ekfac,kfac,diagonal}; to be read only."""
-    root = tmp_path_factory.mktemp("factored")
+
+    def build(root: Path) -> None:
+        fit_factors(root, make_tiny_llama(), tiny_tokens)
+
+    return built_once(tmp_path_factory, "factored", build)
+
+
+def fit_factors(root: Path, model: LlamaForCausalLM, tokens: Tensor) -> None:
+    """Kronfluence's own factors of a model, under every strategy that fits some."""
     task = NextToken()
     analyzer = Analyzer(
         "influence",
-        prepare_model(make_tiny_llama(), task),
+        prepare_model(model, task),
         task,
         cpu=True,
         output_dir=str(root),
@@ -86,11 +94,10 @@ def factored_run(
     for strategy in ("ekfac", "kfac", "diagonal"):
         analyzer.fit_all_factors(
             factors_name=strategy,
-            dataset=[{"input_ids": row} for row in tiny_tokens],
+            dataset=[{"input_ids": row} for row in tokens],
             per_device_batch_size=4,
             factor_args=FactorArguments(strategy=strategy, use_empirical_fisher=True),
         )
-    return root
 
 
 class PrepareRun(Protocol):
@@ -103,11 +110,3 @@ class PrepareRun(Protocol):
 def prepared_run() -> PrepareRun:
     """48 training and 8 validation sentences, one document of two chunks, two prompts."""
     return prepare_run
-
-
-@pytest.fixture(scope="session")
-def scored_run(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run through the scores stage; to be copied, not written into."""
-    run = prepared_run(tmp_path_factory.mktemp("scored") / "run", train={"epochs": 6.0})
-    run_here(run, train, factors, scores)
-    return run

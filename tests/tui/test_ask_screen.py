@@ -32,23 +32,12 @@ SMALL, LARGE = (80, 24), (120, 40)
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run through the scores stage; to be copied, not written into."""
-    from pipeline.stages import factors, scores, train
-    from tests.small_runs import prepare_run, run_here
-
-    run = prepare_run(tmp_path_factory.mktemp("scored") / "run", train={"epochs": 6.0})
-    run_here(run, train, factors, scores)
-    return run
-
-
-@pytest.fixture(scope="module")
-def run(scored: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
+def run(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
     """An indexed run whose worker serves the tests of this module."""
     from pipeline.stages import index
     from tests.small_runs import run_here
 
-    own = RunDir(shutil.copytree(scored.root, tmp_path_factory.mktemp("asked") / "run"))
+    own = RunDir(shutil.copytree(scored_run.root, tmp_path_factory.mktemp("asked") / "run"))
     run_here(own, index)
     start_worker(own)
     yield own
@@ -206,9 +195,9 @@ async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
 
 
 async def test_what_is_missing_runs_and_what_was_started_ends(
-    scored: RunDir, tmp_path: Path
+    scored_run: RunDir, tmp_path: Path
 ) -> None:
-    own = RunDir(shutil.copytree(scored.root, tmp_path / "run"))
+    own = RunDir(shutil.copytree(scored_run.root, tmp_path / "run"))
     app = HeadwaterApp(tmp_path, own)
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("A")

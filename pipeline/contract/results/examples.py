@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.contract.results.common import (
     read_record,
     read_table,
+    readable,
+    require_columns,
     write_record,
     write_rows,
 )
@@ -191,11 +193,17 @@ def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Ta
     return pa.table([*marked, *table.columns[2:]], names=table.column_names) if mark else table
 
 
-def iterate_texts(path: Path) -> Iterator[list[str]]:
-    """Texts of a file of examples in batches, where they are too many to be read at once."""
+def iterate_texts(run: RunDir, path: Path) -> Iterator[list[str]]:
+    """Texts of a file of examples in batches, where they are too many to be read at once.
+
+    Raises:
+        MissingResultError: there is no such file.
+        DamagedResultError: it does not hold examples.
+    """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with readable(run, STAGE, path), pq.ParquetFile(path) as file:
+        require_columns(run, STAGE, path, file.schema_arrow, example_schema())
         for batch in file.iter_batches(columns=["text"]):
             yield batch["text"].to_pylist()
 
