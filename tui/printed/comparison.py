@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.contract.errors import MissingResultError
@@ -14,7 +15,6 @@ from pipeline.contract.results.benchmarks import (
 from pipeline.contract.results.evaluation import Evaluation, load_evaluation
 from pipeline.contract.results.scores import ScoresSummary, load_scores_summary
 from pipeline.contract.results.training import load_training
-from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
@@ -121,18 +121,29 @@ def _counted(one: Figure | None, other: Figure | None) -> str:
 
 
 def _results(run: RunDir) -> dict[str, Figure]:
-    settings = load_settings(run.settings)
-    fresh = {
-        stage for stage in ("scores", "evaluate", "benchmark") if is_fresh(stage, settings, run)
-    }
     found = dict(_losses(run))
-    if "scores" in fresh:
-        found |= _ranking_figures(load_scores_summary(run).value)
-    if "evaluate" in fresh:
-        found |= _answer_figures(load_evaluation(run).value)
-    if "benchmark" in fresh:
-        found |= _benchmark_figures(load_benchmarks(run).value)
+    parts: tuple[Callable[[RunDir], Iterator[dict[str, Figure]]], ...]
+    parts = (_fresh_rankings, _fresh_answers, _fresh_benchmarks)
+    for part in parts:
+        with suppress(MissingResultError):  # shown as missing beside the other run's
+            for figures in part(run):
+                found |= figures
     return found
+
+
+def _fresh_rankings(run: RunDir) -> Iterator[dict[str, Figure]]:
+    if (scores := load_scores_summary(run)).fresh:
+        yield _ranking_figures(scores.value)
+
+
+def _fresh_answers(run: RunDir) -> Iterator[dict[str, Figure]]:
+    if (evaluation := load_evaluation(run)).fresh:
+        yield _answer_figures(evaluation.value)
+
+
+def _fresh_benchmarks(run: RunDir) -> Iterator[dict[str, Figure]]:
+    if (benchmarks := load_benchmarks(run)).fresh:
+        yield _benchmark_figures(benchmarks.value)
 
 
 def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
