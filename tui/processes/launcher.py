@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Collection
 
 from pipeline.contract.errors import HeadwaterError, ResourceError, disk_errors_explained
+from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import forget
 from pipeline.contract.run.processes import SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
@@ -33,15 +32,8 @@ def start_stages(run: RunDir, stages: tuple[str, ...], again: Collection[str] = 
         _refuse_if_busy(run)
         for stage in again:
             forget(stage, run)
-        run.log("supervisor").parent.mkdir(exist_ok=True)
-        with run.log("supervisor").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.supervisor", str(run.root), *stages],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        log = run.log("supervisor")
+        process = start_detached("pipeline.supervisor", str(run.root), *stages, log=log)
     deadline = time.monotonic() + _STARTUP_S
     while time.monotonic() < deadline:
         state = SupervisorState.read(run)

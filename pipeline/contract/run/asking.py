@@ -17,8 +17,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +26,7 @@ from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import Json, read_json
+from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
@@ -179,16 +178,9 @@ def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> Work
     """
     if address := WorkerAddress.read(run):
         return address
-    run.log("ask").parent.mkdir(exist_ok=True)
-    with run.log("ask").open("ab") as log:
-        begin = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.ask.worker", str(run.root.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    log = run.log("ask")
+    begin = log.stat().st_size if log.exists() else 0
+    process = start_detached("pipeline.ask.worker", str(run.root.resolve()), log=log)
     deadline = time.monotonic() + _STARTUP_S
     while time.monotonic() < deadline:
         if address := WorkerAddress.read(run):
@@ -196,7 +188,8 @@ def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> Work
         if process.poll() is not None:
             break
         if not wanted():
-            _end(ProcessIdentity.of(process.pid), _CALLED_OFF_S)
+            with suppress(ProcessLookupError):  # it is over already
+                _end(ProcessIdentity.of(process.pid), _CALLED_OFF_S)
             raise CancelledError("the worker is not wanted any more")
         time.sleep(0.05)
     raise HeadwaterError(f"run {run.name}: {_last_words(run, begin)}")
