@@ -21,12 +21,14 @@ COPY pyproject.toml README.md ./
 COPY pipeline pipeline
 COPY headwater headwater
 COPY tui tui
+# Bytecode is compiled here: the user that the container runs as cannot write it beside the
+# libraries, and each process would spend most of a minute on compiling PyTorch.
 # A site whose pip is configured to trust a certificate of its own gets uv to trust it too.
 RUN --mount=type=cache,target=/var/cache/uv,sharing=locked \
     python3 -m venv /tmp/uv && /tmp/uv/bin/pip install uv \
     && cert=$(/tmp/uv/bin/pip config list | sed -n "s/^global.cert='\(.*\)'$/\1/p") \
     && SSL_CERT_FILE=${cert:-/etc/ssl/certs/ca-certificates.crt} UV_CACHE_DIR=/var/cache/uv \
-       UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT=/opt/headwater \
+       UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=/opt/headwater \
        /tmp/uv/bin/uv sync --no-dev --no-editable --python /usr/bin/python3 \
     && rm -rf /tmp/uv
 

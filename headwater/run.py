@@ -143,7 +143,8 @@ class Run:
         scores = self.scores[_require("method", method, metadata.methods)][row]
         order = highest_first(scores)
         ranks = np.arange(1, len(order) + 1)
-        chosen = slice(None, top) if end == "top" else slice(None, -(top or len(order)) - 1, -1)
+        count = len(order) if top is None else max(0, top)
+        chosen = slice(count) if end == "top" else slice(None, -count - 1, -1)
         picked = order[chosen]
         columns = {"rank": pa.array(ranks[chosen]), "score": pa.array(scores[picked])}
         examples = self.examples.arrow.take(pa.array(picked))

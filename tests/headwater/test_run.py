@@ -59,6 +59,7 @@ def test_the_bottom_of_a_ranking_has_the_last_ranks(finished_run: RunDir) -> Non
     assert len(everything) == len(run.examples)
     assert bottom["rank"].tolist() == [len(everything) - n for n in range(3)]
     assert bottom["example_id"].tolist() == everything["example_id"].tolist()[:-4:-1]
+    assert len(run.rank("river", top=0, end="bottom")) == 0
 
 
 def test_a_table_is_the_same_in_every_library(finished_run: RunDir) -> None:
