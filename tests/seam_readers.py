@@ -206,7 +206,7 @@ READERS: dict[str, Reader] = {
     ),
     "lookup.Corpus": Reader(
         Corpus,
-        lambda _, found: [found.text(place) for place in range(len(found))] == TEXTS,
+        lambda _, found: [found.text(position) for position in range(len(found))] == TEXTS,
         lambda run: (run.lookup,),
     ),
     "module_scores.ModuleScoreFile": Reader(

@@ -58,10 +58,10 @@ class Commands(Provider):
             yield hit
 
     def _hits(self, words: str) -> Iterator[Hit]:
-        for place, (name, told, do) in enumerate(self._commands()):
+        for position, (name, told, do) in enumerate(self._commands()):
             text = f"{name}: {told}"
             if holds(text, words):
-                score = 0.5 * holds(name, words) + 0.5 / (1 + place)
+                score = 0.5 * holds(name, words) + 0.5 / (1 + position)
                 yield Hit(score, Content.assemble((name, "bold"), f"  {told}"), do, text)
 
     def _commands(self) -> Iterator[_Command]:

@@ -111,14 +111,16 @@ def _torch() -> Check:
 
 
 def _disk(runs: Path) -> Check:
-    place = next(p for p in [runs.resolve(), *runs.resolve().parents] if p.exists())
-    free = shutil.disk_usage(place).free
-    if not os.access(place, os.W_OK):
-        return Check("disk", "fail", f"{place} cannot be written", "choose another with --runs DIR")
+    folder = next(p for p in [runs.resolve(), *runs.resolve().parents] if p.exists())
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK):
+        return Check(
+            "disk", "fail", f"{folder} cannot be written", "choose another with --runs DIR"
+        )
     if free < _NEEDED_DISK:
         advice = "a 1.1 B-parameter model with its factors takes about 40 GiB; the demo 100 MiB"
-        return Check("disk", "warn", f"{size(free)} free in {place}", advice)
-    return Check("disk", "ok", f"{size(free)} free in {place}")
+        return Check("disk", "warn", f"{size(free)} free in {folder}", advice)
+    return Check("disk", "ok", f"{size(free)} free in {folder}")
 
 
 def _memory() -> Check:

@@ -97,10 +97,10 @@ def _parquet(path: Path, columns: Mapping[str, type], records: Iterator[Record])
 def _names(columns: Sequence[Column]) -> list[str]:
     """Unique names: a repeated column name is prefixed with that of the column before it."""
     names: list[str] = []
-    for place, column in enumerate(columns):
+    for position, column in enumerate(columns):
         name = column.title
         if name in names:
-            name = f"{columns[place - 1].title} {name}"
+            name = f"{columns[position - 1].title} {name}"
         names.append(name)
     return names
 

@@ -39,6 +39,6 @@ def find_run(runs: Path, name: str) -> RunDir:
 
 def command_to_open(run: RunDir) -> str:
     """The command that opens a run again: by its path where it lies elsewhere than usual."""
-    place = run.root.resolve()
-    is_usual = place.parent == default_runs().resolve()
-    return f"headwater tui {place.name if is_usual else shlex.quote(str(place))}"
+    root = run.root.resolve()
+    is_usual = root.parent == default_runs().resolve()
+    return f"headwater tui {root.name if is_usual else shlex.quote(str(root))}"

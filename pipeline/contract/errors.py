@@ -99,11 +99,11 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or where
+        path = error.filename or where
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space, then `headwater resume` goes on from the last finished part"
-            raise ResourceError(f"disk full while writing {place}", hint) from error
+            raise ResourceError(f"disk full while writing {path}", hint) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             hint = "choose a folder you may write to with --runs DIR, or change its owner"
-            raise UsageError(f"no permission to write {place}", hint) from error
+            raise UsageError(f"no permission to write {path}", hint) from error
         raise

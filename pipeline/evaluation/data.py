@@ -47,11 +47,11 @@ class BenchmarkData:
         if not Path(self._source).is_dir():
             raise DataError(f"benchmark.data: there is no folder {self._source}")
         folder = Path(self._source) / name.replace("/", "__") / config
-        places = [folder / f"{split}{suffix}" for suffix in _SUFFIXES]
-        path = next((place for place in places if place.is_file()), None)
+        files = [folder / f"{split}{suffix}" for suffix in _SUFFIXES]
+        path = next((file for file in files if file.is_file()), None)
         if path is None:
             raise DataError(
-                f"{name}: there is no {places[0]} (nor {places[1].name})",
+                f"{name}: there is no {files[0]} (nor {files[1].name})",
                 f"benchmark.data = {self._source!r} is the folder that was looked in; it needs "
                 f"{name.replace('/', '__')}/{config} with the hub's rows, one file a split",
             )

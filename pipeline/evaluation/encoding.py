@@ -17,7 +17,7 @@ class Request:
 
     context: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
-    places: tuple[int, ...] = ()
+    numbers: tuple[int, ...] = ()
     """Which of the question's candidates these are."""
     cut: int = 0
     """Tokens that the context lost on its left, so that it fits the model."""
@@ -43,24 +43,24 @@ def encode(
         DoesNotFitError: the cut would reach the question.
     """
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, (question, _) in enumerate(pairs):
-        alike[question].append(place)
+    for number, (question, _) in enumerate(pairs):
+        alike[question].append(number)
     grouped: dict[tuple[int, ...], list[int]] = defaultdict(list)
     answers: dict[int, tuple[int, ...]] = {}
     for question, same in alike.items():
-        candidates = [pairs[place][1] for place in same]
+        candidates = [pairs[number][1] for number in same]
         encoded = encode_completions(tokenizer, examples + question, candidates)
-        for place, (head, tail) in zip(same, encoded, strict=True):
-            grouped[tuple(head)].append(place)
-            answers[place] = tuple(tail)
+        for number, (head, tail) in zip(same, encoded, strict=True):
+            grouped[tuple(head)].append(number)
+            answers[number] = tuple(tail)
     found = []
-    for context, places in grouped.items():
-        own = tuple(answers[place] for place in places)
+    for context, numbers in grouped.items():
+        own = tuple(answers[number] for number in numbers)
         room = len(context) if limit is None else limit + 1 - max(map(len, own))
         cut = max(0, len(context) - room)
-        if cut and room < _question_length(tokenizer, pairs[places[0]][0]):
+        if cut and room < _question_length(tokenizer, pairs[numbers[0]][0]):
             raise DoesNotFitError
-        found.append(Request(context[cut:], own, tuple(places), cut))
+        found.append(Request(context[cut:], own, tuple(numbers), cut))
     return found
 
 

@@ -6,7 +6,7 @@ candidate sees another, and only the states that predict a candidate's tokens me
 The figures are those of reading every prompt with every candidate from the start.
 
 Shape legend: B rows of a batch, W tokens of its longest row, P tokens kept from before, N
-predicted tokens, U places that predict them, D width of the hidden states, V vocabulary.
+predicted tokens, U positions that predict them, D width of the hidden states, V vocabulary.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def likelihoods(
     """
     together = _keeps_apart(model, max(map(_length, requests), default=0))
     parts = [
-        (index, Request(request.context, tuple(request.candidates[n] for n in places), places))
+        (index, Request(request.context, tuple(request.candidates[n] for n in numbers), numbers))
         for index, request in enumerate(requests)
-        for places in _parted(request, together)
+        for numbers in _parted(request, together)
     ]
     found: dict[int, dict[int, Likelihood]] = defaultdict(dict)
-    for place, scored in _read(model, [part for _, part in parts], budget):
-        index, part = parts[place]
-        found[index].update(zip(part.places, scored, strict=True))
+    for position, scored in _read(model, [part for _, part in parts], budget):
+        index, part = parts[position]
+        found[index].update(zip(part.numbers, scored, strict=True))
         if len(found[index]) == len(requests[index].candidates):
             complete = found.pop(index)
             yield index, [complete[n] for n in sorted(complete)]
@@ -74,7 +74,7 @@ def _length(request: Request) -> int:
 def _keeps_apart(model: PreTrainedModel, longest: int) -> bool:
     """Whether a mask can tell the model which token sees which, in rows of `longest` tokens.
 
-    A layer that sees a window of places would count the other candidates' places too.
+    A layer that sees a window of positions would count the other candidates' positions too.
     """
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
@@ -107,9 +107,9 @@ def _read(
         rows = [_Row.of(requests[index], shared) for index in members]
         lengths = [shared + len(row.tokens) for row in rows]
         for batch in token_budget_batches(lengths, budget):
-            batch_rows = [rows[place] for place in batch]
+            batch_rows = [rows[position] for position in batch]
             scored = _score(_states(model, head, kept, batch_rows), head, batch_rows)
-            yield from zip((members[place] for place in batch), scored, strict=True)
+            yield from zip((members[position] for position in batch), scored, strict=True)
 
 
 def _by_beginning(
@@ -156,7 +156,7 @@ class _Row:
     """Whose tokens they are: 0 = the prompt's, n = the nth candidate's."""
     positions: list[int]
     predicted: list[tuple[int, int, int]]
-    """(place that predicts it, token, its candidate) of every token of every candidate."""
+    """(position that predicts it, token, its candidate) of every token of every candidate."""
     sizes: list[int]
     """Tokens of each candidate."""
 
@@ -172,9 +172,9 @@ class _Row:
         )  # fmt: skip
         for n, answer in enumerate(answers):
             begin, later = len(row.tokens), len(answer) - 1 - same
-            places = (*range(len(stem) - 1 - same, len(stem)), *range(begin, begin + later))
+            positions = (*range(len(stem) - 1 - same, len(stem)), *range(begin, begin + later))
             row.predicted.extend(
-                (place, token, n) for place, token in zip(places, answer, strict=True)
+                (position, token, n) for position, token in zip(positions, answer, strict=True)
             )
             row.tokens.extend(answer[same:-1])
             row.owners.extend([n + 1] * later)
@@ -240,13 +240,17 @@ def _score(
 ) -> list[list[Likelihood]]:
     """The likelihoods of every row's candidates."""
     predicted = sorted(
-        (b, place, token, n) for b, row in enumerate(rows) for place, token, n in row.predicted
+        (b, position, token, n)
+        for b, row in enumerate(rows)
+        for position, token, n in row.predicted
     )
-    sources = dict.fromkeys((b, place) for b, place, _, _ in predicted)
+    sources = dict.fromkeys((b, position) for b, position, _, _ in predicted)
     number = {source: u for u, source in enumerate(sources)}
-    picked_ud = states_bwd[[b for b, _ in sources], [place for _, place in sources]]
-    places = [number[b, place] for b, place, _, _ in predicted]
-    gained, greedy = _predictions(picked_ud, head, places, [token for _, _, token, _ in predicted])
+    picked_ud = states_bwd[[b for b, _ in sources], [position for _, position in sources]]
+    predicting = [number[b, position] for b, position, _, _ in predicted]
+    gained, greedy = _predictions(
+        picked_ud, head, predicting, [token for _, _, token, _ in predicted]
+    )
     totals = [[0.0] * len(row.sizes) for row in rows]
     likeliest = [[True] * len(row.sizes) for row in rows]
     for (b, _, _, n), nats, best in zip(predicted, gained, greedy, strict=True):
@@ -259,15 +263,15 @@ def _score(
 
 
 def _predictions(
-    picked_ud: Tensor, head: nn.Linear | None, places: list[int], tokens: list[int]
+    picked_ud: Tensor, head: nn.Linear | None, predicting: list[int], tokens: list[int]
 ) -> tuple[list[float], list[bool]]:
-    """ln p of each token, and whether it is the likeliest; `places` (rising) says which of the
+    """ln p of each token, and whether it is the likeliest; `predicting` (rising) says which of the
     picked states predicts it."""
     gained, greedy = [], []
     step = logit_chunk_size(picked_ud.device, head.out_features if head else picked_ud.shape[-1])
     for begin in range(0, len(picked_ud), step):
-        part = slice(bisect_left(places, begin), bisect_left(places, begin + step))
-        rows = torch.tensor(places[part], device=picked_ud.device) - begin
+        part = slice(bisect_left(predicting, begin), bisect_left(predicting, begin + step))
+        rows = torch.tensor(predicting[part], device=picked_ud.device) - begin
         wanted = torch.tensor(tokens[part], device=picked_ud.device)
         states = picked_ud[begin : begin + step]
         logits_uv = (states if head is None else head(states)).float()

@@ -1,7 +1,7 @@
 """The longest run of words that a text has in common with a corpus, word for word.
 
-Places of the corpus where an answer's first n words begin are carried on to n + 1, all answers at
-once, so each pass looks only at the places that still match.
+Positions in the corpus where an answer's first n words begin are carried on to n + 1, all answers
+at once, so each pass looks only at the positions that still match.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[O
     corpus, owner = _numbered(documents, numbers)
     tokens = [np.array([numbers[word] for word in words], dtype=np.uint64) for words in split]
     found = [Overlap(0, "", None) for _ in answers]
-    places = np.flatnonzero(corpus != _STRANGE)
-    hashes = np.zeros(len(places), dtype=np.uint64)
+    positions = np.flatnonzero(corpus != _STRANGE)
+    hashes = np.zeros(len(positions), dtype=np.uint64)
     own = [np.zeros(len(row), dtype=np.uint64) for row in tokens]
     length = 0
-    while len(places):
-        inside = places + length < len(corpus)
-        places, hashes = places[inside], hashes[inside]
-        hashes = hashes * _BASE + corpus[places + length]
+    while len(positions):
+        inside = positions + length < len(corpus)
+        positions, hashes = positions[inside], hashes[inside]
+        hashes = hashes * _BASE + corpus[positions + length]
         own = [
             before[: max(0, len(row) - length)] * _BASE + row[length:]
             for before, row in zip(own, tokens, strict=True)
@@ -49,14 +49,14 @@ def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[O
         length += 1
         wanted = np.concatenate([np.zeros(0, dtype=np.uint64), *own])
         still = np.isin(hashes, wanted)
-        places, hashes = places[still], hashes[still]
+        positions, hashes = positions[still], hashes[still]
         for index, grams in enumerate(own):
             shared = np.flatnonzero(np.isin(grams, hashes))
             if len(shared):
                 start = int(shared[0])
-                place = places[np.flatnonzero(hashes == grams[start])[0]]
+                position = positions[np.flatnonzero(hashes == grams[start])[0]]
                 text = " ".join(split[index][start : start + length])
-                found[index] = Overlap(length, text, int(owner[place]))
+                found[index] = Overlap(length, text, int(owner[position]))
     return found
 
 

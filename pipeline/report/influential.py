@@ -21,8 +21,8 @@ from pipeline.report.text import figure, markdown, visible
 EXAMPLES = 5
 """Told of every answer."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
-"""Hold the marks' places until the text is escaped as a whole."""
-_PLACES = re.compile("[\ue000\ue001]")
+"""Stand for the marks until the text is escaped as a whole."""
+_PLACEHOLDERS = re.compile("[\ue000\ue001]")
 _BETWEEN = re.compile("\ue001( ?)\ue000")
 _SPECIAL = re.compile(r"<.*>|\[.*\]")
 _MARKED_SHARE = 0.1
@@ -133,10 +133,10 @@ def _text(text: str, tokens: list[tuple[str, bool]] | None, style: _Style) -> st
     if tokens is None:
         return style.show(text)
     parts: list[str] = []
-    for place, (token, counts) in enumerate(tokens):
-        if place in (0, len(tokens) - 1) and _SPECIAL.fullmatch(token) and token not in text:
+    for position, (token, counts) in enumerate(tokens):
+        if position in (0, len(tokens) - 1) and _SPECIAL.fullmatch(token) and token not in text:
             continue  # the model's own beginning or end, not the document's
-        plain = _PLACES.sub("", token)
+        plain = _PLACEHOLDERS.sub("", token)
         word = plain.strip()
         parts.append(plain.replace(word, f"{_OPEN}{word}{_CLOSE}", 1) if counts and word else plain)
     # what is marked throughout is one mark

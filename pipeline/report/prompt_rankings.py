@@ -94,9 +94,9 @@ class Rankings:
         return Line(row, others)
 
     def _layer_shares(self, top: list[Line], prompt: int) -> NDArray[np.float64] | None:
-        places = [self._index.get(line.row.example_id) for line in top]
-        known = [index for index in places if index is not None]
-        if not known or len(known) < len(places):
+        positions = [self._index.get(line.row.example_id) for line in top]
+        known = [index for index in positions if index is not None]
+        if not known or len(known) < len(positions):
             return None
         parts = self._file.layers(prompt)[:, known].T.astype(np.float64)
         totals = np.abs(parts).sum(axis=1, keepdims=True)

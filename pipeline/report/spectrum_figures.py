@@ -36,8 +36,8 @@ def lambda_maps(
     figure, grid = _grid(f"Λ, layer {layer}", len(strategies), len(modules))
     colors = colormaps[colormap].with_extremes(bad="#9a9a9a")
     for spectrum in maps:
-        place = strategies.index(spectrum.strategy), modules.index(spectrum.module)
-        _lambda_map(grid[place], spectrum, clip_percentile, colors)
+        cell = strategies.index(spectrum.strategy), modules.index(spectrum.module)
+        _lambda_map(grid[cell], spectrum, clip_percentile, colors)
     return figure
 
 

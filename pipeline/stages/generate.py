@@ -133,13 +133,14 @@ def _expected(
     prompts: Sequence[Prompt],
 ) -> dict[int, Likelihood]:
     """The expected answers' likelihoods, by index of the prompts that have one."""
-    places = [index for index, prompt in enumerate(prompts) if prompt.completion.strip()]
+    positions = [index for index, prompt in enumerate(prompts) if prompt.completion.strip()]
     pairs = [
-        encode_pair(tokenizer, prompts[index].prompt, prompts[index].completion) for index in places
+        encode_pair(tokenizer, prompts[index].prompt, prompts[index].completion)
+        for index in positions
     ]
     requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
     scored = likelihoods(model, requests, settings.generate.batch_tokens)
-    return {places[index]: found[0] for index, found in scored}
+    return {positions[index]: found[0] for index, found in scored}
 
 
 def _perplexity(

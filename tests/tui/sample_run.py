@@ -93,7 +93,7 @@ def write_rankings(run: RunDir, hostile: str = "") -> None:
             id=f"home-{n}{hostile}",
             prompt=f"{person} was born in{hostile}",
             completion=f" {town}{hostile}",
-            relevant=tuple(f"doc-{place:04d}{hostile}" for place in sample_scores.told_by(n)),
+            relevant=tuple(f"doc-{position:04d}{hostile}" for position in sample_scores.told_by(n)),
         )
         for n, (person, town) in enumerate(zip(PEOPLE, TOWNS, strict=True))
     ]

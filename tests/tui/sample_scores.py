@@ -91,7 +91,7 @@ def example_rows(texts: list[str], hostile: str) -> list[dict[str, Any]]:
 
 
 def told_by(prompt: int) -> range:
-    """Places of the documents that state a prompt's answer."""
+    """Positions of the documents that state a prompt's answer."""
     return range(10 * prompt + 1, 10 * prompt + 1 + TOLD)
 
 
@@ -100,8 +100,8 @@ def _scores(prompts: list[Prompt], name: str) -> NDArray[np.float32]:
     for n in range(len(prompts)):
         chance = random.Random(f"{n}{name}")
         table[n] = [chance.uniform(-0.1, 0.1) for _ in range(COUNT)]
-        for rank, place in enumerate(told_by(n), start=1):
-            table[n, place] = 0.9 / rank
+        for rank, position in enumerate(told_by(n), start=1):
+            table[n, position] = 0.9 / rank
     return table
 
 

@@ -321,8 +321,8 @@ async def test_every_setting_is_told_in_full(tmp_path: Path, size: tuple[int, in
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=size) as pilot:
         rows = await open_settings(pilot, "run.seed")
-        for place, field in enumerate(rows.fields):
-            rows.cursor = place
+        for position, field in enumerate(rows.fields):
+            rows.cursor = position
             await until_shown(pilot, f"╭─ {field.name[:36]}")
             shown = screen_text(app)  # what it is now stands last
             assert "makes stale" in shown, field.name

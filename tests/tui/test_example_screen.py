@@ -115,7 +115,7 @@ async def test_methods_and_other_prompts_rank_the_same_example(app: HeadwaterApp
         prompts.focus()
         await pilot.press("j", "enter")
         await until_shown(pilot, "Tilo Brandt was born in → Orsk Harbour")
-        assert screen.place == 2
+        assert screen.position == 2
         await pilot.press("escape", "escape")
         rankings = app.screen
         assert isinstance(rankings, RankingsScreen)
@@ -127,24 +127,24 @@ async def test_methods_and_other_prompts_rank_the_same_example(app: HeadwaterApp
 async def test_kin_lead_to_one_another(app: HeadwaterApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_example(pilot)
-        screen.place = 7
+        screen.position = 7
         await until_shown(pilot, "Near-duplicates · 9")
         part(screen, "duplicates").focus()
         await pilot.press("j", "enter")
-        await until(pilot, lambda: screen.place == 14)
+        await until(pilot, lambda: screen.position == 14)
         await until_shown(pilot, "doc-0014")
-        screen.place = 8
+        screen.position = 8
         await until_shown(pilot, "chunk 1 of 2")
         part(screen, "document").focus()
         await pilot.press("j", "enter")
         await until_shown(pilot, "chunk 2 of 2")
-        assert screen.place == 9
+        assert screen.position == 9
 
 
 async def test_the_whole_document_is_shown_around_the_example(app: HeadwaterApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_example(pilot)
-        screen.place = 9
+        screen.position = 9
         await until_shown(pilot, "chunk 2 of 2")
         before = screen._scored.corpus.text(8).split(" ")[-3:]
         own = " ".join(screen._scored.corpus.text(9).split(" ")[:3])
@@ -157,7 +157,7 @@ async def test_the_next_and_the_one_before_stay_within_the_table(app: HeadwaterA
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_example(pilot)
         await pilot.press("n", "right", "p", "left", "left")
-        await until(pilot, lambda: screen.place == 1)
+        await until(pilot, lambda: screen.position == 1)
         await until_shown(pilot, "1 of 1,500")
 
 

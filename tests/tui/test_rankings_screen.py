@@ -97,10 +97,10 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
         table = app.screen.query_one(RankingTable)
         corpus = listing_of(table).corpus
         orders: dict[str, Callable[[int], bool]] = {
-            "by tokens, top": lambda place: corpus.n_tokens[place] == corpus.n_tokens.max(),
-            "by group, top": lambda place: corpus.groups[place] == 0,
-            "by corpus, top": lambda place: place == 0,
-            "ekfac_normalized · top": lambda place: place == 1,
+            "by tokens, top": lambda position: corpus.n_tokens[position] == corpus.n_tokens.max(),
+            "by group, top": lambda position: corpus.groups[position] == 0,
+            "by corpus, top": lambda position: position == 0,
+            "ekfac_normalized · top": lambda position: position == 1,
         }
         for title, holds in orders.items():
             await pilot.press("s")
@@ -159,7 +159,7 @@ async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
         table = app.screen.query_one(RankingTable)
         await until(pilot, lambda: 0 < table.count < 1500)
         listing = listing_of(table)
-        texts = [listing.corpus.text(listing.place(n)) for n in range(table.count)]
+        texts = [listing.corpus.text(listing.position(n)) for n in range(table.count)]
         assert all("Mara" in text and "quay" in text for text in texts)
         assert "with “MARA quay”" in screen_text(app)
         await pilot.press("slash", *["backspace"] * 9, *"group:3", "enter")

@@ -49,8 +49,8 @@ def test_beyond_the_loopback_it_takes_a_token(tmp_path: Path) -> None:
 
 async def test_without_the_token_nobody_gets_in(tmp_path: Path) -> None:
     async with visiting(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
-        for place in ("/", "/ws", "/static/js/textual.js", "/?token=guess", "/ws?token="):
-            assert (await client.get(place)).status == 401
+        for path in ("/", "/ws", "/static/js/textual.js", "/?token=guess", "/ws?token="):
+            assert (await client.get(path)).status == 401
 
 
 async def test_the_token_opens_the_page_and_leaves_the_address_bar(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ async def test_the_token_opens_the_page_and_leaves_the_address_bar(tmp_path: Pat
 async def test_a_page_of_another_site_gets_nothing(tmp_path: Path, headers: dict[str, str]) -> None:
     async with visiting(DashboardServer(tmp_path, "127.0.0.1", 8000, "")) as client:
         assert (await client.get("/")).status == 200
-        for place in ("/", "/ws"):
-            assert (await client.get(place, headers=headers)).status == 403
+        for path in ("/", "/ws"):
+            assert (await client.get(path, headers=headers)).status == 403
 
 
 @contextmanager
@@ -193,8 +193,8 @@ async def browsing(profile: Path, address: str) -> AsyncIterator[Page]:
         tools = f"http://127.0.0.1:{port_file.read_text().splitlines()[0]}/json"
         async with aiohttp.ClientSession() as session:
             pages = json.loads(await (await session.get(tools)).text())
-            place = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
-            async with session.ws_connect(place, max_msg_size=1 << 26) as socket_:
+            url = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
+            async with session.ws_connect(url, max_msg_size=1 << 26) as socket_:
                 yield Page(socket_)
     finally:
         process.kill()

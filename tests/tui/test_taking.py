@@ -81,11 +81,11 @@ async def test_what_is_marked_is_exported_highest_first(app: HeadwaterApp, tmp_p
         assert rows[0]["text"] == table_text(tmp_path, 1)
 
 
-def table_text(folder: Path, place: int) -> str:
+def table_text(folder: Path, position: int) -> str:
     from pipeline.contract.results.lookup import Corpus
     from pipeline.contract.run.run_dir import RunDir
 
-    return Corpus(RunDir(folder / "demo")).text(place)
+    return Corpus(RunDir(folder / "demo")).text(position)
 
 
 async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_shown_is_exported_in_its_order(app: HeadwaterApp, tmp_pat
         await until_shown(pilot, f"Export {count:,} shown")
         await write_to(pilot, tmp_path / "all.jsonl")
         assert table.listing
-        names = [table.listing.corpus.example(p).id for p in table.listing.places()]
+        names = [table.listing.corpus.example(p).id for p in table.listing.positions()]
     rows = read(tmp_path / "all.jsonl")
     assert [row["example_id"] for row in rows] == names
     assert len(rows) == count
@@ -162,7 +162,7 @@ async def test_a_text_is_copied_by_the_terminal_and_kept_in_a_file(app: Headwate
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         table = await to_the_ranking(pilot)
         assert table.listing
-        text = table.listing.corpus.text(table.listing.place(0))
+        text = table.listing.corpus.text(table.listing.position(0))
         await pilot.press("y")
         await until_shown(pilot, "the text: sent to the terminal's clipboard")
         assert app.clipboard == text

@@ -59,7 +59,7 @@ def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> C
 
 @lru_cache(maxsize=64)
 def differing(text: str, reference: str) -> tuple[tuple[str, bool], ...]:
-    """The text in pieces, each with whether the reference has it at that place."""
+    """The text in pieces, each with whether the reference has it at that position."""
     words, others = _words(text), _words(reference)
     matcher = SequenceMatcher(None, [w.strip() for w in words], [w.strip() for w in others], False)
     found = list[tuple[str, bool]]()

@@ -90,9 +90,9 @@ def _mean(lines: Sequence[array[float]], begin: int, end: int) -> float:
 
 
 def _percentile(ordered: Sequence[float], percent: float) -> float:
-    place = percent / 100 * (len(ordered) - 1)
-    below = ordered[math.floor(place)]
-    return below + (ordered[math.ceil(place)] - below) * (place % 1)
+    position = percent / 100 * (len(ordered) - 1)
+    below = ordered[math.floor(position)]
+    return below + (ordered[math.ceil(position)] - below) * (position % 1)
 
 
 @cache
@@ -100,9 +100,9 @@ def _colours() -> tuple[Color, ...]:
     known = [[int(name[n : n + 2], 16) for n in (0, 2, 4)] for name in _VIRIDIS]
     found = []
     for step in range(_STEPS):
-        place = step / (_STEPS - 1) * (len(known) - 1)
-        left = min(int(place), len(known) - 2)
-        share = place - left
+        position = step / (_STEPS - 1) * (len(known) - 1)
+        left = min(int(position), len(known) - 2)
+        share = position - left
         mixed = (a + (b - a) * share for a, b in zip(known[left], known[left + 1], strict=True))
         found.append(Color.from_rgb(*mixed))
     return tuple(found)

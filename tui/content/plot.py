@@ -56,17 +56,17 @@ class Scale:
 
     def row(self, value: float, height: int) -> int:
         """The row of a value, of `height` rows."""
-        low, high, value = (self._place(v) for v in (self.low, self.high, value))
+        low, high, value = (self._coordinate(v) for v in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return round((1 - share) * (height - 1))
 
     def at(self, share: float) -> float:
         """The value at a share of the way up."""
-        low, high = self._place(self.low), self._place(self.high)
+        low, high = self._coordinate(self.low), self._coordinate(self.high)
         value = low + share * (high - low)
         return float(10**value) if self.log else value
 
-    def _place(self, value: float) -> float:
+    def _coordinate(self, value: float) -> float:
         return math.log10(max(value, self.low)) if self.log else value
 
 
@@ -139,8 +139,8 @@ class Plot:
         if self._signed:
             self._mark(one, [(x // 2, b) for x, b in filled[:: 2 * _SIGN_EVERY] + filled[-1:]])
 
-    def _mark(self, one: Series, places: list[tuple[int, Bucket]]) -> None:
-        for column, bucket in places:
+    def _mark(self, one: Series, buckets: list[tuple[int, Bucket]]) -> None:
+        for column, bucket in buckets:
             self._canvas.mark(column, self._scale.row(bucket.last, self._rows), one.mark)
 
     def _labels(self) -> list[str]:

@@ -32,10 +32,10 @@ def _choices(question: AnsweredQuestion) -> list[Content]:
     models = [model for model in MODELS if model in question.replies]
     head = "".join(f"{model:<{_BAR + 18}}" for model in models)
     lines = [Content.styled(f"  {head}", "$secondary")]
-    for place, choice in enumerate(question.choices):
+    for position, choice in enumerate(question.choices):
         is_right = choice in question.gold
         mark = ("★ ", "bold $warning") if is_right else "  "
-        shares = [part for model in models for part in _share(question, model, place)]
+        shares = [part for model in models for part in _share(question, model, position)]
         lines.append(Content.assemble(mark, *shares))
         words = clean_lines(choice, _CHOICE).replace("\n", "\n    ")
         lines.append(Content.assemble("    ", (words, "bold" if is_right else "")))
@@ -43,16 +43,16 @@ def _choices(question: AnsweredQuestion) -> list[Content]:
     return lines
 
 
-def _share(question: AnsweredQuestion, model: ModelName, place: int) -> list[Styled]:
+def _share(question: AnsweredQuestion, model: ModelName, position: int) -> list[Styled]:
     """`━━━━━━──────  52 % ▸ -3.12`: share of all choices, whether it is taken, log-likelihood."""
     reply = question.replies[model]
-    if place >= len(reply.log_likelihoods):
+    if position >= len(reply.log_likelihoods):
         return [(fit("does not fit the model", _BAR + 18), "$secondary")]
-    share, likelihood = reply.shares[place], reply.log_likelihoods[place]
+    share, likelihood = reply.shares[position], reply.log_likelihoods[position]
     if question.by_length:
-        likelihood /= max(1, len(question.choices[place]))
+        likelihood /= max(1, len(question.choices[position]))
     full = round(share * _BAR)
-    taken = question.choices[place] == question.pick(reply)
+    taken = question.choices[position] == question.pick(reply)
     return [
         ("━" * full, "$accent"),
         ("─" * (_BAR - full), "$secondary"),

@@ -31,9 +31,9 @@ class PromptsDraft:
     def __init__(self, run: RunDir, settings: Settings) -> None:
         self._run, self._settings = run, settings
         self._stamp = _content(run.prompts)
-        place = run.prompts if run.prompts.exists() else run.prepared_prompts
+        path = run.prompts if run.prompts.exists() else run.prepared_prompts
         generated = settings.prompts.use_generated
-        self.saved = load_prompts(place, generated) if place.exists() else []
+        self.saved = load_prompts(path, generated) if path.exists() else []
         self.prompts = list(self.saved)
 
     @property
@@ -46,9 +46,9 @@ class PromptsDraft:
         """Whether there is something to save."""
         return self.prompts != self.saved
 
-    def fault(self, prompt: Prompt, place: int | None) -> str:
-        """What is wrong with a prompt at a place, or as a new one; or nothing."""
-        taken = {other.id for n, other in enumerate(self.prompts) if n != place}
+    def fault(self, prompt: Prompt, position: int | None) -> str:
+        """What is wrong with a prompt at a position, or as a new one; or nothing."""
+        taken = {other.id for n, other in enumerate(self.prompts) if n != position}
         if not prompt.id.strip():
             return "the id is empty"
         if prompt.id in taken:
@@ -59,25 +59,25 @@ class PromptsDraft:
             return "the completion is empty; or set prompts.use_generated = true"
         return ""
 
-    def put(self, prompt: Prompt, place: int | None) -> int:
-        """Replaces the prompt at a place, or adds one; gives its place."""
-        if place is None:
+    def put(self, prompt: Prompt, position: int | None) -> int:
+        """Replaces the prompt at a position, or adds one; gives its position."""
+        if position is None:
             self.prompts.append(prompt)
             return len(self.prompts) - 1
-        self.prompts[place] = prompt
-        return place
+        self.prompts[position] = prompt
+        return position
 
-    def copy_of(self, place: int) -> Prompt:
+    def copy_of(self, position: int) -> Prompt:
         """A prompt like another, under an id that is free."""
         taken = {prompt.id for prompt in self.prompts}
-        prompt, number = self.prompts[place], 2
+        prompt, number = self.prompts[position], 2
         while f"{prompt.id}-{number}" in taken:
             number += 1
         return prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
 
-    def remove(self, place: int) -> None:
+    def remove(self, position: int) -> None:
         """Takes a prompt out."""
-        del self.prompts[place]
+        del self.prompts[position]
 
     def take_in(self, path: Path) -> tuple[int, int]:
         """Adds the prompts of a file or folder; gives how many came, and how many were passed over

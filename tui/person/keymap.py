@@ -16,7 +16,7 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
     """Checks a person's keymap.
 
     Raises:
-        SettingsError: there is no such action or key, a key would do two things at one place, or a
+        SettingsError: there is no such action or key, a key would do two things in one scope, or a
             letter would have to be a key while letters are written.
     """
     for name in keymap:
@@ -24,8 +24,8 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
             hint = f"{_meant(name, KEY)}`headwater keys` lists all"
             raise SettingsError(f"no key is called {name!r}", hint)
         _check_names(KEY[name], keymap)
-    for place, parts in PARTS.items():
-        _check_together(keys(place, *parts, "entry", "app"), keymap)
+    for scope, parts in PARTS.items():
+        _check_together(keys(scope, *parts, "entry", "app"), keymap)
     for box in ("form", "dialog", "help"):
         _check_together(keys(box, "entry", "scroll", "text"), keymap)
 
@@ -42,7 +42,7 @@ def _check_names(key: Key, keymap: Mapping[str, str]) -> None:
 
 
 def _check_together(found: list[Key], keymap: Mapping[str, str]) -> None:
-    """Refuses a key that would do two things at one place, unless ours does so by design."""
+    """Refuses a key that would do two things in one scope, unless ours does so by design."""
     for number, key in enumerate(found):
         for other in found[:number]:
             meant = key.letters({}) & other.letters({})

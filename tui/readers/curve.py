@@ -77,10 +77,10 @@ class Curve:
     def nearest(self, step: float) -> tuple[float, float] | None:
         """The reading closest to a step: (step, value), NaN for a gap."""
         near = (_nearest(self.steps, step), _nearest(self.gaps, step))
-        places = [place for place in near if place is not None]
-        if not places:
+        steps = [at for at in near if at is not None]
+        if not steps:
             return None
-        found = min(places, key=lambda place: abs(place - step))
+        found = min(steps, key=lambda at: abs(at - step))
         index = bisect_left(self.steps, found)
         there = index < len(self.steps) and self.steps[index] == found
         return found, self.values[index] if there else math.nan

@@ -22,7 +22,7 @@ _EXCERPT = 400
 class Relative:
     """Another example of the same document or near-duplicate group."""
 
-    place: int
+    position: int
     standing: Standing
     """By the ranking that one came from, under the example's id."""
     excerpt: str
@@ -59,35 +59,35 @@ class Detail:
     document: Document
 
 
-def detail(reader: RankingReader, scored: Scored, listing: Listing, place: int) -> Detail:
+def detail(reader: RankingReader, scored: Scored, listing: Listing, position: int) -> Detail:
     """All of it.
 
     Raises:
         MissingResultError, DamagedResultError: a file of the run cannot be read.
     """
     ranking, corpus = listing.ranking, scored.corpus
-    example, duplicates = corpus.example(place), corpus.duplicates(place)
+    example, duplicates = corpus.example(position), corpus.duplicates(position)
     found = Detail(
         example=example,
-        text=corpus.text(place),
-        standing=_standing(listing, place),
+        text=corpus.text(position),
+        standing=_standing(listing, position),
         ranked=len(ranking.order),
-        relevant=place in listing.relevant,
+        relevant=position in listing.relevant,
         tokens=reader.tokens(ranking.prompt_id, example.id),
-        by_method=list(scored.standings(ranking.prompt_id, place)),
-        by_prompt=list(scored.across(ranking.name, place)),
-        modules=scored.modules(ranking.prompt_id, ranking.name, place),
+        by_method=list(scored.standings(ranking.prompt_id, position)),
+        by_prompt=list(scored.across(ranking.name, position)),
+        modules=scored.modules(ranking.prompt_id, ranking.name, position),
         duplicates=_relatives(listing, duplicates[:_SHOWN].tolist()),
         duplicate_count=len(duplicates),
-        document=_document(listing, place),
+        document=_document(listing, position),
     )
     scored.forget_pages()
     return found
 
 
-def _document(listing: Listing, place: int) -> Document:
-    chunks = listing.corpus.document(place)
-    own = int(np.flatnonzero(chunks == place)[0])
+def _document(listing: Listing, position: int) -> Document:
+    chunks = listing.corpus.document(position)
+    own = int(np.flatnonzero(chunks == position)[0])
     first = max(0, min(own - _SHOWN // 2, len(chunks) - _SHOWN))
     text = listing.corpus.text
     return Document(
@@ -97,14 +97,14 @@ def _document(listing: Listing, place: int) -> Document:
     )
 
 
-def _relatives(listing: Listing, places: Iterable[int]) -> list[Relative]:
+def _relatives(listing: Listing, positions: Iterable[int]) -> list[Relative]:
     return [
-        Relative(place, _standing(listing, place), listing.corpus.text(place, _EXCERPT))
-        for place in places
+        Relative(position, _standing(listing, position), listing.corpus.text(position, _EXCERPT))
+        for position in positions
     ]
 
 
-def _standing(listing: Listing, place: int) -> Standing:
+def _standing(listing: Listing, position: int) -> Standing:
     ranking = listing.ranking
-    name = listing.corpus.example(place).id
-    return Standing(name, float(ranking.scores[place]), ranking.rank(place))
+    name = listing.corpus.example(position).id
+    return Standing(name, float(ranking.scores[position]), ranking.rank(position))

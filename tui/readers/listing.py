@@ -12,7 +12,7 @@ from tui.readers.scores import Ranking
 
 
 class Listing:
-    """Lines of a table, each with its example's place in the corpus and its rank."""
+    """Lines of a table, each with its example's position in the corpus and its rank."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Listing:
         self.sort, self.reverse = sort, reverse
         order = ranking.order
         self._at: NDArray[np.intp] | None = None
-        """Lines → places in the ranking; None: they are the same."""
+        """Lines → positions in the ranking; None: they are the same."""
         if mask is not None:
             self._at = np.flatnonzero(mask[order])
         if sort != "score":
@@ -45,8 +45,8 @@ class Listing:
         at = self._mirrored(line)
         return (at if self._at is None else int(self._at[at])) + 1
 
-    def place(self, line: int) -> int:
-        """The example's place in the corpus."""
+    def position(self, line: int) -> int:
+        """The example's position in the corpus."""
         return int(self.ranking.order[self.rank(line) - 1])
 
     def line_of_rank(self, rank: int) -> int:
@@ -55,33 +55,35 @@ class Listing:
             return self._mirrored(max(0, min(rank, self._length) - 1))
         return self._mirrored(int(np.argmin(np.abs(self._at - (rank - 1)))))
 
-    def line_of(self, place: int) -> int | None:
+    def line_of(self, position: int) -> int | None:
         """The line of an example; None where it is not shown."""
-        rank = self.ranking.rank(place)
+        rank = self.ranking.rank(position)
         line = self.line_of_rank(rank) if rank and len(self) else 0
-        return line if len(self) and self.place(line) == place else None
+        return line if len(self) and self.position(line) == position else None
 
     def next_relevant(self, line: int, step: int) -> int | None:
         """The next line, or with -1 the one before, whose example states the answer."""
-        lines = sorted(at for place in self.relevant if (at := self.line_of(place)) is not None)
+        lines = sorted(
+            at for position in self.relevant if (at := self.line_of(position)) is not None
+        )
         beyond = [at for at in lines if (at - line) * step > 0]
         return beyond[0 if step > 0 else -1] if beyond else None
 
-    def places(self) -> NDArray[np.int32]:
+    def positions(self) -> NDArray[np.int32]:
         """All examples in the order of the lines."""
-        places = self.ranking.order if self._at is None else self.ranking.order[self._at]
-        return places[::-1] if self.reverse else places
+        positions = self.ranking.order if self._at is None else self.ranking.order[self._at]
+        return positions[::-1] if self.reverse else positions
 
     def _mirrored(self, line: int) -> int:
         return self._length - 1 - line if self.reverse else line
 
 
-def _keys(corpus: Corpus, places: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:
+def _keys(corpus: Corpus, positions: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:
     """What to sort examples by, lowest first: long before short, groups together."""
     match sort:
         case "tokens":
-            return ~corpus.n_tokens[places].astype(np.uint32)
+            return ~corpus.n_tokens[positions].astype(np.uint32)
         case "group":
-            return corpus.groups[places].astype(np.uint32)  # -1, none, becomes the highest
+            return corpus.groups[positions].astype(np.uint32)  # -1, none, becomes the highest
         case _:
-            return places.astype(np.uint32)
+            return positions.astype(np.uint32)

@@ -40,9 +40,9 @@ def columns(scored: Scored) -> dict[str, type]:
 
 
 def records(
-    scored: Scored, answer: GreedyAnswer, listing: Listing, places: np.ndarray
+    scored: Scored, answer: GreedyAnswer, listing: Listing, positions: np.ndarray
 ) -> Iterator[Record]:
-    """One record an example, in the order of `places`.
+    """One record an example, in the order of `positions`.
 
     `relevant` is None where nothing is known of any example; a rank or score is None where the
     example has none.
@@ -51,8 +51,8 @@ def records(
     ranks = np.zeros(len(corpus), np.int32)
     ranks[ranking.order] = np.arange(1, len(ranking.order) + 1)
     methods = {f"score_{name}": scored.scores(answer.id, name) for name in scored.methods}
-    for begin in range(0, len(places), _BLOCK):
-        block = places[begin : begin + _BLOCK]
+    for begin in range(0, len(positions), _BLOCK):
+        block = positions[begin : begin + _BLOCK]
         found = zip(
             corpus.examples(block),
             ranks[block].tolist(),
@@ -74,11 +74,11 @@ def records(
                 "chunks": example.chunks,
                 "n_tokens": example.n_tokens,
                 "duplicate_group": None if example.group < 0 else example.group,
-                "relevant": example.place in listing.relevant if listing.relevant else None,
+                "relevant": example.position in listing.relevant if listing.relevant else None,
                 "source": example.source,
                 "row": example.row,
                 **dict(zip(methods, others, strict=True)),
-                "text": corpus.text(example.place),
+                "text": corpus.text(example.position),
             }
         scored.forget_pages()
 

@@ -34,13 +34,13 @@ class Ranking:
     prompt_id: str
     name: str
     scores: Scores
-    """[N], by place; NaN = missing."""
+    """[N], by position; NaN = missing."""
     order: NDArray[np.int32]
-    """Places of examples [≤ N], equal scores in the order of the corpus."""
+    """Positions of examples [≤ N], equal scores in the order of the corpus."""
 
-    def rank(self, place: int) -> int | None:
+    def rank(self, position: int) -> int | None:
         """1 = highest; None: it has no score."""
-        return rank_of(self.scores, place)
+        return rank_of(self.scores, position)
 
 
 @dataclass(frozen=True)
@@ -120,21 +120,21 @@ class Scored:
                 del self._held[oldest]
         return self._held[key]
 
-    def standings(self, prompt_id: str, place: int) -> Iterator[Standing]:
+    def standings(self, prompt_id: str, position: int) -> Iterator[Standing]:
         """Where an example stands for a prompt, by every method and layer."""
         for name in self.names:
-            yield _standing(name, self.scores(prompt_id, name), place)
+            yield _standing(name, self.scores(prompt_id, name), position)
 
-    def across(self, name: str, place: int) -> Iterator[Standing]:
+    def across(self, name: str, position: int) -> Iterator[Standing]:
         """Where an example stands for every prompt, by one method or layer."""
         for prompt_id in self.prompts:
-            yield _standing(prompt_id, self.scores(prompt_id, name), place)
+            yield _standing(prompt_id, self.scores(prompt_id, name), position)
 
     def relevant(self, prompt_id: str) -> frozenset[int]:
-        """Places of the examples that are known to state the answer."""
+        """Positions of the examples that are known to state the answer."""
         return frozenset(self.corpus.relevant(self._numbers[prompt_id]).tolist())
 
-    def modules(self, prompt_id: str, name: str, place: int) -> ModuleScores | None:
+    def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
         """The parts of a raw score; None where the stage had no room to keep them apart.
 
         Raises:
@@ -153,7 +153,7 @@ class Scored:
         for module, layer in layer_by_name.items():
             if layer is not None:
                 cell = layers.index(layer), kinds.index(_kind(module))
-                table[cell] = file.score(module, self._numbers[prompt_id], place)
+                table[cell] = file.score(module, self._numbers[prompt_id], position)
         return ModuleScores(strategy, layers, kinds, table) if layers else None
 
     def forget_pages(self) -> None:
@@ -183,8 +183,8 @@ class Scored:
         return self._module_files[strategy]
 
 
-def _standing(name: str, scores: Scores, place: int) -> Standing:
-    return Standing(name, float(scores[place]), rank_of(scores, place))
+def _standing(name: str, scores: Scores, position: int) -> Standing:
+    return Standing(name, float(scores[position]), rank_of(scores, position))
 
 
 def _kind(module: str) -> str:

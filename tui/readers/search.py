@@ -33,7 +33,7 @@ def _masks(corpus: Corpus, term: str) -> list[Mask]:
     return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
 
 
-def _mask(corpus: Corpus, places: NDArray[np.integer]) -> Mask:
+def _mask(corpus: Corpus, positions: NDArray[np.integer]) -> Mask:
     mask = np.zeros(len(corpus), bool)
-    mask[places] = True
+    mask[positions] = True
     return mask

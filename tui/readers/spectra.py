@@ -136,9 +136,9 @@ class SpectraReader:
         ranks = found.ranks.tolist()
         for rank, value in zip(ranks, found.values.tolist(), strict=True):
             if value > 0:
-                curves.eigenvalues.append(RANKS.place(rank), value)
+                curves.eigenvalues.append(RANKS.coordinate(rank), value)
         for rank, share in zip(ranks, found.cumulative.tolist(), strict=False):  # may be empty
-            curves.cumulative.append(RANKS.place(rank), 100 * share)
+            curves.cumulative.append(RANKS.coordinate(rank), 100 * share)
         return curves
 
 

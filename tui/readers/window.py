@@ -20,13 +20,13 @@ class Axis:
     grows: bool = True
     """Whether readings are still added: the newest is told then, and a view follows them."""
 
-    def place(self, count: float) -> float:
+    def coordinate(self, count: float) -> float:
         """Where a count lies."""
         return _DECADE * math.log10(count) if self.log else count
 
-    def text(self, place: float) -> str:
-        """The count at a place, as a person reads it."""
-        return f"{10 ** (place / _DECADE) if self.log else place:,.0f}"
+    def text(self, coordinate: float) -> str:
+        """The count at a coordinate, as a person reads it."""
+        return f"{10 ** (coordinate / _DECADE) if self.log else coordinate:,.0f}"
 
 
 STEPS = Axis()

@@ -112,11 +112,11 @@ class EvaluationScreen(Tabled):
         self._try(proofs, (3,))
         self._rows = {number: list(page.rows()) for number, page in self._pages.items()}
 
-    def _try(self, read: Callable[[], dict[int, Page]], places: tuple[int, ...]) -> None:
+    def _try(self, read: Callable[[], dict[int, Page]], pages: tuple[int, ...]) -> None:
         try:
             self._pages |= read()
         except HeadwaterError as error:
-            self._without |= dict.fromkeys(places, error)
+            self._without |= dict.fromkeys(pages, error)
 
     @property
     def _shown(self) -> Page | None:

@@ -47,7 +47,7 @@ class Browsed:
 
     prompt_id: str
     ranked_by: str
-    place: int
+    position: int
     marked: frozenset[int]
 
 
@@ -64,7 +64,7 @@ class ExampleScreen(View[Browsed], Taking):
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
 
-    place: reactive[int] = reactive(0, init=False, repaint=False)
+    position: reactive[int] = reactive(0, init=False, repaint=False)
     manner: reactive[Manner] = reactive("colour", init=False, repaint=False)
     part: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the parts beside the text is shown, where there is room for one only."""
@@ -79,14 +79,14 @@ class ExampleScreen(View[Browsed], Taking):
         scored: Scored,
         answers: tuple[GreedyAnswer, ...],
         listing: Listing,
-        place: int,
+        position: int,
         marked: frozenset[int],
     ) -> None:
         super().__init__()
         self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
-        self.set_reactive(ExampleScreen.place, place)
+        self.set_reactive(ExampleScreen.position, position)
         self.set_reactive(ExampleScreen.marked, marked)
 
     def compose(self) -> ComposeResult:
@@ -117,7 +117,7 @@ class ExampleScreen(View[Browsed], Taking):
         """The map takes the width that there is."""
         self.call_after_refresh(self._show_map)
 
-    def watch_place(self) -> None:
+    def watch_position(self) -> None:
         """Another example."""
         self.query_one("#text", Reading).scroll_home(animate=False)
         self._read()
@@ -143,7 +143,7 @@ class ExampleScreen(View[Browsed], Taking):
     async def _read(self) -> None:
         failed = None
         try:
-            arguments = (self._reader, self._scored, self._listing, self.place)
+            arguments = (self._reader, self._scored, self._listing, self.position)
             self._detail = await asyncio.to_thread(detail, *arguments)
         except HeadwaterError as error:
             failed = error
@@ -219,18 +219,18 @@ class ExampleScreen(View[Browsed], Taking):
         if found is None:
             return
         rank = f"{found.standing.rank:,}" if found.standing.rank else "–"
-        place = f"{rank} of {found.ranked:,} by {ranking.name}"
+        part = f"{rank} of {found.ranked:,} by {ranking.name}"
         banner = self.query_one(Banner)
-        banner.trail = (self._run.name, "influence", place)
-        banner.standing = ("● marked" if self.place in self.marked else "", "accent")
+        banner.trail = (self._run.name, "influence", part)
+        banner.standing = ("● marked" if self.position in self.marked else "", "accent")
 
     def action_step(self, step: int) -> None:
         """The next example of the table, or the one before."""
         listing = self._listing
         if len(listing):
-            line = listing.line_of(self.place)
+            line = listing.line_of(self.position)
             line = -1 if line is None else line
-            self.place = listing.place(max(0, min(len(listing) - 1, line + step)))
+            self.position = listing.position(max(0, min(len(listing) - 1, line + step)))
 
     def action_tokens(self) -> None:
         """Shows what each token adds by colour, by signs, or not at all."""
@@ -253,13 +253,13 @@ class ExampleScreen(View[Browsed], Taking):
 
     def action_mark(self) -> None:
         """Marks the example, or takes its mark away."""
-        self.marked ^= {self.place}
+        self.marked ^= {self.position}
 
     def chosen(self) -> Taken | None:
         """What an export or a copy takes: the marked examples, or this one."""
         answer = self._answers[self._listing.ranking.prompt_id]
-        marked = self.marked or frozenset({self.place})
-        return Taken(self._run, self._scored, answer, self._listing, self.place, marked)
+        marked = self.marked or frozenset({self.position})
+        return Taken(self._run, self._scored, answer, self._listing, self.position, marked)
 
     def action_leave(self) -> None:
         """Back to the text, or to the ranking."""
@@ -267,7 +267,7 @@ class ExampleScreen(View[Browsed], Taking):
             self.query_one("#text").focus()
         else:
             ranking = self._listing.ranking
-            self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.place, self.marked))
+            self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.position, self.marked))
 
     @on(Lines.Chosen, "#duplicates")
     @on(Lines.Chosen, "#document")
@@ -276,7 +276,7 @@ class ExampleScreen(View[Browsed], Taking):
             kin = self._detail.duplicates
             if event.lines.id == "document":
                 kin = self._detail.document.chunks
-            self.place = kin[event.index].place
+            self.position = kin[event.index].position
 
     @on(Lines.Chosen, "#methods")
     @on(Lines.Chosen, "#prompts")

@@ -108,14 +108,14 @@ class PromptsScreen(Drafting[PromptsDraft]):
             self._write(self._draft.copy_of(self.list.cursor), None)
 
     @work
-    async def _write(self, prompt: Prompt, place: int | None) -> None:
+    async def _write(self, prompt: Prompt, position: int | None) -> None:
         draft = self._draft
         assert draft is not None
-        form = PromptForm(prompt, lambda written: draft.fault(written, place))
+        form = PromptForm(prompt, lambda written: draft.fault(written, position))
         if written := await self.app.push_screen_wait(form):
-            place = draft.put(written, place)
+            position = draft.put(written, position)
             self._show()
-            self.list.cursor = place
+            self.list.cursor = position
 
     @work
     async def action_remove(self) -> None:

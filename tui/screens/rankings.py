@@ -67,7 +67,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         self._asked: GreedyAnswer | None = None
         """Whose text stands above the table."""
         self._landing: int | None = None
-        """Place of the example to go to once it is ranked."""
+        """Position of the example to go to once it is ranked."""
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -102,7 +102,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             self.words,
             table.selected,
             table.marked,
-            {place: scored.corpus.example(place).id for place in table.marked | at_cursor},
+            {position: scored.corpus.example(position).id for position in table.marked | at_cursor},
             table.has_focus,
         )
         return RankingsScreen(self._run, held)
@@ -141,7 +141,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         self.set_reactive(RankingsScreen.words, held.words)
         self.query_one("#filter", Input).value = held.words
         self.filtered.marked = held.marked_in(scored.corpus)
-        self._landing = held.place_in(scored.corpus)
+        self._landing = held.position_in(scored.corpus)
         self.query_one(PromptList).cursor = ids.index(held.prompt_id)
 
     @property
@@ -234,10 +234,10 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
 
     @on(Lines.Moved, "#ranking")
     def _preview(self) -> None:
-        place = self.filtered.selected
+        position = self.filtered.selected
         text = Content()
-        if place is not None and self._scored:
-            text = plain_text(self._scored.corpus.text(place, _PREVIEW))
+        if position is not None and self._scored:
+            text = plain_text(self._scored.corpus.text(position, _PREVIEW))
         self.query_one("#preview", Static).update(text, layout=False)
 
     @on(Lines.Chosen, "#prompts")
@@ -271,17 +271,17 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         ids = [answer.id for answer in prompts.answers]
         now = table.listing.ranking if table.listing else None
         if now and (now.prompt_id, now.name) == (left.prompt_id, left.ranked_by):
-            self._land(left.place)
+            self._land(left.position)
         else:
-            self._landing = left.place
+            self._landing = left.position
             self.set_reactive(RankingsScreen.ranked_by, left.ranked_by)
             prompts.cursor = ids.index(left.prompt_id)
             self._rank()
 
-    def _land(self, place: int) -> None:
+    def _land(self, position: int) -> None:
         """Puts the cursor on an example, or on the first line where it is not shown."""
         table = self.filtered
-        table.cursor = (table.listing.line_of(place) or 0) if table.listing else 0
+        table.cursor = (table.listing.line_of(position) or 0) if table.listing else 0
 
     def action_leave(self) -> None:
         """One step out: from the filter, from the ranking, from the screen."""

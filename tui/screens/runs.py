@@ -170,8 +170,8 @@ class RunsScreen(View[None], ChartKeys, Filtering):
 
     def action_sort(self) -> None:
         """Sorts by the next column."""
-        place = COLUMNS.index(self.list.column)
-        self.list.column = COLUMNS[(place + 1) % len(COLUMNS)]
+        position = COLUMNS.index(self.list.column)
+        self.list.column = COLUMNS[(position + 1) % len(COLUMNS)]
         self._show()
 
     def action_reverse(self) -> None:

@@ -165,8 +165,8 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         field = self.list.selected
         if field and self._draft and field.options:
             value = self._draft.value(field)
-            place = field.options.index(value) if value in field.options else -1
-            self._draft.set(field, field.options[(place + step) % len(field.options)])
+            position = field.options.index(value) if value in field.options else -1
+            self._draft.set(field, field.options[(position + step) % len(field.options)])
             self._show()
 
     def action_default(self) -> None:

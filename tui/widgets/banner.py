@@ -38,8 +38,8 @@ class Banner(Inked):
         """The line."""
         width = self.size.width
         parts: list[Part] = [(" headwater", "accent")]
-        for place in self.trail:
-            parts += [(" › ", "dim"), (clean(place, 60), "strong")]
+        for part in self.trail:
+            parts += [(" › ", "dim"), (clean(part, 60), "strong")]
         used = sum(cell_len(text) for text, _ in parts)
         words, ink = self.standing
         own = self.progress or self.news

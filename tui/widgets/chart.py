@@ -141,9 +141,9 @@ class Chart(Inked):
 
     def on_click(self, event: events.Click) -> None:
         """Inspects the reading under the mouse."""
-        place, view = event.get_content_offset(self), self.view
-        if place is not None and view is not None and place.x >= LABEL:
-            share = (place.x - LABEL) / max(1, self._columns - 1)
+        offset, view = event.get_content_offset(self), self.view
+        if offset is not None and view is not None and offset.x >= LABEL:
+            share = (offset.x - LABEL) / max(1, self._columns - 1)
             self.inspected = self._nearest(view.first + share * view.width)
 
     def on_mouse_scroll_up(self) -> None:

@@ -140,13 +140,13 @@ class Lines(ScrollView, Inked, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Moves the cursor; a click on the cursor's line chooses it."""
-        place = event.get_content_offset(self)
-        if place is None:
+        offset = event.get_content_offset(self)
+        if offset is None:
             return
-        if place.y < self._header_height:
-            self.choose_column(place.x - GUTTER)
+        if offset.y < self._header_height:
+            self.choose_column(offset.x - GUTTER)
             return
-        index = self.scroll_offset.y + place.y - self._header_height
+        index = self.scroll_offset.y + offset.y - self._header_height
         if index >= self.count:
             return
         if index == self.cursor:

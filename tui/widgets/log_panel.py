@@ -83,11 +83,11 @@ class LogPanel(Log, Scrolling):
         found = self._matches()
         if not found:
             return
-        place = self.line_count if self._match is None else self._match
+        line = self.line_count if self._match is None else self._match
         if direction > 0:
-            self._match = next((n for n in found if n > place), found[0])
+            self._match = next((n for n in found if n > line), found[0])
         else:
-            self._match = next((n for n in reversed(found) if n < place), found[-1])
+            self._match = next((n for n in reversed(found) if n < line), found[-1])
         middle = self._match - self.size.height // 2
         self.scroll_to(y=max(0, middle), animate=False, immediate=True)
         self._tell()
@@ -102,8 +102,8 @@ class LogPanel(Log, Scrolling):
             told = self._empty
         if self.words:
             found = self._matches()
-            place = f"{found.index(self._match) + 1} of " if self._match in found else ""
-            told = f"“{clean(self.words, 30)}” in {place}{len(found)} lines"
+            position = f"{found.index(self._match) + 1} of " if self._match in found else ""
+            told = f"“{clean(self.words, 30)}” in {position}{len(found)} lines"
             told += self._keys(" · {run.next_match} {run.next_match.-1} step · {run.leave} ends")
         if told != self._told:
             self._told, self.border_subtitle = told, Content(told)

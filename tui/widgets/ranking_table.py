@@ -56,12 +56,12 @@ class RankingTable(Lines):
 
     listing: reactive[Listing | None] = reactive(None)
     marked: reactive[frozenset[int]] = reactive(frozenset(), repaint=False)
-    """Places of the examples that are marked."""
+    """Positions of the examples that are marked."""
 
     @property
     def selected(self) -> int | None:
-        """The place of the example under the cursor."""
-        return self.listing.place(self.cursor) if self.listing and self.count else None
+        """The position of the example under the cursor."""
+        return self.listing.position(self.cursor) if self.listing and self.count else None
 
     def watch_listing(self, listing: Listing | None) -> None:
         """Another ranking, or another part or order of one."""
@@ -78,8 +78,8 @@ class RankingTable(Lines):
 
     def action_mark(self) -> None:
         """Marks the example under the cursor, or takes its mark away; goes on to the next."""
-        if (place := self.selected) is not None:
-            self.marked ^= {place}
+        if (position := self.selected) is not None:
+            self.marked ^= {position}
             self.cursor += 1
 
     def header(self, width: int) -> list[Part]:
@@ -98,19 +98,19 @@ class RankingTable(Lines):
         listing = self.listing
         if listing is None:
             return []
-        place = listing.place(index)
-        example, value = listing.corpus.example(place), float(listing.ranking.scores[place])
+        position = listing.position(index)
+        example, value = listing.corpus.example(position), float(listing.ranking.scores[position])
         group = str(example.group) if example.group >= 0 else "–"
         told: dict[str, Part] = {
-            "mark": ("● " if place in self.marked else "", "accent"),
+            "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
             "score": (score(value), "pro" if value > 0 else "con"),
-            "star": ("  ★ " if place in listing.relevant else "", "warn"),
+            "star": ("  ★ " if position in listing.relevant else "", "warn"),
             "example": (clean(example.id, _CUT), "plain"),
             "tokens": (f"{example.n_tokens:,}", "dim"),
             "group": (group, "dim"),
             "gap": ("", "plain"),
-            "text": (clean(listing.corpus.text(place, _CUT)), "plain"),
+            "text": (clean(listing.corpus.text(position, _CUT)), "plain"),
         }
         return [
             (_fitted(name, told[name][0], cells), told[name][1])

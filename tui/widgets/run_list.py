@@ -53,9 +53,9 @@ class RunList(Lines):
         """The list has been read again."""
         held = old[self.cursor].run if self.cursor < len(old) else None
         self.count = len(new)
-        places = [row.run for row in new]
-        if held in places:
-            self.cursor = places.index(held)
+        runs = [row.run for row in new]
+        if held in runs:
+            self.cursor = runs.index(held)
         self.refresh_changed()
 
     def action_mark(self) -> None:

@@ -48,10 +48,10 @@ class Table(Lines):
 
     def _arrange(self) -> None:
         held, rows = self.selected, list(self._unsorted)
-        place = self._sorted_by
-        if place is not None:
-            rows.sort(key=lambda row: _key(row.cells[place]), reverse=self._reverse)
-            rows.sort(key=lambda row: row.cells[place].text in ("", "–"))  # unknown ones last
+        position = self._sorted_by
+        if position is not None:
+            rows.sort(key=lambda row: _key(row.cells[position]), reverse=self._reverse)
+            rows.sort(key=lambda row: row.cells[position].text in ("", "–"))  # unknown ones last
         elif self._reverse:
             rows.reverse()
         self.rows = tuple(rows)
@@ -69,10 +69,10 @@ class Table(Lines):
 
     def choose_column(self, x: int) -> None:
         """Sorts by the column at a cell; where that is so already, the other way around."""
-        for place, cells in self._widths(self.scrollable_content_region.width - GUTTER).items():
+        for position, cells in self._widths(self.scrollable_content_region.width - GUTTER).items():
             if 0 <= x < cells:
-                self._reverse = place == self._sorted_by and not self._reverse
-                self._sorted_by = place
+                self._reverse = position == self._sorted_by and not self._reverse
+                self._sorted_by = position
                 self._arrange()
                 return
             x -= cells
@@ -85,9 +85,9 @@ class Table(Lines):
     def header(self, width: int) -> list[Part]:
         """Names of the columns, the sorted one with its direction."""
         parts = list[Part]()
-        for place, cells in self._widths(width).items():
-            column = self.columns[place]
-            arrow = ("▼" if self._reverse else "▲") if place == self._sorted_by else ""
+        for position, cells in self._widths(width).items():
+            column = self.columns[position]
+            arrow = ("▼" if self._reverse else "▲") if position == self._sorted_by else ""
             text = fit(column.title + arrow, cells - 1, right=column.right) + " "
             parts.append((text, "strong" if arrow else "dim"))
         return parts
@@ -97,24 +97,24 @@ class Table(Lines):
         row = self.rows[index]
         return [
             (
-                fit(clean(cell.text, _CUT), cells - 1, right=self.columns[place].right) + " ",
+                fit(clean(cell.text, _CUT), cells - 1, right=self.columns[position].right) + " ",
                 cell.ink,
             )
-            for place, cells in self._widths(width).items()
-            for cell in [row.cells[place]]
+            for position, cells in self._widths(width).items()
+            for cell in [row.cells[position]]
         ]
 
     def _widths(self, width: int) -> dict[int, int]:
-        """Cells of every column that there is room for, by its place."""
+        """Cells of every column that there is room for, by its position."""
         shown = dict(enumerate(self.columns))
         wide = sum(not column.width for column in self.columns)
 
         def left() -> int:
             return width - sum(column.width + 1 for column in shown.values() if column.width)
 
-        for place in reversed([n for n, column in shown.items() if column.spare]):
+        for position in reversed([n for n, column in shown.items() if column.spare]):
             if left() < wide * _NARROWEST:
-                del shown[place]
+                del shown[position]
         room = max(8, left() // max(1, wide))
         return {n: column.width + 1 if column.width else room for n, column in shown.items()}
 

@@ -19,8 +19,8 @@ from pipeline.contract.results.common import readable
 from pipeline.contract.results.tensors import open_tensors
 from pipeline.contract.run.run_dir import RunDir
 
-Places = NDArray[np.intp]
-"""Places of examples."""
+Positions = NDArray[np.intp]
+"""0-based positions of examples in the corpus."""
 Mask = NDArray[np.bool_]
 _FACTS = ("source", "row", "chunk", "chunks", "n_tokens", "duplicate_group")
 """Numbers of an example, in the file's names."""
@@ -41,11 +41,11 @@ _BLOCK = 1 << 21
 class Example:
     """A training example without its text."""
 
-    place: int
+    position: int
     id: str
     document_id: str
     chunk: int
-    """0-based place in its document."""
+    """0-based position in its document."""
     chunks: int
     n_tokens: int
     group: int
@@ -75,23 +75,30 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.n_tokens)
 
-    def example(self, place: int) -> Example:
+    def example(self, position: int) -> Example:
         """One example."""
-        facts = [self._number(name, place) for name in _FACTS]
-        return self._example(place, *facts)
+        facts = [self._number(name, position) for name in _FACTS]
+        return self._example(position, *facts)
 
-    def examples(self, places: NDArray[np.integer]) -> Iterator[Example]:
+    def examples(self, positions: NDArray[np.integer]) -> Iterator[Example]:
         """Many examples: as `example`, in a fraction of the time for each."""
-        facts = (self._file.array(name)[places].tolist() for name in _FACTS)
-        for place, *values in zip(places.tolist(), *facts, strict=True):
-            yield self._example(place, *values)
+        facts = (self._file.array(name)[positions].tolist() for name in _FACTS)
+        for position, *values in zip(positions.tolist(), *facts, strict=True):
+            yield self._example(position, *values)
 
     def _example(
-        self, place: int, source: int, row: int, chunk: int, chunks: int, n_tokens: int, group: int
+        self,
+        position: int,
+        source: int,
+        row: int,
+        chunk: int,
+        chunks: int,
+        n_tokens: int,
+        group: int,
     ) -> Example:
-        name = self._file.text("id", place)
+        name = self._file.text("id", position)
         return Example(
-            place=place,
+            position=position,
             id=name,
             document_id=name.rpartition("#")[0] if chunks > 1 else name,
             chunk=chunk,
@@ -110,22 +117,22 @@ class Corpus:
         parts = [self._file.part("id_at", begin, end + 1) for begin, end in ends]
         return max(int(np.diff(part).max(initial=0)) for part in parts)
 
-    def text(self, place: int, limit: int | None = None) -> str:
+    def text(self, position: int, limit: int | None = None) -> str:
         """Its text, or the first `limit` bytes of that."""
-        return self._file.text("text", place, limit)
+        return self._file.text("text", position, limit)
 
-    def document(self, place: int) -> Places:
+    def document(self, position: int) -> Positions:
         """The examples that its document was cut into, itself among them, in their order."""
-        same = np.flatnonzero(self._documents == self._documents[place])
-        order: Places = np.argsort(self._file.array("chunk")[same], kind="stable")
+        same = np.flatnonzero(self._documents == self._documents[position])
+        order: Positions = np.argsort(self._file.array("chunk")[same], kind="stable")
         return same[order]
 
-    def duplicates(self, place: int) -> Places:
+    def duplicates(self, position: int) -> Positions:
         """Its near-duplicates, in the order of the corpus."""
-        if self.groups[place] < 0:
+        if self.groups[position] < 0:
             return np.empty(0, np.intp)
-        same = np.flatnonzero(self.groups == self.groups[place])
-        others: Places = same[same != place]
+        same = np.flatnonzero(self.groups == self.groups[position])
+        others: Positions = same[same != position]
         return others
 
     def relevant(self, prompt: int) -> NDArray[np.int32]:
@@ -177,8 +184,8 @@ class Corpus:
             parts.append(_distinct(whole).astype(np.int32))
         return _distinct(np.concatenate(parts))
 
-    def _number(self, name: str, place: int) -> int:
-        return int(self._file.part(name, place, place + 1)[0])
+    def _number(self, name: str, position: int) -> int:
+        return int(self._file.part(name, position, position + 1)[0])
 
 
 def _distinct(ascending: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -92,9 +92,9 @@ class TensorFile:
         flat = np.frombuffer(self._map, kind, math.prod(told.shape), self._begin + told.begin)
         return flat.reshape(told.shape)
 
-    def floats(self, name: str, *place: int) -> NDArray[np.float32]:
-        """A part of a tensor of floats: `place` are the first indices."""
-        part = np.asarray(self.array(name)[place])
+    def floats(self, name: str, *indices: int) -> NDArray[np.float32]:
+        """A part of a tensor of floats: `indices` are the first ones."""
+        part = np.asarray(self.array(name)[indices])
         if self._header[name].dtype == "BF16":
             return (part.astype(np.uint32) << np.uint32(16)).view(np.float32)
         return part.astype(np.float32, copy=False)

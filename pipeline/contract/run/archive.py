@@ -23,7 +23,7 @@ def archive_of(runs: Path) -> Path:
 
 
 def archive(run: RunDir) -> RunDir:
-    """Moves a run into the archive and returns its new place.
+    """Moves a run into the archive and returns it at its new path.
 
     Raises:
         RunBusyError: something is working in it.
@@ -33,7 +33,7 @@ def archive(run: RunDir) -> RunDir:
 
 
 def restore(run: RunDir) -> RunDir:
-    """Moves a run out of the archive and returns its new place.
+    """Moves a run out of the archive and returns it at its new path.
 
     Raises:
         UsageError: there is one of that name among the runs.

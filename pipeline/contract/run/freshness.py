@@ -236,11 +236,11 @@ def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     return RunFreshness(settings, run).is_fresh(stage)
 
 
-def file_marks(places: Iterable[str]) -> Sources:
-    """Size and time of last change of every file at the places or below them."""
+def file_marks(paths: Iterable[str]) -> Sources:
+    """Size and time of last change of every file at the paths or below them."""
     found: Sources = {}
-    for place in map(Path, places):
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+    for path in map(Path, paths):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 status = file.stat()
                 found[str(file)] = (status.st_size, status.st_mtime_ns)

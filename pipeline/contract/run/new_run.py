@@ -59,8 +59,8 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
     _refuse_missing_data(settings, str(origin))
     prompts = []
     if settings.data.source != "demo":
-        place = origin.resolve().parent / settings.prompts.path
-        prompts = load_prompts(place, settings.prompts.use_generated)
+        path = origin.resolve().parent / settings.prompts.path
+        prompts = load_prompts(path, settings.prompts.use_generated)
     _refuse_at_work(run)
     with disk_errors_explained(run.root):
         write_text(run.settings, resolved)
@@ -91,7 +91,7 @@ def clone_run(source: RunDir, target: RunDir) -> None:
 
     Raises:
         SettingsError: the other run's settings are wrong.
-        UsageError: there is something at the new run's place already.
+        UsageError: there is something at the new run's path already.
     """
     if os.path.lexists(target.root):
         raise UsageError(f"there is a run {target.name!r} already", "choose another name")

@@ -71,7 +71,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _records(file: Path) -> Iterator[tuple[str, Any]]:
-    """Gives (place, record); a record without an id gets its position as one."""
+    """Gives (where it stands, record); a record without an id gets its position as one."""
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".json":

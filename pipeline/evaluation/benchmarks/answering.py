@@ -92,24 +92,24 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         limit = context_length(self._loaded.config)
         requests: list[tuple[int, Request]] = []
         left: dict[int, int] = {}
-        for place, (question, way) in enumerate(items):
+        for position, (question, way) in enumerate(items):
             asked = _ranked_way(question, way)
             try:
                 parts = encode(self._tokenizer, asked.examples, asked.pairs, limit)
             except DoesNotFitError:
                 yield BenchmarkAnswer(question.id, way, "", {})
                 continue
-            left[place] = len(parts)
-            requests += [(place, part) for part in parts]
-        found: dict[int, dict[int, Likelihood]] = {place: {} for place in left}
+            left[position] = len(parts)
+            requests += [(position, part) for part in parts]
+        found: dict[int, dict[int, Likelihood]] = {position: {} for position in left}
         only = [request for _, request in requests]
         for index, scored in likelihoods(self._loaded, only, self._batch_tokens):
-            place, request = requests[index]
-            found[place].update(zip(request.places, scored, strict=True))
-            left[place] -= 1
-            if left[place] == 0:
-                question, way = items[place]
-                inorder = [found[place][n] for n in sorted(found[place])]
+            position, request = requests[index]
+            found[position].update(zip(request.numbers, scored, strict=True))
+            left[position] -= 1
+            if left[position] == 0:
+                question, way = items[position]
+                inorder = [found[position][n] for n in sorted(found[position])]
                 yield graded(question, way, _ranked_way(question, way), inorder, request.cut)
 
     def written(

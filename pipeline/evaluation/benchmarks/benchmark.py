@@ -155,7 +155,7 @@ def _shown(question: BenchmarkQuestion) -> tuple[str, str]:
     """The question and its right answer as text."""
     asked = next(iter(question.ways.values()))
     if isinstance(asked, Ranked):
-        right = [asked.pairs[place][1].strip() for place in asked.gold]
+        right = [asked.pairs[number][1].strip() for number in asked.gold]
         return asked.pairs[asked.gold[0]][0], " | ".join(right)
     return asked.question, " | ".join(asked.accepted)
 

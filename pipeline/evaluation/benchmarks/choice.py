@@ -129,8 +129,8 @@ class _Named:
 class TruthfulQa(Benchmark, TruthfulQA):  # type: ignore[misc]
     """mc1: which answer is true; mc2: the share of probability that true answers get.
 
-    The original shuffles every question with the same seed, so that the place of the right answer
-    follows from the number of answers, and gives a model 100 in mc2 for listing all of them.
+    The original shuffles every question with the same seed, so that the position of the right
+    answer follows from the number of answers, and gives a model 100 in mc2 for listing all of them.
     """
 
     name = "truthfulqa"
@@ -163,7 +163,7 @@ class TruthfulQa(Benchmark, TruthfulQA):  # type: ignore[misc]
         targets = row["mc1_targets"]
         order = list(range(len(targets["choices"])))
         random.Random(f"{self.options.seed} {row['question']}").shuffle(order)
-        listed = [f"\n{n}. {targets['choices'][place]}" for n, place in enumerate(order, 1)]
+        listed = [f"\n{n}. {targets['choices'][position]}" for n, position in enumerate(order, 1)]
         whole = TruthfulQATemplate.generate_output("", TruthfulQAMode.MC1)
         question = f"Q: {row['question']}{''.join(listed)}\nA: "
         numbers = [str(n) for n, _ in enumerate(order, 1)]
@@ -215,8 +215,8 @@ class Arc(Benchmark, ARC):  # type: ignore[misc]
 
 
 def _arc_gold(row: Record) -> int:
-    place: int = row["choices"]["label"].index(row["answerKey"])
-    return place
+    position: int = row["choices"]["label"].index(row["answerKey"])
+    return position
 
 
 class Boolq(Benchmark, BoolQ):  # type: ignore[misc]

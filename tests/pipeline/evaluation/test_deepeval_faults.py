@@ -228,10 +228,10 @@ def test_mc2_is_a_share_of_probability(make: Any) -> None:
     assert score == 100  # for a model that calls everything true
 
 
-def test_the_right_answers_place_follows_from_nothing(make: Any) -> None:
-    places = [asked(q).gold for q in make(choice.TruthfulQa, "mc1").questions()]
-    assert len(set(places)) > 1
-    assert places == [asked(q).gold for q in make(choice.TruthfulQa, "mc1").questions()]
+def test_the_right_answers_position_follows_from_nothing(make: Any) -> None:
+    positions = [asked(q).gold for q in make(choice.TruthfulQa, "mc1").questions()]
+    assert len(set(positions)) > 1
+    assert positions == [asked(q).gold for q in make(choice.TruthfulQa, "mc1").questions()]
 
     goldens = TruthfulQA(tasks=[TruthfulQATask.LAW]).load_benchmark_dataset(
         TruthfulQATask.LAW, TruthfulQAMode.MC1
@@ -391,9 +391,9 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no .*boolq/default/validation.jsonl") as absent:
         choice.Boolq(data, Options()).questions()
     assert "it needs boolq/default with the hub's rows" in absent.value.hint
-    place = tmp_path / "boolq/default/validation.jsonl"
-    place.parent.mkdir(parents=True)
-    place.write_text('{"question": "q", "answer": true}\n')
+    path = tmp_path / "boolq/default/validation.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"question": "q", "answer": true}\n')
     with pytest.raises(DataError, match="has no column 'passage'") as caught:
         choice.Boolq(data, Options()).questions()
     assert "question, passage, answer" in caught.value.hint

@@ -152,8 +152,8 @@ def test_an_examples_tokens_add_up_to_its_score(
     tokens = token_scores(analyzer, strategy, prompts, examples, chosen)
     assert tokens.shape == (5, 5, max(examples.lengths[i] for i in chosen))
     assert_parts_add_up(tokens, scores[:, chosen])
-    for place, index in enumerate(chosen):
-        assert (tokens[:, place, examples.lengths[index] - 1 :] == 0).all()  # predicts nothing
+    for position, index in enumerate(chosen):
+        assert (tokens[:, position, examples.lengths[index] - 1 :] == 0).all()  # predicts nothing
 
 
 def test_layers_add_up_to_the_whole(

@@ -152,8 +152,8 @@ def write_train(run: RunDir) -> None:
 def score_tensors() -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     scores = {
-        name: random.normal(size=(2, N)).astype(np.float32) * 10.0**place
-        for place, name in enumerate(METHODS)
+        name: random.normal(size=(2, N)).astype(np.float32) * 10.0**exponent
+        for exponent, name in enumerate(METHODS)
     }
     scores["ekfac_normalized"][:, 3] = 99.0
     scores["bm25"][0, 3] = -1e9
@@ -306,7 +306,7 @@ def test_nothing_is_left_open_and_nothing_is_fetched(full: RunDir) -> None:
     assert all(value.startswith(("data:image/svg+xml;base64,", "#")) for value in sources)
 
 
-def test_the_first_example_shows_its_mark_score_and_other_places(full: RunDir) -> None:
+def test_the_first_example_shows_its_mark_score_and_other_ranks(full: RunDir) -> None:
     text = " ".join(Page(full.report_html.read_text()).text.split())
     first = text[text.index("1 ★ 99") :]
     assert first.startswith("1 ★ 99 d3 53 tokens · parish.jsonl row 3 Document 3 tells")

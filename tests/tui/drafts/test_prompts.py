@@ -65,7 +65,7 @@ def test_a_copy_takes_an_id_that_is_free(run: RunDir) -> None:
     ],
 )
 def test_a_prompt_is_checked_as_it_is_written(run: RunDir, prompt: Prompt, told: str) -> None:
-    assert draft_of(run).fault(prompt, place=0).startswith(told)
+    assert draft_of(run).fault(prompt, position=0).startswith(told)
 
 
 def test_an_import_passes_over_ids_that_are_taken(run: RunDir, tmp_path: Path) -> None:

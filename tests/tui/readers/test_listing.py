@@ -30,15 +30,15 @@ def listed(scored: Scored, query: str = "", sort: Sort = "score", reverse: bool 
 
 
 def found(scored: Scored, query: str) -> list[str]:
-    return [scored.corpus.example(place).id for place in listed(scored, query).places()]
+    return [scored.corpus.example(position).id for position in listed(scored, query).positions()]
 
 
 def test_a_rank_counts_those_above_and_equal_ones_before(scored: Scored) -> None:
     ranking = scored.ranking("home-0", "ekfac")
     order = ranking.order.tolist()
     assert len(order) == sample_scores.COUNT
-    assert all(ranking.rank(place) == order.index(place) + 1 for place in order[:40])
-    assert [scored.corpus.example(place).id for place in order[:3]] == [
+    assert all(ranking.rank(position) == order.index(position) + 1 for position in order[:40])
+    assert [scored.corpus.example(position).id for position in order[:3]] == [
         "doc-0001", "doc-0002", "doc-0003"]  # fmt: skip
 
 
@@ -48,18 +48,18 @@ def test_every_order_keeps_ranks_and_finds_its_lines(
     scored: Scored, sort: Sort, reverse: bool
 ) -> None:
     listing = listed(scored, "quay", sort, reverse)
-    places = listing.places().tolist()
-    assert 0 < len(places) == len(listing) < sample_scores.COUNT
-    assert [listing.place(line) for line in range(len(listing))] == places
+    positions = listing.positions().tolist()
+    assert 0 < len(positions) == len(listing) < sample_scores.COUNT
+    assert [listing.position(line) for line in range(len(listing))] == positions
     for line in (0, 7, len(listing) - 1):
-        assert listing.rank(line) == listing.ranking.rank(places[line])
+        assert listing.rank(line) == listing.ranking.rank(positions[line])
     keys: dict[Sort, Callable[[int], float]] = {
-        "score": lambda place: -listing.ranking.scores[place],
-        "tokens": lambda place: -scored.corpus.n_tokens[place],
-        "group": lambda place: scored.corpus.groups[place] % 2**32,
-        "corpus": lambda place: place,
+        "score": lambda position: -listing.ranking.scores[position],
+        "tokens": lambda position: -scored.corpus.n_tokens[position],
+        "group": lambda position: scored.corpus.groups[position] % 2**32,
+        "corpus": lambda position: position,
     }
-    ordered = [keys[sort](place) for place in (places[::-1] if reverse else places)]
+    ordered = [keys[sort](position) for position in (positions[::-1] if reverse else positions)]
     assert ordered == sorted(ordered)
 
 
@@ -67,18 +67,20 @@ def test_every_order_keeps_ranks_and_finds_its_lines(
 def test_lines_of_examples_and_ranks_are_found_again(scored: Scored, sort: Sort) -> None:
     listing = listed(scored, "quay", sort, reverse=True)
     for line in (0, 3, len(listing) - 1):
-        assert listing.line_of(listing.place(line)) == line
-    hidden = next(p for p in range(sample_scores.COUNT) if p not in set(listing.places().tolist()))
+        assert listing.line_of(listing.position(line)) == line
+    hidden = next(
+        p for p in range(sample_scores.COUNT) if p not in set(listing.positions().tolist())
+    )
     assert listing.line_of(hidden) is None
 
 
 def test_words_are_found_within_longer_ones_in_any_case_and_all_of_them(scored: Scored) -> None:
-    texts = [scored.corpus.text(place) for place in range(sample_scores.COUNT)]
+    texts = [scored.corpus.text(position) for position in range(sample_scores.COUNT)]
     for query in ("PLAQUE", "plaq", "mara quay", "town, put"):
         words = query.casefold().replace(",", "").split()
         expected = {n for n, text in enumerate(texts) if all(w in text.casefold() for w in words)}
         assert expected
-        assert set(listed(scored, query).places().tolist()) == expected
+        assert set(listed(scored, query).positions().tolist()) == expected
     assert not found(scored, "zzz")
     assert len(found(scored, " ")) == sample_scores.COUNT
 

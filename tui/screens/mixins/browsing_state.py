@@ -20,7 +20,7 @@ class Held:
     sort: Sort
     reverse: bool
     words: str
-    place: int | None
+    position: int | None
     marked: frozenset[int]
     ids: dict[int, str]
     is_inside: bool
@@ -28,12 +28,12 @@ class Held:
 
     def marked_in(self, corpus: Corpus) -> frozenset[int]:
         """The marked examples that a corpus has where they were."""
-        return frozenset(place for place in self.marked if self._is_at(place, corpus))
+        return frozenset(position for position in self.marked if self._is_at(position, corpus))
 
-    def place_in(self, corpus: Corpus) -> int | None:
+    def position_in(self, corpus: Corpus) -> int | None:
         """The example under the cursor, where a corpus has it there."""
-        place = self.place
-        return place if place is not None and self._is_at(place, corpus) else None
+        position = self.position
+        return position if position is not None and self._is_at(position, corpus) else None
 
-    def _is_at(self, place: int, corpus: Corpus) -> bool:
-        return place < len(corpus) and corpus.example(place).id == self.ids[place]
+    def _is_at(self, position: int, corpus: Corpus) -> bool:
+        return position < len(corpus) and corpus.example(position).id == self.ids[position]

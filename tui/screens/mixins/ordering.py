@@ -49,8 +49,8 @@ class Ordering(DOMNode):
     def action_method(self, step: int = 1) -> None:
         """The next method or layer, or the one before."""
         if names := self.names:
-            place = names.index(self.ranked_by) if self.ranked_by in names else -1
-            self.ranked_by = names[(place + step) % len(names)]
+            position = names.index(self.ranked_by) if self.ranked_by in names else -1
+            self.ranked_by = names[(position + step) % len(names)]
 
     def action_end(self) -> None:
         """The other end of the ranking."""

@@ -46,17 +46,17 @@ class Taken:
     scored: Scored
     answer: GreedyAnswer
     listing: Listing
-    place: int | None
+    position: int | None
     """The example under the cursor."""
     marked: frozenset[int]
 
-    def places(self, only_marked: bool) -> np.ndarray:
+    def positions(self, only_marked: bool) -> np.ndarray:
         """The marked examples, highest first; all that are shown, in their order, where none is
         marked or all are wanted."""
         import numpy as np
 
         if not (self.marked and only_marked):
-            return self.listing.places()
+            return self.listing.positions()
         marked = np.array(sorted(self.marked))
         return marked[np.argsort(-self.listing.ranking.scores[marked], kind="stable")]
 
@@ -84,9 +84,9 @@ class Taking(DOMNode):
         taken = self.chosen()
         if taken is None:
             return
-        places = taken.places(only_marked)
+        positions = taken.positions(only_marked)
         which = "marked" if taken.marked and only_marked else "shown"
-        title = f"Export {len(places):,} {which}"
+        title = f"Export {len(positions):,} {which}"
         hint = "A .csv, .jsonl or .parquet file, with text and every score."
 
         def fault(text: str) -> str:
@@ -98,7 +98,7 @@ class Taking(DOMNode):
         given = await self.app.push_screen_wait(TextDialog(title, path, fault, hint))
         if given is not None:
             target = Path(given.strip()).expanduser()
-            export = partial(_write, self.app, taken, places, target)
+            export = partial(_write, self.app, taken, positions, target)
             self.app.run_worker(export, group="export", thread=True)
 
     @work
@@ -106,18 +106,18 @@ class Taking(DOMNode):
         """Sends texts to the terminal's clipboard, which gives no answer, and writes them to a file
         for terminals that refuse."""
         taken = self.chosen()
-        if taken is None or taken.place is None:
+        if taken is None or taken.position is None:
             return
         corpus, path = taken.scored.corpus, taken.run.exports / "copied.txt"
-        places = taken.places(True).tolist() if taken.marked else [taken.place]
-        text = "\n\n".join(clean_lines(corpus.text(place)) for place in places)
+        positions = taken.positions(True).tolist() if taken.marked else [taken.position]
+        text = "\n\n".join(clean_lines(corpus.text(position)) for position in positions)
         try:
             await asyncio.to_thread(write_text, path, text + "\n")
         except OSError as error:
             told = f"no file beside the clipboard: {error}"
         else:
             told = f"also in {path.resolve()}"
-        what = "the text" if len(places) == 1 else f"{len(places):,} texts"
+        what = "the text" if len(positions) == 1 else f"{len(positions):,} texts"
         if len(text.encode()) > _CLIPBOARD_BYTES:
             told = f"{what}: too long for a terminal's clipboard; {told}"
         else:
@@ -126,22 +126,22 @@ class Taking(DOMNode):
         self.app.notify(clean(told), title="Copied", markup=False)
 
 
-def _write(app: App[object], taken: Taken, places: np.ndarray, path: Path) -> None:
+def _write(app: App[object], taken: Taken, positions: np.ndarray, path: Path) -> None:
     """Writes the file in a thread, whatever screen is looked at meanwhile."""
     from tui.readers.records import columns, records
 
     def say(text: str, title: str, severity: SeverityLevel = "information") -> None:
         app.call_from_thread(app.notify, text, title=title, severity=severity, markup=False)
 
-    rows = records(taken.scored, taken.answer, taken.listing, places)
+    rows = records(taken.scored, taken.answer, taken.listing, positions)
     try:
-        write_records(path, columns(taken.scored), _told(app, rows, len(places)))
+        write_records(path, columns(taken.scored), _told(app, rows, len(positions)))
     except Stopped:
         return
     except (OSError, ValueError) as error:
         say(clean(str(error)), "not written", "error")
     else:
-        say(f"{len(places):,} examples are in {clean(str(path.resolve()))}", "Exported")
+        say(f"{len(positions):,} examples are in {clean(str(path.resolve()))}", "Exported")
     app.call_from_thread(_show_progress, app, "")
 
 

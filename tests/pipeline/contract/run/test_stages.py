@@ -135,9 +135,9 @@ def test_the_corpus_s_folder_is_gone_through_once(
     looked: list[list[str]] = []
     real = freshness.file_marks
 
-    def counted(places: list[str]) -> dict[str, tuple[int, int]]:
-        looked.append(places)
-        return real(places)
+    def counted(paths: list[str]) -> dict[str, tuple[int, int]]:
+        looked.append(paths)
+        return real(paths)
 
     monkeypatch.setattr(freshness, "file_marks", counted)
     now = freshness.RunFreshness(settings(), run)
