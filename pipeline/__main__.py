@@ -28,8 +28,8 @@ def main(stage: str, run: RunDir) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.default_int_handler)
     sys.unraisablehook = _stop_again
-    told = EventReader(run.events).read()
-    attempts = sum(isinstance(event, Started) and event.stage == stage for event in told)
+    history = EventReader(run.events).read()
+    attempts = sum(isinstance(event, Started) and event.stage == stage for event in history)
     events = EventWriter(run.events, stage)
     try:
         with disk_errors_explained(run.root):

@@ -184,10 +184,10 @@ def _adopt_orphans() -> None:
 def _processes_with(variable: bytes) -> Iterator[int]:
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
-            found = variable in environ.read_bytes().split(b"\0")
+            is_set = variable in environ.read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if found:
+        if is_set:
             yield int(environ.parent.name)
 
 

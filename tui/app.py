@@ -95,8 +95,8 @@ class HeadwaterApp(App[None], inherit_bindings=False):
 
     def get_default_screen(self) -> View[None]:
         """The run that was asked for or the only one, or the list of runs."""
-        found = list_runs(self._runs)
-        run = self._run or (found[0] if len(found) == 1 else None)
+        runs = list_runs(self._runs)
+        run = self._run or (runs[0] if len(runs) == 1 else None)
         return self._one_run(run) if run else self._list_of_runs()
 
     def on_mount(self) -> None:
@@ -111,8 +111,8 @@ class HeadwaterApp(App[None], inherit_bindings=False):
             try:
                 self._user.choose_theme(theme.name)
             except SettingsError as error:
-                told = clean(error.message)
-                self.notify(error.hint, title=told, severity="warning", markup=False)
+                title = clean(error.message)
+                self.notify(error.hint, title=title, severity="warning", markup=False)
 
     def _watch_terminal(self) -> None:
         """Exits when the terminal closes, whether or not a signal says so."""
@@ -182,13 +182,13 @@ class HeadwaterApp(App[None], inherit_bindings=False):
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""
         self._end_hint()
-        told = hint(event.scope, self._user.keys)
-        if told and self._user.sees_first(event.scope):
+        text = hint(event.scope, self._user.keys)
+        if text and self._user.sees_first(event.scope):
             # by then the screen has what was told before, and can take it away
-            self.call_after_refresh(self._give_hint, told)
+            self.call_after_refresh(self._give_hint, text)
 
-    def _give_hint(self, told: str) -> None:
-        self.notify(told, title="New here?", timeout=_HINT_S, markup=False)
+    def _give_hint(self, text: str) -> None:
+        self.notify(text, title="New here?", timeout=_HINT_S, markup=False)
         self._hinted = True
 
     def _end_hint(self) -> None:

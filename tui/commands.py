@@ -58,11 +58,11 @@ class Commands(Provider):
             yield hit
 
     def _hits(self, words: str) -> Iterator[Hit]:
-        for position, (name, told, do) in enumerate(self._commands()):
-            text = f"{name}: {told}"
+        for position, (name, meaning, do) in enumerate(self._commands()):
+            text = f"{name}: {meaning}"
             if holds(text, words):
                 score = 0.5 * holds(name, words) + 0.5 / (1 + position)
-                yield Hit(score, Content.assemble((name, "bold"), f"  {told}"), do, text)
+                yield Hit(score, Content.assemble((name, "bold"), f"  {meaning}"), do, text)
 
     def _commands(self) -> Iterator[_Command]:
         app = cast("CommandedApp", self.app)
@@ -70,8 +70,8 @@ class Commands(Provider):
             name = key.action.partition("(")[0]
             owner = _owner(self.screen, name)
             if owner and name != "app.command_palette" and owner.check_action(name, ()):
-                told = f"{key.help} ({key.display(app.keymap)})"
-                yield key.label, told, partial(app.run_action, key.action, owner)
+                meaning = f"{key.help} ({key.display(app.keymap)})"
+                yield key.label, meaning, partial(app.run_action, key.action, owner)
         yield "Theme", "choose other colours", app.action_change_theme
         yield "Hints", "give the hints for newcomers again", app.forget_hints
         for run in app.runs_to_go_to():

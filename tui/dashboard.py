@@ -44,6 +44,6 @@ def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     app.run()
     if app.return_code == 0:
         for busy in app.at_work():
-            told = f"{busy.name} is still at work: `{command_to_open(busy)}` comes back"
-            print(clean(told), file=sys.stderr)
+            message = f"{busy.name} is still at work: `{command_to_open(busy)}` comes back"
+            print(clean(message), file=sys.stderr)
     return app.return_code or 0

@@ -70,8 +70,8 @@ def _python() -> Check:
 
 def _packages() -> Check:
     names = ("headwater", "transformers", "datasets", "kronfluence", "accelerate", "textual")
-    found = [f"{name} {metadata.version(name)}" for name in names]
-    return Check("packages", "ok", ", ".join(found))
+    versions = [f"{name} {metadata.version(name)}" for name in names]
+    return Check("packages", "ok", ", ".join(versions))
 
 
 def _driver() -> Check:
@@ -97,16 +97,16 @@ def _torch() -> Check:
     if probe.returncode != 0:
         last = probe.stderr.strip().splitlines()[-1:] or ["it died"]
         return Check("torch", "fail", f"does not import: {last[0]}", "install the project again")
-    told = json.loads(probe.stdout)
-    if told["available"]:
-        kind = "bfloat16" if told["bf16"] else "no bfloat16"
-        return Check("torch", "ok", f"{told['torch']}, {', '.join(told['devices'])}, {kind}")
+    facts = json.loads(probe.stdout)
+    if facts["available"]:
+        kind = "bfloat16" if facts["bf16"] else "no bfloat16"
+        return Check("torch", "ok", f"{facts['torch']}, {', '.join(facts['devices'])}, {kind}")
     advice = (
         "the driver is too old or hidden for this build: update it, or check --gpus all"
         if Path("/dev/nvidiactl").exists()
         else ""
     )
-    finding = f"{told['torch']} on the CPU with {told['threads']} threads"
+    finding = f"{facts['torch']} on the CPU with {facts['threads']} threads"
     return Check("torch", "warn" if advice else "ok", finding, advice)
 
 

@@ -400,7 +400,7 @@ def keymap_of(app: object) -> Mapping[str, str]:
 
 def with_keys(text: str, keymap: Mapping[str, str]) -> str:
     """A text that names actions, as in "{runs.shelf} shows it", with the first key of each."""
-    return re.sub(r"\{([^}]+)\}", lambda found: KEY[found[1]].first(keymap), text)
+    return re.sub(r"\{([^}]+)\}", lambda match: KEY[match[1]].first(keymap), text)
 
 
 def keys(*scopes: Scope) -> list[Key]:

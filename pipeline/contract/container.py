@@ -46,8 +46,8 @@ def memory_limit(groups: Path = GROUPS, own_group: Path = OWN_GROUP) -> MemoryLi
         lines = own_group.read_text().splitlines()
     except OSError:
         return None
-    found = [limit for line in lines for limit in _limits(groups, *line.split(":", 2)[1:])]
-    return min(found, key=lambda limit: limit.left, default=None)
+    limits = [limit for line in lines for limit in _limits(groups, *line.split(":", 2)[1:])]
+    return min(limits, key=lambda limit: limit.left, default=None)
 
 
 def _limits(groups: Path, controllers: str, path: str) -> Iterator[MemoryLimit]:

@@ -49,7 +49,7 @@ def ready(settings: Settings) -> tuple[list[Benchmark], dict[str, str]]:
     for entry in settings.benchmark.chosen:
         name, _, task = entry.partition("/")
         tasks.setdefault(name, []).append(task)
-    found, skipped = [], {}
+    chosen, skipped = [], {}
     for name, named in tasks.items():
         if name not in CLASSES:
             skipped[name] = NEEDS_JUDGE
@@ -63,12 +63,12 @@ def ready(settings: Settings) -> tuple[list[Benchmark], dict[str, str]]:
             limit=settings.benchmark.limit,
             seed=settings.run.seed,
         )
-        found.append(CLASSES[name](data, options))
-    if not found:
+        chosen.append(CLASSES[name](data, options))
+    if not chosen:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         able = ", ".join(name for name in CLASSES if name != written.Humaneval.name)
         raise SettingsError(f"benchmark.chosen: none of them can be run: {reasons}; able: {able}")
-    return found, skipped
+    return chosen, skipped
 
 
 def all_questions(benchmarks: list[Benchmark]) -> dict[str, list[BenchmarkQuestion]]:
@@ -79,12 +79,12 @@ def all_questions(benchmarks: list[Benchmark]) -> dict[str, list[BenchmarkQuesti
         HubUnreachableError: the hub does not answer.
     """
     faults: dict[str, DataError | HubUnreachableError] = {}
-    found: dict[str, list[BenchmarkQuestion]] = {}
+    questions: dict[str, list[BenchmarkQuestion]] = {}
     for benchmark in benchmarks:
-        found[benchmark.name] = []
+        questions[benchmark.name] = []
         for task in benchmark.named_tasks():
             try:
-                found[benchmark.name] += benchmark.limited(task)
+                questions[benchmark.name] += benchmark.limited(task)
             except HubUnreachableError as error:
                 if not constants.HF_HUB_OFFLINE:
                     raise  # every further task would wait for an answer too
@@ -97,4 +97,4 @@ def all_questions(benchmarks: list[Benchmark]) -> dict[str, list[BenchmarkQuesti
         rest = [f"… and {more} more"] if more > 0 else []
         kind = type(next(iter(faults.values())))
         raise kind("\n".join(shown + rest), "\n  ".join(hints[:_FAULTS_SHOWN]))
-    return found
+    return questions

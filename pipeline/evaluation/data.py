@@ -38,8 +38,8 @@ class BenchmarkData:
         """
         key = (name, config, split)
         if key not in self._read:
-            found = self._from_hub if self._source == HUB else self._from_folder
-            rows = found(name, config, split, list(layout.model_fields))
+            source = self._from_hub if self._source == HUB else self._from_folder
+            rows = source(name, config, split, list(layout.model_fields))
             self._read[key] = [_checked(row, layout) for row in rows]
         return self._read[key]
 

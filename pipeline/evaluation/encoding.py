@@ -53,15 +53,15 @@ def encode(
         for number, (head, tail) in zip(same, encoded, strict=True):
             grouped[tuple(head)].append(number)
             answers[number] = tuple(tail)
-    found = []
+    requests = []
     for context, numbers in grouped.items():
         own = tuple(answers[number] for number in numbers)
         room = len(context) if limit is None else limit + 1 - max(map(len, own))
         cut = max(0, len(context) - room)
         if cut and room < _question_length(tokenizer, pairs[numbers[0]][0]):
             raise DoesNotFitError
-        found.append(Request(context[cut:], own, tuple(numbers), cut))
-    return found
+        requests.append(Request(context[cut:], own, tuple(numbers), cut))
+    return requests
 
 
 def encode_open(

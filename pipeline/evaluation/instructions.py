@@ -105,8 +105,8 @@ def _number_sentences(answer: str, num_sentences: int, relation: str) -> bool:
 def _sentences(text: str) -> list[str]:
     parameters = PunktParameters()
     parameters.abbrev_types = _ABBREVIATIONS
-    found: list[str] = PunktSentenceTokenizer(parameters).tokenize(text)
-    return found
+    sentences: list[str] = PunktSentenceTokenizer(parameters).tokenize(text)
+    return sentences
 
 
 def _number_paragraphs(answer: str, num_paragraphs: int) -> bool:
@@ -152,7 +152,7 @@ def _constrained_response(answer: str) -> bool:
 def _number_highlighted_sections(answer: str, num_highlights: int) -> bool:
     once = re.findall(r"\*[^\n*]*\*", answer)
     twice = re.findall(r"\*\*[^\n*]*\*\*", answer)
-    return sum(bool(found.strip("*").strip()) for found in once + twice) >= num_highlights
+    return sum(bool(section.strip("*").strip()) for section in once + twice) >= num_highlights
 
 
 def _multiple_sections(answer: str, section_spliter: str, num_sections: int) -> bool:
@@ -170,14 +170,14 @@ def _json_format(answer: str) -> bool:
 
 
 def _title(answer: str) -> bool:
-    found = re.findall(r"<<[^\n]+>>", answer)
-    return any(title.lstrip("<").rstrip(">").strip() for title in found)
+    titles = re.findall(r"<<[^\n]+>>", answer)
+    return any(title.lstrip("<").rstrip(">").strip() for title in titles)
 
 
 def _two_responses(answer: str) -> bool:
     parts = [part.strip() for part in answer.split("******")]
-    told = [part for part in parts if part]
-    return all(parts[1:-1]) and len(told) == 2 and told[0] != told[1]
+    responses = [part for part in parts if part]
+    return all(parts[1:-1]) and len(responses) == 2 and responses[0] != responses[1]
 
 
 def _repeat_prompt(answer: str, prompt_to_repeat: str) -> bool:

@@ -57,12 +57,12 @@ def likelihoods(
         for index, request in enumerate(requests)
         for numbers in _parted(request, together)
     ]
-    found: dict[int, dict[int, Likelihood]] = defaultdict(dict)
+    by_candidate: dict[int, dict[int, Likelihood]] = defaultdict(dict)
     for position, scored in _read(model, [part for _, part in parts], budget):
         index, part = parts[position]
-        found[index].update(zip(part.numbers, scored, strict=True))
-        if len(found[index]) == len(requests[index].candidates):
-            complete = found.pop(index)
+        by_candidate[index].update(zip(part.numbers, scored, strict=True))
+        if len(by_candidate[index]) == len(requests[index].candidates):
+            complete = by_candidate.pop(index)
             yield index, [complete[n] for n in sorted(complete)]
 
 
@@ -197,10 +197,10 @@ def _states(
         read["attention_mask"] = _apart(owners_bw, kept.get_seq_length(), model.dtype)
         read["position_ids"] = _padded([row.positions for row in rows], model.device)
     # padding lies on the right, where no token that counts sees it
-    found: Tensor = (
+    states: Tensor = (
         model(**read).logits if head is None else model.base_model(**read).last_hidden_state
     )
-    return found
+    return states
 
 
 def _repeated(kept: DynamicCache, rows: int) -> DynamicCache | None:

@@ -33,15 +33,15 @@ class TextMetrics:
     def score(self, text: str, expected: str) -> dict[str, float]:
         """Every metric of the contract's `METRICS`."""
         text, expected = text.strip(), expected.strip()
-        found = {
+        scores = {
             name: bleu.sentence_score(text, [expected]).score / 100
             for name, bleu in self._bleu.items()
         }
-        found["chrf"] = self._chrf.sentence_score(text, [expected]).score / 100
+        scores["chrf"] = self._chrf.sentence_score(text, [expected]).score / 100
         rouge = self._rouge.score(expected, text)
-        found |= {name: float(one.fmeasure) for name, one in rouge.items()}
+        scores |= {name: float(one.fmeasure) for name, one in rouge.items()}
         ours, theirs = _words(text), _words(expected)
-        return found | {"exact": float(ours == theirs), "f1": _f1(ours, theirs)}
+        return scores | {"exact": float(ours == theirs), "f1": _f1(ours, theirs)}
 
     def signatures(self) -> dict[str, str]:
         """sacrebleu's account of each of its metrics; set once something was scored."""

@@ -33,7 +33,7 @@ def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[O
     numbers = {word: n for n, word in enumerate(sorted({w for a in split for w in a}), start=1)}
     corpus, owner = _numbered(documents, numbers)
     tokens = [np.array([numbers[word] for word in words], dtype=np.uint64) for words in split]
-    found = [Overlap(0, "", None) for _ in answers]
+    overlaps = [Overlap(0, "", None) for _ in answers]
     positions = np.flatnonzero(corpus != _STRANGE)
     hashes = np.zeros(len(positions), dtype=np.uint64)
     own = [np.zeros(len(row), dtype=np.uint64) for row in tokens]
@@ -56,8 +56,8 @@ def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[O
                 start = int(shared[0])
                 position = positions[np.flatnonzero(hashes == grams[start])[0]]
                 text = " ".join(split[index][start : start + length])
-                found[index] = Overlap(length, text, int(owner[position]))
-    return found
+                overlaps[index] = Overlap(length, text, int(owner[position]))
+    return overlaps
 
 
 def _numbered(

@@ -36,7 +36,7 @@ class Ranked:
         common = questions[0]
         if len(set(questions)) > 1:
             words = zip(*(question.split(" ") for question in questions), strict=False)
-            same = takewhile(lambda found: len(set(found)) == 1, words)
+            same = takewhile(lambda column: len(set(column)) == 1, words)
             common = "".join(f"{word} " for word, *_ in same)
         return common, [(q[len(common) :] + candidate).strip() for q, candidate in self.pairs]
 
@@ -65,14 +65,14 @@ class BenchmarkQuestion:
 
 
 def graded(
-    question: BenchmarkQuestion, way: str, asked: Ranked, found: list[Likelihood], cut: int
+    question: BenchmarkQuestion, way: str, asked: Ranked, likelihoods: list[Likelihood], cut: int
 ) -> BenchmarkAnswer:
     """Scores a ranked question; the first of equally likely candidates is taken."""
-    totals = np.array([one.total for one in found])
+    totals = np.array([one.total for one in likelihoods])
     labels = asked.shown[1]
     chosen = int(totals.argmax())
-    if len(found) == 1:  # nothing to choose from: is it what the model would write?
-        scores = {way: float(found[0].greedy)}
+    if len(likelihoods) == 1:  # nothing to choose from: is it what the model would write?
+        scores = {way: float(likelihoods[0].greedy)}
     elif asked.mass:
         shares = np.exp(totals - totals.max())
         scores = {f"{way}{MASS}": float(shares[list(asked.gold)].sum() / shares.sum())}

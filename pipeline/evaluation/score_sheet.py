@@ -41,8 +41,8 @@ class Sheet:
     def scores(self, seed: int) -> Iterator[BenchmarkScore]:
         """One a model, task and manner of scoring."""
         for task, by, ids in self._cells():
-            for model, found in self._scores.items():
-                values = [found[name, by] for name in ids if (name, by) in found]
+            for model, by_question in self._scores.items():
+                values = [by_question[name, by] for name in ids if (name, by) in by_question]
                 if values:
                     yield BenchmarkScore(
                         **asdict(mean(values, seed)),
@@ -141,7 +141,9 @@ class Sheet:
 
     def _cells(self) -> Iterator[tuple[str, str, list[str]]]:
         """(task, manner of scoring, question ids) of every cell, tasks together last."""
-        manners = dict.fromkeys(by for found in self._scores.values() for _, by in found)
+        manners = dict.fromkeys(
+            by for by_question in self._scores.values() for _, by in by_question
+        )
         for by in manners:
             way = way_of(by)
             ids = [name for name, question in self._questions.items() if way in question.ways]

@@ -39,11 +39,11 @@ def bootstrap(sample: NDArray[np.float64], seed: int) -> tuple[float | None, flo
         return None, None
     if np.ptp(sample) == 0:
         return float(sample[0]), float(sample[0])
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE,
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float], seed: int) -> Difference:

@@ -46,27 +46,27 @@ def _answers(facts: RunFacts) -> Iterator[str]:
 
 
 def _benchmarks(facts: RunFacts) -> Iterator[str]:
-    found = facts.benchmark
-    if not found:
+    benchmark = facts.benchmark
+    if not benchmark:
         return
-    scores = [row for row in found.scores if row.model == "trained"]
+    scores = [row for row in benchmark.scores if row.model == "trained"]
     known = sum(row.low is not None and row.low > row.chance for row in scores)
     if scores:
         yield (
             f"On benchmarks, {known} of its {len(scores)} scores are above chance with their whole "
             "interval."
         )
-    if found.comparisons:
-        verdicts = _verdicts([row.verdict for row in found.comparisons], "scores")
+    if benchmark.comparisons:
+        verdicts = _verdicts([row.verdict for row in benchmark.comparisons], "scores")
         yield f"Question by question against the model before training: {verdicts}."
 
 
-def _verdicts(found: list[Verdict], what: str) -> str:
-    counts = Counter(found)
-    told = [f"{counts[name]} {name}" for name in (BETTER, WORSE) if counts[name]]
+def _verdicts(verdicts: list[Verdict], what: str) -> str:
+    counts = Counter(verdicts)
+    counted = [f"{counts[name]} {name}" for name in (BETTER, WORSE) if counts[name]]
     if counts[UNDECIDED]:
-        told.append(f"{counts[UNDECIDED]} without a difference that could be shown")
-    return f"of {len(found)} {what}, {', '.join(told)}"
+        counted.append(f"{counts[UNDECIDED]} without a difference that could be shown")
+    return f"of {len(verdicts)} {what}, {', '.join(counted)}"
 
 
 def _influence(facts: RunFacts) -> Iterator[str]:

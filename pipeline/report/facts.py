@@ -183,13 +183,13 @@ def _warnings(
     run: RunDir, attempts: Mapping[str, list[Event]], done: set[str]
 ) -> list[tuple[str, str]]:
     """Those of the last attempts, and those of the summaries, which outlive the events."""
-    found: dict[tuple[str, str], None] = {}
+    messages: dict[tuple[str, str], None] = {}
     for stage, attempt in attempts.items():
-        told = [event.message for event in attempt if isinstance(event, Warned)]
+        warned = [event.message for event in attempt if isinstance(event, Warned)]
         summary = _found(_SUMMARIES[stage], run) if stage in done and stage in _SUMMARIES else None
         noted = summary.warnings if summary else ()
-        found.update(dict.fromkeys((stage, message) for message in (*told, *noted)))
-    return list(found)
+        messages.update(dict.fromkeys((stage, message) for message in (*warned, *noted)))
+    return list(messages)
 
 
 def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:

@@ -65,11 +65,11 @@ class Origins:
         """The most influential examples by prompt; a prompt without is left out."""
         if not rankings_path(self.run, self.tracer).exists():  # there was no answer to trace
             return {}
-        found: dict[str, list[RankedExample]] = {}
+        by_prompt: dict[str, list[RankedExample]] = {}
         rows = read_rankings(self.run, self.tracer, method=self.method, end="top", last=EXAMPLES)
         for row in rows:
-            found.setdefault(row.prompt_id, []).append(row)
-        return found
+            by_prompt.setdefault(row.prompt_id, []).append(row)
+        return by_prompt
 
     @cached_property
     def marked(self) -> dict[tuple[str, str], list[tuple[str, bool]]]:

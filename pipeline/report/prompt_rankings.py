@@ -69,19 +69,19 @@ class Rankings:
 
     def of_prompt(self, prompt_id: str) -> PromptRanking | None:
         """The prompt's ranking under the default method, or None where it was not scored."""
-        told = self.metadata
-        if prompt_id not in told.prompts:
+        metadata = self.metadata
+        if prompt_id not in metadata.prompts:
             return None
-        number = told.prompts.index(prompt_id)
-        scores = {name: self._file.scores(number, name) for name in told.methods}
+        number = metadata.prompts.index(prompt_id)
+        scores = {name: self._file.scores(number, name) for name in metadata.methods}
         top = [self._line(row, scores) for row in self._rows.get((prompt_id, "top"), ())]
         bottom = [self._line(row, scores) for row in self._rows.get((prompt_id, "bottom"), ())]
         return PromptRanking(
             top=top,
             bottom=bottom,
-            statistics=statistics(scores[told.default_method]),
-            layers=told.layers,
-            layer_shares=self._layer_shares(top, number) if told.layers else None,
+            statistics=statistics(scores[metadata.default_method]),
+            layers=metadata.layers,
+            layer_shares=self._layer_shares(top, number) if metadata.layers else None,
         )
 
     def _line(self, row: RankedExample, scores: dict[str, Scores]) -> Line:
@@ -109,11 +109,11 @@ class Rankings:
 def statistics(scores: Scores) -> dict[str, float]:
     """Location, spread and percentiles of the finite scores [N]."""
     finite = scores[np.isfinite(scores)].astype(np.float64)
-    found: dict[str, float] = {"examples": len(scores)}
+    figures: dict[str, float] = {"examples": len(scores)}
     if len(finite) < len(scores):
-        found["not finite"] = len(scores) - len(finite)
+        figures["not finite"] = len(scores) - len(finite)
     if len(finite) == 0:
-        return found
+        return figures
     named: dict[str, Callable[[NDArray[np.float64]], Any]] = {
         "max": np.max,
         "min": np.min,
@@ -121,6 +121,6 @@ def statistics(scores: Scores) -> dict[str, float]:
         "median": np.median,
         "std": np.std,
     }
-    found |= {name: float(function(finite)) for name, function in named.items()}
+    figures |= {name: float(function(finite)) for name, function in named.items()}
     percentiles = np.percentile(finite, PERCENTILES)
-    return found | {f"{p} %": float(v) for p, v in zip(PERCENTILES, percentiles, strict=True)}
+    return figures | {f"{p} %": float(v) for p, v in zip(PERCENTILES, percentiles, strict=True)}

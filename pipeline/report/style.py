@@ -73,7 +73,7 @@ def page_svg(figure: Figure) -> str:
     text = text.replace("DejaVu Sans", "system-ui, sans-serif").replace(
         "'system-ui, sans-serif'", "system-ui, sans-serif"
     )
-    return re.sub(r"(<svg[^>]*>)", lambda found: found[1] + _INK_CSS, text, count=1)
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + _INK_CSS, text, count=1)
 
 
 def framed(axes: Axes) -> None:

@@ -41,9 +41,9 @@ def _shown(text: str) -> Iterator[str]:
 def markdown(value: object) -> str:
     """One line of Markdown that shows the value letter by letter, in a table or out of one."""
     line = " ⏎ ".join(part.strip() for part in visible(str(value)).strip().split("\n"))
-    line = re.sub(r"[&<>]", lambda found: _ENTITIES[found[0]], line)
-    line = _MARKUP.sub(lambda found: "\\" + found[0], line)
-    line = _LINK.sub(lambda found: f"{found[0]}&#8203;", line)  # no link is made of it
+    line = re.sub(r"[&<>]", lambda match: _ENTITIES[match[0]], line)
+    line = _MARKUP.sub(lambda match: "\\" + match[0], line)
+    line = _LINK.sub(lambda match: f"{match[0]}&#8203;", line)  # no link is made of it
     return _BLOCK_START.sub(r"\1\\\2", line)
 
 

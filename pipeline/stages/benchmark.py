@@ -62,9 +62,9 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     warnings += [message for sheet in sheets for message in _cautions(sheet, most)]
     for message in warnings:
         events.warning(message)
-    found = _summary(settings, run, sheets, seconds, skipped, warnings)
-    write_questions(run, found.folder, (row for sheet in sheets for row in sheet.rows()))
-    write_benchmarks(run, found)
+    summary = _summary(settings, run, sheets, seconds, skipped, warnings)
+    write_questions(run, summary.folder, (row for sheet in sheets for row in sheet.rows()))
+    write_benchmarks(run, summary)
 
 
 def _summary(
@@ -118,9 +118,9 @@ def _answers(
 
 def _cautions(sheet: Sheet, max_new_tokens: int) -> list[str]:
     """What a reader of the scores should know."""
-    name, found = sheet.benchmark.name, []
+    name, cautions = sheet.benchmark.name, []
     if cut := sheet.cut():
-        found.append(
+        cautions.append(
             f"{name}: {cut:,} of {len(sheet):,} prompts are longer than the model's context and "
             "were cut on their left, where examples and instructions stand; the questions are whole"
         )
@@ -130,8 +130,8 @@ def _cautions(sheet: Sheet, max_new_tokens: int) -> list[str]:
             if sheet.refused_written()
             else ""
         )
-        found.append(
+        cautions.append(
             f"{name}: {refused:,} of {len(sheet):,} questions do not fit into the model's context "
             f"even without examples{room}; they are left out of the scores"
         )
-    return found
+    return cautions

@@ -108,11 +108,11 @@ def _with_origins(
 
 
 def _with_own_origins(pair: AnswerPair, origins: Origins) -> AnswerPair:
-    found = tuple(
+    traced = tuple(
         Origin(row.example_id, row.source_label, row.score, row.text[:_QUOTED])
         for row in origins.first.get(pair.prompt_id, ())
     )
-    return replace(pair, trained=replace(pair.trained, origins=found))
+    return replace(pair, trained=replace(pair.trained, origins=traced))
 
 
 def _origins(
@@ -159,11 +159,11 @@ def _pairs(
     ]
 
 
-def _scores(found: GeneratedAnswer, expected: str, measure: TextMetrics) -> dict[str, float]:
-    if not expected.strip() or found.log_likelihood is None or not found.tokens:
+def _scores(answer: GeneratedAnswer, expected: str, measure: TextMetrics) -> dict[str, float]:
+    if not expected.strip() or answer.log_likelihood is None or not answer.tokens:
         return {}
-    scores = measure.score(found.answer, expected)
-    return {**scores, LIKELIHOOD: found.log_likelihood / found.tokens}
+    scores = measure.score(answer.answer, expected)
+    return {**scores, LIKELIHOOD: answer.log_likelihood / answer.tokens}
 
 
 def _copied(run: RunDir, answers: Sequence[str]) -> list[CopiedWords]:
@@ -183,12 +183,12 @@ def _copied(run: RunDir, answers: Sequence[str]) -> list[CopiedWords]:
 def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[AnswerMetric]:
     """One a metric, over the prompts with an expected answer."""
     scored = [pair for pair in pairs if pair.base.scores]
-    found = []
+    metrics = []
     for name, title in TITLES.items() if scored else ():
         base = [pair.base.scores[name] for pair in scored]
         trained = [pair.trained.scores[name] for pair in scored]
         gain = paired_difference(base, trained, seed)
-        found.append(
+        metrics.append(
             AnswerMetric(
                 **asdict(gain),
                 metric=name,
@@ -198,7 +198,7 @@ def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[AnswerMetric]:
                 verdict=verdict(gain),
             )
         )
-    return found
+    return metrics
 
 
 def _lengths(pairs: Sequence[AnswerPair]) -> AnswerLengths:
@@ -215,17 +215,17 @@ def _mean_length(texts: Sequence[str]) -> float | None:
 
 
 def _cautions(pairs: Sequence[AnswerPair]) -> list[str]:
-    found = []
+    cautions = []
     scored = sum(bool(pair.base.scores) for pair in pairs)
     if scored == 0:
-        found.append("no prompt has an expected answer: the answers are shown, not measured")
+        cautions.append("no prompt has an expected answer: the answers are shown, not measured")
     elif scored == 1:
-        found.append(
+        cautions.append(
             "only one prompt has an expected answer: its figures have no interval, and nothing "
             "about other prompts follows from them"
         )
     elif scored < FEW_PROMPTS:
-        found.append(
+        cautions.append(
             f"only {scored} prompts have an expected answer: differences between the models that "
             "are not large cannot be told from chance"
         )
@@ -233,5 +233,5 @@ def _cautions(pairs: Sequence[AnswerPair]) -> list[str]:
         for kind in ("empty", "repetitive"):
             if odd := [pair.prompt_id for pair in pairs if pair.of(model).oddity == kind]:
                 counted = f"{len(odd)} of {len(pairs)} ({listed(odd)})"
-                found.append(f"{kind} answers of the {model} model: {counted}")
-    return found
+                cautions.append(f"{kind} answers of the {model} model: {counted}")
+    return cautions

@@ -95,14 +95,14 @@ def _answers(
         if chosen.temperature > 0
         else None
     )
-    found: dict[int, Continuation] = {}
+    answers: dict[int, Continuation] = {}
     for index, one in generate_continuations(
         model, tokenizer, contexts, chosen.max_new_tokens, chosen.stop, sampling,
         chosen.batch_tokens,
     ):  # fmt: skip
-        found[index] = one
-        events.progress(len(found), len(contexts), "prompts", f"answers · {name}")
-    return found
+        answers[index] = one
+        events.progress(len(answers), len(contexts), "prompts", f"answers · {name}")
+    return answers
 
 
 def _cautions(
@@ -140,7 +140,7 @@ def _expected(
     ]
     requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
     scored = likelihoods(model, requests, settings.generate.batch_tokens)
-    return {positions[index]: found[0] for index, found in scored}
+    return {positions[index]: likelihood[0] for index, likelihood in scored}
 
 
 def _perplexity(
@@ -150,6 +150,6 @@ def _perplexity(
     count = min(len(rows), _SAMPLED_EXAMPLES)
     chosen = [rows[n * len(rows) // count].tolist() for n in range(count)]
     requests = [Request(tuple(r[:1]), (tuple(r[1:]),)) for r in chosen if len(r) > 1]
-    found = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
-    tokens = sum(one.tokens for one in found)
-    return math.exp(-sum(one.total for one in found) / tokens) if tokens else None
+    scored = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
+    tokens = sum(one.tokens for one in scored)
+    return math.exp(-sum(one.total for one in scored) / tokens) if tokens else None

@@ -91,8 +91,8 @@ def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Fig
 
 def _asked_for(facts: RunFacts) -> list[str]:
     """The stages that "all" does not run and that somebody has run here."""
-    told = [stage.status for stage in facts.stages]
-    return [status.stage for status in told if status.stage in OPTIONAL and not status.unasked]
+    statuses = [stage.status for stage in facts.stages]
+    return [status.stage for status in statuses if status.stage in OPTIONAL and not status.unasked]
 
 
 def _last_layer(facts: RunFacts) -> int | None:

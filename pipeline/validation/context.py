@@ -97,17 +97,17 @@ class ValidationContext:
 
     def outcomes(self, phase: str, trainings: list[Training]) -> list[Outcome]:
         """ln p of the completions [Q] after each training, with progress events."""
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         for number, training in enumerate(trainings):
 
             def tell(step: int, steps: int, number: int = number) -> None:
                 self.events.progress(number + step / steps, len(trainings), "trainings", phase)
 
             outcome = self.retrainer.outcome(training, tell)
-            found.append(outcome)
+            outcomes.append(outcome)
             self.events.progress(number + 1, len(trainings), "trainings", phase)
             print(f"{phase}: training {number + 1} of {len(trainings)}, {training}", flush=True)
-        failed = sum(bool(np.isnan(outcome).any()) for outcome in found)
+        failed = sum(bool(np.isnan(outcome).any()) for outcome in outcomes)
         if failed:
-            self.warn(f"{phase}: {failed} of {len(found)} trainings diverged and are left out")
-        return found
+            self.warn(f"{phase}: {failed} of {len(outcomes)} trainings diverged and are left out")
+        return outcomes

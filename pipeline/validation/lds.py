@@ -36,14 +36,14 @@ def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Da
     measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
     trained = SubsetOutcomes(halves, len(context.examples), measured, context.seed)
     methods = {**context.compared, **context.methods, **others}
-    found = {name: trained.score(scores) for name, scores in methods.items()}
-    reference = found[BM25]
+    results = {name: trained.score(scores) for name, scores in methods.items()}
+    reference = results[BM25]
     return Datamodeling(
         subsets=trained.subsets,
         seeds=tuple(seeds),
         methods={
             name: replace(result[0], advantage=_advantage(result, reference))
-            for name, result in found.items()
+            for name, result in results.items()
             if result is not None
         },
     )

@@ -34,12 +34,12 @@ def compare_with_random(
         return {}
     random = effects[RANDOM][there].tolist()
     ids = [prompt.id for prompt in context.prompts]
-    found: dict[str, T] = {}
+    results: dict[str, T] = {}
     for method, values in effects.items():
         finite = values[there].tolist()
         advantage = paired_difference(random, finite, context.seed) if method != RANDOM else None
         each = [value if np.isfinite(value) else None for value in values.tolist()]
-        found[method] = make(
+        results[method] = make(
             mean(finite, context.seed), advantage, dict(zip(ids, each, strict=True))
         )
-    return found
+    return results

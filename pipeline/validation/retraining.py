@@ -51,10 +51,10 @@ class Completions:
         Those of the `chosen` prompts only, where any are.
         """
         requests = [self._requests[index] for index in chosen] or self._requests
-        found = np.full(len(requests), np.nan)
+        totals = np.full(len(requests), np.nan)
         for index, likelihood in likelihoods(model, requests, self._budget):
-            found[index] = likelihood[0].total
-        return found
+            totals[index] = likelihood[0].total
+        return totals
 
     def key(self) -> str:
         """What says that other prompts are other outcomes."""

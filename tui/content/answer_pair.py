@@ -62,11 +62,11 @@ def differing(text: str, reference: str) -> tuple[tuple[str, bool], ...]:
     """The text in pieces, each with whether the reference has it at that position."""
     words, others = _words(text), _words(reference)
     matcher = SequenceMatcher(None, [w.strip() for w in words], [w.strip() for w in others], False)
-    found = list[tuple[str, bool]]()
+    pieces = list[tuple[str, bool]]()
     for tag, begin, end, _, _ in matcher.get_opcodes():
         if end > begin:
-            found.append(("".join(words[begin:end]), tag == "equal"))
-    return tuple(found)
+            pieces.append(("".join(words[begin:end]), tag == "equal"))
+    return tuple(pieces)
 
 
 def _words(text: str) -> list[str]:
@@ -92,16 +92,16 @@ def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
 def origins_of(answer: ModelAnswer, evaluation: Evaluation) -> Content:
     """The examples that influenced the answer most."""
     if evaluation.origins.missing:
-        told = f"where this comes from is not traced: {clean(evaluation.origins.missing, 400)}"
-        return Content.styled(told, "$secondary")
+        reason = f"where this comes from is not traced: {clean(evaluation.origins.missing, 400)}"
+        return Content.styled(reason, "$secondary")
     by = f"comes from, by {clean(evaluation.origins.method)}"
     parts: list[str | tuple[str, str]] = [(by, "$secondary")]
     for one in answer.origins:
         parts += ["\n", (f"{number(one.score):>8}  ", "bold $accent"), clean(one.example_id, 200)]
         parts += [
-            (f"  {told}", "$secondary")
-            for told in (clean(one.place, 60), clean(one.text, 200))
-            if told
+            (f"  {text}", "$secondary")
+            for text in (clean(one.place, 60), clean(one.text, 200))
+            if text
         ]
     if not answer.origins:
         parts += ["\n", ("nothing is said, so there is nothing to trace", "$secondary")]

@@ -22,9 +22,9 @@ COLUMNS = (
 )
 
 
-def rows_of(found: Iterable[AskedExample]) -> Iterator[Row]:
+def rows_of(examples: Iterable[AskedExample]) -> Iterator[Row]:
     """A line an example; its item is the example's id."""
-    for row in found:
+    for row in examples:
         yield Row(
             (
                 Cell(str(row.rank), "dim", row.rank),
@@ -40,16 +40,16 @@ def title_of(row: AskedExample) -> str:
     """`1 · doc-7#2 · of doc-7 · books.jsonl row 12 · raw score +96.1`."""
     part = row.document_id != row.example_id
     names = [row.example_id, *[f"of {row.document_id}"] * part, source_label(row.source, row.row)]
-    told = [str(row.rank), *(clean(name, 60) for name in names)]
-    return " · ".join([*told, f"raw score {score(row.raw)}"])
+    parts = [str(row.rank), *(clean(name, 60) for name in names)]
+    return " · ".join([*parts, f"raw score {score(row.raw)}"])
 
 
 def meaning(settings: Settings) -> Content:
     """What a score says, as the run ranks."""
-    told = "how far the answer's loss falls if the example weighs more"
+    definition = "how far the answer's loss falls if the example weighs more"
     if settings.scores.normalize:
-        told += ", over √self-influence"
+        definition += ", over √self-influence"
     return Content.assemble(
-        ("score: ", "$secondary"), f"{told}; ", ("+ taught it", "$pro"), ", ",
+        ("score: ", "$secondary"), f"{definition}; ", ("+ taught it", "$pro"), ", ",
         ("− against it", "$con"),
     )  # fmt: skip

@@ -70,9 +70,9 @@ class Canvas:
 
     def parts(self, row: int) -> list[Part]:
         """One row of cells in its inks."""
-        text, found, begin = self.row(row), list[Part](), 0
+        text, parts, begin = self.row(row), list[Part](), 0
         for ink, run in groupby(self._inks[row]):
             end = begin + len(list(run))
-            found.append((text[begin:end], ink))
+            parts.append((text[begin:end], ink))
             begin = end
-        return found
+        return parts

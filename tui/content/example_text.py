@@ -69,15 +69,15 @@ def _token(
     return [Content(blank), (signed(share) + text[len(blank) :], tint(share, few_colours=True))]
 
 
-def title_of(found: Detail) -> str:
+def title_of(detail: Detail) -> str:
     """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
-    example = found.example
+    example = detail.example
     parts = [clean(example.id, 60)]
     if example.chunks > 1:
         parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
     parts.append(f"{example.n_tokens:,} tokens")
     if example.group >= 0:
         parts.append(f"group {example.group}")
-    if found.relevant:
+    if detail.relevant:
         parts.append("★ states the answer")
     return " · ".join([*parts, clean(source_label(example.source, example.row), 60)])

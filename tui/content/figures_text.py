@@ -46,14 +46,14 @@ def figures_text(
     """
     strategy, kind = chosen
 
-    def found(module: Module | None, of: str = kind) -> SpectrumStatistics | None:
+    def statistics(module: Module | None, of: str = kind) -> SpectrumStatistics | None:
         return overview.statistics(strategy, module, of) if module else None
 
     if entry.is_layer:
-        return _of_layer(entry, other, found, width)
+        return _of_layer(entry, other, statistics, width)
     module = entry.modules[0]
     if other and other != entry:
-        pair = (found(module), found(other.counterpart(module)))
+        pair = (statistics(module), statistics(other.counterpart(module)))
         return _two(entry.title, other.title, _rows(pair), width)
     kinds = overview.kinds(strategy)
     longest = max(len(SYMBOLS[of]) for of in kinds)
@@ -64,14 +64,14 @@ def figures_text(
         for title, of in zip(titles, kinds, strict=True)
         if (spectrum := overview.spectra.get((strategy, module.name, of)))
     ]
-    table = _table(titles, _rows([found(module, of) for of in kinds]), width)
+    table = _table(titles, _rows([statistics(module, of) for of in kinds]), width)
     return Content.assemble(table, *meanings)
 
 
 def _of_layer(
     entry: ModuleEntry,
     other: ModuleEntry | None,
-    found: Callable[[Module | None], SpectrumStatistics | None],
+    statistics: Callable[[Module | None], SpectrumStatistics | None],
     width: int,
 ) -> Content:
     """Every module of a layer; beside another layer, the effective ranks of both."""
@@ -79,14 +79,14 @@ def _of_layer(
         rows = [
             (
                 module.short,
-                _each(_EFFECTIVE_RANK, (found(module), found(other.counterpart(module)))),
+                _each(_EFFECTIVE_RANK, (statistics(module), statistics(other.counterpart(module)))),
             )
             for module in entry.modules
         ]
         title = Content.styled(f"{_EFFECTIVE_RANK}\n", "bold")
         return Content.assemble(title, _two(entry.title, other.title, rows, width))
     rows = [
-        (module.short, [_each(name, [found(module)])[0] for name in _OF_LAYERS])
+        (module.short, [_each(name, [statistics(module)])[0] for name in _OF_LAYERS])
         for module in entry.modules
     ]
     return _table(_OF_LAYERS, rows, width)
@@ -103,11 +103,11 @@ def _each(name: str, columns: Iterable[SpectrumStatistics | None]) -> list[float
 
 def _two(here: str, there: str, rows: Iterable[Row], width: int) -> Content:
     """Two columns and their ratio."""
-    told = []
+    compared = []
     for title, (first, second) in rows:
         ratio = first / second if first is not None and second else None
-        told.append((title, [first, second, ratio]))
-    return _table([here, f"◆ {there}", "ratio"], told, width)
+        compared.append((title, [first, second, ratio]))
+    return _table([here, f"◆ {there}", "ratio"], compared, width)
 
 
 def _cells(width: int, columns: int) -> int:
@@ -120,6 +120,6 @@ def _table(titles: Sequence[str], rows: Iterable[Row], width: int) -> Content:
     lines = [Content.styled(head, "$secondary")]
     for title, numbers in rows:
         texts = ("–" if n is None else tick(n) for n in numbers)
-        told = "".join(fit(f" {text}", cells, right=True) for text in texts)
-        lines.append(Content.assemble((fit(clean(title), _LABEL), "$secondary"), told))
+        figures = "".join(fit(f" {text}", cells, right=True) for text in texts)
+        lines.append(Content.assemble((fit(clean(title), _LABEL), "$secondary"), figures))
     return Content("\n").join(lines)

@@ -20,10 +20,10 @@ class Interval:
     high: float | None
 
 
-def interval_of(found: Estimate | Difference) -> Interval:
+def interval_of(estimate: Estimate | Difference) -> Interval:
     """A figure or a difference as it is drawn."""
-    value = found.value if isinstance(found, Estimate) else found.difference
-    return Interval(value, found.low, found.high)
+    value = estimate.value if isinstance(estimate, Estimate) else estimate.difference
+    return Interval(value, estimate.low, estimate.high)
 
 
 def span_of(intervals: Iterable[Interval], *more: float) -> tuple[float, float]:

@@ -71,12 +71,12 @@ def shade(shares: Sequence[float | None]) -> str:
 def reduced(heat: LambdaMap, columns: int, rows: int) -> list[list[float]]:
     """The map in `rows` × `columns` cells: means of blocks, or the same value several times."""
     blocks = [_block(n, columns, heat.columns) for n in range(columns)]
-    found = []
+    cells = []
     for row in range(rows):
         first, last = _block(row, rows, heat.rows)
         lines = [heat.values[n * heat.columns : (n + 1) * heat.columns] for n in range(first, last)]
-        found.append([_mean(lines, begin, end) for begin, end in blocks])
-    return found
+        cells.append([_mean(lines, begin, end) for begin, end in blocks])
+    return cells
 
 
 def _block(cell: int, cells: int, values: int) -> tuple[int, int]:
@@ -98,11 +98,11 @@ def _percentile(ordered: Sequence[float], percent: float) -> float:
 @cache
 def _colours() -> tuple[Color, ...]:
     known = [[int(name[n : n + 2], 16) for n in (0, 2, 4)] for name in _VIRIDIS]
-    found = []
+    colours = []
     for step in range(_STEPS):
         position = step / (_STEPS - 1) * (len(known) - 1)
         left = min(int(position), len(known) - 2)
         share = position - left
         mixed = (a + (b - a) * share for a, b in zip(known[left], known[left + 1], strict=True))
-        found.append(Color.from_rgb(*mixed))
-    return tuple(found)
+        colours.append(Color.from_rgb(*mixed))
+    return tuple(colours)

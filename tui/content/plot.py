@@ -86,7 +86,7 @@ class Plot:
         self._canvas = Canvas(columns, rows)
         self._signed = sum(not one.dots for one in series) > 1
         drawn = [(one, self._buckets(one)) for one in series]
-        self._scale = Scale.of((bucket for _, found in drawn for bucket in found), log)
+        self._scale = Scale.of((bucket for _, buckets in drawn for bucket in buckets), log)
         for one, buckets in drawn:
             self._canvas.pen = one.ink
             self._draw(one, buckets)

@@ -23,9 +23,9 @@ def question_text(question: AnsweredQuestion) -> Content:
 
 def replies_text(question: AnsweredQuestion) -> Content:
     """★ before the right choices; ▸ after the share of the one that a model takes."""
-    told = _choices(question) if question.choices else _written(question)
+    lines = _choices(question) if question.choices else _written(question)
     notes = [_cut_note(question)] if any(r.cut for r in question.replies.values()) else []
-    return Content("\n").join([*told, *notes])
+    return Content("\n").join([*lines, *notes])
 
 
 def _choices(question: AnsweredQuestion) -> list[Content]:
@@ -86,5 +86,5 @@ def _prose(reply: Reply) -> list[Styled]:
 
 def _cut_note(question: AnsweredQuestion) -> Content:
     cut = max(reply.cut for reply in question.replies.values())
-    told = f"{cut:,} tokens of the few-shot examples did not fit before the question"
-    return Content.styled(told, "$warning")
+    note = f"{cut:,} tokens of the few-shot examples did not fit before the question"
+    return Content.styled(note, "$warning")

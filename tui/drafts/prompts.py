@@ -87,10 +87,10 @@ class PromptsDraft:
             SettingsError: they cannot be read as prompts.
         """
         taken = {prompt.id for prompt in self.prompts}
-        found = load_prompts(path.expanduser(), self._settings.prompts.use_generated)
-        new = [prompt for prompt in found if prompt.id not in taken]
+        loaded = load_prompts(path.expanduser(), self._settings.prompts.use_generated)
+        new = [prompt for prompt in loaded if prompt.id not in taken]
         self.prompts += new
-        return len(new), len(found) - len(new)
+        return len(new), len(loaded) - len(new)
 
     def diff(self) -> list[str]:
         """Lines beginning with "-" or "+"."""

@@ -37,8 +37,8 @@ class SettingsDraft:
 
     def _take(self, text: str) -> None:
         self.text = text
-        found = tomli.loads(text).items()
-        self.values = {name: section for name, section in found if isinstance(section, dict)}
+        sections = tomli.loads(text).items()
+        self.values = {name: section for name, section in sections if isinstance(section, dict)}
         """What the draft says now, by section; what it does not name is missing."""
 
     @property
@@ -71,7 +71,7 @@ class SettingsDraft:
             section[field.key] = _item(value, typed)
         else:  # below its header: at the end it would land after the next section's comment
             line = f"{field.key} = {_item(value, typed).as_string()}\n"
-            self._take(header.sub(lambda found: f"{found[0].rstrip()}\n{line}", self.text, count=1))
+            self._take(header.sub(lambda match: f"{match[0].rstrip()}\n{line}", self.text, count=1))
             return
         self._take(tomlkit.dumps(document))
 

@@ -41,10 +41,10 @@ def _check_names(key: Key, keymap: Mapping[str, str]) -> None:
         raise SettingsError(f"{key.id}: {key.display(keymap)!r} alone will not do", hint)
 
 
-def _check_together(found: list[Key], keymap: Mapping[str, str]) -> None:
+def _check_together(together: list[Key], keymap: Mapping[str, str]) -> None:
     """Refuses a key that would do two things in one scope, unless ours does so by design."""
-    for number, key in enumerate(found):
-        for other in found[:number]:
+    for number, key in enumerate(together):
+        for other in together[:number]:
             meant = key.letters({}) & other.letters({})
             if clash := key.letters(keymap) & other.letters(keymap) - meant:
                 raise SettingsError(

@@ -33,17 +33,17 @@ class _Remembered:
         Checked by hand: everybody has this file, and the first paint does not wait for pydantic.
         """
         try:
-            found = read_json(path) if path else None
+            state = read_json(path) if path else None
         except OSError:
-            found = None
-        found = found if isinstance(found, dict) else {}
-        pins, seen = found.get("pins"), found.get("seen")
+            state = None
+        state = state if isinstance(state, dict) else {}
+        pins, seen = state.get("pins"), state.get("seen")
         pins = pins.items() if isinstance(pins, dict) else ()
-        return cls({runs: _names(found) for runs, found in pins}, _names(seen))
+        return cls({runs: _names(names) for runs, names in pins}, _names(seen))
 
 
-def _names(found: object) -> list[str]:
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+def _names(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 class User:
@@ -71,8 +71,8 @@ class User:
                 parse_user_settings,  # most people have no such file
             )
 
-            found = parse_user_settings(text, str(path))
-            self.theme, self.keys = found.theme, found.keys
+            settings = parse_user_settings(text, str(path))
+            self.theme, self.keys = settings.theme, settings.keys
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> User:

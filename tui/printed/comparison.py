@@ -121,14 +121,14 @@ def _counted(one: Figure | None, other: Figure | None) -> str:
 
 
 def _results(run: RunDir) -> dict[str, Figure]:
-    found = dict(_losses(run))
+    results = dict(_losses(run))
     parts: tuple[Callable[[RunDir], Iterator[dict[str, Figure]]], ...]
     parts = (_fresh_rankings, _fresh_answers, _fresh_benchmarks)
     for part in parts:
         with suppress(MissingResultError):  # shown as missing beside the other run's
             for figures in part(run):
-                found |= figures
-    return found
+                results |= figures
+    return results
 
 
 def _fresh_rankings(run: RunDir) -> Iterator[dict[str, Figure]]:
@@ -163,8 +163,8 @@ def _losses(run: RunDir) -> Iterator[tuple[str, Figure]]:
 
 def _ranking_figures(scores: ScoresSummary) -> dict[str, Figure]:
     return {
-        f"MRR, {method}": Figure(_RANKINGS, found.mrr)
-        for method, found in scores.evaluation.items()
+        f"MRR, {method}": Figure(_RANKINGS, figures.mrr)
+        for method, figures in scores.evaluation.items()
     }
 
 
@@ -176,9 +176,9 @@ def _answer_figures(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def _benchmark_figures(benchmarks: Benchmarks) -> dict[str, Figure]:
-    found = {}
+    figures = {}
     for row in benchmarks.scores:
         named = " ".join(dict.fromkeys([row.benchmark, row.task.replace("_", " ")]))
         name = f"{named}, {scoring_title(row.scored_by)}, {row.model}"
-        found[name] = Figure(_BENCHMARKS, row.value, True, row.low, row.high, row.n)
-    return found
+        figures[name] = Figure(_BENCHMARKS, row.value, True, row.low, row.high, row.n)
+    return figures

@@ -49,14 +49,14 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def status(found: list[StageStatus]) -> str:
+def status(stages: list[StageStatus]) -> str:
     """One line a stage, its trouble indented below it."""
     rows = [
         {"stage": s.stage, "state": s.state, "progress": _progress(s), "time": duration(s.seconds)}
-        for s in found
+        for s in stages
     ]
     header, *lines = plain(rows).splitlines()
-    for index, stage in reversed(list(enumerate(found))):
+    for index, stage in reversed(list(enumerate(stages))):
         lines[index + 1 : index + 1] = [f"    {clean(text)}" for text in stage.message.splitlines()]
     return "\n".join([header, *lines])
 
@@ -76,7 +76,7 @@ def run_rows(runs: list[RunDir]) -> list[Row]:
 def _run_row(run: RunDir) -> Row:
     age = (time.time() - run.settings.stat().st_mtime) / 3600
     try:
-        found = run_status(run, load_settings(run.settings))
+        stages = run_status(run, load_settings(run.settings))
     except HeadwaterError as error:
         return {
             "run": run.name,
@@ -84,7 +84,7 @@ def _run_row(run: RunDir) -> Row:
             "state": error.message,
             "hours": round(age, 1),
         }
-    headline = headline_stage(found) or found[0]
+    headline = headline_stage(stages) or stages[0]
     return {
         "run": run.name,
         "stage": headline.stage,
@@ -198,8 +198,8 @@ def _reading(row: RankedExample) -> str:
 def demo_summary(run: RunDir) -> str:
     """What the demo shows: how well every ranking finds the planted documents, with examples."""
     summary = read_scores_summary(run)
-    known, found = summary.known, summary.evaluation
-    k = next(iter(found.values())).k
+    known, evaluation = summary.known, summary.evaluation
+    k = next(iter(evaluation.values())).k
     rows = [
         {
             "ranking": name + ("  ← default" if name == summary.default_method else ""),
@@ -207,7 +207,7 @@ def demo_summary(run: RunDir) -> str:
             "MRR": f"{figures.mrr:.2f}",
             "top-1": f"{figures.top1:.2f}",
         }
-        for name, figures in found.items()
+        for name, figures in evaluation.items()
     ]
     share = known.correct / known.prompts
     return "\n".join(

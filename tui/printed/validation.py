@@ -18,24 +18,24 @@ from tui.printed.tables import Row, plain
 def rows(part: Part, summary: ValidationSummary) -> list[Row]:
     """A part as a table; [] for one that was not asked for or has no result."""
     top = summary.stability_top
-    return [_row(found, top) for found in findings(summary, part)]
+    return [_row(finding, top) for finding in findings(summary, part)]
 
 
-def _row(found: Finding, top: int) -> Row:
-    estimate, more = found.estimate, found.advantage
-    if found.agreement:
+def _row(finding: Finding, top: int) -> Row:
+    estimate, more = finding.estimate, finding.advantage
+    if finding.agreement:
         return {
-            "compared with": found.name,
+            "compared with": finding.name,
             "mean": estimate.value,
             "least": estimate.low,
-            f"shared top {top}": found.agreement.top_overlap,
+            f"shared top {top}": finding.agreement.top_overlap,
         }
     return {
-        "ranking": found.name,
+        "ranking": finding.name,
         "value": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        f"more than {REFERENCES[found.part]}": more and more.difference,
+        f"more than {REFERENCES[finding.part]}": more and more.difference,
         "low ": more and more.low,
         "high ": more and more.high,
         "p": more and more.p_value,
@@ -46,6 +46,6 @@ def _row(found: Finding, top: int) -> Row:
 def text(summary: ValidationSummary) -> str:
     """All parts as tables."""
     parts = [
-        f"{TITLES[part]}\n\n{plain(found)}" for part in PARTS if (found := rows(part, summary))
+        f"{TITLES[part]}\n\n{plain(table)}" for part in PARTS if (table := rows(part, summary))
     ]
     return "\n\n".join(parts) or "nothing was asked for: see [validation] in settings.toml"

@@ -66,13 +66,13 @@ class Curve:
     def buckets(self, columns: int, first: float, last: float) -> list[Bucket | None]:
         """The readings between two steps, gathered into `columns` buckets of equal width."""
         width = (last - first) / max(columns - 1, 1) or 1.0
-        steps, found = self.steps, []
+        steps, gathered = self.steps, []
         begin = bisect_left(steps, first - width / 2)
         for column in range(columns):
             end = bisect_left(steps, first + (column + 0.5) * width, begin)
-            found.append(self._bucket(begin, end) if end > begin else None)
+            gathered.append(self._bucket(begin, end) if end > begin else None)
             begin = end
-        return found
+        return gathered
 
     def nearest(self, step: float) -> tuple[float, float] | None:
         """The reading closest to a step: (step, value), NaN for a gap."""
@@ -80,10 +80,10 @@ class Curve:
         steps = [at for at in near if at is not None]
         if not steps:
             return None
-        found = min(steps, key=lambda at: abs(at - step))
-        index = bisect_left(self.steps, found)
-        there = index < len(self.steps) and self.steps[index] == found
-        return found, self.values[index] if there else math.nan
+        closest = min(steps, key=lambda at: abs(at - step))
+        index = bisect_left(self.steps, closest)
+        there = index < len(self.steps) and self.steps[index] == closest
+        return closest, self.values[index] if there else math.nan
 
     def _bucket(self, begin: int, end: int) -> Bucket:
         low, high = self._extremes(begin, end)
@@ -118,4 +118,4 @@ class Curve:
 def _nearest(steps: array[float], step: float) -> float | None:
     index = bisect_left(steps, step)
     around = steps[max(0, index - 1) : index + 1]
-    return min(around, key=lambda found: abs(found - step)) if around else None
+    return min(around, key=lambda at: abs(at - step)) if around else None

@@ -67,7 +67,7 @@ def detail(reader: RankingReader, scored: Scored, listing: Listing, position: in
     """
     ranking, corpus = listing.ranking, scored.corpus
     example, duplicates = corpus.example(position), corpus.duplicates(position)
-    found = Detail(
+    complete = Detail(
         example=example,
         text=corpus.text(position),
         standing=_standing(listing, position),
@@ -82,7 +82,7 @@ def detail(reader: RankingReader, scored: Scored, listing: Listing, position: in
         document=_document(listing, position),
     )
     scored.forget_pages()
-    return found
+    return complete
 
 
 def _document(listing: Listing, position: int) -> Document:

@@ -49,10 +49,11 @@ class GpuReader:
         """One sample of every device; none where NVML is out of reach."""
         if self._handles is None and not self._open():
             return ()
-        found = [s for n, h in enumerate(self._handles or ()) for s in self._device(n, h)]
-        allowed = visible_devices(self._environment, found)
+        samples = [s for n, h in enumerate(self._handles or ()) for s in self._device(n, h)]
+        allowed = visible_devices(self._environment, samples)
         return tuple(
-            replace(gpu, visible=None if allowed is None else gpu.uuid in allowed) for gpu in found
+            replace(gpu, visible=None if allowed is None else gpu.uuid in allowed)
+            for gpu in samples
         )
 
     def _open(self) -> bool:
@@ -133,7 +134,7 @@ class GpuReader:
 
 def _trouble(error: Any, nvml: Any) -> str:
     """One line for each way in which NVML can be out of reach."""
-    told = {
+    reasons = {
         nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "no NVIDIA driver library here; "
         "in a container start it with --gpus all",
         nvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded; try `nvidia-smi`",
@@ -142,7 +143,7 @@ def _trouble(error: Any, nvml: Any) -> str:
         nvml.NVML_ERROR_GPU_IS_LOST: "a GPU fell off the bus; the machine must be restarted",
         nvml.NVML_ERROR_NO_PERMISSION: "no permission to ask the NVIDIA driver",
     }
-    return f"no GPU: {told.get(error.value, f'NVML says {str(error).lower()!r}')}"
+    return f"no GPU: {reasons.get(error.value, f'NVML says {str(error).lower()!r}')}"
 
 
 def visible_devices(
@@ -159,15 +160,15 @@ def visible_devices(
     wholes = [device for device in devices if ":" not in device.index]
     alike = len({device.name for device in wholes}) <= 1
     ordered = environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or alike
-    found: set[str] = set()
+    visible: set[str] = set()
     for entry in filter(None, map(str.strip, named.split(","))):
         if entry.isdecimal() and not ordered:
             return None
         matches = [d.uuid for d in devices if _is_named(d, entry)]
         if not matches:
             break
-        found.update(matches)
-    return found
+        visible.update(matches)
+    return visible
 
 
 def _is_named(device: GpuSample, entry: str) -> bool:

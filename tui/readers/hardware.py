@@ -101,12 +101,12 @@ class MachineReader:
 
 
 def _shares(host: HostSample, gpus: tuple[GpuSample, ...]) -> dict[str, float]:
-    found = {"cpu": host.cpu / (100 * host.cores), "memory": host.used / host.total}
+    shares = {"cpu": host.cpu / (100 * host.cores), "memory": host.used / host.total}
     for gpu in gpus:
         if gpu.busy is not None:
-            found[f"{gpu.uuid} busy"] = gpu.busy / 100
+            shares[f"{gpu.uuid} busy"] = gpu.busy / 100
         if gpu.used is not None and gpu.total:
-            found[f"{gpu.uuid} memory"] = gpu.used / gpu.total
+            shares[f"{gpu.uuid} memory"] = gpu.used / gpu.total
         if gpu.power is not None and gpu.power_limit:
-            found[f"{gpu.uuid} power"] = gpu.power / gpu.power_limit
-    return found
+            shares[f"{gpu.uuid} power"] = gpu.power / gpu.power_limit
+    return shares

@@ -35,8 +35,8 @@ class _Attempt:
 
     def events(self) -> list[Event]:
         """In the order in which a reader of the whole file would see them end."""
-        found = (self.started, *self.warnings, self.progress, self.ending)
-        return [event for event in found if event]
+        events = (self.started, *self.warnings, self.progress, self.ending)
+        return [event for event in events if event]
 
 
 class RunHistory:

@@ -53,14 +53,14 @@ def records(
     methods = {f"score_{name}": scored.scores(answer.id, name) for name in scored.methods}
     for begin in range(0, len(positions), _BLOCK):
         block = positions[begin : begin + _BLOCK]
-        found = zip(
+        rows = zip(
             corpus.examples(block),
             ranks[block].tolist(),
             _numbers(ranking.scores[block]),
             *(_numbers(scores[block]) for scores in methods.values()),
             strict=True,
         )
-        for example, rank, score, *others in found:
+        for example, rank, score, *others in rows:
             yield {
                 "prompt_id": answer.id,
                 "prompt": answer.prompt,

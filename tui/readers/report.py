@@ -48,16 +48,16 @@ def read_report(run: RunDir) -> Report:
 
 def sections(text: str) -> list[Section]:
     """The text cut before every heading; what stands before the first has no title."""
-    found: list[Section] = []
+    parts: list[Section] = []
     level, title, lines = 1, "", list[str]()
     for line in text.split("\n"):
         if heading := _HEADING.match(line):
             if title or any(kept.strip() for kept in lines):
-                found.append(Section(level, title, "\n".join(lines)))
+                parts.append(Section(level, title, "\n".join(lines)))
             level, lines = len(heading[1]), []
             title = _ESCAPED.sub(r"\1", heading[2])
         lines.append(line)
-    return [*found, Section(level, title, "\n".join(lines))]
+    return [*parts, Section(level, title, "\n".join(lines))]
 
 
 def fitted(markdown: str, width: int) -> str:

@@ -66,19 +66,19 @@ class RunsReader:
     def read(self) -> list[RunRow]:
         """Every run that was read so far, newest first."""
         try:
-            found = list_runs(self._runs)
+            runs = list_runs(self._runs)
         except OSError:  # not a folder that can be read, now
             return []
-        self._readers = {run.root: self._readers.get(run.root) or RunReader(run) for run in found}
+        self._readers = {run.root: self._readers.get(run.root) or RunReader(run) for run in runs}
         self._seen = {root: seen for root, seen in self._seen.items() if root in self._readers}
         deadline = time.monotonic() + _LOOK_S
-        for run in sorted(found, key=lambda run: run.root in self._seen):
+        for run in sorted(runs, key=lambda run: run.root in self._seen):
             self._read_one(run)
             if time.monotonic() > deadline:
                 break
-        self.unread = len(found) - len(self._seen)
-        self._measure_one(found)
-        return [row for run in found if (row := self._row(run))]
+        self.unread = len(runs) - len(self._seen)
+        self._measure_one(runs)
+        return [row for run in runs if (row := self._row(run))]
 
     def _read_one(self, run: RunDir) -> None:
         stamp, now = _stamp(run), time.monotonic()
@@ -109,12 +109,12 @@ class RunsReader:
 
 def _stamp(run: RunDir) -> tuple[tuple[int, int], ...]:
     """Changes with whatever happens in a run: who works in it writes `state.json` first."""
-    found = []
+    marks = []
     for file in (run.settings, run.prompts, run.state, run.events):
         with suppress(OSError):
             status = file.stat()
-            found.append((status.st_mtime_ns, status.st_size))
-    return tuple(found)
+            marks.append((status.st_mtime_ns, status.st_size))
+    return tuple(marks)
 
 
 def folder_size(folder: Path) -> int:
@@ -143,10 +143,10 @@ def arrange(
 
     A word is looked for in name, state and stage. Runs without a figure come last either way.
     """
-    found = [row for row in rows if holds(_text(row), words)]
-    found.sort(key=lambda row: _key(row, column), reverse=reverse)
-    found.sort(key=lambda row: _unknown(row, column))
-    return sorted(found, key=lambda row: row.run.name not in pinned)
+    kept = [row for row in rows if holds(_text(row), words)]
+    kept.sort(key=lambda row: _key(row, column), reverse=reverse)
+    kept.sort(key=lambda row: _unknown(row, column))
+    return sorted(kept, key=lambda row: row.run.name not in pinned)
 
 
 def _text(row: RunRow) -> str:

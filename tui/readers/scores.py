@@ -78,10 +78,14 @@ class Scored:
         self._run = run
         self._file = ScoreFile(run)
         self.corpus = Corpus(run)
-        told = self._file.metadata
-        self.prompts, self.methods, self.layers = told.prompts, told.methods, told.layers
-        if told.examples != len(self.corpus):
-            counts = f"{told.examples:,} examples are scored, {len(self.corpus):,} are kept"
+        metadata = self._file.metadata
+        self.prompts, self.methods, self.layers = (
+            metadata.prompts,
+            metadata.methods,
+            metadata.layers,
+        )
+        if metadata.examples != len(self.corpus):
+            counts = f"{metadata.examples:,} examples are scored, {len(self.corpus):,} are kept"
             raise damaged(run, STAGE, run.lookup, counts)
         self._held: dict[tuple[str, str], Ranking] = {}
         self._module_files: dict[str, ModuleScoreFile] = {}

@@ -90,13 +90,13 @@ class SpectraOverview:
 
     def kinds(self, strategy: str) -> tuple[Kind, ...]:
         """What the strategy has spectra of."""
-        found = {kind for fitted, _, kind in self.spectra if fitted == strategy}
-        return tuple(kind for kind in KINDS if kind in found)
+        present = {kind for fitted, _, kind in self.spectra if fitted == strategy}
+        return tuple(kind for kind in KINDS if kind in present)
 
     def statistics(self, strategy: str, module: Module, kind: str) -> SpectrumStatistics | None:
         """One spectrum summed up; None where there is none."""
-        found = self.spectra.get((strategy, module.name, kind))
-        return found.statistics if found else None
+        spectrum = self.spectra.get((strategy, module.name, kind))
+        return spectrum.statistics if spectrum else None
 
 
 class SpectraReader:
@@ -115,29 +115,29 @@ class SpectraReader:
             DamagedResultError: they cannot be read.
             SettingsError: the run's settings are wrong.
         """
-        found = load_spectra(self._run)
-        if not found.value:
+        loaded = load_spectra(self._run)
+        if not loaded.value:
             hint = "only ekfac, kfac and diagonal fit a curvature: see factors.strategies"
             raise MissingResultError("the strategies of this run have no spectra", hint)
         return SpectraOverview(
-            strategies=tuple(dict.fromkeys(one.strategy for one in found.value)),
-            entries=tuple(_entries(found.value)),
-            spectra={(one.strategy, one.module, one.kind): one for one in found.value},
+            strategies=tuple(dict.fromkeys(one.strategy for one in loaded.value)),
+            entries=tuple(_entries(loaded.value)),
+            spectra={(one.strategy, one.module, one.kind): one for one in loaded.value},
             clip=load_settings(self._run.settings).inspect.clip_percentile,
-            stale=not found.fresh,
+            stale=not loaded.fresh,
         )
 
     def _read_curves(self, strategy: str, module: str, kind: Kind) -> Curves | None:
         """The curves of one spectrum; None where there is none."""
-        found = read_curve(self._run, strategy, module, kind)
-        if found is None:
+        spectrum = read_curve(self._run, strategy, module, kind)
+        if spectrum is None:
             return None
         curves = Curves(Curve(), Curve())
-        ranks = found.ranks.tolist()
-        for rank, value in zip(ranks, found.values.tolist(), strict=True):
+        ranks = spectrum.ranks.tolist()
+        for rank, value in zip(ranks, spectrum.values.tolist(), strict=True):
             if value > 0:
                 curves.eigenvalues.append(RANKS.coordinate(rank), value)
-        for rank, share in zip(ranks, found.cumulative.tolist(), strict=False):  # may be empty
+        for rank, share in zip(ranks, spectrum.cumulative.tolist(), strict=False):  # may be empty
             curves.cumulative.append(RANKS.coordinate(rank), 100 * share)
         return curves
 
@@ -146,7 +146,7 @@ def _entries(spectra: Iterable[Spectrum]) -> Iterator[ModuleEntry]:
     """Layers in order, each before its modules; modules outside of the layers last."""
     modules = list(dict.fromkeys(Module(one.module, one.layer) for one in spectra))
     modules.sort(key=lambda m: (m.layer is None, m.layer or 0))
-    for layer, found in groupby(modules, key=lambda module: module.layer):
-        members = tuple(found)
+    for layer, group in groupby(modules, key=lambda module: module.layer):
+        members = tuple(group)
         yield ModuleEntry(layer, members, is_layer=True)
         yield from (ModuleEntry(layer, (module,), is_layer=False) for module in members)

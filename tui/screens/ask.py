@@ -160,10 +160,10 @@ class AskScreen(View[None], Renewing):
             self.query_one("#meaning", Static).update(meaning(settings))
         await asyncio.to_thread(self._answerer.warm)
 
-    def _stand(self, told: str) -> None:
+    def _stand(self, text: str) -> None:
         with self.unless_closed():
-            ink: Ink = "good" if told.startswith("✓") else "accent"
-            self.query_one(Banner).standing = (told, ink)
+            ink: Ink = "good" if text.startswith("✓") else "accent"
+            self.query_one(Banner).standing = (text, ink)
 
     def _fail(self, error: HeadwaterError) -> None:
         with self.unless_closed():

@@ -88,24 +88,24 @@ class EvaluationScreen(Tabled):
         run = self._run
 
         def answers() -> dict[int, Page]:
-            found = load_evaluation(run)
+            loaded = load_evaluation(run)
             metrics, pairs = (
                 str(path.relative_to(run.root))
                 for path in (run.metric_comparison, run.answer_comparison)
             )
             return {
-                0: MetricsPage(metrics, not found.fresh, found.value),
-                1: AnswersPage(pairs, not found.fresh, found.value),
+                0: MetricsPage(metrics, not loaded.fresh, loaded.value),
+                1: AnswersPage(pairs, not loaded.fresh, loaded.value),
             }
 
         def benchmarks() -> dict[int, Page]:
-            found = load_benchmarks(run)
-            file = f"{found.value.folder}/{PUBLISHED_SCORES}"
-            return {2: BenchmarksPage(file, not found.fresh, found.value)}
+            loaded = load_benchmarks(run)
+            file = f"{loaded.value.folder}/{PUBLISHED_SCORES}"
+            return {2: BenchmarksPage(file, not loaded.fresh, loaded.value)}
 
         def proofs() -> dict[int, Page]:
-            found, file = load_validation(run), run.summary("validate").relative_to(run.root)
-            return {3: ValidationPage(str(file), not found.fresh, found.value)}
+            loaded, file = load_validation(run), run.summary("validate").relative_to(run.root)
+            return {3: ValidationPage(str(file), not loaded.fresh, loaded.value)}
 
         self._try(answers, (0, 1))
         self._try(benchmarks, (2,))
@@ -223,5 +223,5 @@ class EvaluationScreen(Tabled):
         except OSError as error:
             self.notify(clean(str(error)), title="not written", severity="error", markup=False)
         else:
-            told = f"{len(rows)} rows are in {Path(path).expanduser().resolve()}"
-            self.notify(clean(told), markup=False)
+            message = f"{len(rows)} rows are in {Path(path).expanduser().resolve()}"
+            self.notify(clean(message), markup=False)

@@ -210,8 +210,8 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         entry, width = self.list.selected, self.query_one("#figures").size.width
         if self._overview and entry and width:
             chosen = (self.strategy, self.kind)
-            told = figures_text(self._overview, chosen, entry, self.compared, width)
-            self.query_one("#figures", Static).update(told)
+            figures = figures_text(self._overview, chosen, entry, self.compared, width)
+            self.query_one("#figures", Static).update(figures)
 
     def on_resize(self) -> None:
         """The figures have other room, once the screen is laid out again."""

@@ -76,8 +76,8 @@ class PromptsScreen(Drafting[PromptsDraft]):
         draft, rows = self._draft, self.list
         assert draft is not None
         rows.prompts = tuple(draft.prompts)
-        told = self.told("changed · {prompts.save} saves") if draft.is_changed else ""
-        rows.entitle(f"Prompts · {len(draft.prompts)}", told)
+        note = self.told("changed · {prompts.save} saves") if draft.is_changed else ""
+        rows.entitle(f"Prompts · {len(draft.prompts)}", note)
         self._explain()
         self.refresh_bindings()
 

@@ -72,21 +72,21 @@ class QuestionsScreen(Tabled):
 
     @work
     async def _load(self) -> None:
-        found: list[Row] = []
+        rows: list[Row] = []
         failed: HeadwaterError | None = None
         try:
-            found = await asyncio.to_thread(self._read_rows)
+            rows = await asyncio.to_thread(self._read_rows)
         except HeadwaterError as error:
             failed = error
         with self.unless_closed():
-            self._rows = found
+            self._rows = rows
             self.query_one(Notice).tell(failed)
             self._show()
 
     def _read_rows(self) -> list[Row]:
         folder, score = self._folder or load_benchmarks(self._run).value.folder, self._score
-        found = read_questions(self._run, folder, score.benchmark, score.task, score.scored_by)
-        return [_row(question) for question in found]
+        questions = read_questions(self._run, folder, score.benchmark, score.task, score.scored_by)
+        return [_row(question) for question in questions]
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -115,8 +115,8 @@ class QuestionsScreen(Tabled):
 
     def panes(self, row: Row) -> Sequence[Pane]:
         """The question, and what both models made of it."""
-        told = scoring_title(self._score.scored_by)
-        replies = Pane(f"Replies · scored by {told}", replies_text(row.item))
+        scoring = scoring_title(self._score.scored_by)
+        replies = Pane(f"Replies · scored by {scoring}", replies_text(row.item))
         return Pane("Question", question_text(row.item)), replies
 
     @on(Lines.Chosen, "#table")
@@ -167,10 +167,10 @@ class QuestionsScreen(Tabled):
         question = ConfirmDialog(f"Add {written.id} to the prompts?", text, "add it", "leave them")
         if await self.app.push_screen_wait(question):
             draft.save()
-            told = self.told(
+            message = self.told(
                 "added; {run.run_all} on the run's screen runs what is stale, scoring too"
             )
-            self.notify(told, markup=False)
+            self.notify(message, markup=False)
 
 
 def _row(question: AnsweredQuestion) -> Row:

@@ -229,8 +229,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
     def _title(self, listing: Listing | None) -> tuple[str, str]:
         total = len(listing.ranking.order) if listing else 0
         shown = f"{len(listing or ()):,} of " if self.words else ""
-        found = f"with “{clean(self.words, 30)}”" if self.words else ""
-        return f"{self.order_told} · {shown}{total:,}", found
+        below = f"with “{clean(self.words, 30)}”" if self.words else ""
+        return f"{self.order_told} · {shown}{total:,}", below
 
     @on(Lines.Moved, "#ranking")
     def _preview(self) -> None:
@@ -326,9 +326,9 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
     def action_relevant(self, step: int = 1) -> None:
         """Goes to the next example that states the answer, or to the one before."""
         table = self.filtered
-        found = table.listing.next_relevant(table.cursor, step) if table.listing else None
-        if found is not None:
-            self._go(found)
+        line = table.listing.next_relevant(table.cursor, step) if table.listing else None
+        if line is not None:
+            self._go(line)
 
     def _go(self, line: int) -> None:
         self._to_ranking()

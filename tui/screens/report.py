@@ -141,8 +141,8 @@ class ReportScreen(View[None], Filtering, Renewing):
         """Opens the page in a browser of this machine, where there is one."""
         path = self._run.report_html.resolve()
         code = click.launch(str(path))
-        told = "opened" if code == 0 else "no browser here"
-        self.notify(f"{told}: {clean(str(path))}", markup=False)
+        outcome = "opened" if code == 0 else "no browser here"
+        self.notify(f"{outcome}: {clean(str(path))}", markup=False)
 
     @work
     async def action_export(self) -> None:

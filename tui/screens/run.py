@@ -208,18 +208,18 @@ class RunScreen(StageKeys, ChartKeys):
             self._log = (stage.stage, LogTail(self._run.log(stage.stage)))
             panel.show(stage.stage)
         if stage and self._log:
-            told = _NO_LOG.get(stage.state, "wrote nothing")
-            panel.add(await asyncio.to_thread(self._log[1].read), told)
+            empty = _NO_LOG.get(stage.state, "wrote nothing")
+            panel.add(await asyncio.to_thread(self._log[1].read), empty)
 
     def _explain(self) -> None:
         """Says what is wrong with the run, or with the selected stage."""
         if self.snapshot is None:
             return
         stage = self.query_one(StageList).selected
-        told = f"{stage.stage} {stage.state}: {stage.message}" if stage and stage.message else ""
+        trouble = f"{stage.stage} {stage.state}: {stage.message}" if stage and stage.message else ""
         warned = self.snapshot.warnings.get(stage.stage, "") if stage else ""
         notice = self.query_one(Notice)
-        notice.trouble, notice.warning = self.snapshot.trouble or told, warned
+        notice.trouble, notice.warning = self.snapshot.trouble or trouble, warned
 
     def action_rankings(self) -> None:
         """Opens the rankings."""

@@ -91,10 +91,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
 
     async def _look(self) -> None:
         away = self.away
-        found = await asyncio.to_thread(self._readers[away].read)
+        rows = await asyncio.to_thread(self._readers[away].read)
         with self.unless_closed():
             if away == self.away:
-                self._found = found
+                self._found = rows
                 self._show()
 
     def watch_words(self) -> None:
@@ -115,11 +115,11 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         shown = arrange(self._found, self.words, runs.column, runs.reverse, runs.pinned)
         nothing = _NONE_FOUND if self.words else _NONE_AWAY if self.away else _NO_RUNS
         runs.rows, runs.empty = tuple(shown), self.told(nothing)
-        told = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
+        matches = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
         title = "Put away" if self.away else "Runs"
         unread = self._readers[self.away].unread
         more = f" · {unread} still to be read" if unread else ""
-        runs.entitle(f"{title} · {told if self.words else len(shown)}{more}")
+        runs.entitle(f"{title} · {matches if self.words else len(shown)}{more}")
         self._explain()
         self._draw()
 
@@ -230,8 +230,10 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         """Puts the run away, or brings it back."""
         if row := self.list.selected:
             move = restore if self.away else archive
-            told = "is among the runs again" if self.away else "was put away; {runs.shelf} shows it"
-            await self._change(lambda: move(row.run), f"{row.run.name} {self.told(told)}")
+            outcome = (
+                "is among the runs again" if self.away else "was put away; {runs.shelf} shows it"
+            )
+            await self._change(lambda: move(row.run), f"{row.run.name} {self.told(outcome)}")
 
     @work
     async def action_delete(self) -> None:
@@ -246,12 +248,12 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         if await self.app.push_screen_wait(question):
             await self._change(lambda: delete(row.run), f"{row.run.name} is deleted")
 
-    async def _change(self, change: Callable[[], RunDir | None], told: str) -> None:
+    async def _change(self, change: Callable[[], RunDir | None], outcome: str) -> None:
         """Does something to a run's folder; says what came of it."""
         try:
             await asyncio.to_thread(change)
         except HeadwaterError as error:
             self.complain(error)
         else:
-            self.notify(clean(told), markup=False)
+            self.notify(clean(outcome), markup=False)
         await self._look()

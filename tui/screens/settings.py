@@ -95,10 +95,10 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
     def _entitle(self, fault: str = "") -> None:
         """Below the list: what is wrong with what is typed, or how to save."""
         changed = self._draft is not None and self._draft.is_changed
-        told = "{settings.save} saves * lines" if changed else "• not the default"
+        advice = "{settings.save} saves * lines" if changed else "• not the default"
         rows = self.list
         rows.set_class(bool(fault), "-wrong")
-        below = f"✗ {clean(fault)}" if fault else self.told(told)
+        below = f"✗ {clean(fault)}" if fault else self.told(advice)
         rows.entitle(f"Settings · {len(rows.fields)}", below)
 
     @on(Lines.Moved, "#settings")
@@ -138,9 +138,9 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
     def _check(self, event: Input.Changed) -> None:
         """Says while it is typed what is wrong."""
         field = self.list.selected
-        told = self._draft.fault(field, event.value) if self._draft and field else ""
-        self._entry.set_class(bool(told), "-wrong")
-        self._entitle(told)
+        fault = self._draft.fault(field, event.value) if self._draft and field else ""
+        self._entry.set_class(bool(fault), "-wrong")
+        self._entitle(fault)
 
     @on(Input.Submitted, "#value")
     def _typed(self, event: Input.Submitted) -> None:

@@ -69,8 +69,8 @@ def ask(
     with worker(target) as address:
         answer, replies = _listen(address, question)
     if as_json:
-        found = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        record = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
+        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         click.echo(tables.plain([_row(row) for row in replies[-1].rows]))
 

@@ -56,12 +56,12 @@ def doctor(runs: Path, as_json: bool) -> None:
     """Check driver, CUDA, disk, hub, terminal and versions; say what to do."""
     from tui.doctor import checks
 
-    found = checks(runs)
+    results = checks(runs)
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in found], indent=2))
+        click.echo(json.dumps([asdict(check) for check in results], indent=2))
     else:
-        click.echo("\n".join(check.line() for check in found))
-    sys.exit(1 if any(check.level == "fail" for check in found) else 0)
+        click.echo("\n".join(check.line() for check in results))
+    sys.exit(1 if any(check.level == "fail" for check in results) else 0)
 
 
 @click.command()

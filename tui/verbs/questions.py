@@ -55,10 +55,12 @@ def questions(
     examples made the model answer so.
     """
     target = find_run(runs, run)
-    found = load_benchmarks(target).value
-    score = _chosen(found, benchmark, scored_by)
+    benchmarks = load_benchmarks(target).value
+    score = _chosen(benchmarks, benchmark, scored_by)
     name: ModelName = model or ("trained" if "trained" in score.models else "base")
-    of_score = read_questions(target, found.folder, score.benchmark, score.task, score.scored_by)
+    of_score = read_questions(
+        target, benchmarks.folder, score.benchmark, score.task, score.scored_by
+    )
     asked = [question for question in of_score if _wanted(question, name, missed)]
     if prompts_file:
         prompts = list(_prompts(asked, score, name, right))
@@ -72,13 +74,13 @@ def questions(
         click.echo(tables.plain([_short_row(question, name) for question in asked]))
 
 
-def _chosen(found: Benchmarks, benchmark: str | None, scored_by: str | None) -> TaskScores:
+def _chosen(benchmarks: Benchmarks, benchmark: str | None, scored_by: str | None) -> TaskScores:
     """The score that is named.
 
     Raises:
         UsageError: there is none such.
     """
-    tasks = found.tasks()
+    tasks = benchmarks.tasks()
     for score in tasks:
         names = (None, score.benchmark, f"{score.benchmark}/{score.task}")
         if benchmark in names and scored_by in (None, score.scored_by):

@@ -31,12 +31,12 @@ from tui.runs_folder import find_run
 def status(runs: Path, run: str, as_json: bool) -> None:
     """Show what has become of each stage of RUN."""
     target = find_run(runs, run)
-    found = run_status(target, load_settings(target.settings))
+    stages = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
-        click.echo(json.dumps({**record, "stages": [asdict(stage) for stage in found]}, indent=2))
+        click.echo(json.dumps({**record, "stages": [asdict(stage) for stage in stages]}, indent=2))
     else:
-        click.echo(tables.status(found))
+        click.echo(tables.status(stages))
 
 
 @click.command(name="runs")
@@ -149,7 +149,7 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     if first.name == second.name:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
     if as_json:
-        found = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
-        click.echo(json.dumps(found, indent=2))
+        record = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
+        click.echo(json.dumps(record, indent=2))
     else:
         click.echo(comparison_text(first, second))

@@ -43,6 +43,6 @@ class Banner(Inked):
         used = sum(cell_len(text) for text, _ in parts)
         words, ink = self.standing
         own = self.progress or self.news
-        told = fit(f"{own or words} ", max(0, width - used), right=True)
-        parts.append((told, "accent" if own else ink))
+        status = fit(f"{own or words} ", max(0, width - used), right=True)
+        parts.append((status, "accent" if own else ink))
         return self.ink_strip(parts, width)

@@ -68,11 +68,11 @@ class Chart(Inked):
         self._name_panel()
 
     def _name_panel(self) -> None:
-        told = ["log scale"] * self.log_scale
+        notes = ["log scale"] * self.log_scale
         if self.window:
             whole = with_keys("{chart.whole} shows all", keymap_of(self.app))
-            told += ["follows" if self._follows else "zoomed", whole]
-        self.entitle(clean(self.title), " · ".join(told))
+            notes += ["follows" if self._follows else "zoomed", whole]
+        self.entitle(clean(self.title), " · ".join(notes))
 
     @property
     def _follows(self) -> bool:
@@ -159,17 +159,17 @@ class Chart(Inked):
         return self.size.width - LABEL
 
     def _nearest(self, step: float) -> float | None:
-        found = [near[0] for one in self.series if (near := one.curve.nearest(step))]
-        return min(found, key=lambda near: abs(near - step)) if found else None
+        steps = [near[0] for one in self.series if (near := one.curve.nearest(step))]
+        return min(steps, key=lambda near: abs(near - step)) if steps else None
 
     def _next_reading(self, step: float, direction: int, view: Window) -> float:
         """The reading a column further, or further where there is none so near."""
         stride = max(1.0, view.width / max(1, self._columns - 1))
-        found = self._nearest(step + direction * stride)
-        while found == step and view.first < step + direction * stride < view.last:
+        nearest = self._nearest(step + direction * stride)
+        while nearest == step and view.first < step + direction * stride < view.last:
             stride *= 2
-            found = self._nearest(step + direction * stride)
-        return step if found is None else found
+            nearest = self._nearest(step + direction * stride)
+        return step if nearest is None else nearest
 
     def draw_line(self, y: int) -> Strip:
         """One line of the screen; all are drawn anew only when something has changed."""

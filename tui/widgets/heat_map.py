@@ -87,8 +87,8 @@ class HeatMap(Inked):
     def _draw(self, width: int, height: int) -> list[Strip]:
         scale = HeatScale.of((tile.heat for tile in self.tiles), self.clip)
         if scale is None:
-            told = self.empty or "no value above 0"
-            return [self.ink_strip([], width), self.ink_strip([(f" {told}", "dim")], width)]
+            note = self.empty or "no value above 0"
+            return [self.ink_strip([], width), self.ink_strip([(f" {note}", "dim")], width)]
         grid = _Grid.of(len(self.tiles), width, height - 1)
         if grid.width < 4 or grid.height < 1:
             return [self.ink_strip([(" no room for the maps", "dim")], width)]

@@ -80,14 +80,14 @@ class LogPanel(Log, Scrolling):
 
     def step(self, direction: int) -> None:
         """Goes to the next line that holds the words, or to the one before; round at the ends."""
-        found = self._matches()
-        if not found:
+        matches = self._matches()
+        if not matches:
             return
         line = self.line_count if self._match is None else self._match
         if direction > 0:
-            self._match = next((n for n in found if n > line), found[0])
+            self._match = next((n for n in matches if n > line), matches[0])
         else:
-            self._match = next((n for n in reversed(found) if n < line), found[-1])
+            self._match = next((n for n in reversed(matches) if n < line), matches[-1])
         middle = self._match - self.size.height // 2
         self.scroll_to(y=max(0, middle), animate=False, immediate=True)
         self._tell()
@@ -97,16 +97,18 @@ class LogPanel(Log, Scrolling):
         return [n for n, line in enumerate(self.lines) if wanted in line.casefold()]
 
     def _tell(self) -> None:
-        told = "" if self.is_vertical_scroll_end else self._keys("{scroll.jump.-1} follows")
+        subtitle = "" if self.is_vertical_scroll_end else self._keys("{scroll.jump.-1} follows")
         if not self.line_count:
-            told = self._empty
+            subtitle = self._empty
         if self.words:
-            found = self._matches()
-            position = f"{found.index(self._match) + 1} of " if self._match in found else ""
-            told = f"“{clean(self.words, 30)}” in {position}{len(found)} lines"
-            told += self._keys(" · {run.next_match} {run.next_match.-1} step · {run.leave} ends")
-        if told != self._told:
-            self._told, self.border_subtitle = told, Content(told)
+            matches = self._matches()
+            position = f"{matches.index(self._match) + 1} of " if self._match in matches else ""
+            subtitle = f"“{clean(self.words, 30)}” in {position}{len(matches)} lines"
+            subtitle += self._keys(
+                " · {run.next_match} {run.next_match.-1} step · {run.leave} ends"
+            )
+        if subtitle != self._told:
+            self._told, self.border_subtitle = subtitle, Content(subtitle)
 
     def _keys(self, text: str) -> str:
         return with_keys(text, keymap_of(self.app))

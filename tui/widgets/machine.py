@@ -46,11 +46,11 @@ class MachinePanel(Inked):
 
     def watch_machine(self) -> None:
         """A new sample."""
-        told = ""
+        note = ""
         if self.machine and self.machine.no_gpu and self.size:
             lines = self._lines(self.machine, self.size.width - 2)
-            told = "no GPU" if len(lines) > self.size.height else ""
-        self.entitle("Memory and load", told)
+            note = "no GPU" if len(lines) > self.size.height else ""
+        self.entitle("Memory and load", note)
         self.refresh_changed()
 
     def on_resize(self) -> None:

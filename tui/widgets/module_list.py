@@ -48,8 +48,8 @@ class ModuleList(Lines):
     def _count_modules(self) -> None:
         modules = [entry for entry in self._entries if not entry.is_layer]
         has_bars = self.scrollable_content_region.width - 2 >= _WIDE
-        told = "bar: effective rank of all" if has_bars else ""
-        self.entitle(f"Modules · {len(modules)}", told)
+        note = "bar: effective rank of all" if has_bars else ""
+        self.entitle(f"Modules · {len(modules)}", note)
 
     def step_layer(self, step: int) -> None:
         """Goes to the same module of the next layer that has it, or of the one before."""
@@ -73,7 +73,7 @@ class ModuleList(Lines):
             return [mark, (clean(entry.title), "strong")]
         statistics = self._statistics(entry)
         rank = statistics.effective_rank if statistics else None
-        told = fit("–" if rank is None else tick(rank), _FIGURE, right=True)
+        figure = fit("–" if rank is None else tick(rank), _FIGURE, right=True)
         bar = list[Part]()
         if width >= _WIDE:
             share = rank / statistics.count if statistics and rank is not None else 0.0
@@ -81,7 +81,7 @@ class ModuleList(Lines):
             bar = [("━" * full, "accent"), ("─" * (_BAR - full) + " ", "dim")]
         room = width - 4 - _FIGURE - (_BAR + 1 if bar else 0)
         name = fit(clean(entry.modules[0].short), room - 1) + " "
-        return [mark, ("  ", "plain"), (name, "plain"), *bar, (told, "plain")]
+        return [mark, ("  ", "plain"), (name, "plain"), *bar, (figure, "plain")]
 
     def _statistics(self, entry: ModuleEntry) -> SpectrumStatistics | None:
         strategy, kind = self.chosen

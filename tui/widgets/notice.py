@@ -36,19 +36,19 @@ class Notice(Static):
 
     def tell(self, error: Exception | None, reading: str = "the results") -> None:
         """What became of reading something: it is there, not there yet, or cannot be read."""
-        told = "" if error is None else f"{reading} cannot be read: {error}"
+        message = "" if error is None else f"{reading} cannot be read: {error}"
         if isinstance(error, HeadwaterError):
-            told = str(error)
+            message = str(error)
         is_missing = isinstance(error, MissingResultError)
-        self.missing, self.trouble = (told, "") if is_missing else ("", told)
+        self.missing, self.trouble = (message, "") if is_missing else ("", message)
 
     def _show(self) -> None:
-        told = self.trouble or self.warning or self.missing
-        self.display = bool(told)
+        message = self.trouble or self.warning or self.missing
+        self.display = bool(message)
         mark, colour = ("✗", "$error") if self.trouble else ("!", "$warning")
-        if told == self.missing:
+        if message == self.missing:
             mark, colour = "○", "$foreground"
-        told, _, advice = told[:_LONGEST].partition("\n")
-        lines = [Content.assemble((f"{mark} ", f"bold {colour}"), (clean(told), colour))]
+        message, _, advice = message[:_LONGEST].partition("\n")
+        lines = [Content.assemble((f"{mark} ", f"bold {colour}"), (clean(message), colour))]
         lines += [Content("  " + clean(line.strip())) for line in advice.split("\n") if line]
         self.update(Content("\n").join(lines))

@@ -101,7 +101,7 @@ class RankingTable(Lines):
         position = listing.position(index)
         example, value = listing.corpus.example(position), float(listing.ranking.scores[position])
         group = str(example.group) if example.group >= 0 else "–"
-        told: dict[str, Part] = {
+        parts: dict[str, Part] = {
             "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
             "score": (score(value), "pro" if value > 0 else "con"),
@@ -113,7 +113,7 @@ class RankingTable(Lines):
             "text": (clean(listing.corpus.text(position, _CUT)), "plain"),
         }
         return [
-            (_fitted(name, told[name][0], cells), told[name][1])
+            (_fitted(name, parts[name][0], cells), parts[name][1])
             for name, cells in self._columns(width).items()
         ]
 

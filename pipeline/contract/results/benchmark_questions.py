@@ -193,10 +193,10 @@ def _require_whole(run: RunDir, path: Path, row: Row) -> None:
             raise damaged(run, _STAGE, path, f"column {name} has a row without a value")
     if row["model"] not in MODELS:
         raise damaged(run, _STAGE, path, f"there is no model {row['model']!r}")
-    found = len(row["log_likelihoods"])
-    if found not in (0, len(row["choices"])):
-        told = f"question {row['question_id']} has {found} log-likelihoods"
-        raise damaged(run, _STAGE, path, f"{told} of {len(row['choices'])} choices")
+    count = len(row["log_likelihoods"])
+    if count not in (0, len(row["choices"])):
+        reason = f"question {row['question_id']} has {count} log-likelihoods"
+        raise damaged(run, _STAGE, path, f"{reason} of {len(row['choices'])} choices")
 
 
 def _questions(rows: Sequence[Row], by_length: bool) -> Iterator[AnsweredQuestion]:

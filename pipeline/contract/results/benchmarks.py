@@ -109,12 +109,12 @@ class Benchmarks:
     def tasks(self) -> list[TaskScores]:
         """One a task and scoring, in the order in which they were scored."""
         compared = {_task(row): row for row in self.comparisons}
-        found: dict[tuple[str, str, str], TaskScores] = {}
+        tasks: dict[tuple[str, str, str], TaskScores] = {}
         for row in self.scores:
             task = _task(row)
             new = TaskScores(*task, row.chance, {}, compared.get(task))
-            found.setdefault(task, new).models[row.model] = row
-        return list(found.values())
+            tasks.setdefault(task, new).models[row.model] = row
+        return list(tasks.values())
 
 
 def _task(row: BenchmarkScore | BenchmarkComparison) -> tuple[str, str, str]:

@@ -120,12 +120,12 @@ def checked(run: RunDir, stage: str, path: Path, kind: type[T], value: Any) -> T
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        found: T = TypeAdapter(kind).validate_python(value)
+        instance: T = TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, fault["loc"])) or "the whole"
         raise damaged(run, stage, path, f"{key}: {fault['msg']}") from error
-    return found
+    return instance
 
 
 def write_table(path: Path, table: pa.Table, **options: Any) -> None:
@@ -194,7 +194,7 @@ def _row_at(file: ParquetFile, index: int) -> Row:
 
 
 def require_columns(
-    run: RunDir, stage: str, path: Path, found: pa.Schema, schema: pa.Schema
+    run: RunDir, stage: str, path: Path, actual: pa.Schema, schema: pa.Schema
 ) -> None:
     """Checks that a file has the columns of a schema.
 
@@ -202,12 +202,12 @@ def require_columns(
         DamagedResultError: names the first column that is missing or of another type.
     """
     for field in schema:
-        position = found.get_field_index(field.name)
+        position = actual.get_field_index(field.name)
         if position < 0:
             raise damaged(run, stage, path, f"there is no column {field.name}")
-        if found.field(position).type != field.type:
-            told = f"column {field.name} is {found.field(position).type}, not {field.type}"
-            raise damaged(run, stage, path, told)
+        if actual.field(position).type != field.type:
+            reason = f"column {field.name} is {actual.field(position).type}, not {field.type}"
+            raise damaged(run, stage, path, reason)
 
 
 @contextmanager
@@ -221,8 +221,8 @@ def readable(run: RunDir, stage: str, path: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise missing(run, stage, path) from error
     except (OSError, ValueError, RecursionError) as error:  # PyArrow's and JSON's are ValueErrors
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise damaged(run, stage, path, told) from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise damaged(run, stage, path, reason) from error
 
 
 def missing(run: RunDir, stage: str, path: Path) -> MissingResultError:
@@ -232,10 +232,10 @@ def missing(run: RunDir, stage: str, path: Path) -> MissingResultError:
     )
 
 
-def damaged(run: RunDir, stage: str, path: Path, told: str) -> DamagedResultError:
+def damaged(run: RunDir, stage: str, path: Path, reason: str) -> DamagedResultError:
     """Says that a file is not what the stage writes, and why."""
     return DamagedResultError(
-        f"{_within(run, path)} is damaged: {told}",
+        f"{_within(run, path)} is damaged: {reason}",
         f"`{rewrite_command(run, stage)}` writes it anew",
     )
 

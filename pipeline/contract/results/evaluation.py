@@ -199,13 +199,13 @@ def _prompt_row(pair: AnswerPair) -> dict[str, object]:
     }
     row |= {f"{PUBLISHED[model]}_completion": pair.of(model).answer for model in MODELS}
     for model in MODELS:
-        name, found = PUBLISHED[model], pair.of(model)
-        row |= {f"{name}_{metric.lower()}": found.scores.get(metric) for metric in METRICS}
-        row[f"{name}_reference_perplexity"] = _perplexity(found.scores.get(LIKELIHOOD))
-        row[f"{name}_ended"] = found.ended
-        row[f"{name}_flag"] = found.oddity
-        row[f"{name}_copied_words"] = found.overlap.words
-        row[f"{name}_copied_from"] = found.overlap.example_id
+        name, answer = PUBLISHED[model], pair.of(model)
+        row |= {f"{name}_{metric.lower()}": answer.scores.get(metric) for metric in METRICS}
+        row[f"{name}_reference_perplexity"] = _perplexity(answer.scores.get(LIKELIHOOD))
+        row[f"{name}_ended"] = answer.ended
+        row[f"{name}_flag"] = answer.oddity
+        row[f"{name}_copied_words"] = answer.overlap.words
+        row[f"{name}_copied_from"] = answer.overlap.example_id
     return row
 
 

@@ -104,10 +104,10 @@ def read_generated_answers(run: RunDir) -> tuple[GeneratedPair, ...]:
     """
     path = run.generated_answers
     rows = read_table(run, "generate", path, schema()).to_pylist()
-    found: tuple[GeneratedPair, ...] = checked(
+    pairs: tuple[GeneratedPair, ...] = checked(
         run, "generate", path, tuple[GeneratedPair, ...], [_nested(row) for row in rows]
     )
-    return found
+    return pairs
 
 
 @lru_cache(maxsize=1)

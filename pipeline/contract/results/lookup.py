@@ -138,8 +138,8 @@ class Corpus:
     def relevant(self, prompt: int) -> NDArray[np.int32]:
         """Examples that are known to state the answer to a prompt, by the prompt's number."""
         begin, end = self._file.array("relevant_at")[prompt : prompt + 2]
-        found: NDArray[np.int32] = self._file.array("relevant")[begin:end]
-        return found
+        positions: NDArray[np.int32] = self._file.array("relevant")[begin:end]
+        return positions
 
     def holding(self, word: str) -> Mask:
         """Which examples [N] hold a word, or one that it is a part of."""
@@ -176,11 +176,11 @@ class Corpus:
             return np.arange(len(at) - 1 if not len(letters) else 0)
         parts = []
         for begin in range(0, last, _BLOCK):
-            found = begin + np.flatnonzero(joined[begin : min(begin + _BLOCK, last)] == letters[0])
+            starts = begin + np.flatnonzero(joined[begin : min(begin + _BLOCK, last)] == letters[0])
             for offset, letter in enumerate(letters[1:], start=1):
-                found = found[joined[found + offset] == letter]
-            texts = np.searchsorted(at, found, side="right") - 1
-            whole = texts[found + len(letters) <= at[texts + 1]]
+                starts = starts[joined[starts + offset] == letter]
+            texts = np.searchsorted(at, starts, side="right") - 1
+            whole = texts[starts + len(letters) <= at[texts + 1]]
             parts.append(_distinct(whole).astype(np.int32))
         return _distinct(np.concatenate(parts))
 

@@ -93,12 +93,12 @@ def _words(texts: pa.ChunkedArray) -> Tensors:
 def _relevant(prompts: Sequence[Prompt], documents: pa.DictionaryArray) -> Tensors:
     numbers = {name: number for number, name in enumerate(documents.dictionary.to_pylist())}
     rows = documents.indices.to_numpy()
-    found = [
+    relevant = [
         np.flatnonzero(np.isin(rows, [numbers[name] for name in p.relevant if name in numbers]))
         for p in prompts
     ]
-    joined = np.concatenate([np.empty(0, np.int64), *found]).astype(np.int32)
-    return {"relevant": joined, "relevant_at": _ends([len(rows) for rows in found])}
+    joined = np.concatenate([np.empty(0, np.int64), *relevant]).astype(np.int32)
+    return {"relevant": joined, "relevant_at": _ends([len(rows) for rows in relevant])}
 
 
 def _ends(counts: Iterable[int]) -> NDArray[np.int64]:

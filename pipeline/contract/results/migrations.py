@@ -27,11 +27,11 @@ def _add_preflight(value: Json) -> Json:
 
 def _evaluation_without_origins(value: Json) -> Json:
     """Before answers were traced, their words counted, or the origins' sources named."""
-    told = "an earlier version compared these; `headwater run evaluate --force` traces them"
+    reason = "an earlier version compared these; `headwater run evaluate --force` traces them"
     for pair in _objects(value, "prompts"):
         for origin in _objects(pair.get("trained"), "origins"):
             origin.setdefault("place", "")
-    value = {"words": None, "origins": {"missing": told}, **value}
+    value = {"words": None, "origins": {"missing": reason}, **value}
     return {**value, "perplexities": value.get("perplexities") or {}}
 
 
@@ -46,8 +46,8 @@ def _benchmarks_without_verdicts(value: Json) -> Json:
 
 def _objects(value: object, key: str) -> list[Json]:
     """The JSON objects of a list; what is none of these is left for the check of types."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    items = value.get(key) if isinstance(value, dict) else None
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
 STEPS: Mapping[str, Mapping[int, Step]] = {

@@ -45,9 +45,9 @@ class ModuleScoreFile:
         Raises:
             DamagedResultError: the module's tensor has another shape.
         """
-        if (found := self._file.array(module).shape) != self._shape:
-            told = f"tensor {module} is {list(found)}, not {list(self._shape)}"
-            raise damaged(self._run, _STAGE, self._path, told)
+        if (shape := self._file.array(module).shape) != self._shape:
+            reason = f"tensor {module} is {list(shape)}, not {list(self._shape)}"
+            raise damaged(self._run, _STAGE, self._path, reason)
         column = example if self._columns is None else int(self._columns[example])
         return float(self._file.floats(module, prompt, column))
 
@@ -68,13 +68,13 @@ def _columns(run: RunDir, strategy: str, examples: int) -> NDArray[np.int32] | N
     """
     path = run.module_scores_order(strategy)
     with readable(run, _STAGE, path):
-        found = _INDICES.search(path.read_bytes())
-    if found is None:
+        match = _INDICES.search(path.read_bytes())
+    if match is None:
         raise damaged(run, _STAGE, path, "it does not say in which order examples were scored")
-    if found[1] is None:
+    if match[1] is None:
         return None
     with readable(run, _STAGE, path):
-        order = np.fromstring(found[1].decode(), np.int32, sep=",")
+        order = np.fromstring(match[1].decode(), np.int32, sep=",")
     columns = np.full(examples, -1, np.int32)
     if len(order) == examples and order.min(initial=0) >= 0 and order.max(initial=-1) < examples:
         columns[order] = np.arange(examples, dtype=np.int32)

@@ -105,19 +105,19 @@ class ScoreFile:
         self._file.forget_pages()
 
     def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        told = self.metadata
-        rows, examples = len(told.prompts), told.examples
-        yield from ((name, (rows, examples)) for name in told.methods)
-        if told.layers:
-            yield _LAYERS, (rows, len(told.layers), examples)
+        metadata = self.metadata
+        rows, examples = len(metadata.prompts), metadata.examples
+        yield from ((name, (rows, examples)) for name in metadata.methods)
+        if metadata.layers:
+            yield _LAYERS, (rows, len(metadata.layers), examples)
 
     def _require(self, name: str, shape: tuple[int, ...]) -> None:
         path = self._run.scores
         if name not in self._file:
             raise damaged(self._run, _STAGE, path, f"there is no tensor {name}")
-        if (found := self._file.array(name).shape) != shape:
-            told = f"tensor {name} is {list(found)}, not {list(shape)}"
-            raise damaged(self._run, _STAGE, path, told)
+        if (actual := self._file.array(name).shape) != shape:
+            reason = f"tensor {name} is {list(actual)}, not {list(shape)}"
+            raise damaged(self._run, _STAGE, path, reason)
 
 
 def load_scores(run: RunDir) -> Loaded[ScoreFile]:
@@ -139,20 +139,20 @@ def write_scores(
     tensors |= {f"{_SELF}{strategy}": values for strategy, values in self_influence.items()}
     if layers:
         tensors[_LAYERS] = np.stack(list(layers.values()), axis=1)
-    told = {
+    header = {
         name: value if name in _PLAIN_TEXT else json.dumps(value)
         for name, value in asdict(metadata).items()
     }
     with replacing(run.scores) as temporary:
         whole = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-        save_file(whole, temporary, told)
+        save_file(whole, temporary, header)
 
 
 def _metadata(run: RunDir, file: TensorFile) -> ScoreMetadata:
-    told: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, text in file.metadata.items():
         try:
-            told[name] = text if name in _PLAIN_TEXT else json.loads(text)
+            values[name] = text if name in _PLAIN_TEXT else json.loads(text)
         except ValueError as error:
             raise damaged(run, _STAGE, run.scores, f"{name}: {error}") from error
-    return checked(run, _STAGE, run.scores, ScoreMetadata, told)
+    return checked(run, _STAGE, run.scores, ScoreMetadata, values)

@@ -225,11 +225,11 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
         ValueError: it is no CSV, or a column is not there.
     """
     try:
-        found = csv.DictReader(lines)
+        reader = csv.DictReader(lines)
         for name in _COLUMNS:
-            if name not in (found.fieldnames or ()):
+            if name not in (reader.fieldnames or ()):
                 raise ValueError(f"there is no column {name}")
-        yield from found
+        yield from reader
     except csv.Error as error:  # is no ValueError
         raise ValueError(str(error)) from error
 

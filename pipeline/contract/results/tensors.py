@@ -87,10 +87,10 @@ class TensorFile:
         Raises:
             KeyError: the file has no such tensor.
         """
-        told = self._header[name]
-        kind = np.dtype(_TYPES[told.dtype])
-        flat = np.frombuffer(self._map, kind, math.prod(told.shape), self._begin + told.begin)
-        return flat.reshape(told.shape)
+        entry = self._header[name]
+        kind = np.dtype(_TYPES[entry.dtype])
+        flat = np.frombuffer(self._map, kind, math.prod(entry.shape), self._begin + entry.begin)
+        return flat.reshape(entry.shape)
 
     def floats(self, name: str, *indices: int) -> NDArray[np.float32]:
         """A part of a tensor of floats: `indices` are the first ones."""
@@ -134,10 +134,10 @@ def _tensors(header: Mapping[str, Any], room: int) -> dict[str, _Tensor]:
     Raises:
         ValueError: names the first tensor that cannot be.
     """
-    found: dict[str, _Tensor] = {}
-    for name, told in header.items():
+    tensors: dict[str, _Tensor] = {}
+    for name, entry in header.items():
         try:
-            kind, shape, (begin, end) = told["dtype"], told["shape"], told["data_offsets"]
+            kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
             sizes = tuple(int(side) for side in shape)
             fits = 0 <= int(begin) <= int(end) <= room and min(sizes, default=0) >= 0
             whole = end - begin == math.prod(sizes) * np.dtype(_TYPES[kind]).itemsize
@@ -145,5 +145,5 @@ def _tensors(header: Mapping[str, Any], room: int) -> dict[str, _Tensor]:
             raise ValueError(f"tensor {name} is described in no known way") from error
         if not (fits and whole):
             raise ValueError(f"tensor {name} does not lie in the file as its header says")
-        found[name] = _Tensor(kind, sizes, int(begin))
-    return found
+        tensors[name] = _Tensor(kind, sizes, int(begin))
+    return tensors

@@ -192,8 +192,8 @@ def findings(summary: ValidationSummary, part: Part) -> Iterator[Finding]:
         for name, score in (summary.datamodeling.methods if summary.datamodeling else {}).items():
             yield _of_score(name, score)
     else:
-        for name, found in summary.dampings.items():
-            yield _of_agreement(name, found, summary)
+        for name, agreement in summary.dampings.items():
+            yield _of_agreement(name, agreement, summary)
         for number, again in enumerate(summary.refits, 1):
             yield _of_agreement(f"other labels sampled ({number})", again, summary)
 
@@ -206,10 +206,10 @@ def _of_score(name: str, score: DatamodelingScore) -> Finding:
     return Finding("datamodeling", name, estimate, advantage)
 
 
-def _of_agreement(name: str, found: Agreement, summary: ValidationSummary) -> Finding:
-    mean, least = found.mean_correlation, found.least_correlation
+def _of_agreement(name: str, agreement: Agreement, summary: ValidationSummary) -> Finding:
+    mean, least = agreement.mean_correlation, agreement.least_correlation
     estimate = Estimate(mean, summary.prompts, None, least, None)
-    return Finding("stability", name, estimate, agreement=found)
+    return Finding("stability", name, estimate, agreement=agreement)
 
 
 def write_validation(run: RunDir, summary: ValidationSummary) -> None:

@@ -40,14 +40,14 @@ class Difference:
     """Two-sided; None where nothing was tested."""
 
 
-def verdict(found: Difference) -> Verdict:
+def verdict(difference: Difference) -> Verdict:
     """What a difference bears out, where more is better.
 
     The interval has to leave out 0 and, where there is a test, p has to be below 0.05: interval and
     test rest on different assumptions, and near the limit they do disagree.
     """
-    if found.low is None or found.high is None:
+    if difference.low is None or difference.high is None:
         return UNDECIDED
-    if found.p_value is not None and found.p_value >= SIGNIFICANT:
+    if difference.p_value is not None and difference.p_value >= SIGNIFICANT:
         return UNDECIDED
-    return BETTER if found.low > 0 else WORSE if found.high < 0 else UNDECIDED
+    return BETTER if difference.low > 0 else WORSE if difference.high < 0 else UNDECIDED

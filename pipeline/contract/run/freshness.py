@@ -177,8 +177,8 @@ class RunFreshness:
     def fingerprint(self, stage: str) -> Fingerprint:
         """The fingerprint that the stage would have if it started now."""
         spec = STAGES[stage]
-        found = [done for name in spec.needs if (done := self.done(name))]
-        inputs = {done.stage: done.id for done in found}
+        needed = [done for name in spec.needs if (done := self.done(name))]
+        inputs = {done.stage: done.id for done in needed}
         if spec.corpus_only and self._corpus_digest:
             inputs[CORPUS_STAGE] = self._corpus_digest
         for name in spec.uses:
@@ -238,13 +238,13 @@ def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
 
 def file_marks(paths: Iterable[str]) -> Sources:
     """Size and time of last change of every file at the paths or below them."""
-    found: Sources = {}
+    marks: Sources = {}
     for path in map(Path, paths):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 status = file.stat()
-                found[str(file)] = (status.st_size, status.st_mtime_ns)
-    return found
+                marks[str(file)] = (status.st_size, status.st_mtime_ns)
+    return marks
 
 
 def forget(stage: str, run: RunDir) -> None:

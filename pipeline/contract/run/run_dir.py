@@ -351,8 +351,8 @@ def run_path(runs: Path, name: str) -> RunDir:
 
 def list_runs(runs: Path) -> list[RunDir]:
     """Every run below `runs`, newest first; what is hidden is none, as one half deleted."""
-    found: list[tuple[float, RunDir]] = []
+    dated: list[tuple[float, RunDir]] = []
     for path in runs.glob("[!.]*/settings.toml"):
         with suppress(FileNotFoundError):  # it was deleted just now
-            found.append((path.stat().st_mtime, RunDir(path.parent)))
-    return [run for _, run in sorted(found, key=itemgetter(0), reverse=True)]
+            dated.append((path.stat().st_mtime, RunDir(path.parent)))
+    return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]

@@ -197,12 +197,12 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
 def downstream(stage: str, prompts_only: bool = False) -> set[str]:
     """The stage and every stage that reads, through others or not, what it writes; `prompts_only`:
     or what it writes for other prompts, the corpus being the same."""
-    found = {stage}
+    reached = {stage}
     for name, spec in STAGES.items():  # in pipeline order: what is needed comes first
         apart = {stage} if prompts_only and spec.corpus_only else set()
-        if found & ({*spec.needs, *spec.uses} - apart):
-            found.add(name)
-    return found
+        if reached & ({*spec.needs, *spec.uses} - apart):
+            reached.add(name)
+    return reached
 
 
 def upstream(stage: str) -> set[str]:
@@ -213,8 +213,8 @@ def upstream(stage: str) -> set[str]:
 
 def stages_reading(section: str, key: str) -> tuple[str, ...]:
     """The stages that a change of a setting makes stale, in pipeline order."""
-    found: set[str] = set()
+    stale: set[str] = set()
     for name, spec in STAGES.items():
         if section in spec.settings or f"{section}.{key}" in spec.settings:
-            found |= downstream(name, prompts_only=section in spec.prompts_only)
-    return tuple(name for name in STAGES if name in found)
+            stale |= downstream(name, prompts_only=section in spec.prompts_only)
+    return tuple(name for name in STAGES if name in stale)

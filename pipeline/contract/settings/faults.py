@@ -31,13 +31,13 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
 
 def explain(error: ValidationError, model: type[BaseModel], text: str, name: str) -> str:
     """Gives one line for every fault that pydantic found in the TOML `text` of file `name`."""
-    told: dict[tuple[str, ...], tuple[int, str]] = {}
+    lines: dict[tuple[str, ...], tuple[int, str]] = {}
     for detail in error.errors(include_url=False):
         keys = tuple(str(part) for part in detail["loc"])[:2]  # no list positions or union branches
         number = _line_number(text, keys) if keys else 0
         where = f"{name}:{number}" if keys else name
-        told.setdefault(keys, (number, f"{where}: {_fault(detail, keys, model)}"))
-    return "\n".join(line for _, line in sorted(told.values()))
+        lines.setdefault(keys, (number, f"{where}: {_fault(detail, keys, model)}"))
+    return "\n".join(line for _, line in sorted(lines.values()))
 
 
 def _fault(detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel]) -> str:
@@ -52,17 +52,17 @@ def _fault(detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel]) 
 
 def _line_number(text: str, keys: tuple[str, ...]) -> int:
     """The 1-based line of `[section]` or of `key = ` in it."""
-    section = found = 0
+    section = setting = 0
     current = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]+", line):
             current = header.group(1)
             section = number if current == keys[0] else section
         elif len(keys) > 1 and re.match(rf'\s*"?{re.escape(keys[1])}"?\s*=', line):
-            found = number if current == keys[0] else found
+            setting = number if current == keys[0] else setting
         elif not current and re.match(rf'\s*"?{re.escape(keys[0])}"?[\s.]*.*=', line):
             section = number
-    return found or section or 1
+    return setting or section or 1
 
 
 def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:

@@ -84,8 +84,8 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             (BenchmarkQuestion(str(n), "", {"letters": one}), "letters")
             for n, one in enumerate(asked)
         ]
-        found = {answer.question: answer.prediction for answer in self.ranked(items)}
-        return [schema(answer=found[str(n)]) for n, schema in enumerate(schemas)]
+        predictions = {answer.question: answer.prediction for answer in self.ranked(items)}
+        return [schema(answer=predictions[str(n)]) for n, schema in enumerate(schemas)]
 
     def ranked(self, items: Sequence[Item]) -> Iterator[BenchmarkAnswer]:
         """Answers ranked questions, in the order in which batches finish."""
@@ -101,15 +101,15 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
                 continue
             left[position] = len(parts)
             requests += [(position, part) for part in parts]
-        found: dict[int, dict[int, Likelihood]] = {position: {} for position in left}
+        by_candidate: dict[int, dict[int, Likelihood]] = {position: {} for position in left}
         only = [request for _, request in requests]
         for index, scored in likelihoods(self._loaded, only, self._batch_tokens):
             position, request = requests[index]
-            found[position].update(zip(request.numbers, scored, strict=True))
+            by_candidate[position].update(zip(request.numbers, scored, strict=True))
             left[position] -= 1
             if left[position] == 0:
                 question, way = items[position]
-                inorder = [found[position][n] for n in sorted(found[position])]
+                inorder = [by_candidate[position][n] for n in sorted(by_candidate[position])]
                 yield graded(question, way, _ranked_way(question, way), inorder, request.cut)
 
     def written(
@@ -131,7 +131,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
             same = [entry for entry in contexts if _stop(entry[0]) == stop]
             tokens = [context for _, context, _ in same]
-            for index, found in generate_continuations(
+            for index, continuation in generate_continuations(
                 self._loaded,
                 self._tokenizer,
                 tokens,
@@ -140,8 +140,10 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
                 budget=self._batch_tokens,
             ):
                 (question, way), _, cut = same[index]
-                prediction, scores = benchmark.grade(question, found.text)
-                yield BenchmarkAnswer(question.id, way, prediction, scores, (), cut, found.text)
+                prediction, scores = benchmark.grade(question, continuation.text)
+                yield BenchmarkAnswer(
+                    question.id, way, prediction, scores, (), cut, continuation.text
+                )
 
 
 def _stop(item: Item) -> tuple[str, ...]:

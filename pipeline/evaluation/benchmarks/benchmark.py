@@ -179,10 +179,10 @@ def shots(rows: Iterable[Record], count: int, what: str) -> list[Record]:
     Raises:
         DataError: there are fewer.
     """
-    found = list(islice(rows, count))
-    if len(found) < count:
+    examples = list(islice(rows, count))
+    if len(examples) < count:
         raise DataError(
-            f"{what}: {count} few-shot examples are asked for and there are {len(found)}",
-            f"set benchmark.shots to {len(found)} or less",
+            f"{what}: {count} few-shot examples are asked for and there are {len(examples)}",
+            f"set benchmark.shots to {len(examples)} or less",
         )
-    return found
+    return examples

@@ -295,8 +295,8 @@ class Mathqa(Benchmark, MathQA):  # type: ignore[misc]
 
 def _math_options(options: str) -> list[str]:
     """ "a ) 1 , b ) 2, 3" → "1", "2, 3"; a comma within an option is not its end."""
-    found = re.split(r"(?:^|\s*,\s*)[a-e] \) ", options)
-    return [option.strip() for option in found if option.strip()]
+    texts = re.split(r"(?:^|\s*,\s*)[a-e] \) ", options)
+    return [option.strip() for option in texts if option.strip()]
 
 
 class Logiqa(Benchmark, LogiQA):  # type: ignore[misc]

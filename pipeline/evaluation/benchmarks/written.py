@@ -70,9 +70,9 @@ class Gsm8k(Benchmark, GSM8K):  # type: ignore[misc]
     def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """The number after "Answer", or else the last one."""
         _, _, answer = written.rpartition("**Answer**")
-        found = _NUMBER.findall(answer)[:1] if answer != written else []
-        found = found or _NUMBER.findall(written)[-1:]
-        prediction = _plain_number(found[0]) if found else ""
+        numbers = _NUMBER.findall(answer)[:1] if answer != written else []
+        numbers = numbers or _NUMBER.findall(written)[-1:]
+        prediction = _plain_number(numbers[0]) if numbers else ""
         return prediction, {"written": float(prediction in _accepted(question))}
 
 
@@ -238,9 +238,9 @@ class Ifeval(Benchmark, IFEval):  # type: ignore[misc]
     def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Whether all instructions are kept, and the share of them that is."""
         rules = zip(question.row["instruction_id_list"], question.row["kwargs"], strict=True)
-        found = [kept(written, name, arguments) for name, arguments in rules]
-        share = sum(found) / len(found)
-        return written.strip(), {"written": float(all(found)), "written_share": share}
+        outcomes = [kept(written, name, arguments) for name, arguments in rules]
+        share = sum(outcomes) / len(outcomes)
+        return written.strip(), {"written": float(all(outcomes)), "written_share": share}
 
 
 class Humaneval(Benchmark, HumanEval):  # type: ignore[misc]

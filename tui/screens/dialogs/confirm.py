@@ -76,9 +76,9 @@ class TextDialog(ModalScreen[str | None]):
 
     @on(Input.Changed)
     def _check(self) -> bool:
-        told = self._fault(self.query_one(Input).value)
-        self.query_one("#fault", Static).update(Content.styled(clean(told), "$error"))
-        return not told
+        fault = self._fault(self.query_one(Input).value)
+        self.query_one("#fault", Static).update(Content.styled(clean(fault), "$error"))
+        return not fault
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
@@ -102,5 +102,5 @@ def changes(diff: list[str], stale: tuple[str, ...]) -> Content:
     """What saving would change, and which stages it would make stale."""
     inks = {"-": "$error", "+": "$success"}
     lines = [Content.styled(clean(line), inks.get(line[:1], "$secondary")) for line in diff]
-    told = f"becomes stale: {', '.join(stale)}" if stale else "no finished stage becomes stale"
-    return Content("\n").join([*lines, Content(""), Content.styled(told, "$warning")])
+    note = f"becomes stale: {', '.join(stale)}" if stale else "no finished stage becomes stale"
+    return Content("\n").join([*lines, Content(""), Content.styled(note, "$warning")])

@@ -53,11 +53,11 @@ class Help(ModalScreen[None]):
     def _sections(self) -> list[Content]:
         wanted = keys(*self._scopes, "app")
         groups = groupby(wanted, lambda key: key.scope)
-        return [self._section(scope, list(found)) for scope, found in groups]
+        return [self._section(scope, list(group)) for scope, group in groups]
 
-    def _section(self, scope: Scope, found: list[Key]) -> Content:
+    def _section(self, scope: Scope, members: list[Key]) -> Content:
         lines = [Content.styled(TITLES[scope], "bold")]
-        for key in found:
+        for key in members:
             shown = (f"  {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
             indented = f"\n{' ' * (2 + _KEYS_WIDTH)}".join(wrap(key.help, _HELP_WIDTH))
             lines.append(Content.assemble(shown, indented))

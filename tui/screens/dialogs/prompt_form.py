@@ -64,9 +64,9 @@ class PromptForm(ModalScreen[Prompt | None]):
     @on(Input.Changed)
     @on(TextArea.Changed)
     def _check(self) -> bool:
-        told = clean(self._fault(self.written))
-        self.query_one("#fault", Static).update(Content.styled(told, "$error"))
-        return not told
+        fault = clean(self._fault(self.written))
+        self.query_one("#fault", Static).update(Content.styled(fault, "$error"))
+        return not fault
 
     @on(Input.Submitted)
     def action_accept(self) -> None:

@@ -46,10 +46,10 @@ class Renewing(DOMNode):
     async def _look_for_newer(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            found = await asyncio.to_thread(self._finishes)
+            finishes = await asyncio.to_thread(self._finishes)
             if not self.shows_results:
                 continue
-            if any(self._seen.get(stage) != finish for stage, finish in found.items()):
+            if any(self._seen.get(stage) != finish for stage, finish in finishes.items()):
                 self.query_one(Banner).news = with_keys(_NEWER, keymap_of(self.app))
 
     def _finishes(self) -> dict[str, int]:

@@ -82,10 +82,10 @@ class Tabled(View[None], Filtering, Renewing):
     def explain(self) -> None:
         """Tells of the row under the cursor."""
         row = self.filtered.selected
-        told = self.heading(row) if row else Content()
+        content = self.heading(row) if row else Content()
         heading = self.query_one("#heading", Static)
-        heading.display = bool(told.plain)
-        heading.update(told)
+        heading.display = bool(content.plain)
+        heading.update(content)
         panes = dict(zip(("first", "second"), self.panes(row) if row else (), strict=False))
         for name in ("first", "second"):
             box, pane = self.query_one(f"#{name}", TextPane), panes.get(name)

@@ -114,16 +114,16 @@ class Taking(DOMNode):
         try:
             await asyncio.to_thread(write_text, path, text + "\n")
         except OSError as error:
-            told = f"no file beside the clipboard: {error}"
+            message = f"no file beside the clipboard: {error}"
         else:
-            told = f"also in {path.resolve()}"
+            message = f"also in {path.resolve()}"
         what = "the text" if len(positions) == 1 else f"{len(positions):,} texts"
         if len(text.encode()) > _CLIPBOARD_BYTES:
-            told = f"{what}: too long for a terminal's clipboard; {told}"
+            message = f"{what}: too long for a terminal's clipboard; {message}"
         else:
             self.app.copy_to_clipboard(text)
-            told = f"{what}: sent to the terminal's clipboard; {told}"
-        self.app.notify(clean(told), title="Copied", markup=False)
+            message = f"{what}: sent to the terminal's clipboard; {message}"
+        self.app.notify(clean(message), title="Copied", markup=False)
 
 
 def _write(app: App[object], taken: Taken, positions: np.ndarray, path: Path) -> None:
@@ -160,8 +160,8 @@ def _told(app: App[object], rows: Iterator[Record], total: int) -> Iterator[Reco
         yield row
 
 
-def _show_progress(app: App[object], told: str) -> None:
+def _show_progress(app: App[object], progress: str) -> None:
     """In the first line of every screen: a person may go on to another."""
     for screen in app.screen_stack:
         for banner in screen.query(Banner):
-            banner.progress = told
+            banner.progress = progress

@@ -140,14 +140,14 @@ class AnswersPage(Page):
         other = {"base": "the trained has not", "trained": "the base has not"}
 
         def pane(model: ModelName) -> Pane:
-            told = "not expected" if against_expected else other[model]
+            legend = "not expected" if against_expected else other[model]
             text = answer_text(pair, model, against_expected)
             answer = pair.of(model)
             parts = [text, told_of(answer, titles)]
             if model == "trained":
                 parts.insert(1, origins_of(answer, self.evaluation))
             text = blank.join(parts)
-            return Pane(f"{model} · {SIGNS[model]} {told}", text)
+            return Pane(f"{model} · {SIGNS[model]} {legend}", text)
 
         return tuple(map(pane, MODELS))
 
@@ -174,8 +174,8 @@ class BenchmarksPage(Page):
     def rows(self) -> Iterator[Row]:
         """One line a task and manner of scoring."""
         for task in self.benchmarks.tasks():
-            told = scoring_title(task.scored_by)
-            cells = [Cell(task.benchmark, "strong"), Cell(task.task), Cell(told)]
+            scoring = scoring_title(task.scored_by)
+            cells = [Cell(task.benchmark, "strong"), Cell(task.task), Cell(scoring)]
             for model in MODELS:
                 score = task.models.get(model)
                 cells += [_share(score.value if score else None, _ink(score)),
@@ -251,9 +251,9 @@ def _change(task: TaskScores) -> Iterator[Content]:
     change = task.comparison
     if change is None:
         return
-    told = f"trained − base: {100 * change.difference:+.1f} ({_ends(change)})"
+    difference = f"trained − base: {100 * change.difference:+.1f} ({_ends(change)})"
     p = "" if change.p_value is None else f", p {change.p_value:.2g}"
-    yield Content(f"{told}{p}: {change.verdict}")
+    yield Content(f"{difference}{p}: {change.verdict}")
     if change.only_first is not None:
         yield Content(f"only base right {change.only_first:,}, only trained right "
                       f"{change.only_second:,} (McNemar)")  # fmt: skip
@@ -266,8 +266,8 @@ def _perplexities(evaluation: Evaluation) -> Iterator[Content]:
         f"{'perplexity':<20}{'training text':>15}{'held-out text':>15}", "$secondary"
     )
     for model, texts in evaluation.perplexities.items():
-        found = (texts.training, texts.validation)
+        values = (texts.training, texts.validation)
         yield Content(f"{model:<20}" + "".join(
-            f"{'–' if value is None else number(value):>15}" for value in found
+            f"{'–' if value is None else number(value):>15}" for value in values
         ))  # fmt: skip
     yield Content()

@@ -62,33 +62,33 @@ class ValidationPage(Page):
     def rows(self) -> Iterator[Row]:
         """Retraining first."""
         for part in PARTS:
-            found = list(findings(self.validation, part))
-            span = span_of((interval_of(one.estimate) for one in found), 0.0)
-            for one in found:
+            of_part = list(findings(self.validation, part))
+            span = span_of((interval_of(one.estimate) for one in of_part), 0.0)
+            for one in of_part:
                 yield Row((Cell(SHORT_TITLES[part], "dim"), *self._cells(one, span)), one)
 
-    def _cells(self, found: Finding, span: tuple[float, float]) -> Iterator[Cell]:
-        estimate, more = found.estimate, found.advantage
-        is_own = found.name == self.validation.default_method
-        yield Cell(found.name, "strong" if is_own else "plain")
+    def _cells(self, finding: Finding, span: tuple[float, float]) -> Iterator[Cell]:
+        estimate, more = finding.estimate, finding.advantage
+        is_own = finding.name == self.validation.default_method
+        yield Cell(finding.name, "strong" if is_own else "plain")
         yield Cell(f"{estimate.value:.3f}", value=estimate.value)
         yield Cell(_ends(estimate), value=estimate.low)
         if more is None:
             yield from (Cell("–", "dim"), Cell("–", "dim"))
         else:
-            yield Cell(REFERENCES[found.part], "dim")
+            yield Cell(REFERENCES[finding.part], "dim")
             yield Cell(f"{more.difference:+.3f}", VERDICT_INKS[verdict(more)], more.difference)
         drawn = forest(interval_of(estimate), span, _FOREST, 0.0)
         yield Cell(drawn, "accent", estimate.value)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """What was done, and what the figures bear out."""
-        found: Finding = row.item
+        finding: Finding = row.item
         summary = self.validation
         lines = [
-            Content.assemble((clean(found.name), "bold"), f": {self._conclusion(found)}"),
+            Content.assemble((clean(finding.name), "bold"), f": {self._conclusion(finding)}"),
             Content(),
-            *map(Content, self._meaning(found.part)),
+            *map(Content, self._meaning(finding.part)),
         ]
         lines += [Content.assemble(("! ", "$warning"), clean(text)) for text in summary.warnings]
         return (Pane("What it says", Content("\n").join(lines)),)
@@ -112,15 +112,15 @@ class ValidationPage(Page):
             )
             yield f"each trained {again}"
 
-    def _conclusion(self, found: Finding) -> str:
-        if found.agreement:
-            top, shared = self.validation.stability_top, found.agreement.top_overlap
+    def _conclusion(self, finding: Finding) -> str:
+        if finding.agreement:
+            top, shared = self.validation.stability_top, finding.agreement.top_overlap
             return f"of a prompt's first {top} examples {shared:.0%} are the same"
-        more = found.advantage
+        more = finding.advantage
         if more is None:
             return "what the others are compared with"
         ends = f" ({_ends(more)})" if more.low is not None else ""
-        return f"{more.difference:+.3f}{ends} over {REFERENCES[found.part]}: {verdict(more)}"
+        return f"{more.difference:+.3f}{ends} over {REFERENCES[finding.part]}: {verdict(more)}"
 
 
 def _ends(one: Estimate | Difference) -> str:
