@@ -202,7 +202,7 @@ async def test_the_pages_tell_what_they_hold_and_are_turned_by_a_click(run: RunD
         await until_shown(pilot, pages)
         line = screen_text(app).splitlines()[1]
         await pilot.click(offset=(line.index("Validation") + 3, 1))
-        await until_shown(pilot, "○ no proofs yet")
+        await until_shown(pilot, "○ no experiments yet")
         await until_shown(pilot, "▌Validation –")
         await pilot.click(offset=(line.index("Answers"), 1))
         await until_shown(pilot, "▌Answers 2")
@@ -405,7 +405,9 @@ async def test_the_report_is_copied_in_the_form_that_the_ending_asks_for(
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_proofs_of_the_rankings_have_a_page(run: RunDir, size: tuple[int, int]) -> None:
+async def test_the_experiments_on_the_rankings_have_a_page(
+    run: RunDir, size: tuple[int, int]
+) -> None:
     sample_run.finish(run, "factors", "scores", "validate")
     sample_evaluation.write_validation(run)
     app = HeadwaterApp(run.root.parent, run)
@@ -434,15 +436,15 @@ async def test_an_interval_above_0_is_not_enough_where_the_test_is_undecided(run
         await until_shown(pilot, "+4.000 (3.400 to 4.500) over random: no difference shown")
 
 
-async def test_a_run_without_proofs_says_how_to_get_them(run: RunDir) -> None:
+async def test_a_run_without_experiments_says_how_to_get_them(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.press("v", "4")
-        await until_shown(pilot, "no proofs yet: the validate stage has not finished")
+        await until_shown(pilot, "no experiments yet: the validate stage has not finished")
         await until_shown(pilot, "or by `headwater validate books`")
 
 
-async def test_proofs_of_other_settings_are_called_stale(run: RunDir) -> None:
+async def test_experiments_of_other_settings_are_called_stale(run: RunDir) -> None:
     sample_run.finish(run, "factors", "scores", "validate")
     sample_evaluation.write_validation(run)
     run.settings.write_text(run.settings.read_text().replace("subsets = 16", "subsets = 8"))

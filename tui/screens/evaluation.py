@@ -1,4 +1,4 @@
-"""Base against trained: metrics, answers, benchmarks; and what the rankings proved."""
+"""Base against trained: metrics, answers, benchmarks; and experiments that test the rankings."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class EvaluationScreen(Tabled):
             file = f"{loaded.value.folder}/{PUBLISHED_SCORES}"
             return {2: BenchmarksPage(file, not loaded.fresh, loaded.value)}
 
-        def proofs() -> dict[int, Page]:
+        def validation() -> dict[int, Page]:
             loaded, file = load_validation(run), run.summary("validate").relative_to(run.root)
             return {3: ValidationPage(str(file), not loaded.fresh, loaded.value)}
 
         self._try(answers, (0, 1))
         self._try(benchmarks, (2,))
-        self._try(proofs, (3,))
+        self._try(validation, (3,))
         self._rows = {number: list(page.rows()) for number, page in self._pages.items()}
 
     def _try(self, read: Callable[[], dict[int, Page]], pages: tuple[int, ...]) -> None:

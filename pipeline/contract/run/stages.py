@@ -141,7 +141,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors", "scores"),
             settings=("run.seed", "validation"),
             outside_files=lambda s: s.validation.outside,
-            makes="proofs",
+            makes="experiments",
             verb="validate",
         ),
         Stage(

@@ -50,13 +50,13 @@ class ValidationPage(Page):
     title = "Validation"
     validation: ValidationSummary
     columns = (
-        Column("proof", 10),
+        Column("experiment", 11),
         Column("ranking"),
         Column("value", 7, right=True),
         Column("95 % interval", 16, right=True),
         Column("over", 6),
         Column("by", 7, right=True),
-        Column("from 0 ┊, by proof", _FOREST, spare=True),
+        Column("from 0 ┊, by experiment", _FOREST, spare=True),
     )
 
     def rows(self) -> Iterator[Row]:
