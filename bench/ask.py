@@ -32,7 +32,7 @@ from pipeline.batches import token_budget_batches
 from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import normalized_name
-from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, ask, worker
+from pipeline.contract.run.asking import AnswerPart, ExampleList, Query, WorkerAddress, ask, worker
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -180,7 +180,7 @@ def _moments(address: WorkerAddress, prompt: str) -> tuple[str, tuple[float, flo
     answer = ""
     seen: dict[bool | None, float] = {}
     for reply in ask(address, Query(prompt)):
-        kind = None if isinstance(reply, AnswerPart) else reply.exact
+        kind = reply.exact if isinstance(reply, ExampleList) else None
         seen.setdefault(kind, time.perf_counter() - begun)
         answer += reply.text if isinstance(reply, AnswerPart) else ""
     return answer, (seen[None], seen[False], seen[True])

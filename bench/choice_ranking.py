@@ -30,7 +30,7 @@ from rich.table import Table
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import encode_pair
+from pipeline.corpus.labelling import encode_pair
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, Item
 from pipeline.evaluation.catalogue import all_questions, ready
 from pipeline.evaluation.questions import Ranked

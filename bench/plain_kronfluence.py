@@ -46,7 +46,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import encode_pair
+from pipeline.corpus.labelling import encode_pair
 
 Rows = list[dict[str, Tensor]]
 

@@ -176,7 +176,13 @@ class Run:
         import pyarrow as pa
 
         from pipeline.contract.results.common import require_finished
-        from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, worker
+        from pipeline.contract.run.asking import (
+            AnswerPart,
+            AskedExample,
+            ExampleList,
+            Query,
+            worker,
+        )
         from pipeline.contract.run.asking import ask as put
 
         query = Query(prompt, completion, top).validated()
@@ -186,7 +192,9 @@ class Run:
             for reply in put(address, query):
                 if isinstance(reply, AnswerPart):
                     text += reply.text
-                else:  # first by the index; the exact list comes last and takes its place
+                elif isinstance(
+                    reply, ExampleList
+                ):  # first by the index; the exact list comes last and takes its place
                     examples = reply.rows
         return Answer(text, Table(pa.Table.from_pylist([vars(one) for one in examples])))
 

@@ -83,7 +83,7 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
     """The configuration of a model from scratch with the tokenizer's vocabulary."""
     shape = PRESETS[name]
     return LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=highest_id(tokenizer) + 1,
         hidden_size=shape.width,
         intermediate_size=shape.mlp_width,
         num_hidden_layers=shape.layers,
@@ -111,7 +111,7 @@ def pretrained_config(name: str) -> PretrainedConfig:
 
 
 def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The configuration of the run's model, checked against tokenizer and chunk length.
+    """The configuration of the run's model, checked against the chunk length.
 
     Raises:
         ModelError: it does not fit, or there is no such model.
@@ -123,7 +123,7 @@ def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> Pret
         if scratch
         else pretrained_config(settings.model.name)
     )
-    check_compatible(config, tokenizer, settings)
+    check_compatible(config, settings)
     return config
 
 
@@ -158,20 +158,15 @@ def _load_complete(name: str) -> PreTrainedModel:
     return model
 
 
-def check_compatible(
-    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, settings: Settings
-) -> None:
-    """Checks, before any training, that the model fits the tokenizer and the chunk length.
+def check_compatible(config: PretrainedConfig, settings: Settings) -> None:
+    """Checks, before any training, that the model reads sequences as long as the chunks.
+
+    Whether it has embeddings for the tokens is checked where these are made: a tokenizer may have
+    more pieces than any text makes use of.
 
     Raises:
-        ModelError: more vocabulary entries than embeddings, or chunks longer than the context.
+        ModelError: chunks are longer than the context.
     """
-    if len(tokenizer) > config.vocab_size:
-        raise ModelError(
-            f"the tokenizer has {len(tokenizer):,} pieces, the model only {config.vocab_size:,} "
-            "embeddings",
-            'use the model\'s own: tokenizer.source = "model"',
-        )
     context = context_length(config)
     if context is not None and settings.data.max_tokens > context:
         raise ModelError(
@@ -179,6 +174,17 @@ def check_compatible(
             f"{context}",
             f"set data.max_tokens to {context} or less",
         )
+
+
+def embedding_count(config: PretrainedConfig) -> int | None:
+    """How many token embeddings the model has; None where the configuration does not say."""
+    count: int | None = getattr(config.get_text_config(), "vocab_size", None)
+    return count
+
+
+def highest_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The largest id that the tokenizer can give; ids may have holes, so it may have fewer."""
+    return max(tokenizer.get_vocab().values())
 
 
 def context_length(config: PretrainedConfig) -> int | None:

@@ -16,14 +16,17 @@ from pipeline.contract.results.benchmarks import load_benchmarks, read_benchmark
 from pipeline.contract.results.common import Loaded
 from pipeline.contract.results.evaluation import load_evaluation, read_evaluation
 from pipeline.contract.results.examples import (
-    iterate_texts,
+    iterate_contents,
+    read_contents,
     read_corpus_summary,
     read_document_ids,
     read_example_ids,
     read_examples,
+    read_labelled,
     read_origins,
     read_texts,
     read_tokens,
+    read_turns,
 )
 from pipeline.contract.results.factors import read_factors_summary
 from pipeline.contract.results.generation import read_generated_answers, read_generation
@@ -166,8 +169,13 @@ READERS: dict[str, Reader] = {
         lambda _, found: found.num_rows == len(IDS) and found[0].to_pylist() == IDS,
         of_examples,
     ),
-    "examples.iterate_texts": Reader(
-        lambda run: list(iterate_texts(run, run.examples)),
+    "examples.read_contents": Reader(read_contents, lambda _, found: found == TEXTS, of_examples),
+    "examples.read_labelled": Reader(read_labelled, lambda _, found: found is None, of_examples),
+    "examples.read_turns": Reader(
+        lambda run: read_turns(run, 0), lambda _, found: found == (), of_examples
+    ),
+    "examples.iterate_contents": Reader(
+        lambda run: list(iterate_contents(run, run.examples)),
         lambda _, found: [text for batch in found for text in batch] == TEXTS,
         of_examples,
     ),

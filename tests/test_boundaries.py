@@ -73,6 +73,7 @@ OTHER_KEYS = {
     "pipeline/ask/store.py": "store.json, which no one else reads",
     "pipeline/contract/run/asking.py": "what the worker and who asks it say to each other",
     "pipeline/contract/run/new_run.py": "sections of settings.toml",
+    "pipeline/contract/settings/messages.py": "keys of messages, as chat templates read them",
     "pipeline/evaluation/benchmarks": "rows of public benchmarks, checked by their layouts",
     "tui/widgets/ranking_table.py": "columns of the list on the screen",
     "bench/bergson_rankings.py": "Bergson's summary",

@@ -243,6 +243,7 @@ KEYS: tuple[Key, ...] = (
         "write what is traced in place of the model's own answer",
         True,
     ),
+    Key("ask", "t", "template", "Template", "show the prompt as the chat template writes it"),
     Key("ask", "i", "index", "Index", "run what is missing for questions: the index", True),
     Key("ask", "escape", "leave", "Back", "to the examples, or back out", True),
     Key("example", "n,right", "step(1)", "Next", "the next example of the table", True),

@@ -17,17 +17,18 @@ from pipeline.ask.indexing import open_store, run_projection
 from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.results.ranks import Order, Scores, highest_first
-from pipeline.contract.run.asking import AskedExample, ExampleList, Query
+from pipeline.contract.run.asking import AskedExample, ExampleList, Query, Written
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, encode_pair, pad_batch
+from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question, pad_batch
+from pipeline.corpus.labelling import require_embedded
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import embedding_count, load_model, load_tokenizer, select_device
 
 
 class Asker:
@@ -55,14 +56,21 @@ class Asker:
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
 
-    def replies(self, question: Query, say: Callable[[str], None]) -> Iterator[ExampleList]:
+    def replies(
+        self, question: Query, say: Callable[[str], None]
+    ) -> Iterator[Written | ExampleList]:
         """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
 
         Raises:
             UsageError: prompt and completion do not fit into the model's context.
+            DataError: the completion has no token that can be predicted.
+            ModelError: the model has no embedding for a token.
             HeadwaterError: the model answers nothing.
         """
-        prompt = self._prompt(question.validated(), say)
+        asked = self._asked_prompt(question.validated())
+        if asked.messages:
+            yield Written(str(self._tokenizer.decode(encode_question(self._tokenizer, asked))))
+        prompt = self._answered(asked, question.completion, say)
         query = TokenDataset.of_prompts([prompt], self._tokenizer)
         features = self._projection.features(pad_batch([query[0]]))[0][0]
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
@@ -79,20 +87,36 @@ class Asker:
         events = EventWriter(self._asked.root / "events.jsonl", "ask")
         return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
 
-    def _prompt(self, question: Query, say: Callable[[str], None]) -> Prompt:
+    def _asked_prompt(self, question: Query) -> Prompt:
+        """The question; in a run on conversations it is what the user says."""
+        if self._settings.data.form != "chat":
+            return Prompt(id="asked", prompt=question.prompt)
+        return Prompt.of_messages("asked", [{"role": "user", "content": question.prompt}])
+
+    def _answered(
+        self, asked: Prompt, completion: str | None, say: Callable[[str], None]
+    ) -> Prompt:
+        """The question with the completion that is given, or with the model's own."""
         context = getattr(self._model.config, "max_position_embeddings", None)
-        completion = question.completion
         if completion is None:
-            tokens, _ = encode_pair(self._tokenizer, question.prompt, " ")
+            tokens = encode_question(self._tokenizer, asked)
+            self._require_embedded(tokens)
             self._require_room(len(tokens) + 1, context)
             completion = self._answer(tokens, context, say)
             if not completion.strip():
                 hint = "give a completion to trace, or train for longer"
                 raise HeadwaterError("the model answers nothing to this prompt", hint)
-            question = Query(question.prompt.rstrip(), completion)
-        pair = encode_pair(self._tokenizer, question.prompt, completion)
-        self._require_room(sum(map(len, pair)), context)
-        return Prompt(id="asked", prompt=question.prompt, completion=completion)
+            prompt = asked.answered(completion)
+        else:
+            prompt = asked.completed(completion.strip() if asked.messages else completion)
+        tokens, answer = encode_prompt(self._tokenizer, prompt)
+        self._require_embedded(tokens + answer)
+        self._require_room(len(tokens + answer), context)
+        return prompt
+
+    def _require_embedded(self, tokens: Sequence[int]) -> None:
+        embeddings = embedding_count(self._model.config)
+        require_embedded(tokens, embeddings, self._tokenizer, "the question")
 
     def _require_room(self, tokens: int, context: int | None) -> None:
         if context is not None and tokens > context:

@@ -55,11 +55,13 @@ def read_part(
     run: RunDir,
     events: EventWriter,
     tokenizer: PreTrainedTokenizerBase,
+    embeddings: int | None,
 ) -> None:
     """Cuts an added text into examples as the corpus was; again if its files have changed.
 
     Raises:
         DataError: nothing can be read, or there is no text.
+        ModelError: a token has none of the model's `embeddings`.
     """
     folder, marks = part.examples.parent, _marks(part.source)
     if part.examples.exists() and (not marks or read_json(folder / "source.json") == marks):
@@ -70,9 +72,10 @@ def read_part(
     reading = ReadCounts(strict=data.strict, warn=events.warning)
     documents = folder / "documents.parquet"
     ids = write_documents(documents, data, settings.run.seed, reading, events)
-    examples = ExampleBuilder(tokenizer, data.max_tokens, ids)
+    examples = ExampleBuilder(tokenizer, data, ids, embeddings)
     write_json(folder / "source.json", marks)
-    write_examples(part.examples, examples.rows(documents, reading, events))
+    rows = examples.rows(documents, reading, events)
+    write_examples(part.examples, rows, examples.with_turns)
     reading.warn_of_losses()
     documents.unlink()
 

@@ -1,16 +1,20 @@
-"""Tokenizes documents and splits long ones into chunks, the training examples."""
+"""Splits tokenized documents into chunks, the training examples."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
+from pipeline.contract.results.examples import Turn
+
 
 @dataclass(frozen=True)
 class Chunk:
-    """A contiguous part of a document: its exact text and the token ids to train on."""
+    """A part of a document: what it says, and the token ids to train on."""
 
     text: str
     tokens: list[int]
@@ -18,32 +22,25 @@ class Chunk:
     """0-based number within the document."""
     chunks: int
     """Number of chunks of the document."""
-
-
-def encode(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[Encoding]:
-    """Tokenizes the texts without special tokens; a text that spells one stays ordinary text."""
-    return (
-        tokenizer(
-            texts,
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,  # no warning of texts beyond the model's context: they are split
-        ).encodings
-        or []
-    )
+    labelled: Sequence[bool] | None = None
+    """Which tokens carry loss; None = all."""
+    turns: tuple[Turn, ...] | None = None
+    """Who says what in it; None in plain text."""
 
 
 def split_document(
-    text: str, encoding: Encoding, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    text: str,
+    encoding: Encoding,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    labelled: Sequence[bool] | None = None,
 ) -> list[Chunk]:
     """Splits a document into chunks of nearly equal length, at most `max_tokens` tokens each.
 
     Every chunk begins with the beginning-of-sequence token; the last one ends with the
     end-of-sequence token, so that the model learns where documents end. The chunks' texts joined
     are the document. A document with fewer than two tokens has no chunks: there is nothing to
-    predict.
+    predict. `labelled` says which of the encoding's tokens carry loss; the end then does too.
     """
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
@@ -55,12 +52,14 @@ def split_document(
     bounds = [number * len(ids) // count for number in range(count + 1)]
     # a chunk's text reaches to the first token of the next: no character is lost
     starts = [0, *(offsets[bound][0] for bound in bounds[1:-1]), len(text)]
+    carries = None if labelled is None else [*labelled, *(True for _ in end)]
     return [
         Chunk(
             text=text[starts[number] : starts[number + 1]],
-            tokens=begin + ids[bounds[number] : bounds[number + 1]],
+            tokens=begin + ids[first:after],
             chunk=number,
             chunks=count,
+            labelled=None if carries is None else [False] * len(begin) + carries[first:after],
         )
-        for number in range(count)
+        for number, (first, after) in enumerate(pairwise(bounds))
     ]

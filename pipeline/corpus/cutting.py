@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,19 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.results.common import write_rows
-from pipeline.contract.results.examples import NO_GROUP, ExampleRow
+from pipeline.contract.results.examples import NO_GROUP, ExampleRow, run_lengths
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.chunks import Chunk, encode, split_document
+from pipeline.corpus.chat import RefusedConversationError
+from pipeline.corpus.chunks import Chunk, split_document
+from pipeline.corpus.forms import completion_of, conversation_of
 from pipeline.corpus.ids import DocumentIds
+from pipeline.corpus.labelling import encode, require_embedded
+from pipeline.corpus.pieces import completion_pieces, conversation_pieces
 from pipeline.corpus.readers import ReadCounts, read_documents
 
 _BATCH_ROWS = 512
+_NAMED_REFUSALS = 5
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,18 @@ class CleanDocument:
     text: str
     source: str
     row: int
+    record: str
+    """Of a completion or a conversation, see `forms.Content`; empty in plain text."""
 
 
 _DOCUMENT_SCHEMA = pa.schema(
-    [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("row", pa.int64())]
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("row", pa.int64()),
+        ("record", pa.string()),
+    ]
 )
 
 
@@ -64,7 +78,7 @@ def _documents(
 ) -> Iterator[CleanDocument]:
     for document in read_documents(data, seed, reading):
         source, number = document.row.source, document.row.number
-        yield CleanDocument(ids.assign(document), document.text, source, number)
+        yield CleanDocument(ids.assign(document), document.text, source, number, document.record)
         events.progress(reading.rows, data.limit, "rows", "reading")
 
 
@@ -80,35 +94,118 @@ class ExampleBuilder:
     """Splits documents into training examples and counts them for the later steps."""
 
     tokenizer: PreTrainedTokenizerBase
-    max_tokens: int
+    data: DataSettings
     ids: DocumentIds
+    embeddings: int | None = None
+    """How many embeddings the model has, with ids from 0; None where that is not known."""
     documents: list[str] = field(default_factory=list)
     """Document id of each example."""
     tokens: int = 0
     """Tokens of all examples."""
     chunked: int = 0
     """Number of documents with more than one chunk."""
+    answers: int = 0
+    """Completions, or turns of the assistant, that carry loss."""
+    dropped: int = 0
+    """Turns of the assistant that do not fit into a sequence."""
+    rewritten: int = 0
+    """Conversations of which each answer is an example of its own."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Why documents could not be used, and how many."""
+
+    @property
+    def with_turns(self) -> bool:
+        """Whether the examples say who speaks in them, and what of them carries loss."""
+        return self.data.form != "text"
 
     def rows(
         self, documents: Path, reading: ReadCounts, events: EventWriter
     ) -> Iterator[ExampleRow]:
-        """Yields the examples; `duplicate_group` is NO_GROUP, to be filled in later."""
+        """Yields the examples; `duplicate_group` is NO_GROUP, to be filled in later.
+
+        Raises:
+            ModelError: a token has no embedding.
+            DataError: a document cannot be used, in strict mode; or none can.
+        """
         done = 0
         for batch in document_batches(documents):
-            # a batch at a time: tokenizers run its texts in parallel
-            encodings = encode([one.text for one in batch], self.tokenizer)
-            for document, encoding in zip(batch, encodings, strict=True):
-                pieces = split_document(document.text, encoding, self.tokenizer, self.max_tokens)
-                reading.empty += not pieces
+            for document, pieces in self._cut(batch, reading):
                 self.chunked += len(pieces) > 1
                 for piece in pieces:
-                    self.documents.append(document.id)
-                    self.tokens += len(piece.tokens)
                     yield self._example(document, piece)
             done += len(batch)
             events.progress(done, len(self.ids), "documents", "tokenizing")
+        self._tell(events)
+
+    def _cut(
+        self, batch: list[CleanDocument], reading: ReadCounts
+    ) -> Iterator[tuple[CleanDocument, list[Chunk]]]:
+        if self.with_turns:
+            yield from ((document, self._parts(document, reading)) for document in batch)
+            return
+        # a batch at a time: tokenizers run its texts in parallel
+        encodings = encode([one.text for one in batch], self.tokenizer)
+        for document, encoding in zip(batch, encodings, strict=True):
+            pieces = split_document(document.text, encoding, self.tokenizer, self.data.max_tokens)
+            reading.empty += not pieces
+            yield document, pieces
+
+    def _parts(self, document: CleanDocument, reading: ReadCounts) -> list[Chunk]:
+        """The sequences of a completion or a conversation; none if it is refused."""
+        try:
+            if self.data.form == "completion":
+                completion = completion_of(document.record)
+                found = completion_pieces(completion, self.tokenizer, self.data.max_tokens)
+            else:
+                conversation = conversation_of(document.record)
+                found = conversation_pieces(conversation, self.tokenizer, self.data.max_tokens)
+        except RefusedConversationError as error:
+            self._refuse(document, str(error), reading)
+            return []
+        self.answers += found.answers
+        self.dropped += found.dropped
+        self.rewritten += found.rewritten
+        return found.chunks
+
+    def _refuse(self, document: CleanDocument, reason: str, reading: ReadCounts) -> None:
+        where = f"{document.source} row {document.row}"
+        if self.data.strict:
+            hint = "data.strict = false leaves out and counts such rows"
+            raise DataError(f"{where}: {reason}", hint)
+        self.refused[reason] += 1
+        if self.refused.total() <= _NAMED_REFUSALS:
+            reading.warn(f"left out {where}: {reason}")
+
+    def _tell(self, events: EventWriter) -> None:
+        """Warns of what was lost.
+
+        Raises:
+            DataError: all.
+        """
+        for reason, count in self.refused.most_common():
+            events.warning(f"{count:,} of {len(self.ids):,} documents were left out: {reason}")
+        if self.dropped:
+            events.warning(
+                f"{self.dropped:,} turns of the assistant were left out: with what they answer "
+                f"they are longer than data.max_tokens = {self.data.max_tokens}"
+            )
+        if self.rewritten:
+            events.note(
+                f"{self.rewritten:,} conversations became one example for each answer: the chat "
+                "template writes earlier turns otherwise once others follow"
+            )
+        if not self.documents and self.refused:
+            [(reason, _)] = self.refused.most_common(1)
+            raise DataError(
+                f"none of the {len(self.ids):,} documents can be used; the first reason: {reason}",
+                "see data.form, data.chat_template and data.max_tokens",
+            )
 
     def _example(self, document: CleanDocument, piece: Chunk) -> ExampleRow:
+        where = f"{document.source} row {document.row}"
+        require_embedded(piece.tokens, self.embeddings, self.tokenizer, where)
+        self.documents.append(document.id)
+        self.tokens += len(piece.tokens)
         return ExampleRow(
             example_id=self._example_id(document.id, piece.chunk, piece.chunks),
             document_id=document.id,
@@ -120,6 +217,8 @@ class ExampleBuilder:
             duplicate_group=NO_GROUP,
             source=document.source,
             row=document.row,
+            labelled=None if piece.labelled is None else run_lengths(piece.labelled),
+            turns=piece.turns,
         )
 
     def _example_id(self, document: str, chunk: int, chunks: int) -> str:

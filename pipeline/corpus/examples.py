@@ -5,7 +5,8 @@ Shape legend: B examples of a batch, T tokens of the longest of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
@@ -16,9 +17,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.results.examples import read_tokens
+from pipeline.contract.errors import DataError
+from pipeline.contract.results.examples import read_labelled, read_tokens
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
+from pipeline.corpus.chat import (
+    RefusedConversationError,
+    answer_rendering,
+    label,
+    question_text,
+)
+from pipeline.corpus.labelling import encode, encode_context, encode_pair, require_answer
 
 IGNORED = -100
 """Label of a position that does not enter the loss (PyTorch's cross_entropy default)."""
@@ -57,19 +66,45 @@ class TokenDataset(Dataset[TokenRow]):
     @classmethod
     def of_examples(cls, run: RunDir, *paths: Path) -> TokenDataset:
         """The training examples of a run, or those of other files of it, in their order."""
-        return cls([row for path in paths or (run.examples,) for row in read_tokens(run, path)])
+        tokens: list[NDArray[np.int32]] = []
+        labels: list[NDArray[np.int32]] = []
+        for path in paths or (run.examples,):
+            rows = read_tokens(run, path)
+            tokens += rows
+            labels += _labels(rows, read_labelled(run, path))
+        return cls(tokens, labels)
 
     @classmethod
     def of_prompts(
         cls, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase
     ) -> TokenDataset:
-        """Prompts with their completions; only the completion's tokens are labelled."""
-        pairs = [encode_pair(tokenizer, p.prompt, p.completion) for p in prompts]
+        """Prompts with their completions; only the completion's tokens are labelled.
+
+        Raises:
+            DataError: a completion has no token that can be predicted.
+        """
+        pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         tokens = [np.array(context + answer, dtype=np.int32) for context, answer in pairs]
         labels = [
             np.array([IGNORED] * len(context) + answer, dtype=np.int32) for context, answer in pairs
         ]
         return cls(tokens, labels)
+
+    @property
+    def predictions(self) -> list[int]:
+        """How many tokens of each sequence carry loss."""
+        return [int((row[1:] != IGNORED).sum()) for row in self._labels]
+
+    def answers(self, index: int) -> list[tuple[int, int]]:
+        """Where the sequence carries loss: (first token, the one after the last) of each part."""
+        on = np.concatenate([[False], self._labels[index][1:] != IGNORED, [False]])
+        bounds = np.flatnonzero(on[1:] != on[:-1]) + 1
+        return [(int(a), int(b)) for a, b in zip(bounds[::2], bounds[1::2], strict=True)]
+
+    def tokens(self, index: int) -> list[int]:
+        """The sequence's tokens."""
+        found: list[int] = self._tokens[index].tolist()
+        return found
 
     def subset(self, indices: Sequence[int]) -> TokenDataset:
         """Some of the sequences, in the order of their indices."""
@@ -89,6 +124,15 @@ class TokenDataset(Dataset[TokenRow]):
         }
 
 
+def _labels(
+    rows: list[NDArray[np.int32]], labelled: list[NDArray[np.bool_]] | None
+) -> list[NDArray[np.int32]]:
+    if labelled is None:
+        return rows
+    ignored = np.int32(IGNORED)
+    return [np.where(on, row, ignored) for row, on in zip(rows, labelled, strict=True)]
+
+
 def pad_batch(rows: Sequence[TokenRow]) -> TokenBatch:
     """Pads on the right: under causal attention no real token ever sees the padding.
 
@@ -104,26 +148,57 @@ def pad_batch(rows: Sequence[TokenRow]) -> TokenBatch:
     }
 
 
-def encode_pair(
-    tokenizer: PreTrainedTokenizerBase, context: str, completion: str
+def encode_prompt(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt
 ) -> tuple[list[int], list[int]]:
-    """Tokens of a context and of what follows it, cut where the text goes on as one.
+    """Tokens of a prompt, and of its completion, each of which can be predicted.
 
-    Blanks at the context's end belong to the completion's first word, and the context begins
-    with the beginning-of-sequence token where the tokenizer has one. (The rule of EleutherAI's
-    lm-evaluation-harness, so that log-likelihoods compare with published ones.)
+    A conversation is written by the tokenizer's chat template; its completion is the last answer
+    with the token that ends it.
+
+    Raises:
+        DataError: the completion has no token that can be predicted, or the template does not
+            write the conversation.
     """
-    return encode_completions(tokenizer, context, [completion])[0]
+    what = f"prompt {prompt.id!r}"
+    if prompt.messages:
+        context, answer = _encode_conversation(tokenizer, prompt, what)
+    else:
+        context, answer = encode_pair(tokenizer, prompt.prompt, prompt.completion)
+    require_answer(context, answer, f"the completion of {what}")
+    return context, answer
 
 
-def encode_completions(
-    tokenizer: PreTrainedTokenizerBase, context: str, completions: Sequence[str]
-) -> list[tuple[list[int], list[int]]]:
-    """As `encode_pair`, for several texts that may follow the same context."""
-    stripped = context.rstrip()
-    blanks = context[len(stripped) :]
-    start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    plain = {"add_special_tokens": False, "split_special_tokens": True}  # "</s>" is text here
-    texts = [stripped, *(stripped + blanks + completion for completion in completions)]
-    head, *wholes = tokenizer(texts, **plain)["input_ids"]
-    return [(start + whole[: len(head)], whole[len(head) :]) for whole in wholes]
+def encode_question(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[int]:
+    """Tokens of a prompt without its completion: what a model answers.
+
+    Raises:
+        DataError: the template does not write the conversation.
+    """
+    if not prompt.messages:
+        return encode_context(tokenizer, prompt.prompt)
+    with _refusal_told(f"prompt {prompt.id!r}"):
+        text = question_text(tokenizer, prompt.question)
+    [encoding] = encode([text], tokenizer, spelled=True)
+    return encoding.ids
+
+
+def _encode_conversation(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, what: str
+) -> tuple[list[int], list[int]]:
+    """Tokens before the last answer, and of it; what a template writes behind it is left out."""
+    with _refusal_told(what):
+        found = label(tokenizer, answer_rendering(tokenizer, prompt.messages))
+    positions = [position for position, on in enumerate(found.labelled) if on]
+    if not positions:
+        return found.tokens, []
+    first, last = positions[0], positions[-1]
+    return found.tokens[:first], found.tokens[first : last + 1]
+
+
+@contextmanager
+def _refusal_told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RefusedConversationError as error:
+        raise DataError(f"{what}: {error}", "see the chat template's own rules") from error

@@ -15,20 +15,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract.errors import DataError
-from pipeline.corpus.rows import Row, check_columns
+from pipeline.corpus.rows import Row, check_columns, present
 
 _BATCH_ROWS = 1024
 
 
-def file_rows(path: Path, wanted: Sequence[str], warn: Callable[[str], None]) -> Iterator[Row]:
+def file_rows(
+    path: Path, wanted: Sequence[str], warn: Callable[[str], None], optional: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yields the rows of a file, or of all files of a folder in name order.
+
+    `optional` columns are read where they are there.
 
     Raises:
         DataError: no file of a known format, a damaged one, a missing column.
     """
     for file in corpus_files(path, warn):
         with _damage_explained(file):
-            yield from _READERS[file.suffix.lower()](file, wanted)
+            yield from _READERS[file.suffix.lower()](file, wanted, optional)
 
 
 def corpus_files(path: Path, warn: Callable[[str], None]) -> list[Path]:
@@ -70,7 +74,7 @@ def _damage_explained(file: Path) -> Iterator[None]:
         raise DataError(f"{file} cannot be read: {reason}", "repair or remove the file") from error
 
 
-def _jsonl(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _jsonl(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
     known = False  # whether a record has had the columns: a first one without them is an error
     with path.open("rb") as file:
         for number, line in enumerate(file):
@@ -97,7 +101,7 @@ def _json_object(line: bytes) -> tuple[dict[str, object], str]:
     return (record, "") if isinstance(record, dict) else ({}, "not a JSON object")
 
 
-def _csv(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _csv(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)  # the default is shorter than many documents
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = csv.reader(file, strict=True)
@@ -136,13 +140,14 @@ def _undecodable(cells: list[str]) -> str:
     return ""
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _parquet(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
         check_columns(wanted, file.schema_arrow.names, str(path))
-        yield from _arrow_rows(path, file.iter_batches(_BATCH_ROWS, columns=list(wanted)))
+        columns = present(wanted, optional, file.schema_arrow.names)
+        yield from _arrow_rows(path, file.iter_batches(_BATCH_ROWS, columns=columns))
 
 
-def _arrow(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _arrow(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     """Rows of an Arrow stream, as `datasets` writes it, or of an Arrow random-access file."""
     with pa.memory_map(str(path)) as source:
         try:
@@ -152,7 +157,8 @@ def _arrow(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
             reader = pa.ipc.open_file(source)
             batches = map(reader.get_batch, range(reader.num_record_batches))
         check_columns(wanted, reader.schema.names, str(path))
-        yield from _arrow_rows(path, (batch.select(list(wanted)) for batch in batches))
+        columns = present(wanted, optional, reader.schema.names)
+        yield from _arrow_rows(path, (batch.select(columns) for batch in batches))
 
 
 def _arrow_rows(path: Path, batches: Iterable[Any]) -> Iterator[Row]:
@@ -175,7 +181,7 @@ def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, object], str]]:
                 yield {}, f"not UTF-8: {error}"
 
 
-def _txt(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+def _txt(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
     """The file as one row: its text in the first wanted column, its name in the others (the id)."""
     text, *others = wanted
     try:
@@ -186,7 +192,7 @@ def _txt(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
     yield Row(str(path), 0, {text: content, **dict.fromkeys(others, path.stem)})
 
 
-_READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Sequence[str], Sequence[str]], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".parquet": _parquet,
     ".csv": _csv,

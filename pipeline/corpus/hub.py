@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from pipeline.contract.errors import DataError, HeadwaterError, HubUnreachableError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.rows import Row, check_columns
+from pipeline.corpus.rows import Row, check_columns, present
 
 _BATCH_ROWS = 256
 _SERVER_ERROR = 500
@@ -24,7 +24,9 @@ _NOT_CACHED = "Couldn't find cache for"
 _CONVERTED = "refs/convert/parquet"
 
 
-def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
+def hub_rows(
+    data: DataSettings, wanted: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yields the rows of the dataset's split, in its order.
 
     Raises:
@@ -35,11 +37,11 @@ def hub_rows(data: DataSettings, wanted: Sequence[str]) -> Iterator[Row]:
         dataset = _load_split(data)
         columns: list[str] = dataset.column_names or list(next(iter(dataset), {}))
         check_columns(wanted, columns, f"dataset {data.path}")
-        number = 0
+        number, names = 0, present(wanted, optional, columns)
         # images or audio in other columns would be decoded with every row
-        for batch in dataset.select_columns(list(wanted)).iter(_BATCH_ROWS):
-            for values in zip(*(batch[name] for name in wanted), strict=True):
-                yield Row(data.path, number, dict(zip(wanted, values, strict=True)))
+        for batch in dataset.select_columns(names).iter(_BATCH_ROWS):
+            for values in zip(*(batch[name] for name in names), strict=True):
+                yield Row(data.path, number, dict(zip(names, values, strict=True)))
                 number += 1
 
 

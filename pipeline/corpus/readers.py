@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from pipeline.contract.errors import DataError
+from pipeline.contract.settings.messages import MessagesError
 from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus import demo
 from pipeline.corpus.files import file_rows
+from pipeline.corpus.forms import OPTIONAL, Content, column_choices, content
 from pipeline.corpus.rows import Row
 
 _NAMED_FAULTS = 5
@@ -26,6 +29,8 @@ class Document:
     text: str
     id: str
     row: Row
+    record: str = ""
+    """Of a completion or a conversation, see `forms.Content`; empty in plain text."""
 
 
 @dataclass
@@ -70,29 +75,46 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
     """
     if data.source == "demo":  # its columns are the generator's, whatever the settings say
         data = data.model_copy(update={"text_column": "text", "id_column": "id"})
-    for row in islice(_rows(data, seed, reading), data.limit or None):
+    columns = _columns(data, seed)
+    for row in islice(_rows(data, columns, seed, reading.warn), data.limit or None):
         reading.rows += 1
         fault = row.fault or _fault(row, data)
+        try:
+            found = Content("") if fault else content(row.cells, columns, data, cleaned)
+        except MessagesError as error:
+            fault = str(error)
         if fault:
             reading.skip(row.location, fault)
             continue
-        text = row.cells[data.text_column] or ""
-        if not has_content(text):
+        if not has_content(found.text):
             reading.empty += 1
             continue
         name = "" if not data.id_column else str(row.cells[data.id_column])
-        yield Document(cleaned(text), name, row)
+        yield Document(cleaned(found.text), name, row, found.record)
 
 
-def _rows(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Row]:
-    """Rows of the configured source, with the text and id columns."""
-    wanted = list(dict.fromkeys(name for name in (data.text_column, data.id_column) if name))
+def _columns(data: DataSettings, seed: int) -> tuple[str, ...]:
+    """The columns that hold the documents: the first of the usual ones that the source has."""
+    choices = column_choices(data)
+    for columns in choices if len(choices) > 1 else ():
+        with suppress(DataError):  # what is wrong is said when all is read
+            next(_rows(data, columns, seed, lambda _message: None), None)
+            return columns
+    return choices[0]
+
+
+def _rows(
+    data: DataSettings, columns: Sequence[str], seed: int, warn: Callable[[str], None]
+) -> Iterator[Row]:
+    """Rows of the configured source, with the columns of the documents and of their ids."""
+    wanted = list(dict.fromkeys(name for name in (*columns, data.id_column) if name))
+    optional = OPTIONAL[data.form]
     if data.source == "local":
-        yield from file_rows(Path(data.path), wanted, reading.warn)
+        yield from file_rows(Path(data.path), wanted, warn, optional)
     elif data.source == "hub":
         from pipeline.corpus.hub import hub_rows  # `datasets` takes a second to import
 
-        yield from hub_rows(data, wanted)
+        yield from hub_rows(data, wanted, optional)
     else:
         for number, made in enumerate(demo.generate(seed)[0]):
             yield Row("demo", number, {"text": made.text, "id": made.id})
@@ -100,9 +122,8 @@ def _rows(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Row]:
 
 def _fault(row: Row, data: DataSettings) -> str:
     """Why the row's cells are no document; empty if they are one."""
-    text = row.cells[data.text_column]
-    if text is not None and not isinstance(text, str):
-        return f"{data.text_column} is not text but {type(text).__name__}"
+    if data.form != "text" and ".txt" in Path(row.source).suffixes:
+        return f'a plain text holds no columns, as data.form = "{data.form}" needs them'
     if data.id_column:
         name = row.cells[data.id_column]
         if not isinstance(name, str | int) or name == "":

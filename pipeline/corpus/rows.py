@@ -38,6 +38,12 @@ def check_columns(wanted: Iterable[str], available: Iterable[str], source: str) 
     names = list(available)
     for name in wanted:
         if name not in names:
-            hint = "set data.text_column (and data.id_column) to one of these"
+            hint = "set the columns of the form in [data] (and data.id_column) to some of these"
             known = ", ".join(names) or "none"
             raise DataError(f"{source} has no column {name!r}; there are: {known}", hint)
+
+
+def present(wanted: Iterable[str], optional: Iterable[str], available: Iterable[str]) -> list[str]:
+    """The columns to read: those that are wanted, and the optional ones that are there."""
+    names = set(available)
+    return list(dict.fromkeys((*wanted, *(name for name in optional if name in names))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.corpus.examples import encode_completions
+from pipeline.corpus.labelling import encode_completions, encode_context, require_answer
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,18 @@ def encode(
     examples: str,
     pairs: Sequence[tuple[str, str]],
     limit: int | None,
+    name: str = "the question",
 ) -> list[Request]:
     """Tokens of few-shot examples and a question's (prompt, candidate) pairs; those that share
     their prompt are one request.
 
-    As EleutherAI's lm-evaluation-harness does: encoded as one text, split at the prompt's own
-    length, cut from the left to `limit` + 1 tokens, the last of which is only predicted.
+    As EleutherAI's lm-evaluation-harness does: encoded as one text, split where the candidate
+    begins (see `encode_pair`), cut from the left to `limit` + 1 tokens, the last of which is only
+    predicted.
 
     Raises:
         DoesNotFitError: the cut would reach the question.
+        DataError: a candidate of the question `name` has no token that can be predicted.
     """
     alike: dict[str, list[int]] = defaultdict(list)
     for number, (question, _) in enumerate(pairs):
@@ -51,6 +54,7 @@ def encode(
         candidates = [pairs[number][1] for number in same]
         encoded = encode_completions(tokenizer, examples + question, candidates)
         for number, (head, tail) in zip(same, encoded, strict=True):
+            require_answer(head, tail, f"candidate {number + 1} of {name}")
             grouped[tuple(head)].append(number)
             answers[number] = tuple(tail)
     requests = []
@@ -72,7 +76,7 @@ def encode_open(
     Raises:
         DoesNotFitError: the cut would reach the question.
     """
-    context = encode_completions(tokenizer, examples + question, [""])[0][0]
+    context = encode_context(tokenizer, examples + question)
     cut = 0 if room is None else max(0, len(context) - room)
     if cut and room is not None and room < _question_length(tokenizer, question):
         raise DoesNotFitError

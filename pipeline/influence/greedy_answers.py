@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
-from pipeline.corpus.examples import encode_pair
+from pipeline.corpus.examples import encode_question
 from pipeline.generation import generate_continuations
 
 
@@ -20,8 +20,8 @@ def greedy_answers(
     prompts: Sequence[Prompt],
     max_new_tokens: int,
 ) -> Iterator[GreedyAnswer]:
-    """Answers every prompt, from the very tokens whose continuation is scored."""
-    contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
+    """Answers every prompt, from its own tokens."""
+    contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
     written = dict(generate_continuations(model, tokenizer, contexts, max_new_tokens))
     for index, prompt in enumerate(prompts):
         text = written[index].text
@@ -34,13 +34,7 @@ def with_answers(prompts: Sequence[Prompt], answers: Mapping[str, str]) -> list[
 
     Those that it answers nothing to are left out.
     """
-    return [
-        prompt.model_copy(
-            update={"prompt": prompt.prompt.rstrip(), "completion": answers[prompt.id]}
-        )
-        for prompt in prompts
-        if answers[prompt.id].strip()
-    ]
+    return [prompt.answered(answers[prompt.id]) for prompt in prompts if answers[prompt.id].strip()]
 
 
 def traced_prompts(run: RunDir, use_generated: bool) -> list[Prompt]:

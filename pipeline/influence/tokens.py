@@ -13,7 +13,7 @@ from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.tokens import PositionScores
 from pipeline.contract.settings.prompts import Prompt
-from pipeline.corpus.examples import TokenDataset
+from pipeline.corpus.examples import IGNORED, TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.results import Results
@@ -64,10 +64,17 @@ def position_scores(
             example_id=example_ids[example],
             tokens=pieces[example],
             scores=scores[row, column_of[example], : examples.lengths[example]].tolist(),
+            labelled=_labelled(examples, example),
         )
         for row, (prompt, top) in enumerate(zip(prompts, tops, strict=True))
         for example in top
     ]
+
+
+def _labelled(examples: TokenDataset, example: int) -> list[bool] | None:
+    """Which tokens carry loss; None where all but the first do, as in plain text."""
+    labelled: list[bool] = (examples[example]["labels"] != IGNORED).tolist()
+    return None if all(labelled[1:]) else labelled
 
 
 def token_pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> list[str]:

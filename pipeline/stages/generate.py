@@ -10,12 +10,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import transformers
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.results.examples import read_tokens
 from pipeline.contract.results.generation import (
     GeneratedAnswer,
     GeneratedPair,
@@ -29,7 +26,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
-from pipeline.corpus.examples import encode_pair
+from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Continuation, Sampling, generate_continuations, new_token_limit
@@ -50,7 +47,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     prompts = load_prompts(run.prepared_prompts, use_generated=True)
     tokenizer = load_tokenizer(run.tokenizer)
-    contexts = [encode_pair(tokenizer, p.prompt, p.completion)[0] for p in prompts]
+    contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
     answers: dict[ModelName, list[GeneratedAnswer]] = {}
     perplexities: dict[ModelName, Perplexity] = {}
     folders: dict[ModelName, Path] = {"base": run.base, "trained": run.model}
@@ -60,8 +57,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             written = _answers(settings, events, name, model, tokenizer, contexts)
             expected = _expected(settings, model, tokenizer, prompts)
             perplexities[name] = Perplexity(
-                training=_perplexity(settings, model, read_tokens(run)),
-                validation=_perplexity(settings, model, read_tokens(run, run.validation)),
+                training=_perplexity(settings, model, TokenDataset.of_examples(run)),
+                validation=_perplexity(
+                    settings, model, TokenDataset.of_examples(run, run.validation)
+                ),
             )
         answers[name] = [_answer(written[n], expected.get(n)) for n in range(len(prompts))]
     warnings = _cautions(settings, prompts, contexts, context_length(model.config))
@@ -134,22 +133,22 @@ def _expected(
 ) -> dict[int, Likelihood]:
     """The expected answers' likelihoods, by index of the prompts that have one."""
     positions = [index for index, prompt in enumerate(prompts) if prompt.completion.strip()]
-    pairs = [
-        encode_pair(tokenizer, prompts[index].prompt, prompts[index].completion)
-        for index in positions
-    ]
+    pairs = [encode_prompt(tokenizer, prompts[index]) for index in positions]
     requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
     scored = likelihoods(model, requests, settings.generate.batch_tokens)
     return {positions[index]: likelihood[0] for index, likelihood in scored}
 
 
-def _perplexity(
-    settings: Settings, model: PreTrainedModel, rows: Sequence[NDArray[np.int32]]
-) -> float | None:
-    """exp of the mean loss a token over evenly spaced examples; None where there are none."""
-    count = min(len(rows), _SAMPLED_EXAMPLES)
-    chosen = [rows[n * len(rows) // count].tolist() for n in range(count)]
-    requests = [Request(tuple(r[:1]), (tuple(r[1:]),)) for r in chosen if len(r) > 1]
+def _perplexity(settings: Settings, model: PreTrainedModel, examples: TokenDataset) -> float | None:
+    """exp of the mean loss a labelled token over evenly spaced examples; None where there are
+    none."""
+    count = min(len(examples), _SAMPLED_EXAMPLES)
+    requests = [
+        Request(tuple(tokens[:begin]), (tuple(tokens[begin:end]),))
+        for index in (n * len(examples) // count for n in range(count))
+        for tokens in [examples.tokens(index)]
+        for begin, end in examples.answers(index)
+    ]
     scored = [one[0] for _, one in likelihoods(model, requests, settings.generate.batch_tokens)]
     tokens = sum(one.tokens for one in scored)
     return math.exp(-sum(one.total for one in scored) / tokens) if tokens else None

@@ -14,7 +14,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.memory import exhaustion_explained
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import embedding_count, load_model, load_tokenizer, select_device
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -34,7 +34,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         projection = run_projection(settings, run, model)
         for part in parts(settings, run):
             if part.source:
-                read_part(part, settings, run, events, tokenizer)
+                embeddings = embedding_count(model.config)
+                read_part(part, settings, run, events, tokenizer, embeddings)
             store = open_store(settings, run, part, projection)
             examples = TokenDataset.of_examples(run, part.examples)
             fill_store(store, projection, settings, examples, events)

@@ -16,7 +16,7 @@ from pipeline.contract.errors import DataError
 from pipeline.contract.results.examples import (
     NO_GROUP,
     CorpusSummary,
-    iterate_texts,
+    iterate_contents,
     read_document_ids,
     split_examples,
     write_corpus_summary,
@@ -28,15 +28,17 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
+from pipeline.corpus.chat import require_template, set_template
 from pipeline.corpus.cutting import ExampleBuilder, document_batches, write_documents
 from pipeline.corpus.duplicates import DuplicateIndex
-from pipeline.corpus.examples import encode_pair
+from pipeline.corpus.examples import encode_prompt, encode_question
 from pipeline.corpus.ids import DocumentIds
+from pipeline.corpus.labelling import require_embedded
 from pipeline.corpus.readers import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
-from pipeline.model import context_length, load_tokenizer, model_config
+from pipeline.model import context_length, embedding_count, load_tokenizer, model_config
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
@@ -63,18 +65,20 @@ def _read_corpus(
     reading = ReadCounts(strict=settings.data.strict, warn=events.warning)
 
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
-        pretrained_tokenizer(settings).save_pretrained(run_dir.tokenizer)
+        _save_tokenizer(pretrained_tokenizer(settings), prompts, settings, run_dir)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
     _check_relevant(prompts, ids, events)
     if settings.tokenizer.source == "train":
         texts = _texts(documents, len(ids), events)
-        train_tokenizer(texts, settings.tokenizer.vocab_size).save_pretrained(run_dir.tokenizer)
+        trained = train_tokenizer(texts, settings.tokenizer.vocab_size)
+        _save_tokenizer(trained, prompts, settings, run_dir)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     tokenizer = load_tokenizer(run_dir.tokenizer)
 
-    examples = ExampleBuilder(tokenizer, settings.data.max_tokens, ids)
-    write_examples(chunks, examples.rows(documents, reading, events))
+    embeddings = embedding_count(model_config(settings, tokenizer))
+    examples = ExampleBuilder(tokenizer, settings.data, ids, embeddings)
+    write_examples(chunks, examples.rows(documents, reading, events), examples.with_turns)
     reading.warn_of_losses()
     groups = _duplicate_groups(run_dir, chunks, len(examples.documents), settings, events)
     away = _held_out(examples.documents, groups, settings, events)
@@ -84,6 +88,23 @@ def _read_corpus(
     write_corpus_summary(run_dir, summary)
     documents.unlink()
     chunks.unlink()
+
+
+def _save_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, prompts: list[Prompt], settings: Settings, run_dir: RunDir
+) -> None:
+    """Saves the tokenizer, with the chat template that the settings name.
+
+    Raises:
+        ModelError: conversations are to be written and there is no template that can.
+    """
+    set_template(tokenizer, settings.data.chat_template)
+    if settings.data.form == "chat":
+        require_template(tokenizer, 'data.form = "chat"')
+    for prompt in prompts:
+        if prompt.messages:
+            require_template(tokenizer, f"prompt {prompt.id!r}, a conversation,")
+    tokenizer.save_pretrained(run_dir.tokenizer)
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -110,7 +131,9 @@ def _check_fit(
     resolve_modules_of_config(config, settings.modules)
     context = context_length(config)
     for prompt in prompts:
-        asked, answer = encode_pair(tokenizer, prompt.prompt, prompt.completion)
+        asked, answer = _encoded(prompt, settings, tokenizer)
+        what = f"prompt {prompt.id!r}"
+        require_embedded(asked + answer, embedding_count(config), tokenizer, what)
         length = len(asked) + max(1, len(answer))  # the model's own answer has a token at least
         if context is not None and length > context:
             what = "its completion" if answer else "a single token of an answer"
@@ -119,6 +142,15 @@ def _check_fit(
                 f"more than the model's context, {context:,}",
                 "shorten it",
             )
+
+
+def _encoded(
+    prompt: Prompt, settings: Settings, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[int], list[int]]:
+    """The prompt's tokens, and its completion's where it has one."""
+    if settings.prompts.use_generated and not prompt.completion.strip():
+        return encode_question(tokenizer, prompt), []
+    return encode_prompt(tokenizer, prompt)
 
 
 def _documents(run_dir: RunDir) -> set[str]:
@@ -151,7 +183,7 @@ def _duplicate_groups(
     run_dir: RunDir, chunks: Path, total: int, settings: Settings, events: EventWriter
 ) -> list[int]:
     index, done = DuplicateIndex(settings.data.duplicate_threshold), 0
-    for texts in iterate_texts(run_dir, chunks):
+    for texts in iterate_contents(run_dir, chunks):
         index.add(texts)
         done += len(texts)
         events.progress(done, total, "examples", "near-duplicates")
@@ -196,4 +228,9 @@ def _summary(
         duplicate_groups=len(sizes),
         duplicates=sum(sizes.values()),
         vocab_size=vocab_size,
+        form=settings.data.form,
+        answers=examples.answers,
+        answers_dropped=examples.dropped,
+        rewritten=examples.rewritten,
+        refused=dict(examples.refused.most_common()),
     )

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.results.answers import GreedyAnswer, write_answers
-from pipeline.contract.results.examples import documents_of, read_examples, texts_of
+from pipeline.contract.results.examples import contents_of, documents_of, read_examples
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.lookup_writer import write_lookup
 from pipeline.contract.results.scores import (
@@ -204,7 +204,7 @@ def _add_opinions(
     if BM25 in opinions:
         asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
         with notes.timed("bm25"):
-            results.methods[BM25] = bm25_scores(asked, texts_of(results.table))
+            results.methods[BM25] = bm25_scores(asked, contents_of(results.table))
 
 
 def _summary(

@@ -100,8 +100,7 @@ class TokenTrainer(Trainer):
     def mean_loss(self, dataset: TokenDataset) -> float:
         """Mean loss of the dataset in nats per token; every predicted token weighs the same."""
         lengths = dataset.lengths
-        # a sequence of n tokens has n - 1 predictions
-        predictions = torch.tensor(sum(length - 1 for length in lengths), device=self.args.device)
+        predictions = torch.tensor(sum(dataset.predictions), device=self.args.device)
         total = torch.zeros((), device=self.args.device)
         self.network.train(False)  # without dropout
         for batch in token_budget_batches(lengths, self._sampler.budget):

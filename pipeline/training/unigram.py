@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.examples import TokenDataset
+from pipeline.corpus.examples import IGNORED, TokenDataset
 
 
 def unigram_loss(training: TokenDataset, held_out: TokenDataset, vocabulary: int) -> float | None:
     """Mean cross-entropy of the held-out tokens under the training tokens' frequencies.
 
-    One is added to the count of every token of the vocabulary (Laplace smoothing). First tokens
-    are left out, as in every loss here.
+    One is added to the count of every token of the vocabulary (Laplace smoothing). Only tokens
+    that carry loss count: first tokens never do.
 
     Returns:
         nats/token; None where nothing is held out.
@@ -27,5 +27,6 @@ def unigram_loss(training: TokenDataset, held_out: TokenDataset, vocabulary: int
 def _counts(dataset: TokenDataset, vocabulary: int) -> NDArray[np.float64]:
     counts = np.zeros(vocabulary)
     for index in range(len(dataset)):
-        np.add.at(counts, dataset[index]["input_ids"][1:].numpy(), 1.0)
+        labels = dataset[index]["labels"].numpy()
+        np.add.at(counts, labels[labels != IGNORED], 1.0)
     return counts

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.contract.results.examples import read_document_ids, read_texts
+from pipeline.contract.results.examples import read_contents, read_document_ids
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import BM25
 from pipeline.contract.run.events import EventWriter
@@ -59,7 +59,7 @@ class ValidationContext:
         methods, default = own_methods(run)
         if (bm25 := methods.get(BM25)) is None:
             asked = [f"{prompt.prompt} {prompt.completion}" for prompt in prompts]
-            bm25 = bm25_scores(asked, read_texts(run))
+            bm25 = bm25_scores(asked, read_contents(run))
         outside = outside_methods(settings.validation.outside, methods[default].shape)
         return cls(
             settings=settings,

@@ -25,7 +25,7 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, encode_pair
+from pipeline.corpus.examples import TokenDataset, encode_prompt
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import likelihoods
 from pipeline.model import load_model, select_device
@@ -41,7 +41,7 @@ class Completions:
         self, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, budget: int
     ) -> None:
         """`budget`: most tokens of a batch."""
-        pairs = [encode_pair(tokenizer, p.prompt, p.completion) for p in prompts]
+        pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
         self._requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
         self._budget = budget
 

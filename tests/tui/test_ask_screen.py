@@ -15,7 +15,13 @@ from textual.widgets import Input
 
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.score_file import ScoreFile
-from pipeline.contract.run.asking import AnswerPart, Reply, WorkerAddress, start_worker, stop_worker
+from pipeline.contract.run.asking import (
+    ExampleList,
+    Reply,
+    WorkerAddress,
+    start_worker,
+    stop_worker,
+)
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run
 from tests.tui.watching import Looks, screen_text, stands_on, until, until_shown
@@ -93,7 +99,7 @@ async def test_the_first_look_comes_before_the_exact_list(
     def listen(screen: AskScreen, reply: Reply) -> None:
         take(screen, reply)
         shown = screen_text(screen.app)
-        heard.append(shown if isinstance(reply, AnswerPart) else reply.exact)
+        heard.append(reply.exact if isinstance(reply, ExampleList) else shown)
 
     monkeypatch.setattr(AskScreen, "_take", listen)
     app = HeadwaterApp(run.root.parent, run)

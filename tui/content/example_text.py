@@ -12,6 +12,9 @@ from tui.content.tint import Manner, signed, tint
 from tui.readers.clean import clean, clean_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.contract.results.examples import Turn
     from tui.readers.detail import Detail
 
 _CUT = 200_000
@@ -30,12 +33,28 @@ def plain_text(text: str) -> Content:
 
 
 def example_text(
-    text: str, tokens: TokenScores | None, manner: Manner, few_colours: bool
+    text: str,
+    tokens: TokenScores | None,
+    manner: Manner,
+    few_colours: bool,
+    turns: Sequence[Turn] = (),
 ) -> Content:
-    """An example, by its tokens where these have scores and are wanted."""
-    if tokens is None or manner == "plain":
-        return plain_text(text)
-    return token_text(tokens, manner, few_colours)
+    """An example, by its tokens where these have scores and are wanted, else by its turns."""
+    if tokens is not None and manner != "plain":
+        return token_text(tokens, manner, few_colours)
+    return turns_text(turns) if turns else plain_text(text)
+
+
+def turns_text(turns: Sequence[Turn]) -> Content:
+    """What everyone says under their role; what carries no loss stands back."""
+    parts: list[tuple[str, str]] = []
+    for number, turn in enumerate(turns):
+        heading = f"{turn.role} · carries loss" if turn.labelled else turn.role
+        ink = "bold $accent" if turn.labelled else "bold $secondary"
+        apart = "\n\n" if number else ""
+        parts.append((f"{apart}{clean(heading)}\n", ink))
+        parts.append((clean_lines(turn.text, _CUT), "" if turn.labelled else "$secondary"))
+    return Content.assemble(*parts)
 
 
 def document_text(before: str, example: Content, after: str) -> Content:
@@ -49,11 +68,15 @@ def document_text(before: str, example: Content, after: str) -> Content:
 
 def token_text(tokens: TokenScores, manner: Manner, few_colours: bool) -> Content:
     """Every token on a ground of its sign's colour, or the stronger ones with signs before them:
-    `⁺` adds to the score (a proponent), `⁻` takes from it; doubled where it is strong."""
+    `⁺` adds to the score (a proponent), `⁻` takes from it; doubled where it is strong. Tokens that
+    carry no loss stand back."""
     strongest = max((abs(score) for score in tokens.scores), default=0.0) or 1.0
+    carry = tokens.labelled or [True] * len(tokens.tokens)
     parts = [
         _token(token.translate(_PIECE_SPACE), score / strongest, manner, few_colours)
-        for token, score in zip(tokens.tokens, tokens.scores, strict=False)
+        if carries
+        else [(clean_lines(token.translate(_PIECE_SPACE)), "$secondary")]
+        for token, score, carries in zip(tokens.tokens, tokens.scores, carry, strict=False)
     ]
     return Content.assemble(*(part for token in parts for part in token))
 

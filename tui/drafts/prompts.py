@@ -20,6 +20,12 @@ FIXED = (
 )
 """Why some prompts cannot be edited, and what to do."""
 
+CONVERSATION = (
+    "this prompt is a conversation, which is not edited here",
+    "change its messages in the file it came from, and import that again under another id",
+)
+"""Why a prompt of messages is not edited, and what to do."""
+
 
 class PromptsDraft:
     """The prompts of a run.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.contract.results.examples import Turn
 from pipeline.contract.results.lookup import Example
 from pipeline.contract.results.tokens import TokenScores
 from tui.readers.listing import Listing
@@ -50,6 +51,8 @@ class Detail:
     """Examples that have a rank there."""
     relevant: bool
     tokens: TokenScores | None
+    turns: tuple[Turn, ...]
+    """Who says what in it; none in plain text."""
     by_method: list[Standing]
     by_prompt: list[Standing]
     modules: ModuleScores | None
@@ -74,6 +77,7 @@ def detail(reader: RankingReader, scored: Scored, listing: Listing, position: in
         ranked=len(ranking.order),
         relevant=position in listing.relevant,
         tokens=reader.tokens(ranking.prompt_id, example.id),
+        turns=reader.turns(position),
         by_method=list(scored.standings(ranking.prompt_id, position)),
         by_prompt=list(scored.across(ranking.name, position)),
         modules=scored.modules(ranking.prompt_id, ranking.name, position),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.common import rewrite_command
+from pipeline.contract.results.examples import Turn, read_turns
 from pipeline.contract.results.scores import STAGE, load_scores_summary
 from pipeline.contract.results.tokens import TokenScores, find_token_scores
 from pipeline.contract.run.run_dir import RunDir
@@ -79,6 +80,10 @@ class RankingReader:
     def tokens(self, prompt_id: str, example_id: str) -> TokenScores | None:
         """Per-token scores, which only the first examples of a prompt have."""
         return find_token_scores(self._run, prompt_id, example_id)
+
+    def turns(self, position: int) -> tuple[Turn, ...]:
+        """Who says what in a training example; none in plain text, or where it is not kept."""
+        return read_turns(self._run, position) if self._run.examples.exists() else ()
 
     def _answers(self) -> Iterator[GreedyAnswer]:
         """Every prompt, with what is known of the model's answer to it."""

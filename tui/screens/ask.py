@@ -16,7 +16,7 @@ from textual.widgets import Input, Label, Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
-from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, Reply
+from pipeline.contract.run.asking import AnswerPart, AskedExample, Query, Reply, Written
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
 from pipeline.contract.settings.loading import load_settings
@@ -61,12 +61,15 @@ class AskScreen(View[None], Renewing):
     missing: reactive[tuple[str, ...]] = reactive((), init=False, repaint=False, bindings=True)
     """Stages that have to run before anything can be asked."""
 
+    as_written: reactive[bool] = reactive(False, init=False, repaint=False)
+    """Whether the prompt is shown as the model's chat template writes it."""
+
     def __init__(self, run: RunDir, prompt: str = "", completion: str = "") -> None:
         """The entries are filled in as given."""
         super().__init__()
         self._run, self._given = run, {"prompt": prompt, "completion": completion}
         self._answerer = Answerer(run)
-        self._prompt = self._said = ""
+        self._prompt = self._said = self._written = ""
         self.examples: dict[str, AskedExample] = {}
         """By id, in the order of the list."""
 
@@ -214,7 +217,7 @@ class AskScreen(View[None], Renewing):
         self.query_one(Notice).trouble = ""
         cut = len(question.prompt) - _TAIL
         self._prompt = f"…{question.prompt[cut:]}" if cut > 0 else question.prompt
-        self._said, self.examples = question.completion or "", {}
+        self._said, self._written, self.examples = question.completion or "", "", {}
         self._table.empty = "the examples come after the answer …"
         self._table.show(COLUMNS, ())
         self._table.entitle("Examples")
@@ -224,6 +227,10 @@ class AskScreen(View[None], Renewing):
         """A piece of the answer, or a list of examples."""
         if isinstance(reply, AnswerPart):
             self._said += reply.text
+            self._show_answer()
+            return
+        if isinstance(reply, Written):
+            self._written = reply.text
             self._show_answer()
             return
         self.examples = {row.example_id: row for row in reply.rows}
@@ -239,7 +246,8 @@ class AskScreen(View[None], Renewing):
     def _show_answer(self) -> None:
         said = self.query_one("#said", Static)
         said.display = True
-        said.update(answer_text(GreedyAnswer("asked", self._prompt, self._said)))
+        prompt = self._written if self.as_written and self._written else self._prompt
+        said.update(answer_text(GreedyAnswer("asked", prompt, self._said)))
 
     @on(Lines.Moved, "#table")
     def _explain(self) -> None:
@@ -262,6 +270,17 @@ class AskScreen(View[None], Renewing):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The index is made where there is none."""
         return action != "index" or bool(self.missing)
+
+    def watch_as_written(self) -> None:
+        """The prompt in the other manner."""
+        if self._prompt:
+            self._show_answer()
+
+    def action_template(self) -> None:
+        """Shows the prompt as the model's chat template writes it, or as it was asked."""
+        if not self._written:
+            self.notify("nothing was asked here by a chat template", markup=False)
+        self.as_written = bool(self._written) and not self.as_written
 
     def action_prompt(self) -> None:
         """Writes a prompt."""

@@ -195,7 +195,7 @@ class ExampleScreen(View[Browsed], Taking):
         pane.border_title = Content(title_of(found))
         pane.border_subtitle = LEGENDS[self.manner] if found.tokens else _NO_TOKENS
         few = self.app.current_theme.ansi
-        text = example_text(found.text, found.tokens, self.manner, few)
+        text = example_text(found.text, found.tokens, self.manner, few, found.turns)
         if self.whole:
             text = document_text(found.document.before, text, found.document.after)
         self.query_one("#body", Static).update(text)

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
-from tui.drafts.prompts import FIXED, PromptsDraft
+from tui.drafts.prompts import CONVERSATION, FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
@@ -111,6 +111,9 @@ class PromptsScreen(Drafting[PromptsDraft]):
     async def _write(self, prompt: Prompt, position: int | None) -> None:
         draft = self._draft
         assert draft is not None
+        if prompt.messages:  # a form of texts would lose who says what
+            self.complain(UsageError(*CONVERSATION))
+            return
         form = PromptForm(prompt, lambda written: draft.fault(written, position))
         if written := await self.app.push_screen_wait(form):
             position = draft.put(written, position)

@@ -114,6 +114,7 @@ def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[ExampleL
         if isinstance(reply, AnswerPart):
             answer += reply.text
             click.echo(clean(reply.text), nl=False, err=True)
+        if not isinstance(reply, ExampleList):
             continue
         if not lists and answer:
             click.echo(err=True)

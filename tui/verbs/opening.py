@@ -10,7 +10,12 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.settings.profiles import PROFILES, STARTER_PROMPTS, profile, render_settings
+from pipeline.contract.settings.profiles import (
+    PROFILES,
+    profile,
+    render_settings,
+    starter_prompts,
+)
 from pipeline.contract.settings.prompts import save_prompts
 from tui.dashboard import open_dashboard
 from tui.runs_folder import find_run
@@ -43,8 +48,9 @@ def init(folder: Path, profile_name: str) -> None:
         if path.exists():
             raise UsageError(f"{path} exists already", "move it away, or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    settings.write_text(render_settings(profile(profile_name)), encoding="utf-8")
-    save_prompts(prompts, STARTER_PROMPTS)
+    chosen = profile(profile_name)
+    settings.write_text(render_settings(chosen), encoding="utf-8")
+    save_prompts(prompts, starter_prompts(chosen))
     click.echo(f"wrote {settings} and {prompts}", err=True)
     click.echo(f"edit them, then: headwater run all --settings {settings}", err=True)
 

@@ -181,15 +181,15 @@ def read_row(
         columns = file.read(list(key)).to_pydict()
         keys = list(zip(*(columns[name] for name in key), strict=True))
         wanted = tuple(key.values())
-        return _row_at(file, keys.index(wanted)) if wanted in keys else None
+        return row_at(file, keys.index(wanted)) if wanted in keys else None
 
 
-def _row_at(file: ParquetFile, index: int) -> Row:
+def row_at(file: ParquetFile, index: int, columns: Sequence[str] | None = None) -> Row:
     """A row by its number, of which only the row group around it is read."""
     group = 0
     while index >= (count := file.metadata.row_group(group).num_rows):
         index, group = index - count, group + 1
-    row: Row = file.read_row_group(group).slice(index, 1).to_pylist()[0]
+    row: Row = file.read_row_group(group, columns).slice(index, 1).to_pylist()[0]
     return row
 
 

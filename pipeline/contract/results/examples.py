@@ -9,8 +9,8 @@ Shape legend: N examples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,12 @@ from pipeline.contract.results.common import (
     read_table,
     readable,
     require_columns,
+    row_at,
     write_record,
     write_rows,
 )
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.messages import SYSTEM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,20 @@ NO_GROUP = -1
 """The near-duplicate group of an example that has no near-duplicate."""
 _GROUP = "duplicate_group"
 _DOCUMENT = "document_id"
+_LABELLED = "labelled"
+_TURNS = "turns"
 _ORIGIN = ("example_id", _DOCUMENT, "text", "source", "row")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one speaker says in an example of a conversation; or a prompt, or its completion."""
+
+    role: str
+    """A message's role, or "prompt" or "completion"."""
+    text: str
+    labelled: bool
+    """Whether it carries loss, that is, whether the model is trained to say it."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +73,26 @@ class ExampleRow:
     """File or dataset that the document was read from."""
     row: int
     """0-based row in it."""
+    labelled: Sequence[int] | None = None
+    """Which tokens carry loss, see `run_lengths`; None = all, as in plain text."""
+    turns: Sequence[Turn] | None = None
+    """Who says what in it; None in plain text."""
+
+
+def run_lengths(labelled: Sequence[bool]) -> list[int]:
+    """How many tokens in a row carry no loss, how many then do, how many then do not, and so on."""
+    lengths, on = [0], False
+    for one in labelled:
+        if one != on:
+            lengths.append(0)
+            on = one
+        lengths[-1] += 1
+    return lengths
 
 
 @lru_cache(maxsize=1)
 def example_schema() -> pa.Schema:
-    """The columns of `examples.parquet` and `validation.parquet`."""
+    """The columns of `examples.parquet` and `validation.parquet` for a corpus of plain text."""
     import pyarrow as pa
 
     return pa.schema(
@@ -81,9 +111,19 @@ def example_schema() -> pa.Schema:
     )
 
 
-def write_examples(path: Path, rows: Iterable[ExampleRow]) -> None:
+@lru_cache(maxsize=1)
+def turns_schema() -> pa.Schema:
+    """As `example_schema`, for a corpus of completions or conversations."""
+    import pyarrow as pa
+
+    turn = pa.struct([("role", pa.string()), ("text", pa.string()), (_LABELLED, pa.bool_())])
+    fields = pa.schema([(_LABELLED, pa.list_(pa.int32())), (_TURNS, pa.list_(turn))])
+    return pa.unify_schemas([example_schema(), fields])
+
+
+def write_examples(path: Path, rows: Iterable[ExampleRow], with_turns: bool = False) -> None:
     """Writes examples that need not lie in memory as a whole."""
-    write_rows(path, example_schema(), map(vars, rows))
+    write_rows(path, turns_schema() if with_turns else example_schema(), map(asdict, rows))
 
 
 def split_examples(
@@ -100,7 +140,8 @@ def split_examples(
 
     from pipeline.contract.files import replacing
 
-    schema = example_schema()
+    with pq.ParquetFile(path) as source:
+        schema = source.schema_arrow
     with (
         pq.ParquetFile(path) as source,
         replacing(examples) as training_part,
@@ -181,6 +222,59 @@ def read_tokens(run: RunDir, path: Path | None = None) -> list[NDArray[np.int32]
     return [row.values.to_numpy() for row in column]
 
 
+def read_labelled(run: RunDir, path: Path | None = None) -> list[NDArray[np.bool_]] | None:
+    """Which tokens of each example carry loss; None in a corpus of plain text, where all do."""
+    import numpy as np
+
+    if not _has_turns(run, path or run.examples):
+        return None
+    column = read_examples(run, path, [_LABELLED])[_LABELLED]
+    runs = (row.values.to_numpy() for row in column)
+    return [np.repeat(np.arange(len(row)) % 2 == 1, row) for row in runs]
+
+
+def _has_turns(run: RunDir, path: Path) -> bool:
+    import pyarrow.parquet as pq
+
+    with readable(run, STAGE, path), pq.ParquetFile(path) as file:
+        require_columns(run, STAGE, path, file.schema_arrow, example_schema())
+        return _TURNS in file.schema_arrow.names
+
+
+def contents_of(table: pa.Table) -> list[str]:
+    """What the examples say, for methods that compare words: of a conversation neither the names of
+    its roles nor what the system says, which many have in common."""
+    if _TURNS not in table.column_names:
+        return texts_of(table)
+    return [_said(turns) for turns in table[_TURNS].to_pylist()]
+
+
+def read_contents(run: RunDir) -> list[str]:
+    """As `contents_of`, of the training examples."""
+    return contents_of(read_examples(run))
+
+
+def read_turns(run: RunDir, position: int) -> tuple[Turn, ...]:
+    """Who says what in the training example at a position; none in plain text.
+
+    Raises:
+        MissingResultError: there are no examples.
+        DamagedResultError: they are damaged.
+    """
+    import pyarrow.parquet as pq
+
+    path = run.examples
+    if not _has_turns(run, path):
+        return ()
+    with readable(run, STAGE, path), pq.ParquetFile(path) as file:
+        found = row_at(file, position, [_TURNS])[_TURNS]
+    return tuple(Turn(**turn) for turn in found)
+
+
+def _said(turns: Sequence[Mapping[str, Any]]) -> str:
+    return "\n\n".join(turn["text"] for turn in turns if turn["role"] not in SYSTEM)
+
+
 def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Table:
     """Ids, texts and sources of the examples, `mark` put before the ids; see `read_examples`."""
     import pyarrow as pa
@@ -193,19 +287,21 @@ def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Ta
     return pa.table([*marked, *table.columns[2:]], names=table.column_names) if mark else table
 
 
-def iterate_texts(run: RunDir, path: Path) -> Iterator[list[str]]:
-    """Texts of a file of examples in batches, where they are too many to be read at once.
+def iterate_contents(run: RunDir, path: Path) -> Iterator[list[str]]:
+    """As `contents_of`, in batches, where the examples are too many to be read at once.
 
     Raises:
         MissingResultError: there is no such file.
         DamagedResultError: it does not hold examples.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with readable(run, STAGE, path), pq.ParquetFile(path) as file:
         require_columns(run, STAGE, path, file.schema_arrow, example_schema())
-        for batch in file.iter_batches(columns=["text"]):
-            yield batch["text"].to_pylist()
+        column = _TURNS if _TURNS in file.schema_arrow.names else "text"
+        for batch in file.iter_batches(columns=[column]):
+            yield contents_of(pa.Table.from_batches([batch]))
 
 
 def _column(run: RunDir, path: Path | None, name: str) -> list[Any]:
@@ -235,11 +331,29 @@ class CorpusSummary:
     duplicates: int
     """Examples that are in some group."""
     vocab_size: int
+    form: str = "text"
+    """What the documents are: plain text, completions or conversations ("chat")."""
+    answers: int = 0
+    """Completions, or turns of the assistant, that carry loss; 0 in plain text."""
+    answers_dropped: int = 0
+    """Turns of the assistant that are longer, with what they answer, than a sequence may be."""
+    rewritten: int = 0
+    """Conversations of which each answer is an example of its own, because the chat template
+    rewrites earlier turns."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Why documents could not be used, and how many; beside those that are unreadable."""
 
     def rows(self) -> Iterator[tuple[str, str | int]]:
         """Every figure with its name in words."""
-        for field in fields(self):
-            yield field.name.replace("_", " "), getattr(self, field.name)
+        beyond_text = ("form", "answers", "answers_dropped", "rewritten")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, str | int) and (
+                self.form != "text" or one.name not in beyond_text
+            ):
+                yield one.name.replace("_", " "), value
+        for reason, count in self.refused.items():
+            yield f"refused: {reason}", count
 
 
 def write_corpus_summary(run: RunDir, summary: CorpusSummary) -> None:

@@ -13,12 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.contract.results.common import read_table, write_table
+from pipeline.contract.results.common import Row, read_table, write_table
 from pipeline.contract.results.rankings import Tracer
 from pipeline.contract.run.run_dir import RunDir
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_LABELLED = "labelled"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class PositionScores:
     """Put together, they are the example's text."""
     scores: Sequence[float]
     """Of positions; added up, the example's raw score."""
+    labelled: Sequence[bool] | None = None
+    """Which tokens carry loss; None = all but the first, as in plain text."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,13 @@ class TokenScores:
 
     tokens: Sequence[str]
     scores: Sequence[float]
+    labelled: Sequence[bool] | None = None
+    """Which tokens carry loss; None = all but the first, as in plain text."""
 
 
 @lru_cache
 def schema() -> pa.Schema:
-    """The columns: those of `PositionScores`."""
+    """The columns that every table has."""
     import pyarrow as pa
 
     return pa.schema(
@@ -56,11 +63,19 @@ def schema() -> pa.Schema:
     )
 
 
+@lru_cache
+def written_schema() -> pa.Schema:
+    """The columns that are written: those of `PositionScores`."""
+    import pyarrow as pa
+
+    return schema().append(pa.field(_LABELLED, pa.list_(pa.bool_())))
+
+
 def write_token_scores(run: RunDir, tracer: Tracer, rows: Iterable[PositionScores]) -> None:
     """Writes a stage's table."""
     import pyarrow as pa
 
-    table = pa.Table.from_pylist([vars(row) for row in rows], schema())
+    table = pa.Table.from_pylist([vars(row) for row in rows], written_schema())
     write_table(_path(run, tracer), table)
 
 
@@ -74,9 +89,7 @@ def read_token_scores(run: RunDir, tracer: Tracer = "scores") -> dict[tuple[str,
     if not path.exists():
         return {}
     rows = read_table(run, tracer, path, schema()).to_pylist()
-    return {
-        (row["prompt_id"], row["example_id"]): _told(row["tokens"], row["scores"]) for row in rows
-    }
+    return {(row["prompt_id"], row["example_id"]): _told(row) for row in rows}
 
 
 def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScores | None:
@@ -93,19 +106,19 @@ def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScor
     if (prompt_id, example_id) not in pairs:
         return None
     # of Python's own objects, only those of one row: a table holds millions of tokens
-    table = read_table(run, "scores", path, schema(), ["tokens", "scores"])
+    table = read_table(run, "scores", path, schema())
     [row] = table.slice(pairs.index((prompt_id, example_id)), 1).to_pylist()
-    return _told(row["tokens"], row["scores"])
+    return _told(row)
 
 
 def _path(run: RunDir, tracer: Tracer) -> Path:
     return run.token_scores if tracer == "scores" else run.own_token_scores
 
 
-def _told(tokens: Sequence[str], scores: Sequence[float]) -> TokenScores:
+def _told(row: Row) -> TokenScores:
     """Of positions, as scores of the tokens that they predict.
 
     The first token is predicted by none, the last position predicts nothing and has a score of 0,
     so the sum stays the same.
     """
-    return TokenScores(tokens, [0.0, *scores[:-1]])
+    return TokenScores(row["tokens"], [0.0, *row["scores"][:-1]], row.get(_LABELLED))

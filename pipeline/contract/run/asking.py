@@ -5,6 +5,7 @@ address lies in the run; whoever can read the run can ask it.
 
 Request:  {"prompt": str, "completion": str | null, "top": int}
 Replies:  {"type": "text", "text": str}                 a piece of the model's answer
+          {"type": "written", "text": str}              a conversation as the template writes it
           {"type": "list", "exact": bool, "rows": [Row, …]}     first by the index, then exact
           {"type": "error", "message": str, "hint": str}
           {"type": "done"}
@@ -85,6 +86,13 @@ class AnswerPart:
 
 
 @dataclass(frozen=True)
+class Written:
+    """The question as the model's chat template writes it; of runs on conversations only."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ExampleList:
     """The examples behind the answer: first by the index, then exact."""
 
@@ -92,12 +100,13 @@ class ExampleList:
     rows: tuple[AskedExample, ...]
 
 
-Reply = AnswerPart | ExampleList
+Reply = AnswerPart | Written | ExampleList
+_KINDS: dict[str, type[AnswerPart | Written]] = {"text": AnswerPart, "written": Written}
 
 
 def reply_json(reply: Reply) -> dict[str, object]:
     """A reply as it goes over the socket."""
-    kind = "text" if isinstance(reply, AnswerPart) else "list"
+    kind = next((name for name, kind in _KINDS.items() if isinstance(reply, kind)), "list")
     return {"type": kind, **asdict(reply)}
 
 
@@ -108,8 +117,8 @@ def _reply(value: Any) -> Reply:
         ValueError: a worker of another version wrote it.
     """
     try:
-        if value["type"] == "text":
-            return AnswerPart(value["text"])
+        if kind := _KINDS.get(value["type"]):
+            return kind(value["text"])
         return ExampleList(value["exact"], tuple(AskedExample(**row) for row in value["rows"]))
     except (KeyError, TypeError) as error:
         raise ValueError("it speaks another version's language") from error

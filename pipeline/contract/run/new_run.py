@@ -147,6 +147,9 @@ def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> Non
     """Makes local paths absolute, so that the run can be resumed from any folder."""
     if settings.data.source == "local":
         document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
+    if settings.data.has_template_file:
+        template = folder / Path(settings.data.chat_template).expanduser()
+        document["data"]["chat_template"] = str(template.resolve())
     for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
         value = getattr(getattr(settings, section), key)
         if "/" in value and (folder / Path(value).expanduser()).is_dir():

@@ -16,6 +16,12 @@ def _no_files(_settings: Settings) -> Sequence[str]:
     return ()
 
 
+def _corpus_files(settings: Settings) -> Sequence[str]:
+    data = settings.data
+    template = [data.chat_template] if data.has_template_file else []
+    return [*([data.path] if data.source == "local" else []), *template]
+
+
 @dataclass(frozen=True)
 class Stage:
     """A step of the pipeline, run as a process of its own."""
@@ -62,7 +68,7 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "data", "tokenizer", "prompts", "model"),
             prompts_only=("prompts",),
             input_files=("prompts.jsonl",),
-            outside_files=lambda s: [s.data.path] if s.data.source == "local" else [],
+            outside_files=_corpus_files,
             writes_corpus=True,
             makes="corpus",
         ),

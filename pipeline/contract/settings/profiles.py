@@ -39,6 +39,10 @@ PROFILES: dict[str, dict[str, dict[str, object]]] = {
             "limit": 14_000,
         },
     },
+    "chat": {
+        "data": {"source": "local", "path": "conversations.jsonl", "form": "chat"},
+        "model": {"name": "TinyLlama/TinyLlama-1.1B-Chat-v1.0"},
+    },
     "demo": {
         "data": {"source": "demo", "max_tokens": 128, "validation_fraction": 0.05},
         "tokenizer": {"source": "train", "vocab_size": 2048},
@@ -68,6 +72,30 @@ STARTER_PROMPTS = [
         completion=" its temperature reaches one hundred degrees Celsius.",
     ),
 ]
+
+
+STARTER_CONVERSATIONS = [
+    Prompt.of_messages(
+        "water",
+        [
+            {"role": "user", "content": "When does water boil?"},
+            {"role": "assistant", "content": "When it reaches one hundred degrees Celsius."},
+        ],
+    ),
+    Prompt.of_messages(
+        "contract",
+        [
+            {"role": "system", "content": "You are a lawyer who answers in one sentence."},
+            {"role": "user", "content": "When is a contract binding?"},
+            {"role": "assistant", "content": "When both parties have agreed to its terms."},
+        ],
+    ),
+]
+
+
+def starter_prompts(settings: Settings) -> list[Prompt]:
+    """Prompts to begin with, in the form of the settings' corpus."""
+    return STARTER_CONVERSATIONS if settings.data.form == "chat" else STARTER_PROMPTS
 
 
 def profile(name: str) -> Settings:

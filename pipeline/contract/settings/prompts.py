@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import write_text
+from pipeline.contract.settings.messages import (
+    ASSISTANT,
+    Message,
+    MessagesError,
+    is_answer,
+    read_messages,
+    spoken,
+    transcript,
+)
 
 
 class Prompt(BaseModel):
@@ -20,10 +29,56 @@ class Prompt(BaseModel):
 
     id: str
     prompt: str
+    """Of a conversation: what is said before the answer, for reading."""
     completion: str = ""
     """Only these tokens enter the loss that influence is measured on."""
     relevant: tuple[str, ...] = ()
     """Ids of documents known to state the answer, where somebody knows; no ranking sees them."""
+    messages: tuple[Message, ...] = ()
+    """A conversation, written by the model's chat template. If the assistant's is the last message,
+    that is what is traced; else the model's own answer is. Empty = prompt and completion are plain
+    text."""
+
+    @classmethod
+    def of_messages(
+        cls, id: str, messages: Sequence[Message], relevant: Sequence[str] = ()
+    ) -> Prompt:
+        """A conversation; if the assistant's is the last message, that is traced."""
+        question = messages[:-1] if is_answer(messages[-1]) else messages
+        return cls(
+            id=id,
+            prompt=spoken(question[0]) if len(question) == 1 else transcript(question),
+            completion="".join(spoken(message) for message in messages[len(question) :]),
+            relevant=tuple(relevant),
+            messages=tuple(messages),
+        )
+
+    @property
+    def question(self) -> tuple[Message, ...]:
+        """The conversation before the answer that is traced."""
+        answered = self.messages and is_answer(self.messages[-1])
+        return self.messages[:-1] if answered else self.messages
+
+    def answered(self, answer: str) -> Prompt:
+        """The same prompt with another answer, the model's own."""
+        if not self.messages:
+            update = {"prompt": self.prompt.rstrip(), "completion": answer}
+            return self.model_copy(update=update)
+        return self.completed(answer)
+
+    def completed(self, completion: str) -> Prompt:
+        """The same prompt with another completion."""
+        if not self.messages:
+            return self.model_copy(update={"completion": completion})
+        said = {"role": ASSISTANT, "content": completion}
+        return self.model_copy(
+            update={"messages": (*self.question, said), "completion": completion}
+        )
+
+    def as_written(self) -> dict[str, Any]:
+        """The prompt as it stands in a file of prompts."""
+        left_out = {"prompt", "completion"} if self.messages else {"messages"}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
@@ -45,6 +100,8 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
             raise SettingsError(f"{where}: prompt {prompt.id!r} is empty")
         if not prompt.completion.strip() and not use_generated:
             hint = "write the answer to trace, or set prompts.use_generated = true"
+            if prompt.messages:
+                hint = f"end it with the assistant's message; or {hint.partition(', or ')[2]}"
             raise SettingsError(f"{where}: prompt {prompt.id!r} has an empty completion", hint)
         prompts[prompt.id] = (prompt, where)
     if not prompts:
@@ -57,7 +114,7 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
 
 def save_prompts(path: Path, prompts: list[Prompt]) -> None:
     """Writes prompts as JSON Lines."""
-    lines = [json.dumps(prompt.model_dump(mode="json"), ensure_ascii=False) for prompt in prompts]
+    lines = [json.dumps(prompt.as_written(), ensure_ascii=False) for prompt in prompts]
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -95,7 +152,7 @@ def _json_line(line: str, where: str) -> Any:
 
 
 def _parse(record: Any, where: str) -> Prompt:
-    text = json.dumps(record, ensure_ascii=False)
+    text = json.dumps(_with_texts(record, where), ensure_ascii=False)
     try:
         return Prompt.model_validate_json(text.encode())
     except UnicodeEncodeError as error:
@@ -110,3 +167,19 @@ def _parse(record: Any, where: str) -> Prompt:
         raise SettingsError(
             f"{where}: {key or 'record'}: {detail['msg']}; keys: {valid}"
         ) from error
+
+
+def _with_texts(record: Any, where: str) -> Any:
+    """The record of a conversation with what it says as prompt and completion, for reading."""
+    if not isinstance(record, dict) or "messages" not in record:
+        return record
+    if "prompt" in record or "completion" in record:
+        raise SettingsError(f"{where}: a prompt has either messages, or a prompt and a completion")
+    try:
+        messages = read_messages(record["messages"])
+    except MessagesError as error:
+        raise SettingsError(f"{where}: {error}") from error
+    if is_answer(messages[0]):
+        raise SettingsError(f"{where}: the conversation begins with the answer")
+    read = Prompt.of_messages("", messages)
+    return {**record, "prompt": read.prompt, "completion": read.completion, "messages": messages}

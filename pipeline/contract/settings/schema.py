@@ -55,8 +55,22 @@ class DataSettings(Section):
     """Hub: which split."""
     streaming: bool = False
     """Hub: read rows as they come instead of downloading the whole dataset first."""
+    form: Literal["text", "completion", "chat"] = "text"
+    """"text" = documents; "completion" = prompts with completions, which alone carry loss;
+    "chat" = conversations, of which the assistant's turns alone do."""
     text_column: str = "text"
-    """Column (or JSON key) that holds the document."""
+    """Form "text": column (or JSON key) that holds the document."""
+    prompt_column: str = "prompt"
+    """Form "completion": column of what is given; else "instruction" (with "input") or "question"
+    is taken."""
+    completion_column: str = "completion"
+    """Form "completion": column of what follows it; else "output" or "answer" is taken."""
+    messages_column: str = "messages"
+    """Form "chat": column with the list of messages, each with role and content; else
+    "conversations", with from and value, is taken."""
+    chat_template: str = ""
+    """How conversations are written: empty = the tokenizer's own template; "zephyr" = a plain one
+    for base models; else a file with a Jinja template."""
     id_column: str = ""
     """Column with a document id that is unique; empty = ids are made from the text."""
     limit: Annotated[int, Field(ge=0)] = 0
@@ -69,6 +83,11 @@ class DataSettings(Section):
     """Jaccard similarity of word 5-grams from which two examples count as near-duplicates."""
     strict: bool = False
     """true = stop at the first unreadable row instead of skipping and counting it."""
+
+    @property
+    def has_template_file(self) -> bool:
+        """Whether the chat template is a file of its own."""
+        return self.chat_template not in ("", "zephyr")
 
 
 class TokenizerSettings(Section):
@@ -374,6 +393,15 @@ class Settings(Section):
             raise ValueError(
                 'tokenizer.source = "model" needs model.init = "pretrained"; '
                 'a model from scratch takes "train", a hub name or a local folder'
+            )
+        if (
+            self.data.form == "chat"
+            and self.tokenizer.source == "train"
+            and not self.data.chat_template
+        ):
+            raise ValueError(
+                'data.form = "chat" with tokenizer.source = "train" needs data.chat_template: a '
+                'tokenizer trained on the corpus has none; "zephyr" will do, or a .jinja file'
             )
         if self.scores.amp_dtype == "float16" != self.factors.amp_dtype:
             raise ValueError(

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contract.results.benchmark_questions import AnswerStore, BenchmarkAnswer
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import BenchmarkSettings
+from pipeline.corpus.labelling import require_embedded
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.encoding import (
     DoesNotFitError,
@@ -25,7 +26,7 @@ from pipeline.evaluation.encoding import (
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked, graded
 from pipeline.generation import generate_continuations
-from pipeline.model import context_length
+from pipeline.model import context_length, embedding_count
 
 Item = tuple[BenchmarkQuestion, str]
 """A question, and the way in which it is put."""
@@ -95,10 +96,14 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         for position, (question, way) in enumerate(items):
             asked = _ranked_way(question, way)
             try:
-                parts = encode(self._tokenizer, asked.examples, asked.pairs, limit)
+                parts = encode(
+                    self._tokenizer, asked.examples, asked.pairs, limit, f"question {question.id}"
+                )
             except DoesNotFitError:
                 yield BenchmarkAnswer(question.id, way, "", {})
                 continue
+            for part in parts:
+                self._require_embedded(part.context + sum(part.candidates, ()), question)
             left[position] = len(parts)
             requests += [(position, part) for part in parts]
         by_candidate: dict[int, dict[int, Likelihood]] = {position: {} for position in left}
@@ -127,6 +132,7 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             except DoesNotFitError:
                 yield BenchmarkAnswer(question.id, way, "", {})
                 continue
+            self._require_embedded(context, question)
             contexts.append(((question, way), context, cut))
         for stop in dict.fromkeys(_stop(item) for item, _, _ in contexts):
             same = [entry for entry in contexts if _stop(entry[0]) == stop]
@@ -144,6 +150,10 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
                 yield BenchmarkAnswer(
                     question.id, way, prediction, scores, (), cut, continuation.text
                 )
+
+    def _require_embedded(self, tokens: Sequence[int], question: BenchmarkQuestion) -> None:
+        embeddings = embedding_count(self._loaded.config)
+        require_embedded(tokens, embeddings, self._tokenizer, f"question {question.id}")
 
 
 def _stop(item: Item) -> tuple[str, ...]:

@@ -110,11 +110,13 @@ class Benchmark(DeepEvalBaseBenchmark):  # type: ignore[misc]
         """The questions of a task, as many as the options allow.
 
         Raises:
-            DataError: there are none; or see `BenchmarkData.rows`.
+            DataError: there are none, or a candidate is empty; or see `BenchmarkData.rows`.
         """
         asked = list(islice(self.task_questions(task), self.options.limit or None))
         if not asked:
             raise DataError(f"{self.name}: there are no questions of task {task!r}")
+        for question in asked:
+            _require_texts(self.name, question)
         return asked
 
     def questions(self) -> list[BenchmarkQuestion]:
@@ -149,6 +151,17 @@ class Benchmark(DeepEvalBaseBenchmark):  # type: ignore[misc]
         self.predictions, self.task_scores = predictions, scores
         self.overall_score = float(first["Correct"].mean())
         return DeepEvalBaseBenchmarkResult(overall_accuracy=self.overall_score)
+
+
+def _require_texts(benchmark: str, question: BenchmarkQuestion) -> None:
+    """Checks that no candidate is empty: a text of no tokens is certain, so it would always win."""
+    for asked in question.ways.values():
+        for place, (_, candidate) in enumerate(asked.pairs if isinstance(asked, Ranked) else ()):
+            if not candidate.strip():
+                raise DataError(
+                    f"{benchmark}: candidate {place + 1} of question {question.id} is empty",
+                    "mend or leave out its row in a folder of your own, which benchmark.data names",
+                )
 
 
 def _shown(question: BenchmarkQuestion) -> tuple[str, str]:

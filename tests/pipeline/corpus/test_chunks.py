@@ -6,7 +6,8 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from pipeline.corpus.chunks import Chunk, encode, split_document
+from pipeline.corpus.chunks import Chunk, split_document
+from pipeline.corpus.labelling import encode
 from pipeline.corpus.tokenizers import train_tokenizer
 
 TEXT = (

@@ -262,7 +262,7 @@ def test_chunks_longer_than_the_models_context_are_refused(
         run_stage(settings(data))
 
 
-def test_a_vocabulary_larger_than_the_pretrained_models_is_refused_before_reading(
+def test_a_prompt_beyond_the_pretrained_models_embeddings_is_refused_before_reading(
     tmp_path: Path, run_stage: Prepare
 ) -> None:
     LlamaConfig(vocab_size=280, max_position_embeddings=512).save_pretrained(tmp_path / "model")
@@ -272,7 +272,7 @@ def test_a_vocabulary_larger_than_the_pretrained_models_is_refused_before_readin
         tokenizer={"source": str(tmp_path / "tokenizer")},
         model={"init": "pretrained", "name": str(tmp_path / "model")},
     )
-    with pytest.raises(ModelError, match=r"tokenizer has \d+ pieces, the model only 280"):
+    with pytest.raises(ModelError, match=r"prompt 'p' holds the token .* the model has only 280"):
         run_stage(asked)
 
 

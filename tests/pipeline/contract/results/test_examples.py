@@ -14,7 +14,7 @@ from pipeline.contract.results.examples import (
     NO_GROUP,
     CorpusSummary,
     ExampleRow,
-    iterate_texts,
+    iterate_contents,
     read_corpus_summary,
     read_document_ids,
     read_example_ids,
@@ -71,7 +71,7 @@ def test_examples_come_back_in_their_order(run: RunDir) -> None:
     assert read_example_ids(run) == read_document_ids(run) == [f"d{n}" for n in range(1200)]
     assert read_texts(run)[-1] == "text 1199"
     assert [tokens.tolist() for tokens in read_tokens(run)[:2]] == [[1], [1, 2]]
-    assert sum(map(len, iterate_texts(run, run.examples))) == 1200
+    assert sum(map(len, iterate_contents(run, run.examples))) == 1200
     assert ExampleRow(**read_examples(run).slice(7, 1).to_pylist()[0]) == ExampleRow(
         **{**vars(rows[7]), "tokens": list(rows[7].tokens)}
     )
