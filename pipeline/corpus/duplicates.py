@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,7 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from xxhash import xxh32_intdigest
 
-_WORD = re.compile(r"\w+")
+from pipeline.corpus.words import words
+
 _SHINGLE_WORDS = 5
 _PERMUTATIONS = 128
 _HIGHEST_INDEX_THRESHOLD = 0.9  # nearer to 1 too few bands are left to find candidates with
@@ -80,12 +80,12 @@ class DuplicateIndex:
 
 def shingles(text: str) -> list[bytes]:
     """The text's word 5-grams; of a shorter text its words as one, or itself if it has none."""
-    words = _WORD.findall(text.lower())
-    if len(words) < _SHINGLE_WORDS:
-        return [" ".join(words or [text]).encode()]
+    found = words(text)
+    if len(found) < _SHINGLE_WORDS:
+        return [" ".join(found or [text]).encode("utf-8", "replace")]
     return [
-        " ".join(gram).encode()
-        for gram in zip(*(words[n:] for n in range(_SHINGLE_WORDS)), strict=False)
+        " ".join(gram).encode("utf-8", "replace")
+        for gram in zip(*(found[n:] for n in range(_SHINGLE_WORDS)), strict=False)
     ]
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.corpus.words import pieces, spans
+
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _STRANGE = 0
 """Number of every word that no answer holds; answers hold none of it."""
@@ -28,8 +30,12 @@ class Overlap:
 
 
 def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[Overlap]:
-    """One for each answer; letter case and punctuation count, blanks do not."""
-    split = [answer.split() for answer in answers]
+    """One for each answer; letter case and punctuation count, blanks do not.
+
+    In scripts without blanks each letter counts as a word.
+    """
+    spans_of = [spans(answer) for answer in answers]
+    split = [pieces(answer) for answer in answers]
     numbers = {word: n for n, word in enumerate(sorted({w for a in split for w in a}), start=1)}
     corpus, owner = _numbered(documents, numbers)
     tokens = [np.array([numbers[word] for word in words], dtype=np.uint64) for words in split]
@@ -55,7 +61,8 @@ def longest_overlaps(answers: Sequence[str], documents: Iterable[str]) -> list[O
             if len(shared):
                 start = int(shared[0])
                 position = positions[np.flatnonzero(hashes == grams[start])[0]]
-                text = " ".join(split[index][start : start + length])
+                first, last = spans_of[index][start], spans_of[index][start + length - 1]
+                text = " ".join(answers[index][first[0] : last[1]].split())
                 overlaps[index] = Overlap(length, text, int(owner[position]))
     return overlaps
 
@@ -67,7 +74,7 @@ def _numbered(
     words: list[NDArray[np.uint64]] = [np.zeros(0, dtype=np.uint64)]
     sizes: list[int] = []
     for document in documents:
-        row = [numbers.get(word, _STRANGE) for word in document.split()]
+        row = [numbers.get(word, _STRANGE) for word in pieces(document)]
         words.append(np.array([*row, _STRANGE], dtype=np.uint64))
         sizes.append(len(row) + 1)
     return np.concatenate(words), np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)

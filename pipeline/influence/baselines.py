@@ -11,33 +11,28 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.corpus.words import search_terms
+
 Scores = NDArray[np.float32]
 
 
 def bm25_scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
     """Okapi BM25 scores [Q, N], float32, as bm25s computes them (Lucene's, k1 1.5, b 0.75).
 
-    Words are lower-cased, at least two letters long, in any language. A prompt that shares no
-    word with the corpus has no ranking: its scores are NaN.
+    Words are lower-cased and at least two letters long; in scripts without blanks, pairs of
+    letters. A prompt that shares no word with the corpus has no ranking: its scores are NaN.
     """
     scores = np.full((len(queries), len(texts)), np.nan, dtype=np.float32)
-    words = _words(texts)
+    words = [search_terms(text) for text in texts]
     known = {word for text in words for word in text}
     if not known:  # bm25s cannot index a corpus without words
         return scores
     index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     index.index(words, show_progress=False)
-    for row, query in enumerate(_words(queries)):
+    for row, query in enumerate(map(search_terms, queries)):
         if known.intersection(query):
             scores[row] = index.get_scores(query)
     return scores
-
-
-def _words(texts: Sequence[str]) -> list[list[str]]:
-    words: list[list[str]] = bm25s.tokenize(
-        list(texts), stopwords=None, return_ids=False, show_progress=False
-    )
-    return words
 
 
 def cosine(dot: Scores, squared_prompts: Scores, squared_examples: Scores) -> Scores:

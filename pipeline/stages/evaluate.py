@@ -44,6 +44,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
+from pipeline.corpus.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
@@ -172,7 +173,7 @@ def _copied(run: RunDir, answers: Sequence[str]) -> list[CopiedWords]:
     return [
         CopiedWords(
             words=overlap.words,
-            of=len(answer.split()),
+            of=len(pieces(answer)),
             text=overlap.text,
             example_id=None if overlap.document is None else ids[overlap.document],
         )
@@ -184,9 +185,12 @@ def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[AnswerMetric]:
     """One a metric, over the prompts with an expected answer."""
     scored = [pair for pair in pairs if pair.base.scores]
     metrics = []
-    for name, title in TITLES.items() if scored else ():
-        base = [pair.base.scores[name] for pair in scored]
-        trained = [pair.trained.scores[name] for pair in scored]
+    for name, title in TITLES.items():
+        both = [pair for pair in scored if name in pair.base.scores and name in pair.trained.scores]
+        if not both:
+            continue  # as ROUGE where no expected text holds a word
+        base = [pair.base.scores[name] for pair in both]
+        trained = [pair.trained.scores[name] for pair in both]
         gain = paired_difference(base, trained, seed)
         metrics.append(
             AnswerMetric(
@@ -211,7 +215,7 @@ def _lengths(pairs: Sequence[AnswerPair]) -> AnswerLengths:
 
 
 def _mean_length(texts: Sequence[str]) -> float | None:
-    return sum(len(text.split()) for text in texts) / len(texts) if texts else None
+    return sum(len(pieces(text)) for text in texts) / len(texts) if texts else None
 
 
 def _cautions(pairs: Sequence[AnswerPair]) -> list[str]:

@@ -77,3 +77,14 @@ def test_many_copies_of_one_text_take_no_longer_than_as_many_texts() -> None:
     begun = time.process_time()
     assert groups([text] * 5000) == [0] * 5000
     assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    "letters",
+    ["河流入海水山石田土木林森火金月日", "กขคงจฉชซญดตถทนบ", "あいうえおかきくけこさしすせ"],
+    ids=["Chinese", "Thai", "Japanese"],
+)
+def test_small_edits_are_found_where_there_are_no_blanks(letters: str) -> None:
+    drawn = random.Random(1)
+    first, other = ("".join(drawn.choices(letters, k=400)) for _ in range(2))
+    assert groups([first, f"{first[:200]}。{first[201:]}", other]) == [0, 0, -1]

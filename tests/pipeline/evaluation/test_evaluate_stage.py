@@ -22,6 +22,7 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from pipeline.corpus.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
 
@@ -110,7 +111,7 @@ def test_the_average_length_of_answers_stands_beside_the_measures(compared: RunD
     words = read_evaluation(compared).words
     assert words is not None
     for found, column in ((words.base, "base_completion"), (words.expected, "expected")):
-        assert found == sum(len(row[column].split()) for row in table) / len(table)
+        assert found == sum(len(pieces(row[column])) for row in table) / len(table)
 
 
 def test_perplexities_tell_training_from_held_out_text(compared: RunDir) -> None:
