@@ -7,11 +7,11 @@ are. The one here hands all questions to the model, which answers in batches of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pandas as pd
 from deepeval.benchmarks.base_benchmark import DeepEvalBaseBenchmark, DeepEvalBaseBenchmarkResult
@@ -21,6 +21,8 @@ from pipeline.contract.errors import DataError, SettingsError
 from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
 from pipeline.evaluation.data import BenchmarkData, Record
 from pipeline.evaluation.questions import BenchmarkQuestion, Ranked
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,34 @@ def ranked(
 def spaced(candidates: Iterable[str]) -> list[str]:
     """Candidates as they follow "Answer:"."""
     return [f" {candidate}" for candidate in candidates]
+
+
+class FewShots(Generic[T]):
+    """Few-shot examples, rendered once; a question is never among its own.
+
+    Where one file serves for the examples and for the questions the next row stands in.
+
+    Raises:
+        DataError: there are fewer rows than examples.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Record],
+        count: int,
+        what: str,
+        render: Callable[[list[Record]], T],
+    ) -> None:
+        self._pool = list(islice(rows, count + 1)) if count else []
+        self._render, self._count = render, count
+        self._first = shots(self._pool, count, what)
+        self._rendered = render(self._first)
+
+    def of(self, row: Record) -> T:
+        """The examples for a question."""
+        if row not in self._first:
+            return self._rendered
+        return self._render([one for one in self._pool if one != row][: self._count])
 
 
 def shots(rows: Iterable[Record], count: int, what: str) -> list[Record]:

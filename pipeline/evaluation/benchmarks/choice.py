@@ -26,7 +26,7 @@ from deepeval.benchmarks.truthful_qa.mode import TruthfulQAMode
 from deepeval.benchmarks.truthful_qa.template import TruthfulQATemplate
 from deepeval.benchmarks.winogrande.template import WinograndeTemplate
 
-from pipeline.evaluation.benchmarks.benchmark import Benchmark, ranked, shots, spaced
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, FewShots, ranked, spaced
 from pipeline.evaluation.data import Record
 from pipeline.evaluation.layouts import (
     ArcRow,
@@ -59,15 +59,23 @@ class Mmlu(Benchmark, MMLU):  # type: ignore[misc]
     def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split, with shots from the same subject's dev split."""
         about = MMLUTemplate.format_subject(task)
-        first = shots(self.data.rows("cais/mmlu", task, "dev", MmluRow), self.n_shots, task)
-        lettered = f"The following are multiple choice questions (with answers) about{about}.\n\n"
-        lettered += "".join(MMLUTemplate.format_question(row) for row in first)
-        worded = f"The following are questions (with answers) about{about}.\n\n"
-        worded += "".join(
-            f"{_asked(row['question'].strip())} {row['choices'][row['answer']]}\n\n"
-            for row in first
-        )
+
+        def examples(first: list[Record]) -> tuple[str, str]:
+            lettered = (
+                f"The following are multiple choice questions (with answers) about{about}.\n\n"
+            )
+            lettered += "".join(MMLUTemplate.format_question(row) for row in first)
+            worded = f"The following are questions (with answers) about{about}.\n\n"
+            worded += "".join(
+                f"{_asked(row['question'].strip())} {row['choices'][row['answer']]}\n\n"
+                for row in first
+            )
+            return lettered, worded
+
+        dev = self.data.rows("cais/mmlu", task, "dev", MmluRow)
+        few = FewShots(dev, self.n_shots, task, examples)
         for number, row in enumerate(self.data.rows("cais/mmlu", task, "test", MmluRow)):
+            lettered, worded = few.of(row)
             gold = int(row["answer"])
             question = MMLUTemplate.format_question(row, include_answer=False)
             text = _asked(row["question"].strip())
@@ -98,16 +106,19 @@ class Hellaswag(Benchmark, HellaSwag):  # type: ignore[misc]
         )
         unlike = {row["activity_label"]: row for row in reversed(train)}  # the first of each
         in_order = [row for row in train if unlike[row["activity_label"]] is row]
-        first = shots(in_order, self.n_shots, "hellaswag")
-        lettered = "".join(HellaSwagTemplate.format_question(row) for row in first)
-        worded = "".join(
-            f"{_scene(row)} {_cleaned(row['endings'][int(row['label'])])}\n\n" for row in first
-        )
+
+        def render(first: list[Record]) -> tuple[list[Record], str, str]:
+            lettered = "".join(HellaSwagTemplate.format_question(row) for row in first)
+            told = [(_scene(row), _cleaned(row["endings"][int(row["label"])])) for row in first]
+            return first, lettered, "".join(f"{scene} {end}\n\n" for scene, end in told)
+
+        few = FewShots(in_order, self.n_shots, "hellaswag", render)
         for number, row in enumerate(
             self.data.rows("Rowan/hellaswag", "default", "validation", HellaswagRow)
         ):
             label = row["activity_label"]
             if task in ("", label):
+                first, lettered, worded = few.of(row)
                 header = HellaSwagTemplate.generate_output("", first, _Named(label), 0)
                 question = HellaSwagTemplate.format_question(row, include_answer=False)
                 endings = spaced(_cleaned(ending) for ending in row["endings"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from deepeval.benchmarks import (
@@ -27,9 +27,10 @@ from deepeval.benchmarks.schema import bbh_models_dict
 from deepeval.benchmarks.squad.squad import SQuADTemplate
 from deepeval.benchmarks.squad.task import SQuADTask
 from deepeval.scorer import Scorer
-from deepeval.utils import normalize_text
 
-from pipeline.evaluation.benchmarks.benchmark import Benchmark, ranked, shots
+from pipeline.corpus.words import answer_words
+from pipeline.evaluation.benchmarks.benchmark import Benchmark, FewShots, ranked
+from pipeline.evaluation.data import Record
 from pipeline.evaluation.instructions import kept
 from pipeline.evaluation.layouts import (
     BigBenchRow,
@@ -40,10 +41,9 @@ from pipeline.evaluation.layouts import (
     LambadaRow,
     SquadRow,
 )
+from pipeline.evaluation.numbers import numbers_in, plain_number, with_spelled_numbers
 from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked
 from pipeline.evaluation.sandbox import passes
-
-_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 
 
 class Gsm8k(Benchmark, GSM8K):  # type: ignore[misc]
@@ -58,27 +58,25 @@ class Gsm8k(Benchmark, GSM8K):  # type: ignore[misc]
     def task_questions(self, task: str) -> Iterator[BenchmarkQuestion]:
         """The test split, with shots from the train split."""
         train = self.data.rows("gsm8k", "main", "train", Gsm8kRow) if self.n_shots else []
-        first = shots(train, self.n_shots, "gsm8k")
-        whole = GSM8KTemplate.generate_output("", first, self.n_shots, True)
-        examples = whole[: whole.rindex("**Problem**")]
+        few = FewShots(train, self.n_shots, "gsm8k", self._examples)
         for number, row in enumerate(self.data.rows("gsm8k", "main", "test", Gsm8kRow)):
+            examples = few.of(row)
             asked = f"**Problem**: {row['question']}\n**Solution**:"
-            accepted = (_plain_number(GSM8KTemplate.format_answer(row)),)
+            accepted = (plain_number(GSM8KTemplate.format_answer(row)),)
             way = Open(examples, asked, accepted, stop=("**Problem**",))
             yield BenchmarkQuestion(str(number), "gsm8k", {"written": way})
+
+    @staticmethod
+    def _examples(first: list[Record]) -> str:
+        whole = str(GSM8KTemplate.generate_output("", first, len(first), True))
+        return whole[: whole.rindex("**Problem**")]
 
     def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """The number after "Answer", or else the last one."""
         _, _, answer = written.rpartition("**Answer**")
-        numbers = _NUMBER.findall(answer)[:1] if answer != written else []
-        numbers = numbers or _NUMBER.findall(written)[-1:]
-        prediction = _plain_number(numbers[0]) if numbers else ""
+        numbers = numbers_in(answer)[:1] if answer != written else []
+        prediction = next(iter(numbers or numbers_in(written)[-1:]), "")
         return prediction, {"written": float(prediction in _accepted(question))}
-
-
-def _plain_number(text: str) -> str:
-    plain = re.sub(r"[$,\s]", "", text).rstrip(".")
-    return re.sub(r"\.0+$", "", plain)
 
 
 class Lambada(Benchmark, LAMBADA):  # type: ignore[misc]
@@ -123,21 +121,27 @@ class Drop(Benchmark, DROP):  # type: ignore[misc]
         train = self.data.rows("ucinlp/drop", "default", "train", DropRow) if self.n_shots else []
         unlike = {row["section_id"]: row for row in reversed(train)}
         in_order = [row for row in train if unlike[row["section_id"]] is row]
-        first = shots(in_order, self.n_shots, "drop")
-        examples = DROPTemplate.generate_output("", [], 0)
-        examples += "Below are some examples:\n\n" if first else ""
-        examples += "".join(f"{DROPTemplate.format_question(row, True)}\n" for row in first)
+        few = FewShots(in_order, self.n_shots, "drop", self._examples)
         for number, row in enumerate(
             self.data.rows("ucinlp/drop", "default", "validation", DropRow)
         ):
             if task in ("", row["section_id"]):
                 asked = DROPTemplate.format_question(row, include_answer=False)
-                way = Open(examples, asked, tuple(row["answers_spans"]["spans"]))
+                way = Open(few.of(row), asked, tuple(row["answers_spans"]["spans"]))
                 yield BenchmarkQuestion(str(number), row["section_id"], {"written": way})
 
+    @staticmethod
+    def _examples(first: list[Record]) -> str:
+        examples = str(DROPTemplate.generate_output("", [], 0))
+        examples += "Below are some examples:\n\n" if first else ""
+        return examples + "".join(f"{DROPTemplate.format_question(row, True)}\n" for row in first)
+
     def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
-        """One of the accepted answers, articles and punctuation aside."""
-        return _extractive(question, written)
+        """One of the accepted answers, articles and punctuation aside, numbers by their value, as
+        the data set's own script compares them (Dua et al. 2019)."""
+        prediction = written.strip()
+        accepted = [with_spelled_numbers(answer) for answer in _accepted(question)]
+        return prediction, _likeness(with_spelled_numbers(prediction), accepted)
 
 
 class Squad(Benchmark, SQuAD):  # type: ignore[misc]
@@ -168,15 +172,19 @@ class Squad(Benchmark, SQuAD):  # type: ignore[misc]
 
 
 def _extractive(question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
-    prediction, accepted = written.strip(), _accepted(question)
+    prediction = written.strip()
+    return prediction, _likeness(prediction, _accepted(question))
+
+
+def _likeness(prediction: str, accepted: Sequence[str]) -> dict[str, float]:
     exact = Scorer.quasi_contains_score(list(accepted), prediction)
     f1 = max(token_f1(prediction, answer) for answer in accepted)
-    return prediction, {"written": float(exact), "written_f1": f1}
+    return {"written": float(exact), "written_f1": f1}
 
 
 def token_f1(text: str, expected: str) -> float:
     """F1 of the words that two texts share, as often as they share them; articles aside."""
-    ours, theirs = normalize_text(text).split(), normalize_text(expected).split()
+    ours, theirs = answer_words(text), answer_words(expected)
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else float(ours == theirs)
 

@@ -22,12 +22,12 @@ from pipeline.stages import train
 Rows = dict[str, list[dict[str, Any]]]
 
 
-def mmlu(subject: str, count: int) -> list[dict[str, Any]]:
+def mmlu(subject: str, count: int, first: int = 0) -> list[dict[str, Any]]:
     return [
         {"question": f"{subject} question {n}?", "subject": subject,
          "choices": [f"{word} of {subject}" for word in ("one", "two", "three", "four")],
          "answer": n % 4}
-        for n in range(count)
+        for n in range(first, first + count)
     ]  # fmt: skip
 
 
@@ -60,9 +60,9 @@ def drop(n: int, section: str) -> dict[str, Any]:
 
 
 ROWS: Rows = {
-    "cais/mmlu/professional_law/dev": mmlu("law", 5),
+    "cais/mmlu/professional_law/dev": mmlu("law", 5, first=1000),
     "cais/mmlu/professional_law/test": mmlu("law", 300),
-    "cais/mmlu/business_ethics/dev": mmlu("ethics", 5),
+    "cais/mmlu/business_ethics/dev": mmlu("ethics", 5, first=1000),
     "cais/mmlu/business_ethics/test": mmlu("ethics", 4),
     "truthful_qa/multiple_choice/validation": [truth(n) for n in range(12)],
     "ai2_arc/ARC-Challenge/train": [arc(90, "ABCD", "A")],
