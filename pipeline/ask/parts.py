@@ -24,7 +24,7 @@ from pipeline.contract.run.freshness import file_marks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.cutting import ExampleBuilder, write_documents
-from pipeline.corpus.readers import ReadCounts
+from pipeline.corpus.losses import ReadCounts
 
 _MARK = "+"
 """Before the ids of what the model was not trained on."""
@@ -68,7 +68,8 @@ def read_part(
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    data = settings.data.model_copy(update={"source": "local", "path": part.source, "limit": 0})
+    added = {"source": "local", "path": part.source, "limit": 0, "split": ""}
+    data = settings.data.model_copy(update=added)
     reading = ReadCounts(strict=data.strict, warn=events.warning)
     documents = folder / "documents.parquet"
     ids = write_documents(documents, data, settings.run.seed, reading, events)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +16,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 Json = dict[str, Any]  # Any: a JSON object before its types are checked
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 @contextmanager
@@ -31,15 +42,65 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def writable(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate: half a character, which nothing can encode."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def printable(path: Path | str) -> str:
+    """A path for a message or a table: bytes of its name that are no UTF-8 become U+FFFD."""
+    return writable(str(path))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text; readers see the old file or the new one, never a part."""
+    """Writes UTF-8 text; readers see the old file or the new one, never a part.
+
+    What UTF-8 cannot hold becomes U+FFFD.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(writable(text), encoding="utf-8")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that UTF-8 can hold and that reads back as the very same value.
+
+    Lone surrogates, as in names of files that are no UTF-8, are written as escapes.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(value, indent=indent) if _SURROGATE.search(text) else text
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes indented JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2) + "\n")
+
+
+def lenient_output() -> None:
+    """Lets this process print any text: what the locale's encoding lacks is written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def read_text(path: Path) -> str:
+    """Reads text that somebody else wrote: UTF-8, with or without a byte-order mark.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: it is not UTF-8; says what it is, or at which byte it is not.
+    """
+    raw = path.read_bytes()
+    for mark, name in _MARKS.items():
+        if raw.startswith(mark):
+            raise ValueError(f"it is {name} text; save it as UTF-8")
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = raw[error.start]
+        raise ValueError(
+            f"line {line} is not UTF-8: byte 0x{byte:02x}; save it as UTF-8"
+        ) from error
 
 
 def read_json(path: Path) -> Any:

@@ -21,8 +21,9 @@ from pipeline.corpus.chunks import Chunk, split_document
 from pipeline.corpus.forms import completion_of, conversation_of
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.labelling import encode, require_embedded
+from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.pieces import completion_pieces, conversation_pieces
-from pipeline.corpus.readers import ReadCounts, read_documents
+from pipeline.corpus.readers import read_documents
 
 _BATCH_ROWS = 512
 _NAMED_REFUSALS = 5
@@ -68,7 +69,9 @@ def write_documents(
         raise DataError(
             f"no document with text in {reading.rows:,} rows "
             f"({reading.empty:,} empty, {reading.unreadable:,} unreadable)",
-            "look at data.path and data.text_column",
+            f"the first fault: {reading.first_fault}"
+            if reading.first_fault
+            else "look at data.path and data.text_column",
         )
     return ids
 
@@ -77,6 +80,9 @@ def _documents(
     data: DataSettings, seed: int, reading: ReadCounts, ids: DocumentIds, events: EventWriter
 ) -> Iterator[CleanDocument]:
     for document in read_documents(data, seed, reading):
+        if taken := ids.conflict(document):
+            reading.skip(document.row, taken)
+            continue
         source, number = document.row.source, document.row.number
         yield CleanDocument(ids.assign(document), document.text, source, number, document.record)
         events.progress(reading.rows, data.limit, "rows", "reading")

@@ -1,67 +1,79 @@
-"""Reads rows of local .jsonl, .parquet, .csv, .arrow and .txt files, a batch at a time."""
+"""Reads rows of local files, a batch at a time: JSON, Parquet, CSV, Arrow, plain text."""
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections import Counter
+import lzma
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.contract.errors import DataError
+from pipeline.contract.files import printable
+from pipeline.corpus.delimited import csv_rows
+from pipeline.corpus.folders import select
+from pipeline.corpus.looks import KNOWN, Look, look_at, opened
 from pipeline.corpus.rows import Row, check_columns, present
+from pipeline.corpus.values import json_elements, json_object
 
 _BATCH_ROWS = 1024
+_BATCH_BYTES = 32 * 2**20
 
 
 def file_rows(
-    path: Path, wanted: Sequence[str], warn: Callable[[str], None], optional: Sequence[str] = ()
+    path: Path,
+    wanted: Sequence[str],
+    warn: Callable[[str], None],
+    optional: Sequence[str] = (),
+    split: str = "",
 ) -> Iterator[Row]:
-    """Yields the rows of a file, or of all files of a folder in name order.
+    """Yields the rows of a file, or of all files of a folder that belong to a split, by name.
+
+    `optional` columns are read where they are there. A file of the folder
+    that is something else than its name says is one faulty row of its size.
 
     `optional` columns are read where they are there.
 
     Raises:
-        DataError: no file of a known format, a damaged one, a missing column.
+        DataError: no file of a known format, a damaged one, a missing column; or a single file
+            that is something else than its name says.
     """
-    for file in corpus_files(path, warn):
+    selection = select(path, split)
+    for told in selection.left_out:
+        warn(f"left out of {printable(path)}: {told}")
+    for file in selection.files:
         with _damage_explained(file):
-            yield from _READERS[file.suffix.lower()](file, wanted, optional)
+            look = look_at(file)
+            if fault := _fault(look):
+                if file == path:
+                    raise DataError(f"{printable(file)} {fault}")
+                yield Row(printable(file), 0, {}, fault, size=look.bytes)
+            else:
+                yield from _rows(file, look, wanted, optional)
 
 
-def corpus_files(path: Path, warn: Callable[[str], None]) -> list[Path]:
-    """Lists the corpus files at a path, in name order, without hidden files and other formats.
-
-    Raises:
-        DataError: the path does not exist, or has no file of a known format.
-    """
-    known = ", ".join(_READERS)
-    if not path.exists():
-        raise DataError(f"data.path: there is no file or folder {path}")
-    if path.is_file():
-        if path.suffix.lower() not in _READERS:
-            raise DataError(f"{path}: unknown format {path.suffix!r}; known: {known}")
-        return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
-    readable = [file for file in files if file.suffix.lower() in _READERS]
-    unknown = Counter(file.suffix or file.name for file in files if file not in set(readable))
-    others = ", ".join(f"{count} × {suffix}" for suffix, count in unknown.most_common(5))
-    if not readable:
-        there = f"there are: {others}" if others else "it is empty"
-        raise DataError(f"{path} holds no file of a known format ({known}); {there}")
-    if others:
-        warn(f"files of other formats in {path} were passed over: {others}")
-    return readable
+def _fault(look: Look) -> str:
+    if not look.fault and not look.kind:
+        return f"holds no list of records; known: {KNOWN}"
+    if not look.fault and look.compression and look.kind in ("parquet", "arrow"):
+        return f"is {look.kind.capitalize()} packed by {look.compression}; unpack it"
+    return look.fault
 
 
-def _hidden(file: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(below).parts)
+def _rows(file: Path, look: Look, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    name = printable(file)
+    if look.kind == "parquet":
+        yield from _parquet(file, name, wanted, optional)
+    elif look.kind == "arrow":
+        yield from _arrow(file, name, wanted, optional)
+    else:
+        readers = {"lines": _jsonl, "array": _json_array, "csv": csv_rows, "txt": _txt}
+        with opened(file, look.compression) as content:
+            yield from readers[look.kind](content, name, wanted)
 
 
 @contextmanager
@@ -69,85 +81,62 @@ def _damage_explained(file: Path) -> Iterator[None]:
     """Turns errors of reading a damaged file into DataError."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{file} cannot be read: {reason}", "repair or remove the file") from error
+        hint = "repair or remove the file"
+        raise DataError(f"{printable(file)} cannot be read: {reason}", hint) from error
 
 
-def _jsonl(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
+def _jsonl(file: IO[bytes], name: str, wanted: Sequence[str]) -> Iterator[Row]:
     known = False  # whether a record has had the columns: a first one without them is an error
-    with path.open("rb") as file:
-        for number, line in enumerate(file):
-            if not line.strip():
-                continue
-            record, fault = _json_object(line)
-            if not fault and not known:
-                check_columns(wanted, record, f"{path}:{number + 1}")
-                known = True
-            if missing := [name for name in wanted if not fault and name not in record]:
-                fault = f"no key {missing[0]!r}; there are: {', '.join(record)}"
-            yield Row(str(path), number, record, fault, number + 1)
-
-
-def _json_object(line: bytes) -> tuple[dict[str, object], str]:
-    """The JSON object on a line, or the reason why there is none."""
-    try:
-        # -sig: Windows programs write a byte-order mark at the start of a file
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return {}, f"not UTF-8: {error}"
-    except (ValueError, RecursionError) as error:
-        return {}, f"not JSON: {error}"
-    return (record, "") if isinstance(record, dict) else ({}, "not a JSON object")
-
-
-def _csv(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)  # the default is shorter than many documents
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        lines = csv.reader(file, strict=True)
-        names = next(lines, [])
-        check_columns(wanted, names, str(path))
-        for number, (line, cells, fault) in enumerate(_csv_records(lines)):
-            if not fault and len(cells) != len(names):
-                fault = f"{len(cells)} cells, but the header names {len(names)}"
-            if not fault and not "".join(cells).isascii():
-                fault = _undecodable(cells)
-            yield Row(str(path), number, dict(zip(names, cells, strict=False)), fault, line)
-
-
-def _csv_records(lines: Any) -> Iterator[tuple[int, list[str], str]]:
-    """Yields (first line, cells, fault) of each record; blank lines are skipped."""
-    while True:
-        line = lines.line_num + 1
-        try:
-            cells = next(lines, None)
-        except csv.Error as error:
-            yield line, [], f"not CSV: {error}"
+    for number, line in enumerate(file):
+        if not line.strip():
             continue
-        if cells is None:
-            return
-        if cells:
-            yield line, cells, ""
+        record, fault = json_object(line, wanted)
+        if not fault and not known:
+            check_columns(wanted, record, f"{name}:{number + 1}")
+            known = True
+        if missing := [key for key in wanted if not fault and key not in record]:
+            fault = f"no key {missing[0]!r}; there are: {', '.join(record)}"
+        yield Row(name, number, record, fault, number + 1, len(line), 1)
 
 
-def _undecodable(cells: list[str]) -> str:
-    """The fault of cells that hold bytes other than UTF-8; "" if there are none."""
-    # surrogateescape reads such bytes as lone surrogates, which cannot be encoded
-    try:
-        "".join(cells).encode()
-    except UnicodeEncodeError:
-        return "not UTF-8"
-    return ""
+def _json_array(file: IO[bytes], name: str, wanted: Sequence[str]) -> Iterator[Row]:
+    known = False
+    for number, element in enumerate(json_elements(file, wanted)):
+        record, fault = element.record, element.fault
+        if not fault and not known:
+            check_columns(wanted, record, f"{name} row {number}")
+            known = True
+        if missing := [key for key in wanted if not fault and key not in record]:
+            fault = f"no key {missing[0]!r}; there are: {', '.join(record)}"
+        yield Row(name, number, record, fault, 0, element.size, element.lines)
 
 
-def _parquet(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+def _parquet(
+    path: Path, name: str, wanted: Sequence[str], optional: Sequence[str]
+) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
-        check_columns(wanted, file.schema_arrow.names, str(path))
+        check_columns(wanted, file.schema_arrow.names, name)
         columns = present(wanted, optional, file.schema_arrow.names)
-        yield from _arrow_rows(path, file.iter_batches(_BATCH_ROWS, columns=columns))
+        share = path.stat().st_size // max(1, file.metadata.num_rows)
+        rows = _batch_rows(file.metadata, columns)
+        yield from _arrow_rows(name, file.iter_batches(rows, columns=columns), share)
 
 
-def _arrow(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+def _batch_rows(metadata: Any, wanted: Sequence[str]) -> int:
+    """How many rows make a batch that is not too large for the memory, and not too long."""
+    most = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = map(group.column, range(group.num_columns))
+        held = sum(
+            c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in wanted
+        )
+        most = max(most, held // max(1, group.num_rows))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, most)))
+
+
+def _arrow(path: Path, name: str, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     """Rows of an Arrow stream, as `datasets` writes it, or of an Arrow random-access file."""
     with pa.memory_map(str(path)) as source:
         try:
@@ -156,17 +145,20 @@ def _arrow(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Iterat
         except pa.ArrowInvalid:
             reader = pa.ipc.open_file(source)
             batches = map(reader.get_batch, range(reader.num_record_batches))
-        check_columns(wanted, reader.schema.names, str(path))
+        check_columns(wanted, reader.schema.names, name)
         columns = present(wanted, optional, reader.schema.names)
-        yield from _arrow_rows(path, (batch.select(columns) for batch in batches))
+        yield from _arrow_rows(name, (batch.select(columns) for batch in batches))
 
 
-def _arrow_rows(path: Path, batches: Iterable[Any]) -> Iterator[Row]:
+def _arrow_rows(name: str, batches: Iterable[Any], share: int = 0) -> Iterator[Row]:
+    """`share`: bytes of the file to a row; 0 = as many as the row takes in memory."""
     number = 0
     for batch in batches:
-        for cells, fault in _arrow_cells(batch):
-            yield Row(str(path), number, cells, fault)
-            number += 1
+        size = share or batch.nbytes // max(1, batch.num_rows)
+        for start in range(0, batch.num_rows, _BATCH_ROWS):
+            for cells, fault in _arrow_cells(batch.slice(start, _BATCH_ROWS)):
+                yield Row(name, number, cells, fault, size=size)
+                number += 1
 
 
 def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, object], str]]:
@@ -181,21 +173,15 @@ def _arrow_cells(batch: Any) -> Iterator[tuple[dict[str, object], str]]:
                 yield {}, f"not UTF-8: {error}"
 
 
-def _txt(path: Path, wanted: Sequence[str], _optional: Sequence[str]) -> Iterator[Row]:
+def _txt(file: IO[bytes], name: str, wanted: Sequence[str]) -> Iterator[Row]:
     """The file as one row: its text in the first wanted column, its name in the others (the id)."""
     text, *others = wanted
+    content = file.read()
+    size, lines = len(content), content.count(b"\n") + (content[-1:] not in (b"", b"\n"))
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        yield Row(str(path), 0, {}, f"not UTF-8: {error}")
+        yield Row(name, 0, {}, f"not UTF-8: {error}", 0, size, lines)
         return
-    yield Row(str(path), 0, {text: content, **dict.fromkeys(others, path.stem)})
-
-
-_READERS: dict[str, Callable[[Path, Sequence[str], Sequence[str]], Iterator[Row]]] = {
-    ".jsonl": _jsonl,
-    ".parquet": _parquet,
-    ".csv": _csv,
-    ".arrow": _arrow,
-    ".txt": _txt,
-}
+    stem = Path(name).stem
+    yield Row(name, 0, {text: decoded, **dict.fromkeys(others, stem)}, "", 0, size, lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
-from pipeline.contract.errors import DataError
 from pipeline.corpus.readers import Document
 
 _DIGEST_BYTES = 8  # among ten million texts, two share a digest with a chance of 3 in a million
@@ -21,21 +20,24 @@ class DocumentIds:
     def assign(self, document: Document) -> str:
         """Returns the user's id, or the text's digest, with "-2", "-3" … for exact copies.
 
-        Raises:
-            DataError: the user's id is taken already.
+        The user's id must not be taken: see `conflict`.
         """
         if not document.id:
             name = self._generated(document.text)
             self._locations[name] = ""
             return name
-        if document.id in self._locations:
-            raise DataError(
-                f"{document.row.location}: id {document.id!r} is taken already, "
-                f"by {self._locations[document.id]}",
-                "choose another data.id_column, or leave it empty to have ids made",
-            )
+        assert document.id not in self._locations
         self._locations[document.id] = document.row.location
         return document.id
+
+    def conflict(self, document: Document) -> str:
+        """Says who has the document's id already; empty if nobody."""
+        if not document.id or document.id not in self._locations:
+            return ""
+        return (
+            f"id {document.id!r} is taken already, by {self._locations[document.id]}; "
+            "data.id_column may name another column, or none to have ids made"
+        )
 
     def _generated(self, text: str) -> str:
         digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()

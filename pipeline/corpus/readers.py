@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,9 +16,9 @@ from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus import demo
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.forms import OPTIONAL, Content, column_choices, content
+from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.rows import Row
 
-_NAMED_FAULTS = 5
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?")
 
@@ -33,39 +34,6 @@ class Document:
     """Of a completion or a conversation, see `forms.Content`; empty in plain text."""
 
 
-@dataclass
-class ReadCounts:
-    """Counts the rows that were read and those that were skipped."""
-
-    strict: bool
-    """Whether an unreadable row is an error."""
-    warn: Callable[[str], None]
-    """Called with each warning."""
-    rows: int = 0
-    empty: int = 0
-    unreadable: int = 0
-
-    def skip(self, location: str, reason: str) -> None:
-        """Counts an unreadable row; warns of the first few.
-
-        Raises:
-            DataError: in strict mode.
-        """
-        if self.strict:
-            raise DataError(
-                f"{location}: {reason}", "data.strict = false skips and counts such rows"
-            )
-        self.unreadable += 1
-        if self.unreadable <= _NAMED_FAULTS:
-            self.warn(f"skipped {location}: {reason}")
-
-    def warn_of_losses(self) -> None:
-        """Warns of the numbers of skipped rows, if there are any."""
-        for count, what in ((self.unreadable, "unreadable"), (self.empty, "empty")):
-            if count:
-                self.warn(f"{count:,} of {self.rows:,} rows are {what} and were left out")
-
-
 def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterator[Document]:
     """Yields every document with text among the first `data.limit` rows, in the source's order.
 
@@ -77,19 +45,19 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
         data = data.model_copy(update={"text_column": "text", "id_column": "id"})
     columns = _columns(data, seed)
     for row in islice(_rows(data, columns, seed, reading.warn), data.limit or None):
-        reading.rows += 1
-        fault = row.fault or _fault(row, data)
+        reading.count(row)
+        name = "" if row.fault or not data.id_column else _id(row.cells[data.id_column])
+        fault = row.fault or _fault(row, data, name)
         try:
             found = Content("") if fault else content(row.cells, columns, data, cleaned)
         except MessagesError as error:
             fault = str(error)
         if fault:
-            reading.skip(row.location, fault)
+            reading.skip(row, fault)
             continue
         if not has_content(found.text):
-            reading.empty += 1
+            reading.skip_empty(row)
             continue
-        name = "" if not data.id_column else str(row.cells[data.id_column])
         yield Document(cleaned(found.text), name, row, found.record)
 
 
@@ -110,7 +78,7 @@ def _rows(
     wanted = list(dict.fromkeys(name for name in (*columns, data.id_column) if name))
     optional = OPTIONAL[data.form]
     if data.source == "local":
-        yield from file_rows(Path(data.path), wanted, warn, optional)
+        yield from file_rows(Path(data.path), wanted, warn, optional, data.split)
     elif data.source == "hub":
         from pipeline.corpus.hub import hub_rows  # `datasets` takes a second to import
 
@@ -120,15 +88,22 @@ def _rows(
             yield Row("demo", number, {"text": made.text, "id": made.id})
 
 
-def _fault(row: Row, data: DataSettings) -> str:
+def _fault(row: Row, data: DataSettings, name: str) -> str:
     """Why the row's cells are no document; empty if they are one."""
     if data.form != "text" and ".txt" in Path(row.source).suffixes:
         return f'a plain text holds no columns, as data.form = "{data.form}" needs them'
-    if data.id_column:
-        name = row.cells[data.id_column]
-        if not isinstance(name, str | int) or name == "":
-            return f"{data.id_column} is no id: {name!r}"
+    if data.id_column and not name:
+        return f"{data.id_column} is no id: {row.cells[data.id_column]!r}"
     return ""
+
+
+def _id(value: object) -> str:
+    """An id as text; empty if it is none. Tables with gaps hold whole numbers as floats: 7.0."""
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else str(value)
+    return (
+        cleaned(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    )
 
 
 def has_content(text: str) -> bool:

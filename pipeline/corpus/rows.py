@@ -22,6 +22,10 @@ class Row:
     """Why the row could not be read; empty if it could."""
     line: int = 0
     """1-based line in a text file; 0 if the source has no lines."""
+    size: int = 0
+    """Bytes of the source that the row takes; 0 where the source does not tell."""
+    lines: int = 0
+    """Lines of a text file that the row takes."""
 
     @property
     def location(self) -> str:
@@ -33,7 +37,7 @@ def check_columns(wanted: Iterable[str], available: Iterable[str], source: str) 
     """Checks that a source has the wanted columns.
 
     Raises:
-        DataError: one is missing; the message lists the available ones.
+        DataError: one is missing, with the available ones listed; or one is there twice.
     """
     names = list(available)
     for name in wanted:
@@ -41,6 +45,9 @@ def check_columns(wanted: Iterable[str], available: Iterable[str], source: str) 
             hint = "set the columns of the form in [data] (and data.id_column) to some of these"
             known = ", ".join(names) or "none"
             raise DataError(f"{source} has no column {name!r}; there are: {known}", hint)
+        if names.count(name) > 1:
+            hint = "rename one of them: either may be meant"
+            raise DataError(f"{source} has {names.count(name)} columns {name!r}", hint)
 
 
 def present(wanted: Iterable[str], optional: Iterable[str], available: Iterable[str]) -> list[str]:

@@ -34,7 +34,7 @@ from pipeline.corpus.duplicates import DuplicateIndex
 from pipeline.corpus.examples import encode_prompt, encode_question
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.labelling import require_embedded
-from pipeline.corpus.readers import ReadCounts
+from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.influence.modules import resolve_modules_of_config
@@ -68,6 +68,8 @@ def _read_corpus(
         _save_tokenizer(pretrained_tokenizer(settings), prompts, settings, run_dir)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
     ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
+    reading.require_share(settings.data.min_read_share)
+    events.note(f"read {reading.told()}")
     _check_relevant(prompts, ids, events)
     if settings.tokenizer.source == "train":
         texts = _texts(documents, len(ids), events)
@@ -233,4 +235,8 @@ def _summary(
         answers_dropped=examples.dropped,
         rewritten=examples.rewritten,
         refused=dict(examples.refused.most_common()),
+        bytes_read=reading.bytes,
+        lines_read=reading.lines,
+        read_share=reading.share,
+        files=reading.files(),
     )

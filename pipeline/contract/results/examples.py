@@ -26,6 +26,7 @@ from pipeline.contract.results.common import (
 )
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.messages import SYSTEM
+from pipeline.contract.units import size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -310,6 +311,27 @@ def _column(run: RunDir, path: Path | None, name: str) -> list[Any]:
 
 
 @dataclass(frozen=True)
+class FileAccount:
+    """What became of one file of the corpus, or of one dataset."""
+
+    file: str
+    bytes: int
+    """Of the rows that were read; 0 where the source does not tell."""
+    lines: int
+    """0 for files without lines."""
+    documents: int
+    read_share: float
+    """Of its bytes (of its rows where bytes are not known), those that are not in rows that could
+    not be read."""
+
+    def told(self) -> str:
+        """The figures in one line."""
+        lines = f", {self.lines:,} lines" if self.lines else ""
+        documents = f"{self.documents:,} document{'' if self.documents == 1 else 's'}"
+        return f"{self.read_share:.2%} of {size(self.bytes)}{lines} became {documents}"
+
+
+@dataclass(frozen=True)
 class CorpusSummary:
     """The corpus in figures."""
 
@@ -342,18 +364,30 @@ class CorpusSummary:
     rewrites earlier turns."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Why documents could not be used, and how many; beside those that are unreadable."""
+    bytes_read: int = 0
+    """Of all rows; 0 where the source does not tell, and in runs of old."""
+    lines_read: int = 0
+    read_share: float | None = None
+    """Of the bytes that were read, those that became documents or held no text."""
+    files: tuple[FileAccount, ...] = ()
+    """The files that lost most first; of many files only the first."""
 
     def rows(self) -> Iterator[tuple[str, str | int]]:
-        """Every figure with its name in words."""
+        """Every figure with its name in words; of the files those that lost something."""
         beyond_text = ("form", "answers", "answers_dropped", "rewritten")
         for one in fields(self):
             value = getattr(self, one.name)
-            if isinstance(value, str | int) and (
+            if one.name == "read_share" and value is not None:
+                yield "share of the bytes that became documents", f"{value:.2%}"
+            elif isinstance(value, str | int) and (
                 self.form != "text" or one.name not in beyond_text
             ):
                 yield one.name.replace("_", " "), value
         for reason, count in self.refused.items():
             yield f"refused: {reason}", count
+        for account in self.files:
+            if account.read_share < 1:
+                yield f"lost of {PurePath(account.file).name}", account.told()
 
 
 def write_corpus_summary(run: RunDir, summary: CorpusSummary) -> None:

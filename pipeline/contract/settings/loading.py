@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.contract.errors import SettingsError
+from pipeline.contract.files import read_text
 from pipeline.contract.settings.faults import parse_as
 from pipeline.contract.settings.schema import Settings
 
@@ -25,10 +26,10 @@ def load_settings(path: Path) -> Settings:
         SettingsError: also where there is no such file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError as error:
         hint = "`headwater init` writes one with every setting explained"
         raise SettingsError(f"there is no settings file {path}", hint) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
     return parse_settings(text, str(path))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.files import write_text
+from pipeline.contract.files import read_text, write_text
 from pipeline.contract.settings.messages import (
     ASSISTANT,
     Message,
@@ -120,7 +120,7 @@ def save_prompts(path: Path, prompts: list[Prompt]) -> None:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix in (".jsonl", ".json"))
+        return sorted(file for file in path.iterdir() if file.suffix.lower() in (".jsonl", ".json"))
     if not path.exists():
         hint = "`headwater init` writes some examples; prompts.path in the settings names the place"
         raise SettingsError(f"there are no prompts at {path}", hint)
@@ -130,8 +130,8 @@ def _files(path: Path) -> list[Path]:
 def _records(file: Path) -> Iterator[tuple[str, Any]]:
     """Gives (where it stands, record); a record without an id gets its position as one."""
     try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".json":
+        text = read_text(file)
+        if text.lstrip().startswith("["):
             records = [(f"{file}: entry {n}", r) for n, r in enumerate(json.loads(text), 1)]
         else:
             lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]

@@ -48,11 +48,13 @@ class DataSettings(Section):
     """"demo" = made from the seed, with planted facts; "hub" = a dataset; "local" = files."""
     path: str = ""
     """Hub: dataset name, e.g. "Skylion007/openwebtext".
-    Local: a .jsonl, .parquet, .csv, .arrow or .txt file, or a folder of them."""
+    Local: a .jsonl, .json, .parquet, .csv, .arrow or .txt file, also packed by gzip, bzip2, xz or
+    zstd; a folder of them; or a folder that Dataset.save_to_disk wrote."""
     config: str = ""
     """Hub: dataset configuration; empty = the default one."""
     split: str = "train"
-    """Hub: which split."""
+    """Which split. Local: of a saved dataset, or of files or folders that are called train, test or
+    validation; what belongs to no split is read as well, and "" reads all."""
     streaming: bool = False
     """Hub: read rows as they come instead of downloading the whole dataset first."""
     form: Literal["text", "completion", "chat"] = "text"
@@ -83,6 +85,9 @@ class DataSettings(Section):
     """Jaccard similarity of word 5-grams from which two examples count as near-duplicates."""
     strict: bool = False
     """true = stop at the first unreadable row instead of skipping and counting it."""
+    min_read_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
+    """Stop where less than this share of the corpus's bytes became documents; 0 = never. Below 0.99
+    there is a warning. Rows without text are left aside."""
 
     @property
     def has_template_file(self) -> bool:

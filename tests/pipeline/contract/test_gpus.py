@@ -8,7 +8,6 @@ from typing import Any
 
 import pynvml
 import pytest
-
 from tui.readers.gpus import GpuReader, GpuSample, visible_devices
 
 GIB = 1 << 30

@@ -16,7 +16,8 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.readers import ReadCounts, read_documents
+from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.readers import read_documents
 from tests.pipeline.corpus.scripted_hub import ScriptedHub
 
 CARD = """---
@@ -114,7 +115,8 @@ def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -
     code = (
         "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.contract.errors import HubUnreachableError\n"
-        "from pipeline.corpus.readers import ReadCounts, read_documents\n"
+        "from pipeline.corpus.losses import ReadCounts\n"
+        "from pipeline.corpus.readers import read_documents\n"
         "data = DataSettings(source='hub', path='someone/some-corpus')\n"
         "try:\n"
         "    next(read_documents(data, 0, ReadCounts(True, print)))\n"

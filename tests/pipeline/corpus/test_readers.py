@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.readers import Document, ReadCounts, cleaned, has_content, read_documents
+from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.readers import Document, cleaned, has_content, read_documents
 
 
 def local(folder: Path, records: list[Any], **settings: Any) -> DataSettings:
@@ -41,14 +43,14 @@ def test_rows_whose_text_is_no_text_are_named_and_skipped(tmp_path: Path) -> Non
     assert len(documents) == 1
     assert reading.unreadable == 3
     assert said[0] == f"skipped {tmp_path}/a.jsonl:2: text is not text but int"
-    assert said[-1] == "3 of 4 rows are unreadable and were left out"
+    assert said[-2] == "3 of 4 rows are unreadable and were left out"
 
 
 def test_the_first_few_unreadable_rows_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     _, reading, said = read(local(tmp_path, [{"text": 0}] * 900 + [{"text": "words"}]))
     assert reading.unreadable == 900
-    assert len(said) == 6
-    assert said[-1] == "900 of 901 rows are unreadable and were left out"
+    assert len(said) == 7
+    assert said[-2] == "900 of 901 rows are unreadable and were left out"
 
 
 def test_strict_stops_at_the_first_unreadable_row(tmp_path: Path) -> None:
@@ -66,10 +68,11 @@ def test_the_limit_counts_rows_and_stops_the_reading(tmp_path: Path) -> None:
 
 
 def test_ids_come_from_the_id_column(tmp_path: Path) -> None:
-    records: list[Any] = [{"text": "a", "k": "x"}, {"text": "b", "k": 7}, {"text": "c", "k": None}]
+    ids = ["x", 7, 8.0, 1.5, None, "", True, math.nan, [1]]
+    records = [{"text": "a", "k": value} for value in ids]
     documents, _, said = read(local(tmp_path, records, id_column="k"))
-    assert [document.id for document in documents] == ["x", "7"]
-    assert said[0].endswith("a.jsonl:3: k is no id: None")
+    assert [document.id for document in documents] == ["x", "7", "8", "1.5"]
+    assert said[0].endswith("a.jsonl:5: k is no id: None")
 
 
 def test_cleaning_changes_only_what_no_tokenizer_or_file_takes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pipeline.contract.errors import DataError, ModelError, SettingsError
 from pipeline.contract.results.examples import (
     CorpusSummary,
     ExampleRow,
+    FileAccount,
     example_schema,
     read_corpus_summary,
     read_document_ids,
@@ -109,6 +111,8 @@ def test_the_summary_counts_what_was_read_and_what_was_left_out(
     texts = [prose(1, 300), prose(2, 9), "", "\x00\n", 17, prose(2, 9), prose(3, 9)]
     run = run_stage(settings({"path": corpus(tmp_path / "data", texts), "max_tokens": 64}))
     tokenizer, examples = load_tokenizer(run.tokenizer), rows(run)
+    file = tmp_path / "data" / "a.jsonl"
+    size, lost = file.stat().st_size, len(file.read_bytes().splitlines(keepends=True)[4])
     assert read_corpus_summary(run) == CorpusSummary(
         source=str(tmp_path / "data"),
         documents_read=7,
@@ -122,8 +126,12 @@ def test_the_summary_counts_what_was_read_and_what_was_left_out(
         duplicate_groups=1,
         duplicates=2,
         vocab_size=len(tokenizer),
+        bytes_read=size,
+        lines_read=7,
+        read_share=1 - lost / size,
+        files=(FileAccount(str(file), size, 7, 4, 1 - lost / size),),
     )
-    assert [text.split(" ")[0] for text in warnings(run)] == ["skipped", "1", "2", "too"]
+    assert [text.split(" ")[0] for text in warnings(run)] == ["skipped", "1", "2", "only", "too"]
 
 
 def test_ids_and_split_do_not_depend_on_how_the_files_are_cut(
@@ -304,6 +312,42 @@ def test_a_corpus_without_text_is_an_error_with_the_counts(
     asked = settings({"path": corpus(tmp_path / "data", ["", " ", 7])})
     with pytest.raises(DataError, match=r"no document with text in 3 rows \(2 empty, 1 unread"):
         run_stage(asked)
+
+
+def test_a_corpus_that_lost_much_is_refused_unless_the_settings_allow_it(
+    tmp_path: Path, run_stage: Prepare
+) -> None:
+    folder = tmp_path / "data"
+    whole = corpus(folder, [prose(n, 40) for n in range(20)])
+    (folder / "b.jsonl").write_bytes(b"x" * (folder / "a.jsonl").stat().st_size)
+    with pytest.raises(DataError, match=r"only 5\d\.\d% of the corpus's bytes became documents"):
+        run_stage(settings({"path": whole}))
+    run = run_stage(settings({"path": whole, "min_read_share": 0.5}))
+    assert any("only 5" in told for told in warnings(run))
+
+
+def test_a_double_id_costs_a_row_and_only_strict_stops(tmp_path: Path, run_stage: Prepare) -> None:
+    file = tmp_path / "a.jsonl"
+    records = [{"text": prose(n, 40), "k": "same" if n in (3, 7) else n} for n in range(40)]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    data = {"path": str(file), "id_column": "k"}
+    run = run_stage(settings(data))
+    assert read_corpus_summary(run).unreadable == 1
+    assert f"skipped {file}:8: id 'same' is taken already, by {file}:4" in warnings(run)[0]
+    with pytest.raises(DataError, match="id 'same' is taken already"):
+        run_stage(settings({**data, "strict": True}))
+
+
+def test_names_of_files_that_are_no_utf8_end_nothing(tmp_path: Path, run_stage: Prepare) -> None:
+    folder = Path(corpus(tmp_path / "data", [prose(n, 40) for n in range(20)]))
+    for raw in (b"caf\xe9.jsonl", b"\xff.docx"):
+        Path(folder, os.fsdecode(raw)).write_text(json.dumps({"text": prose(99, 40)}))
+    asked = settings({"path": str(folder)})
+    run = run_stage(asked)
+    freshness.finish("prepare", freshness.begin("prepare", asked, run), asked, run, 0.1)
+    assert freshness.is_fresh("prepare", asked, run)
+    sources = {Path(row.source).name for row in rows(run)}
+    assert sources == {"a.jsonl", "caf\ufffd.jsonl"}
 
 
 def test_ids_that_would_name_a_chunk_and_a_document_are_refused(
