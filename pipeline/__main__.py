@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
+from pipeline.contract.files import lenient_output
 from pipeline.contract.run import freshness
-from pipeline.contract.run.events import EventReader, EventWriter, Started
+from pipeline.contract.run.events import Event, EventReader, EventWriter, Started
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
@@ -27,6 +29,7 @@ def main(stage: str, run: RunDir) -> int:
     # no Exception: libraries catch those, and a stop that they caught would be forgotten
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.default_int_handler)
+    lenient_output()
     sys.unraisablehook = _stop_again
     history = EventReader(run.events).read()
     attempts = sum(isinstance(event, Started) and event.stage == stage for event in history)
@@ -36,7 +39,7 @@ def main(stage: str, run: RunDir) -> int:
             settings = load_settings(run.settings)
             if not freshness.is_fresh(stage, settings, run):
                 events.started(attempts + 1)
-                _run(stage, settings, run, events)
+                _run(stage, settings, run, events, told)
         return 0
     except KeyboardInterrupt:
         events.cancelled("stopped on request")
@@ -50,10 +53,13 @@ def main(stage: str, run: RunDir) -> int:
         raise
 
 
-def _run(stage: str, settings: Settings, run: RunDir, events: EventWriter) -> None:
+def _run(
+    stage: str, settings: Settings, run: RunDir, events: EventWriter, told: list[Event]
+) -> None:
     _require_upstream(stage, settings, run)
     fingerprint = freshness.begin(stage, settings, run)
     _limit_threads(settings)
+    importlib.import_module("pipeline.outside").require_outside(stage, settings, run, told)
     begun = time.monotonic()
     module = importlib.import_module(f"pipeline.stages.{stage}")
     from pipeline.memory import (
@@ -77,7 +83,7 @@ def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
 
 def _limit_threads(settings: Settings) -> None:
     """Sets the number of threads, before numpy and torch are imported and size their pools."""
-    count = settings.run.threads or len(os.sched_getaffinity(0))
+    count = settings.run.threads or usable_cpus()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ.setdefault(name, str(count))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -17,14 +17,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import FrameType
 
-from pipeline.contract.errors import HeadwaterError, disk_errors_explained
-from pipeline.contract.files import write_json
+from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
+from pipeline.contract.files import lenient_output, write_json
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES, upstream
 
 TOKEN = "HEADWATER_RUN_TOKEN"
 GRACE_S = 30.0
@@ -33,7 +34,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the stages and returns the exit code of the last one that ran."""
+    """Runs the stages and returns the exit code of the first that failed, or 0."""
+    lenient_output()
     run, stages = RunDir(Path(arguments[0])), tuple(arguments[1:])
     try:
         with disk_errors_explained(run.root):
@@ -50,7 +52,7 @@ def stage_command(stage: str, run: RunDir) -> list[str]:
 
 
 class Supervisor:
-    """Runs the stages of one run in order, until one fails."""
+    """Runs the stages of one run in order, but none that needs one which failed."""
 
     def __init__(
         self,
@@ -70,22 +72,41 @@ class Supervisor:
             stages,
             token=secrets.token_hex(8),
             asked=tuple(asked),
+            began=time.time(),
         )
 
     def supervise(self) -> int:
-        """Runs every stage in turn, until one does not exit with 0; returns the last exit code."""
+        """Runs the stages in turn; a failed one stops only those that need what it makes.
+
+        Returns the exit code of the first that failed; 0 if none did.
+        """
         _adopt_orphans()
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self._run.cancel_request.unlink(missing_ok=True)
         self._state.write(self._run)
-        code = 0
+        failed: dict[str, int] = {}
         for stage in self._state.stages:
+            if self._is_pointless(stage, failed):
+                continue
             code = self._run_stage(stage)
             if code != 0:
+                failed[stage] = code
+            if self._stopping or code == CancelledError.exit_code:
                 break
+        code = next(iter(failed.values()), 0)
         self._run.cancel_request.unlink(missing_ok=True)
         self._update(stage="", stage_process=None, exit_code=code)
         return code
+
+    def _is_pointless(self, stage: str, failed: Collection[str]) -> bool:
+        """Whether a stage needs one that has failed, or shows the results of others and there are
+        none."""
+        if not failed:
+            return False
+        needs, uses = upstream(stage) & set(failed), STAGES[stage].uses
+        return bool(needs) or (
+            not STAGES[stage].needs and not any(self._run.done(name).exists() for name in uses)
+        )
 
     def _on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         self._terminated = True

@@ -32,6 +32,7 @@ ROOMS = {
         "validation",
         "ask",
         "report",
+        "outside",
         "stages",
         "supervisor",
         "__main__",

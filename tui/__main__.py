@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.files import lenient_output
 from tui.dashboard import open_dashboard
 from tui.runs_folder import default_runs, find_run
 
 
 def main() -> None:
     """Runs the program."""
+    lenient_output()
     plain = plain_call(sys.argv[1:])
     if plain is None:
         from tui.cli import main as verbs

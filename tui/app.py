@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import RenderableType
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
@@ -27,7 +29,7 @@ from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
-from tui.terminal import PlainLetters, is_hung_up, speaks_utf8
+from tui.terminal import PlainLetters, is_hung_up, lenient, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 
 if TYPE_CHECKING:
@@ -92,6 +94,15 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         """Adds a filter that draws in ASCII, for terminals without UTF-8."""
         filters = super().get_line_filters()
         return [*filters, self._plain_letters] if self._plain_letters.enabled else filters
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, made to bear whatever a terminal sends."""
+        return lenient(super().get_driver_class())
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """Ends with exit code 1: Textual's own end with 0 where the thread of the keys has died."""
+        self._return_code = self._return_code or 1
+        super().panic(*renderables)
 
     def get_default_screen(self) -> View[None]:
         """The run that was asked for or the only one, or the list of runs."""

@@ -11,6 +11,8 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.run.run_dir import RunDir
 from tui.runs_folder import command_to_open
 
+_ESCAPE_MS = "200"
+
 
 def open_dashboard(runs: Path, run: RunDir | None) -> None:
     """Opens the dashboard and ends the program with its exit code.
@@ -35,6 +37,8 @@ def has_terminal() -> bool:
 
 def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     """Shows a run, or the list of runs; gives the exit code."""
+    # the parts of an arrow key may come apart on a slow line: the first would count as Esc
+    os.environ.setdefault("ESCDELAY", _ESCAPE_MS)  # Textual reads it when it is imported
     from tui.app import HeadwaterApp  # textual takes a quarter of a second to import
     from tui.person.user import User
     from tui.readers.clean import clean

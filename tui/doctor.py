@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from pipeline.contract.container import usable_cpus
+from pipeline.contract.gpus import GpuReader
 from pipeline.contract.units import size
 
 Level = Literal["ok", "warn", "fail"]
@@ -75,19 +77,18 @@ def _packages() -> Check:
 
 
 def _driver() -> Check:
-    import pynvml
-
-    if not hasattr(pynvml, "nvmlInit"):
-        advice = "uninstall the package `pynvml`; `nvidia-ml-py` brings the right module"
-        return Check("driver", "fail", "another package hides NVIDIA's pynvml module", advice)
-    try:
-        pynvml.nvmlInit()
-        version = pynvml.nvmlSystemGetDriverVersion()
-        count = pynvml.nvmlDeviceGetCount()
-    except pynvml.NVMLError as error:
+    reader = GpuReader(environment=os.environ)
+    devices = reader.read()
+    if not devices:
         advice = "without a GPU everything runs on the CPU; in a container start with --gpus all"
-        return Check("driver", "warn", f"no NVIDIA GPU in reach ({error})", advice)
-    return Check("driver", "ok", f"{version}, {count} GPU(s)")
+        level: Level = "fail" if "uninstall" in reader.trouble else "warn"
+        return Check("driver", level, reader.trouble, advice)
+    lost = [f"gpu {gpu.index}: {gpu.trouble}" for gpu in devices if gpu.trouble]
+    told = f"{reader.driver_version()}, {len(devices)} GPU(s)"
+    if lost:
+        advice = "the others can be used: CUDA_VISIBLE_DEVICES names them"
+        return Check("driver", "warn", f"{told}; {'; '.join(lost)}", advice)
+    return Check("driver", "ok", told)
 
 
 def _torch() -> Check:
@@ -126,7 +127,7 @@ def _disk(runs: Path) -> Check:
 def _memory() -> Check:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     shared = shutil.disk_usage("/dev/shm").total
-    finding = f"{size(total)}, {size(shared)} of it shared, {len(os.sched_getaffinity(0))} CPUs"
+    finding = f"{size(total)}, {size(shared)} of it shared, {usable_cpus()} CPUs"
     return Check("memory", "ok", finding)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
+import sys
 from collections.abc import Mapping
+from functools import partial
 
-from rich.cells import cell_len
+from rich.cells import split_graphemes
 from rich.segment import Segment
 from textual.color import Color
+from textual.driver import Driver
 from textual.filter import LineFilter
 
 _PLAIN = {
@@ -55,12 +59,25 @@ class PlainLetters(LineFilter):
 
 def plain(text: str) -> str:
     """The text in ASCII, in as many cells."""
-    return text if text.isascii() else "".join(map(_plain_letter, text))
+    if text.isascii():
+        return text
+    return "".join(_plain_letter(text[a:b], width) for a, b, width in split_graphemes(text)[0])
 
 
-def _plain_letter(letter: str) -> str:
-    if letter.isascii():
-        return letter
-    if ord(letter) in _BRAILLE:
-        return "*"
-    return _PLAIN.get(letter, "?" * cell_len(letter))
+def _plain_letter(letter: str, width: int) -> str:
+    """In `width` cells; a letter may be several characters, such as one with an accent."""
+    first = letter[:1]
+    found = first if first.isascii() else "*" if ord(first) in _BRAILLE else _PLAIN.get(first, "?")
+    return found.ljust(width, "?")[:width]
+
+
+def lenient(driver: type[Driver]) -> type[Driver]:
+    """The driver of a terminal, reading bytes that are no UTF-8 as U+FFFD: Textual's dies of them.
+
+    Such bytes come from a terminal with another encoding, a paste, or a noisy line.
+    """
+    module = sys.modules[driver.__module__]
+    if hasattr(module, "getincrementaldecoder"):  # what it makes its decoder of, a strict one
+        found = codecs.getincrementaldecoder("utf-8")
+        setattr(module, "getincrementaldecoder", lambda _name: partial(found, "replace"))  # noqa: B010
+    return driver

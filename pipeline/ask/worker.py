@@ -6,7 +6,6 @@ it loaded: deleted, moved, or indexed anew.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -17,13 +16,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
-from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.processes import ProcessIdentity, take_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 
@@ -123,18 +122,11 @@ def _only_worker(run: RunDir) -> Iterator[None]:
     """
     with run.ask_lock.open("a") as lock:
         deadline = time.monotonic() + _LOCK_S
-        while not _locked(lock):
+        while not take_lock(lock.fileno(), run.root):
             if time.monotonic() > deadline:
                 raise HeadwaterError("another process is answering already")
             time.sleep(0.05)
         yield
-
-
-def _locked(file: TextIO) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 class _Stop:

@@ -1,7 +1,9 @@
-"""What a container's limits leave of the machine's memory (Linux control groups, v2 and v1)."""
+"""What a container's limits leave of the machine (Linux control groups, v2 and v1)."""
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,36 +44,62 @@ _V1 = _Names("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_f
 
 def memory_limit(groups: Path = GROUPS, own_group: Path = OWN_GROUP) -> MemoryLimit | None:
     """The tightest limit that this process stands under; None where there is none."""
-    try:
-        lines = own_group.read_text().splitlines()
-    except OSError:
-        return None
-    limits = [limit for line in lines for limit in _limits(groups, *line.split(":", 2)[1:])]
+    folders = _groups(groups, own_group, "memory")
+    limits = [limit for folder in folders for names in (_V2, _V1) for limit in _read(folder, names)]
     return min(limits, key=lambda limit: limit.left, default=None)
 
 
-def _limits(groups: Path, controllers: str, path: str) -> Iterator[MemoryLimit]:
-    """Those of a group and of the groups that it lies in.
+def usable_cpus(groups: Path = GROUPS, own_group: Path = OWN_GROUP) -> int:
+    """How many CPUs this process may keep busy: those it may run on, or as many as its quota of
+    CPU time is worth, rounded up.
+
+    More threads than that are stopped by the kernel, all at once, until the next period.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    quotas = [quota for folder in _groups(groups, own_group, "cpu") for quota in _quota(folder)]
+    return max(1, min([allowed, *map(math.ceil, quotas)]))
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    """The quota of a group in CPUs, if it has one."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            figures = " ".join((folder / name).read_text() for name in names).split()
+            if figures[0] not in ("max", "-1"):
+                yield int(figures[0]) / int(figures[1])
+        except (OSError, ValueError, IndexError, ZeroDivisionError):
+            continue
+
+
+def _groups(groups: Path, own_group: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's groups of a controller, and of those that they lie in.
 
     Inside a container the path may be the host's, of which only the root is to be seen.
     """
-    if controllers not in ("", "memory"):
+    try:
+        lines = own_group.read_text().splitlines()
+    except OSError:
         return
-    names, root = (_V1, groups / "memory") if controllers else (_V2, groups)
-    group = root / path.lstrip("/")
-    for folder in {root, *(each for each in (group, *group.parents) if each.is_relative_to(root))}:
-        limit = _read(folder, names)
-        if limit is not None:
-            yield limit
+    for controllers, path in (line.split(":", 2)[1:] for line in lines):
+        if not controllers:
+            root = groups
+        elif controller in controllers.split(","):
+            root = next(
+                (f for f in (groups / controllers, groups / controller) if f.is_dir()), groups
+            )
+        else:
+            continue
+        group = root / path.lstrip("/")
+        yield from {root, *(f for f in (group, *group.parents) if f.is_relative_to(root))}
 
 
-def _read(folder: Path, names: _Names) -> MemoryLimit | None:
+def _read(folder: Path, names: _Names) -> Iterator[MemoryLimit]:
+    """The limit of a group, if it has one."""
     try:
         limit = (folder / names.limit).read_text().strip()
         used = int((folder / names.used).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except OSError:
-        return None
-    if limit == "max" or int(limit) >= _NO_LIMIT:
-        return None
-    return MemoryLimit(int(limit), max(0, used - int(stat.get(names.droppable, 0))))
+        return
+    if limit != "max" and int(limit) < _NO_LIMIT:
+        yield MemoryLimit(int(limit), max(0, used - int(stat.get(names.droppable, 0))))

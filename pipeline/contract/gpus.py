@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 _RETRY_S = 60.0
 """How long to wait before NVML is asked again where it was out of reach: asking is slow."""
 _WATT = 1000.0
+_MOST_BYTES = 1 << 50
+_MOST_CELSIUS = 200
+_MOST_MILLIWATTS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -33,31 +36,40 @@ class GpuSample:
     """Whether it is a MIG instance, or cut into such: NVML tells no utilisation then."""
     visible: bool | None = None
     """Whether CUDA_VISIBLE_DEVICES lets stages use it; None where that cannot be known."""
+    trouble: str = ""
+    """Why it tells nothing; empty where it tells something."""
 
 
 class GpuReader:
-    """Asks NVML; says in one line why there is no GPU where there is none."""
+    """Asks NVML; says in one line why there is no GPU where there is none.
+
+    A device that cannot be asked says so itself, and hides no other.
+    """
 
     def __init__(self, nvml: Any = None, environment: Mapping[str, str] | None = None) -> None:
         self._nvml = nvml
         self._environment = environment or {}
-        self._handles: list[Any] | None = None
+        self._count: int | None = None
         self._asked = 0.0
         self.trouble = ""
 
     def read(self) -> tuple[GpuSample, ...]:
         """One sample of every device; none where NVML is out of reach."""
-        if self._handles is None and not self._open():
+        if self._count is None and not self._open():
             return ()
-        samples = [s for n, h in enumerate(self._handles or ()) for s in self._device(n, h)]
+        samples = [sample for n in range(self._count or 0) for sample in self._samples(n)]
         allowed = visible_devices(self._environment, samples)
         return tuple(
             replace(gpu, visible=None if allowed is None else gpu.uuid in allowed)
             for gpu in samples
         )
 
+    def driver_version(self) -> str:
+        """The driver's version; empty where it is out of reach."""
+        return "" if not self.read() else _text(self._ask("nvmlSystemGetDriverVersion"))
+
     def _open(self) -> bool:
-        """Finds the devices, now and then; a handle stays good for as long as the driver does."""
+        """Counts the devices, now and then."""
         if self._asked and time.monotonic() - self._asked < _RETRY_S:
             return False
         self._asked = time.monotonic()
@@ -71,16 +83,26 @@ class GpuReader:
             return False
         try:
             nvml.nvmlInit()
-            count = nvml.nvmlDeviceGetCount()
-            self._handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)] or None
-            self.trouble = "" if count else "no GPU in this machine"
+            self._count = nvml.nvmlDeviceGetCount() or None
+            self.trouble = "" if self._count else "no GPU in this machine"
         except nvml.NVMLError as error:
-            self.trouble = _trouble(error, nvml)
-        return self._handles is not None
+            self.trouble = f"no GPU: {_told(error, nvml)}"
+        return self._count is not None
+
+    def _samples(self, index: int) -> list[GpuSample]:
+        """The device, or its MIG instances; or why it tells nothing."""
+        nvml = self._nvml
+        try:
+            # asked anew each time: of a device that comes back an old handle stays lost
+            return list(self._device(index, nvml.nvmlDeviceGetHandleByIndex(index)))
+        except nvml.NVMLError as error:
+            if error.value == nvml.NVML_ERROR_UNINITIALIZED:
+                self._count = None  # the driver was loaded anew
+            return [GpuSample(str(index), "GPU", f"GPU {index}", trouble=_told(error, nvml))]
 
     def _device(self, index: int, handle: Any) -> Iterator[GpuSample]:
         """The device, or its MIG instances where it is cut into such."""
-        mode = self._ask(self._nvml.nvmlDeviceGetMigMode, handle)
+        mode = self._ask("nvmlDeviceGetMigMode", handle)
         cut = bool(mode and mode[0])
         whole = self._sample(str(index), handle, mig=cut)
         instances = list(self._instances(handle)) if cut else []
@@ -96,54 +118,71 @@ class GpuReader:
             yield whole
 
     def _instances(self, handle: Any) -> Iterator[Any]:
-        nvml = self._nvml
-        for number in range(self._ask(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-            instance = self._ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+        for number in range(self._ask("nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+            instance = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
             if instance is not None:
                 yield instance
 
     def _sample(self, index: str, handle: Any, mig: bool) -> GpuSample:
         nvml, ask = self._nvml, self._ask
-        memory = ask(nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2)
-        memory = memory or ask(nvml.nvmlDeviceGetMemoryInfo, handle)  # drivers before 510
-        rates = None if mig else ask(nvml.nvmlDeviceGetUtilizationRates, handle)
+        memory = ask("nvmlDeviceGetMemoryInfo", handle, nvml.nvmlMemory_v2)
+        memory = memory or ask("nvmlDeviceGetMemoryInfo", handle)  # drivers before 510
+        rates = None if mig else ask("nvmlDeviceGetUtilizationRates", handle)
+        total = _within(getattr(memory, "total", None), _MOST_BYTES)
+        used = _within(getattr(memory, "used", None), total)
+        heat = ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU)
         return GpuSample(
             index=index,
-            name=_text(ask(nvml.nvmlDeviceGetName, handle)) or "GPU",
-            uuid=_text(ask(nvml.nvmlDeviceGetUUID, handle)),
-            used=memory.used if memory else None,
-            reserved=getattr(memory, "reserved", None),
-            total=memory.total if memory else None,
-            busy=rates.gpu if rates else None,
-            temperature=ask(nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
-            power=_watts(ask(nvml.nvmlDeviceGetPowerUsage, handle)),
-            power_limit=_watts(ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+            name=_text(ask("nvmlDeviceGetName", handle)) or "GPU",
+            uuid=_text(ask("nvmlDeviceGetUUID", handle)) or f"GPU {index}",
+            used=used,
+            reserved=_within(
+                getattr(memory, "reserved", None), None if used is None else (total or 0) - used
+            ),
+            total=total,
+            busy=_within(getattr(rates, "gpu", None), 100),
+            temperature=_within(heat, _MOST_CELSIUS),
+            power=_watts(ask("nvmlDeviceGetPowerUsage", handle)),
+            power_limit=_watts(ask("nvmlDeviceGetEnforcedPowerLimit", handle)),
             mig=mig,
         )
 
-    def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
-        """Any single figure may be missing, as under MIG or on unified memory."""
+    def _ask(self, question: str, *arguments: Any) -> Any:
+        """Any single figure may be missing, as under MIG or on unified memory.
+
+        Raises:
+            NVMLError: the device, or all of NVML, is gone.
+        """
         nvml = self._nvml
         try:
-            return question(*arguments)
+            return getattr(nvml, question)(*arguments)
         except nvml.NVMLError as error:
             if error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_UNINITIALIZED):
-                self.trouble, self._handles = _trouble(error, nvml), None
+                raise
+            return None
+        except (ValueError, AttributeError):  # a garbled text; a function of newer drivers
             return None
 
 
-def _trouble(error: Any, nvml: Any) -> str:
-    """One line for each way in which NVML can be out of reach."""
+def _within(value: Any, most: int | None) -> int | None:
+    """A figure that can be; None for what drivers tell in the place of one, such as 2**64 - 1."""
+    if not isinstance(value, int) or most is None or not 0 <= value <= most:
+        return None
+    return value
+
+
+def _told(error: Any, nvml: Any) -> str:
+    """One line for each way in which NVML, or a device, can be out of reach."""
     reasons = {
         nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "no NVIDIA driver library here; "
         "in a container start it with --gpus all",
         nvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded; try `nvidia-smi`",
         nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the driver was updated under its library; "
         "reboot, or restart the container",
-        nvml.NVML_ERROR_GPU_IS_LOST: "a GPU fell off the bus; the machine must be restarted",
+        nvml.NVML_ERROR_GPU_IS_LOST: "it fell off the bus; the machine must be restarted",
         nvml.NVML_ERROR_NO_PERMISSION: "no permission to ask the NVIDIA driver",
     }
-    return f"no GPU: {reasons.get(error.value, f'NVML says {str(error).lower()!r}')}"
+    return reasons.get(error.value, f"NVML says {str(error).lower()!r}")
 
 
 def visible_devices(
@@ -177,8 +216,10 @@ def _is_named(device: GpuSample, entry: str) -> bool:
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def _watts(milliwatts: int | None) -> float | None:
-    return milliwatts / _WATT if milliwatts is not None else None
+def _watts(milliwatts: Any) -> float | None:
+    found = _within(milliwatts, _MOST_MILLIWATTS)
+    return found / _WATT if found is not None else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import Json, read_json
+from pipeline.contract.files import Json, read_json, read_text
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
@@ -125,7 +125,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         name=run.name,
         manifest=read_json(run.manifest) or {},
         changed=changed_settings(settings),
-        settings_text=run.settings.read_text(encoding="utf-8") if run.settings.exists() else "",
+        settings_text=read_text(run.settings) if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
         warnings=_warnings(run, last, done),
@@ -176,7 +176,8 @@ def _reason(status: StageStatus) -> str:
         return f"{status.stage} finished with other settings or inputs than now"
     if status.state == "waiting":
         return f"{status.stage} has not been run"
-    return f"{status.stage} has not finished ({status.state})"
+    why = f": {status.message.splitlines()[0]}" if status.message else ""
+    return f"{status.stage} has not finished ({status.state}){why}"
 
 
 def _warnings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.errors import RunBusyError
+from pipeline.contract.errors import RunBusyError, UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.freshness import begin, finish, forget
@@ -22,6 +23,7 @@ from pipeline.contract.run.processes import (
     SupervisorState,
     acquire_lock,
     is_locked,
+    refuse_without_locks,
     request_cancel,
 )
 from pipeline.contract.run.run_dir import RunDir
@@ -91,6 +93,46 @@ def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
     assert read_json(run.exit("train"))["state"] == "failed"
     assert not run.log("factors").exists()
     assert train(run).state == "failed"
+
+
+def test_a_failed_stage_stops_only_those_that_need_it(run: RunDir, start: Start) -> None:
+    stages = "prepare train factors scores benchmark report"
+    shell = f"echo $0; mkdir -p {run.root}/$0; case $0 in factors) exit 3;; esac; "
+    shell += f"touch {run.root}/$0/done.json"
+    assert start(shell, stages=stages).wait(20) == 3
+    ran = [stage for stage in stages.split() if run.log(stage).exists()]
+    assert ran == ["prepare", "train", "factors", "benchmark", "report"]
+
+
+def test_no_report_is_written_of_nothing(run: RunDir, start: Start) -> None:
+    assert start("exit 1", stages="prepare train report").wait(20) == 1
+    assert not run.log("train").exists()
+    assert not run.log("report").exists()
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.ENOSYS], ids=errno.errorcode.get
+)
+def test_without_file_locks_a_run_is_read_and_nothing_is_started_in_it(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(_descriptor: int, _operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    run.lock.touch()
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert not is_locked(run)
+    with pytest.raises(UsageError, match="has no file locks"):
+        acquire_lock(run, wait_s=0)
+    with pytest.raises(UsageError, match="keep the runs on another disk"):
+        refuse_without_locks(run)
+    me = ProcessIdentity.of(os.getpid())
+    state = SupervisorState(me, ("train",), "token", stage="train", stage_process=me)
+    state.write(run)
+    assert is_locked(run), "its supervisor is alive"
+    replace(state, exit_code=0).write(run)
+    assert not is_locked(run)
+    assert train(run).state == "waiting"
 
 
 def test_what_was_to_run_again_is_not_done_where_it_was_not_reached(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tui.readers.gpus import GpuSample
-
+from pipeline.contract.gpus import GpuSample
 from tui.readers.hardware import HostSample, MachineReader, MachineSample
 
 GIB = 1 << 30

@@ -12,6 +12,7 @@ import tomli
 import tomlkit
 
 from pipeline.contract.errors import HeadwaterError, RunBusyError, SettingsError
+from pipeline.contract.files import read_text
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings
 from pipeline.contract.run.run_dir import RunDir
@@ -31,7 +32,7 @@ class SettingsDraft:
     def __init__(self, run: RunDir) -> None:
         self._run = run
         with _explained(run):
-            self.saved = run.settings.read_text(encoding="utf-8")
+            self.saved = read_text(run.settings)
             self._take(self.saved)
         self._saved = self.values
 
@@ -112,7 +113,7 @@ class SettingsDraft:
             SettingsError: they make no sense together.
             RunBusyError: something works in the run, or the file was changed meanwhile.
         """
-        if self._run.settings.read_text(encoding="utf-8") != self.saved:
+        if read_text(self._run.settings) != self.saved:
             hint = "leave the editor without saving and come back: it shows what holds now"
             raise RunBusyError("somebody else has changed these settings meanwhile", hint)
         change_settings(self._run, self.text)

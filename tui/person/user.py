@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.files import read_json, write_text
+from pipeline.contract.files import read_json, read_text, write_text
 
 
 @dataclass
@@ -61,7 +61,7 @@ class User:
 
     def _read_settings(self, path: Path | None) -> None:
         try:
-            text = path.read_text(encoding="utf-8") if path else ""
+            text = read_text(path) if path else ""
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return  # a container's user often has somebody else's home
         except (OSError, ValueError) as error:
@@ -93,7 +93,7 @@ class User:
             import tomlkit
 
             with _kept_for_now(self._config):
-                text = self._config.read_text(encoding="utf-8") if self._config.exists() else ""
+                text = read_text(self._config) if self._config.exists() else ""
                 document = tomlkit.parse(text)
                 document["theme"] = name
                 write_text(self._config, tomlkit.dumps(document))

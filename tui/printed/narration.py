@@ -21,6 +21,7 @@ from pipeline.contract.run.events import (
     Progress,
     Started,
     Warned,
+    last_attempts,
 )
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.processes import SupervisorState, is_locked, request_cancel
@@ -73,13 +74,9 @@ def _exit_code(run: RunDir) -> int:
 
 
 def _explained(run: RunDir) -> bool:
-    """Whether the last stage that started wrote how it ended."""
-    for event in reversed(EventReader(run.events).read()):
-        if isinstance(event, Started):
-            return False
-        if isinstance(event, Failed | Cancelled):
-            return True
-    return False
+    """Whether a stage that failed wrote why."""
+    attempts = last_attempts(EventReader(run.events).read()).values()
+    return any(isinstance(attempt[-1], Failed | Cancelled) for attempt in attempts if attempt)
 
 
 def _silence(run: RunDir) -> str:

@@ -16,6 +16,8 @@ _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# they choose between drawings of a letter; terminals differ in how wide that makes it
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _MAX_MARKS = 4
 _STORM = re.compile(
     rf"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{{{_MAX_MARKS}}})"
@@ -31,7 +33,7 @@ def clean(text: str, limit: int | None = None) -> str:
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + _ELLIPSIS
     text = text.replace("\r\n", "\n").replace("\t", _TAB).replace("\n", "⏎")
-    return _STORM.sub(r"\1", _HIDDEN.sub(_visible, text))
+    return _STORM.sub(r"\1", _HIDDEN.sub(_visible, _SELECTORS.sub("", text)))
 
 
 def clean_lines(text: str, limit: int | None = None) -> str:

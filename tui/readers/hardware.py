@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tui.readers.gpus import GpuReader, GpuSample
+    from pipeline.contract.gpus import GpuReader, GpuSample
 
 _KEPT = 600
 """Samples of each reading that are kept for the charts: twenty minutes at one in two seconds."""
@@ -60,7 +60,7 @@ class MachineReader:
 
     def _gpu_reader(self) -> GpuReader:
         if self._gpus is None:
-            from tui.readers.gpus import GpuReader  # not before the first paint
+            from pipeline.contract.gpus import GpuReader  # not before the first paint
 
             self._gpus = GpuReader(environment=os.environ)
         return self._gpus
@@ -68,10 +68,12 @@ class MachineReader:
     def _read_host(self, pid: int | None) -> HostSample:
         import psutil  # like NVML, not before the first paint
 
-        from pipeline.contract.container import memory_limit
+        from pipeline.contract.container import memory_limit, usable_cpus
 
         memory = psutil.virtual_memory()
-        used, total, limit = memory.total - memory.available, memory.total, memory_limit()
+        # some containers show the host's free memory beside their own total
+        used, total = max(0, memory.total - memory.available), memory.total
+        limit = memory_limit()
         if limit and limit.limit < total:
             used, total = limit.used, limit.limit
         rss, cpu = self._read_stage(pid)
@@ -79,7 +81,7 @@ class MachineReader:
             used=used,
             total=total,
             cpu=psutil.cpu_percent() * (psutil.cpu_count() or 1),
-            cores=len(os.sched_getaffinity(0)),
+            cores=usable_cpus(),
             stage_rss=rss,
             stage_cpu=cpu,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_text
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.results.index import load_index_summary
 from pipeline.contract.run.asking import (
@@ -91,7 +92,7 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
     Added texts come with a + before their id: the model has not learnt from them.
     """
     target = find_run(runs, run)
-    before = target.settings.read_text("utf-8")
+    before = read_text(target.settings)
     if added:
         change_settings(target, adding_to_index(before, added))
     try:

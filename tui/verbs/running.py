@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_text
 from pipeline.contract.run.events import EventReader
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
@@ -87,12 +88,12 @@ def run(
     target = run_path(runs, name)
     if settings_file:
         load_settings(settings_file)
-        text = settings_file.read_text(encoding="utf-8")
+        text = read_text(settings_file)
         write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
         target = find_run(runs, name)
         if use_generated:
-            text = target.settings.read_text(encoding="utf-8")
+            text = read_text(target.settings)
             change_settings(target, tracing_answers(text))
     _start_and_follow(target, chosen, detach, force)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ from tui.content.ink import Part, bar, fit
 from tui.readers.clean import clean
 
 if TYPE_CHECKING:
+    from pipeline.contract.gpus import GpuSample
     from pipeline.contract.run.events import Memory
-    from tui.readers.gpus import GpuSample
     from tui.readers.hardware import HostSample, MachineSample
 
 Line = list[Part]
@@ -32,7 +33,10 @@ def spark(shares: Sequence[float], width: int) -> str:
 
 
 def gpu_lines(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int) -> list[Line]:
-    """Memory, utilisation, temperature and power of a device, each with its history."""
+    """Memory, utilisation, temperature and power of a device, each with its history; or why it
+    tells nothing."""
+    if gpu.trouble:
+        return [[(line, "warn")] for line in textwrap.wrap(clean(gpu.trouble), width)]
     busy = "n/a (MIG)" if gpu.mig else "n/a"
     if gpu.busy is not None:
         busy = f"{gpu.busy} % of time ≥ 1 kernel ran"
@@ -52,12 +56,16 @@ def gpu_title(gpu: GpuSample) -> str:
 
 def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int) -> Line:
     """A device in one line: `gpu 0   61 of 80 GiB ▂▅▇▇▇ 97 % 64 °C 412 W`."""
+    name: Part = (fit(f"gpu {gpu.index}", _GPU), "dim" if gpu.visible is False else "plain")
+    if gpu.trouble:
+        return [name, (fit(clean(gpu.trouble), width - _GPU), "warn")]
     busy = "MIG" if gpu.mig else f"{gpu.busy} %" if gpu.busy is not None else "n/a"
     figures = " ".join(filter(None, [busy, _heat(gpu, limit=False)]))
-    memory = f"{size(gpu.used)} of {size(gpu.total)}" if gpu.total else "n/a"
+    memory = (
+        f"{size(gpu.used)} of {size(gpu.total)}" if gpu.total and gpu.used is not None else "n/a"
+    )
     room = width - _GPU - len(memory) - len(figures) - 2
     busy_then = spark(history.get(f"{gpu.uuid} busy", ()), min(room, 30)) if room >= 3 else ""
-    name: Part = (fit(f"gpu {gpu.index}", _GPU), "dim" if gpu.visible is False else "plain")
     return [name, (f"{memory} ", "plain"), (f"{busy_then} ", "accent"), (figures, "plain")]
 
 

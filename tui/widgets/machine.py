@@ -24,8 +24,8 @@ from tui.widgets.inked import Inked
 from tui.widgets.scrolling import TextPane
 
 if TYPE_CHECKING:
+    from pipeline.contract.gpus import GpuSample
     from pipeline.contract.run.events import Memory
-    from tui.readers.gpus import GpuSample
     from tui.readers.hardware import MachineSample
 
 

@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, get_type_hints
 
-from pipeline.contract.files import Json
+from pipeline.contract.files import Json, json_text
 
 _PROGRESS_INTERVAL_S = 0.5
 
@@ -155,7 +155,7 @@ class EventWriter:
     def _write(self, kind: type[Event], *values: Any) -> None:
         event = kind(self._stage, round(time.time(), 3), *values)
         record = {"type": _NAMES[kind], **event._asdict()}
-        self._file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+        self._file.write((json_text(record) + "\n").encode())
 
     def started(self, attempt: int) -> None:
         """Reports that the stage's process is up."""

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
+from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import (
     RunBusyError,
     SettingsError,
     UsageError,
     disk_errors_explained,
 )
-from pipeline.contract.files import write_json, write_text
+from pipeline.contract.files import read_text, write_json, write_text
+from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
-from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.processes import is_locked, refuse_without_locks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings, parse_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
@@ -62,12 +66,28 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
         path = origin.resolve().parent / settings.prompts.path
         prompts = load_prompts(path, settings.prompts.use_generated)
     _refuse_at_work(run)
-    with disk_errors_explained(run.root):
-        write_text(run.settings, resolved)
+    manifest = _manifest(settings)
+    with disk_errors_explained(run.root), _whole(run):
+        refuse_without_locks(run)
         if prompts:
             save_prompts(run.prompts, prompts)
-        write_json(run.manifest, _manifest(settings))
+        write_json(run.manifest, manifest)
+        write_text(run.settings, resolved)
     return settings
+
+
+@contextmanager
+def _whole(run: RunDir) -> Iterator[None]:
+    """Removes a new run's folder where it could not be made whole."""
+    is_new = not os.path.lexists(run.root)
+    run.root.mkdir(parents=True, exist_ok=True)
+    made = False
+    try:
+        yield
+        made = True
+    finally:
+        if is_new and not made:
+            shutil.rmtree(run.root, ignore_errors=True)
 
 
 def tracing_answers(text: str) -> str:
@@ -96,11 +116,11 @@ def clone_run(source: RunDir, target: RunDir) -> None:
     if os.path.lexists(target.root):
         raise UsageError(f"there is a run {target.name!r} already", "choose another name")
     settings = load_settings(source.settings)
-    with disk_errors_explained(target.root):
+    with disk_errors_explained(target.root), _whole(target):
         if source.prompts.exists():
-            write_text(target.prompts, source.prompts.read_text(encoding="utf-8"))
+            write_text(target.prompts, read_text(source.prompts))
         write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
-        write_text(target.settings, source.settings.read_text(encoding="utf-8"))
+        write_text(target.settings, read_text(source.settings))
 
 
 def change_settings(run: RunDir, text: str) -> Settings:
@@ -172,9 +192,9 @@ def _manifest(settings: Settings) -> dict[str, object]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": usable_cpus(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpus": _gpus(),
+        "gpus": _gpus(settings),
         "versions": {name: _version(name) for name in _PACKAGES},
         "git_revision": _git_revision(),
     }
@@ -198,12 +218,9 @@ def _git_revision() -> str | None:
     return answer.stdout.strip() or None
 
 
-def _gpus() -> list[str]:
-    import pynvml  # only here: a machine without a driver needs none of it
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+def _gpus(settings: Settings) -> list[str]:
+    """The devices' names; none are asked for where nothing will run on them."""
+    if settings.run.device == "cpu":
         return []
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(pynvml.nvmlDeviceGetCount())]
-    return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    found = GpuReader(environment=os.environ).read()
+    return [f"{gpu.name}: {gpu.trouble}" if gpu.trouble else gpu.name for gpu in found]

@@ -6,17 +6,26 @@ kernel frees it exactly when the last of them is gone, even after SIGKILL.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
 import socket
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.contract.errors import RunBusyError, UsageError, disk_errors_explained
+from pipeline.contract.errors import (
+    HeadwaterError,
+    RunBusyError,
+    UsageError,
+    disk_errors_explained,
+)
 from pipeline.contract.files import Json, read_json, write_json, write_text
 from pipeline.contract.run.run_dir import RunDir
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class SupervisorState:
     """Set when the supervisor has nothing more to do."""
     asked: tuple[str, ...] = ()
     """Every stage that was ever asked for in this run; empty in runs of old."""
+    began: float = 0.0
+    """When the supervisor came up, in seconds since the epoch; 0 in runs of old."""
 
     def write(self, run: RunDir) -> None:
         """Replaces `state.json`."""
@@ -91,7 +102,7 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 
     Raises:
         RunBusyError: another supervisor, or a stage that outlived one, holds it.
-        UsageError: the run's folder is gone.
+        UsageError: the run's folder is gone, or its filesystem has no locks.
     """
     try:
         descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -99,28 +110,69 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
         hint = "somebody has moved or deleted it; `headwater runs` lists those there are"
         raise UsageError(f"there is no run {run.root} any more", hint) from None
     deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
+    try:
+        while not take_lock(descriptor, run.root):
             if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise RunBusyError(*_busy(run)) from None
+                raise RunBusyError(*_busy(run))
             time.sleep(0.05)
+    except HeadwaterError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def take_lock(descriptor: int, where: Path) -> bool:
+    """Locks an open file for this process alone; False where another holds it.
+
+    Raises:
+        UsageError: the filesystem has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        told = errno.errorcode.get(error.errno, str(error.errno))
+        raise UsageError(
+            f"the filesystem of {where} has no file locks ({told}): two processes could work in "
+            "one run and spoil it",
+            "keep the runs on another disk with --runs DIR, such as a local one; or mount this one "
+            "with locks (NFS: without nolock, with its lock service running)",
+        ) from error
+    return True
+
+
+def refuse_without_locks(run: RunDir) -> None:
+    """Refuses a run's folder, which exists, where no work could be locked.
+
+    Raises:
+        UsageError: its filesystem has no locks.
+    """
+    with tempfile.TemporaryFile(dir=run.root) as file:
+        take_lock(file.fileno(), run.root)
 
 
 def is_locked(run: RunDir) -> bool:
-    """Whether a process is working in the run."""
+    """Whether a process is working in the run.
+
+    Where the filesystem has no locks the last supervisor is looked for by its id, on this machine.
+    """
     try:
         # for reading: a finished run may lie where nobody can write
         descriptor = os.open(run.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        state = SupervisorState.read(run)
+        return state is not None and state.exit_code is None and state.supervisor.is_alive()
     finally:
         os.close(descriptor)
     return False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.container import MemoryLimit, memory_limit
+from pipeline.contract.container import MemoryLimit, memory_limit, usable_cpus
 
 GIB = 2**30
 
@@ -57,6 +57,40 @@ def test_the_older_version_is_read_too(tmp_path: Path) -> None:
 def test_no_limit_is_none(tmp_path: Path, limit: str) -> None:
     group(tmp_path / "groups", limit, GIB)
     assert memory_limit(tmp_path / "groups", own(tmp_path, "0::/\n")) is None
+
+
+@pytest.mark.parametrize(
+    ("own_group", "files", "cpus"),
+    [
+        ("0::/\n", {"cpu.max": "100000 100000"}, 1),
+        ("0::/pod/us\n", {"pod/cpu.max": "110000 100000", "pod/us/cpu.max": "max 100000"}, 2),
+        ("0::/docker/abc\n", {"cpu.max": "20000 100000"}, 1),
+        (
+            "4:cpu,cpuacct:/us\n2:memory:/us\n",
+            {
+                "cpu,cpuacct/us/cpu.cfs_quota_us": "50000",
+                "cpu,cpuacct/us/cpu.cfs_period_us": "100000",
+            },
+            1,
+        ),
+        ("3:cpu:/us\n", {"cpu/us/cpu.cfs_quota_us": "-1", "cpu/us/cpu.cfs_period_us": "100000"}, 3),
+        ("0::/\n", {"cpu.max": "max 100000"}, 3),
+        ("0::/\n", {"cpu.max": "9900000 100000"}, 3),
+        ("0::/\n", {"cpu.max": "garbage"}, 3),
+    ],
+)
+def test_a_quota_of_cpu_time_limits_the_threads(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own_group: str,
+    files: dict[str, str],
+    cpus: int,
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1, 2})
+    for name, content in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(f"{content}\n")
+    assert usable_cpus(tmp_path / "groups", own(tmp_path, own_group)) == cpus
 
 
 def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:

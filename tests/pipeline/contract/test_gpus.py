@@ -8,7 +8,8 @@ from typing import Any
 
 import pynvml
 import pytest
-from tui.readers.gpus import GpuReader, GpuSample, visible_devices
+
+from pipeline.contract.gpus import GpuReader, GpuSample, visible_devices
 
 GIB = 1 << 30
 
@@ -139,7 +140,7 @@ def test_a_cut_device_whose_instances_are_hidden_is_shown_whole() -> None:
         (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "no NVIDIA driver library here; in a container"),
         (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "the NVIDIA driver is not loaded"),
         (pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, "the driver was updated under its library"),
-        (pynvml.NVML_ERROR_GPU_IS_LOST, "a GPU fell off the bus"),
+        (pynvml.NVML_ERROR_GPU_IS_LOST, "it fell off the bus"),
         (pynvml.NVML_ERROR_NO_PERMISSION, "no permission to ask"),
         (pynvml.NVML_ERROR_UNKNOWN, "NVML says 'unknown error'"),
     ],
@@ -170,9 +171,77 @@ def test_a_gpu_that_falls_off_the_bus_is_told() -> None:
         def nvmlDeviceGetPowerUsage(self, device: Any) -> Any:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
 
-    reader = GpuReader(Falling(h100()))
-    reader.read()
-    assert "fell off the bus" in reader.trouble
+    (gpu,) = GpuReader(Falling(h100())).read()
+    assert "fell off the bus" in gpu.trouble
+    assert gpu.total is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (pynvml.NVML_ERROR_GPU_IS_LOST, "it fell off the bus"),
+        (pynvml.NVML_ERROR_NO_PERMISSION, "no permission to ask"),
+        (pynvml.NVML_ERROR_UNKNOWN, "NVML says 'unknown error'"),
+    ],
+)
+def test_a_device_that_cannot_be_asked_hides_no_other(code: int, told: str) -> None:
+    class Hidden(Driver):
+        def nvmlDeviceGetHandleByIndex(self, index: int) -> dict[str, Any]:
+            if index == 1:
+                raise pynvml.NVMLError(code)
+            return super().nvmlDeviceGetHandleByIndex(index)
+
+    reader = GpuReader(Hidden(h100("GPU-a"), h100("GPU-b"), h100("GPU-c")))
+    first, second, third = reader.read()
+    assert (first.uuid, third.uuid) == ("GPU-a", "GPU-c")
+    assert second.trouble.startswith(told)
+    assert not reader.trouble
+
+
+def test_devices_that_cannot_be_counted_are_told() -> None:
+    class Uncounted(Driver):
+        def nvmlDeviceGetCount(self) -> int:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+
+    reader = GpuReader(Uncounted(h100()))
+    assert reader.read() == ()
+    assert reader.trouble == "no GPU: NVML says 'unknown error'"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"NVIDIA\xff", "NVIDIA\ufffd"),
+        ("NVIDIA\x00\x1b[31m", "NVIDIA\ufffd\ufffd[31m"),
+        (UnicodeDecodeError("utf-8", b"\xf8", 0, 1, "invalid"), "GPU"),
+        (pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED), "GPU"),
+    ],
+)
+def test_a_garbled_name_is_made_harmless(name: object, shown: str) -> None:
+    class Garbled(Driver):
+        def nvmlDeviceGetName(self, device: Any) -> Any:
+            if isinstance(name, Exception):
+                raise name
+            return name
+
+    (gpu,) = GpuReader(Garbled(h100())).read()
+    assert gpu.name == shown
+
+
+def test_figures_that_cannot_be_are_missing() -> None:
+    unknown = SimpleNamespace(used=2**64 - 1, reserved=2**64 - 1, total=80 * GIB)
+    wild: dict[str, Any] = {
+        "busy": 2**32 - 1,
+        "temperature": 2**32 - 1,
+        "power": 2**32 - 1,
+        "limit": 2**32 - 1,
+    }
+    (gpu,) = GpuReader(Driver(h100(memory=unknown, **wild))).read()
+    assert (gpu.used, gpu.reserved, gpu.total) == (None, None, 80 * GIB)
+    assert (gpu.busy, gpu.temperature, gpu.power, gpu.power_limit) == (None, None, None, None)
+    counted_twice = SimpleNamespace(used=79 * GIB, reserved=2 * GIB, total=80 * GIB)
+    (gpu,) = GpuReader(Driver(h100(memory=counted_twice))).read()
+    assert (gpu.used, gpu.reserved) == (79 * GIB, None)
 
 
 def devices(*names: str) -> list[GpuSample]:

@@ -1,0 +1,140 @@
+"""Looks, before a run's first stage, for all that its stages will need from outside.
+
+A benchmark's rows, an experiment tracker or room on the disk may be missing for a stage that
+comes hours later. All of it is looked for at the start, and every fault is told at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pipeline.contract.errors import HeadwaterError, ResourceError, UsageError
+from pipeline.contract.run.events import Event, Started
+from pipeline.contract.run.freshness import RunFreshness
+from pipeline.contract.run.processes import SupervisorState
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
+from pipeline.contract.units import size
+
+_SPARE = 1 << 30
+"""Bytes of the disk that are left to everything but factors."""
+
+
+def require_outside(stage: str, settings: Settings, run: RunDir, events: Iterable[Event]) -> None:
+    """Looks for what the stages behind `stage` need, if it is the first to do any work.
+
+    `events`: those of the run so far.
+
+    Raises:
+        HeadwaterError: something is missing; of the first fault's kind, with all in its words.
+    """
+    behind = _stages_behind(stage, settings, run, events)
+    faults: dict[str, HeadwaterError] = {}
+    for look in (look for name in behind for look in _LOOKS.get(name, ())):
+        try:
+            look(settings, run)
+        except HeadwaterError as error:
+            faults.setdefault(error.message, error)
+    if faults:
+        first, *others = faults.values()
+        told = "\n".join([first.message, *map(str, others)])
+        raise type(first)(f"missing for the stages that follow: {told}", first.hint)
+
+
+def _stages_behind(
+    stage: str, settings: Settings, run: RunDir, events: Iterable[Event]
+) -> list[str]:
+    """The stages that will work after `stage`; none where one before it has worked already."""
+    state = SupervisorState.read(run)
+    if state is None or stage not in state.stages:
+        return []
+    place = state.stages.index(stage)
+    for event in events:
+        is_earlier = isinstance(event, Started) and event.stage in state.stages[:place]
+        if is_earlier and event.time >= state.began:
+            return []
+    now = RunFreshness(settings, run)
+    return [name for name in state.stages[place + 1 :] if not now.is_fresh(name)]
+
+
+def _trackers(settings: Settings, _run: RunDir) -> None:
+    from pipeline.training.arguments import require_trackers
+
+    require_trackers(settings)
+
+
+def _model(settings: Settings, _run: RunDir) -> None:
+    from pipeline.model import pretrained_config
+
+    if settings.model.init == "pretrained":
+        pretrained_config(settings.model.name)
+
+
+def _room_for_factors(settings: Settings, run: RunDir) -> None:
+    from pipeline.influence.arguments import covariance_bytes, curvature_bytes
+
+    shapes, needed = _shapes(settings), 0
+    for strategy in settings.factors.strategies:
+        bases = curvature_bytes(shapes, strategy)
+        # beside the eigenvectors the covariances that they are of
+        whole = bases + (covariance_bytes(shapes) if strategy in ("ekfac", "kfac") else 0)
+        there = sum(file.stat().st_size for file in run.factors(strategy).glob("*"))
+        needed += max(0, whole - there)
+    free = shutil.disk_usage(run.root).free
+    if needed + _SPARE > free:
+        raise ResourceError(
+            f"the factors will take {size(needed)}, and {run.root} has {size(free)} free",
+            "free some space; or name fewer factors.strategies, or fewer modules in [modules]",
+        )
+
+
+def _shapes(settings: Settings) -> list[tuple[int, int]]:
+    """Shapes of the weights of the modules that the settings choose."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    from pipeline.influence.modules import resolve_modules
+    from pipeline.model import PRESETS, pretrained_config
+
+    if settings.model.init == "pretrained":
+        config = pretrained_config(settings.model.name)
+    else:
+        shape = PRESETS[settings.model.preset]
+        config = LlamaConfig(
+            vocab_size=1,  # of the modules none depends on it
+            hidden_size=shape.width,
+            intermediate_size=shape.mlp_width,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+        )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    weights = [model.get_submodule(n).weight for n in resolve_modules(model, settings.modules)]
+    return [(weight.shape[0], weight.shape[1]) for weight in weights]
+
+
+def _benchmark_rows(settings: Settings, _run: RunDir) -> None:
+    from pipeline.evaluation.catalogue import all_questions, ready
+
+    all_questions(ready(settings)[0])
+
+
+def _files(named: str, places: Callable[[Settings], Sequence[str]]) -> Callable[..., None]:
+    def look(settings: Settings, _run: RunDir) -> None:
+        if absent := [place for place in places(settings) if not Path(place).exists()]:
+            raise UsageError(f"{named}: there is no {', '.join(absent)}")
+
+    return look
+
+
+_LOOKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
+    "train": (_trackers, _model),
+    "factors": (_room_for_factors,),
+    "benchmark": (_benchmark_rows,),
+    "index": (_files("index.added", lambda settings: settings.index.added),),
+    "validate": (_files("validation.outside", lambda settings: settings.validation.outside),),
+}
+"""Stage → what to look for."""

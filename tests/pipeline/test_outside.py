@@ -1,0 +1,76 @@
+"""What a later stage needs from outside is looked for before the first one works."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run.events import Started
+from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
+from pipeline.outside import require_outside
+
+ALL = ("prepare", "train", "factors", "benchmark", "index", "validate", "report")
+
+
+def supervised(folder: Path, *stages: str) -> RunDir:
+    run = RunDir(folder)
+    me = ProcessIdentity.of(os.getpid())
+    SupervisorState(me, stages, "token", began=time.time()).write(run)
+    return run
+
+
+def settings(**sections: Any) -> Settings:
+    scratch = {"init": "scratch", "preset": "nano"}
+    given = {"data": {"source": "demo"}, "tokenizer": {"source": "train"}, "model": scratch}
+    return Settings.model_validate({**given, **sections})
+
+
+def test_every_fault_of_every_stage_is_told_at_once(tmp_path: Path) -> None:
+    run = supervised(tmp_path, *ALL)
+    asked = settings(
+        benchmark={"chosen": ["boolq", "arc"], "data": str(tmp_path / "rows")},
+        index={"added": [str(tmp_path / "notes.txt")]},
+        validation={"outside": [str(tmp_path / "theirs.npy")]},
+    )
+    with pytest.raises(HeadwaterError) as told:
+        require_outside("prepare", asked, run, [])
+    for missing in ("there is no folder", "notes.txt", "theirs.npy"):
+        assert missing in told.value.message
+
+
+def test_only_stages_that_were_asked_for_are_looked_after(tmp_path: Path) -> None:
+    run = supervised(tmp_path, "prepare", "train", "report")
+    require_outside("prepare", settings(benchmark={"data": str(tmp_path / "rows")}), run, [])
+
+
+def test_a_model_that_does_not_exist_is_told_before_the_reading(tmp_path: Path) -> None:
+    run = supervised(tmp_path, "prepare", "train")
+    absent = {"init": "pretrained", "name": str(tmp_path / "absent")}
+    with pytest.raises(HeadwaterError, match=r"model\.name: there is no folder"):
+        require_outside("prepare", settings(model=absent), run, [])
+
+
+def test_factors_that_the_disk_cannot_hold_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = supervised(tmp_path, "prepare", "train", "factors")
+    large = settings(model={"init": "scratch", "preset": "tinyllama-1.1b"})
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 20 << 30}))
+    require_outside("prepare", settings(), run, [])
+    with pytest.raises(HeadwaterError, match=r"the factors will take \d+ GiB, .* has 20 GiB free"):
+        require_outside("prepare", large, run, [])
+
+
+def test_it_is_looked_once_not_before_every_stage(tmp_path: Path) -> None:
+    run = supervised(tmp_path, *ALL)
+    asked = settings(benchmark={"data": str(tmp_path / "rows")})
+    require_outside("train", asked, run, [Started("prepare", time.time() + 1, 1)])
+    with pytest.raises(HeadwaterError):
+        require_outside("train", asked, run, [Started("prepare", time.time() - 99, 1)])
