@@ -39,7 +39,7 @@ def main(stage: str, run: RunDir) -> int:
             settings = load_settings(run.settings)
             if not freshness.is_fresh(stage, settings, run):
                 events.started(attempts + 1)
-                _run(stage, settings, run, events, told)
+                _run(stage, settings, run, events, history)
         return 0
     except KeyboardInterrupt:
         events.cancelled("stopped on request")
@@ -54,12 +54,12 @@ def main(stage: str, run: RunDir) -> int:
 
 
 def _run(
-    stage: str, settings: Settings, run: RunDir, events: EventWriter, told: list[Event]
+    stage: str, settings: Settings, run: RunDir, events: EventWriter, history: list[Event]
 ) -> None:
     _require_upstream(stage, settings, run)
     fingerprint = freshness.begin(stage, settings, run)
     _limit_threads(settings)
-    importlib.import_module("pipeline.outside").require_outside(stage, settings, run, told)
+    importlib.import_module("pipeline.outside").require_outside(stage, settings, run, history)
     begun = time.monotonic()
     module = importlib.import_module(f"pipeline.stages.{stage}")
     from pipeline.memory import (
