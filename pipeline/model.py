@@ -189,7 +189,7 @@ def highest_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def context_length(config: PretrainedConfig) -> int | None:
     """Maximum tokens of a sequence; None if the model has no limit."""
-    limit: int | None = getattr(config, "max_position_embeddings", None)
+    limit: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
     return limit
 
 
@@ -203,15 +203,11 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(
-    folder: Path,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    attention: str = "sdpa",
+    folder: Path, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
     """Loads a model that an earlier stage saved, in evaluation mode."""
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, dtype=dtype, attn_implementation=attention
-    )
+    # no attention is asked for: transformers takes sdpa where the architecture has it, else eager
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
     moved: PreTrainedModel = model.to(device).eval()
     return moved
 

@@ -31,6 +31,7 @@ ROOMS = {
         "evaluation",
         "validation",
         "ask",
+        "rehearsal",
         "report",
         "outside",
         "stages",

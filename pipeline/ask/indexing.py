@@ -15,6 +15,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
+from pipeline.influence.experts import separate_experts
 from pipeline.influence.fitting import require_factors
 from pipeline.influence.modules import resolve_modules
 
@@ -40,6 +41,7 @@ def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> P
     require_eigenvectors(strategy)
     require_factors(run, strategy)
     arguments = score_arguments(settings.scores, per_module=False, prompt_batches=1)
+    separate_experts(model)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(
         model, run.factors(strategy), arguments, modules, strategy, settings.index.features

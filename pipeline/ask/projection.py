@@ -17,7 +17,7 @@ of a module, F features of all modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from kronfluence.arguments import ScoreArguments
 from kronfluence.factor.config import FactorConfig
+from kronfluence.module.tracked_module import TrackedModule
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -33,6 +34,8 @@ from transformers import PreTrainedModel
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
 from pipeline.corpus.examples import TokenBatch
+from pipeline.influence.accelerated.linear import ignore_unseen
+from pipeline.influence.accelerated.shared_input import token_reader
 from pipeline.influence.task import LanguageModelingTask
 
 _SEED = 0
@@ -129,20 +132,22 @@ class Projection:
         }
         features = torch.zeros(len(batch["input_ids"]), self.size, device=device)
         squares = features.new_zeros(len(features))
-        with sdpa_kernel(SDPBackend.MATH), self._adding_to(features, squares), torch.enable_grad():
+        adding = self._adding_to(features, squares, batch["input_ids"].shape)
+        with sdpa_kernel(SDPBackend.MATH), adding, torch.enable_grad():
             loss = self._task.compute_measurement(moved, self._model)
             torch.autograd.backward(loss)
         return features, squares
 
     @contextmanager
-    def _adding_to(self, features: Tensor, squares: Tensor) -> Iterator[None]:
-        """While entered, a backward pass adds every module's features."""
+    def _adding_to(self, features: Tensor, squares: Tensor, batch: Sequence[int]) -> Iterator[None]:
+        """While entered, a backward pass over `batch` (B, T) adds every module's features."""
         with ExitStack() as hooks:
             embedding = self._model.get_input_embeddings()
             wanted = embedding.register_forward_hook(lambda _m, _i, out: out.requires_grad_())
             hooks.callback(wanted.remove)
             for name, projection in self._modules.items():
-                hook = partial(_catch, projection, features, squares)
+                reader = partial(token_reader, batch, name)
+                hook = partial(_catch, projection, features, squares, reader)
                 handle = _linear(self._model, name).register_forward_hook(hook)
                 hooks.callback(handle.remove)
             yield
@@ -152,16 +157,18 @@ def _catch(
     projection: ModuleProjection,
     features: Tensor,
     squares: Tensor,
+    reader: Callable[..., Callable[[Tensor], Tensor]],
     module: nn.Module,
-    inputs: tuple[Tensor],
+    inputs: tuple[Tensor, ...],
     output: Tensor,
 ) -> None:
-    activations = inputs[0].detach()
+    read = reader(*inputs[1:])
+    activations = read(inputs[0].detach())
     if module.bias is not None:
         activations = nn.functional.pad(activations, (0, 1), value=1.0)
 
     def catch(gradient: Tensor) -> None:
-        projection.add_features(activations.float(), gradient.float(), features, squares)
+        projection.add_features(activations.float(), read(gradient).float(), features, squares)
 
     output.register_hook(catch)  # type: ignore[no-untyped-call]
 
@@ -169,9 +176,7 @@ def _catch(
 def _linear(model: nn.Module, name: str) -> nn.Module:
     """The linear module, also where Kronfluence has put a wrapper around it."""
     module = model.get_submodule(name)
-    found = getattr(module, "original_module", module)
-    assert isinstance(found, nn.Linear)
-    return found
+    return module.original_module if isinstance(module, TrackedModule) else module
 
 
 def _module(
@@ -185,6 +190,7 @@ def _module(
 ) -> ModuleProjection:
     factors: dict[str, Tensor | None] = {kind: _read(folder, kind, name) for kind in _FACTORS}
     FactorConfig.CONFIGS[strategy].prepare(factors, arguments, torch.device("cpu"))
+    ignore_unseen(factors)
     inverse = factors["lambda_matrix"]  # [O, I] of 1 / (eigenvalue + damping), by now
     assert inverse is not None
     vectors, shifts = [], []

@@ -36,9 +36,11 @@ from pipeline.influence.arguments import (
     tokens_per_batch,
 )
 from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
+from pipeline.influence.coverage import coverage
+from pipeline.influence.experts import separate_experts
 from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory_estimate import bytes_per_token, free_bytes
-from pipeline.influence.modules import resolve_modules
+from pipeline.influence.modules import resolve_modules, weight_shape
 from pipeline.influence.progress import PhaseProgress
 from pipeline.influence.task import LanguageModelingTask
 
@@ -96,9 +98,11 @@ class InfluenceAnalyzer:
         self.settings = settings
         self.run = run
         self.progress = PhaseProgress(events)
+        separate_experts(model)
         self.modules = resolve_modules(model, settings.modules)
+        self.coverage = coverage(model, self.modules, settings.modules)
         self._events = events
-        self.shapes = [_shape(model, name) for name in self.modules]
+        self.shapes = [weight_shape(model.get_submodule(name)) for name in self.modules]
         """[O, I] of each tracked module's weight."""
         head = vocabulary_projection(model)
         task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
@@ -250,12 +254,6 @@ class InfluenceAnalyzer:
                     f"{pass_.setting}{kind}_partitions = {parts}, but there are only {available} "
                     f"{things}; valid: 1 to {available}"
                 )
-
-
-def _shape(model: PreTrainedModel, module: str) -> tuple[int, int]:
-    """[O, I] of the module's weight."""
-    outputs, inputs = model.get_parameter(f"{module}.weight").shape
-    return outputs, inputs
 
 
 @contextmanager

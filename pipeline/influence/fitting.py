@@ -14,7 +14,13 @@ import torch
 from kronfluence.factor.config import FactorConfig
 from kronfluence.factor.covariance import covariance_matrices_exist
 from kronfluence.factor.eigen import eigendecomposition_exist, lambda_matrices_exist
-from kronfluence.utils.constants import COVARIANCE_FACTOR_NAMES, EIGENDECOMPOSITION_FACTOR_NAMES
+from kronfluence.utils.constants import (
+    COVARIANCE_FACTOR_NAMES,
+    EIGENDECOMPOSITION_FACTOR_NAMES,
+    NUM_ACTIVATION_COVARIANCE_PROCESSED,
+    NUM_GRADIENT_COVARIANCE_PROCESSED,
+)
+from safetensors.torch import load_file, save_file
 
 from pipeline.contract.errors import MissingResultError, ModelError
 from pipeline.contract.files import replacing
@@ -25,6 +31,8 @@ from pipeline.influence.arguments import covariance_bytes, curvature_bytes, fact
 from pipeline.influence.budgeted_analyzer import by_length
 from pipeline.influence.progress import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
+
+_COUNTS = (NUM_ACTIVATION_COVARIANCE_PROCESSED, NUM_GRADIENT_COVARIANCE_PROCESSED)
 
 
 def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:
@@ -116,6 +124,7 @@ def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
     # this step has no partitions: it is done, or starts over
     if eigendecomposition_exist(output_dir=analyzer.run.factors(strategy)):
         return
+    _count_unseen_once(analyzer.run, strategy)
     args = factor_arguments(analyzer.settings.factors, strategy)
     matrices, phase = 2 * len(analyzer.modules), f"{strategy} eigendecomposition"
     try:
@@ -127,6 +136,19 @@ def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         hint = "float32 in [factors] avoids overflow; or the model itself has diverged"
         raise ModelError(f"a covariance cannot be decomposed: {error}", hint) from error
+
+
+def _count_unseen_once(run: RunDir, strategy: str) -> None:
+    """Makes the covariances of modules that no token has reached 0 ÷ 1 instead of 0 ÷ 0.
+
+    An expert of a mixture may be one: tokens choose theirs.
+    """
+    for name in _COUNTS:
+        path = run.factors(strategy) / f"{name}.safetensors"
+        counts = load_file(path)
+        if any(int(count) == 0 for count in counts.values()):
+            with replacing(path) as temporary:
+                save_file({module: n.clamp_min(1) for module, n in counts.items()}, temporary)
 
 
 def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> None:

@@ -35,7 +35,8 @@ def hidden_cosine(
 @torch.inference_mode()
 def _mean_states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> Tensor:
     """Mean hidden state of each row's labelled tokens; float32 [rows, H]."""
-    means = torch.empty(len(dataset), model.config.hidden_size, device=model.device)
+    width = model.config.get_text_config().hidden_size
+    means = torch.empty(len(dataset), width, device=model.device)
     for indices in token_budget_batches(dataset.lengths, budget):
         batch = pad_batch([dataset[index] for index in indices])
         output = model.base_model(

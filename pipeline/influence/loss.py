@@ -17,21 +17,41 @@ _CACHED_BYTES = 2**24
 _ACCELERATOR_BYTES = 2**28
 """Logits of a chunk on a GPU: large enough to keep it busy."""
 _PROBE_TOKENS = 8
+_LARGE = 1e4
+"""Logits of the probe: a cap or a scale that small ones hardly show changes these."""
 
 
 def vocabulary_projection(model: PreTrainedModel) -> nn.Linear | None:
     """The model's output projection, or None if it alone does not give the model's logits.
 
-    Some architectures scale or cap their logits, so both are compared on 8 tokens.
+    Some architectures scale or cap their logits, or what they project. So on 8 tokens the head's
+    input must be the last hidden state, and logits that are put in the head's place, up to 10,000,
+    must come out of the model as they are.
     """
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    if type(head) is not nn.Linear:
+    if type(head) is not nn.Linear or model.base_model is model:
         return None
     ids = torch.arange(_PROBE_TOKENS, device=model.device)[None] % head.out_features
+    planted = torch.linspace(-_LARGE, _LARGE, head.out_features, device=model.device)
+    inputs: list[Tensor] = []
+
+    def plant(_module: nn.Module, seen: tuple[Tensor], output: Tensor) -> Tensor:
+        inputs.append(seen[0])
+        return planted.to(output.dtype).expand_as(output)
+
     with torch.no_grad():
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        logits = model(input_ids=ids, use_cache=False).logits
-        return head if torch.allclose(head(hidden), logits, rtol=1e-3, atol=1e-4) else None
+        body = model.base_model(input_ids=ids, use_cache=False)
+        hidden: Tensor | None = getattr(body, "last_hidden_state", None)
+        hook = head.register_forward_hook(plant)
+        try:
+            logits = model(input_ids=ids, use_cache=False).logits
+        finally:
+            hook.remove()
+    if hidden is None or len(inputs) != 1 or inputs[0].shape != hidden.shape:
+        return None
+    same = torch.allclose(inputs[0], hidden, rtol=1e-3, atol=1e-4)
+    whole = torch.equal(logits, planted.to(logits.dtype).expand_as(logits))
+    return head if same and whole else None
 
 
 def summed_loss(

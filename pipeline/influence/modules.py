@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers.models.falcon.modeling_falcon import FalconLinear
+from transformers.pytorch_utils import Conv1D
 
 from pipeline.contract.errors import ModelError, SettingsError
 from pipeline.contract.results.scores import layer_of
 from pipeline.contract.settings.schema import ModuleSettings
+from pipeline.influence.experts import ExpertLinear
 
-_GROUPS = {"mlp": re.compile(r"mlp|feed_forward|ffn|fc\d"), "attention": re.compile("attn|attent")}
+_LINEAR = (nn.Linear, Conv1D, FalconLinear, ExpertLinear)
+"""Kinds of module that gradients are traced of; a subclass may compute something else."""
+_GROUPS = {
+    "mlp": re.compile(r"mlp|feed_forward|ffn|fc\d|moe|experts"),
+    "attention": re.compile("attn|attent"),
+}
 
 
 def resolve_modules(model: nn.Module, wanted: ModuleSettings) -> list[str]:
@@ -27,7 +33,7 @@ def resolve_modules(model: nn.Module, wanted: ModuleSettings) -> list[str]:
     if not valid:
         kinds = sorted({type(module).__name__ for module in model.modules()})
         raise ModelError(
-            "no nn.Linear in the model's layers: Kronfluence tracks nothing else",
+            "no nn.Linear or Conv1D in the model's layers: nothing else can be traced",
             f"kinds of module it has: {', '.join(kinds)}",
         )
     if wanted.names:
@@ -40,11 +46,29 @@ def resolve_modules(model: nn.Module, wanted: ModuleSettings) -> list[str]:
     return [name for name in chosen if layer_of(name) in layers]
 
 
-def resolve_modules_of_config(config: PretrainedConfig, wanted: ModuleSettings) -> list[str]:
-    """As `resolve_modules`, from the configuration alone: no weights, no memory, no time."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-        return resolve_modules(model, wanted)
+def chosen_parameters(
+    model: nn.Module, wanted: ModuleSettings
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """All matrices, by name, in the layers and the group that the settings choose, traced or not.
+
+    Experts that have been separated are not counted a second time.
+    """
+    valid = sorted({_around_layer(name)[1] for name in _linear_modules(model)})
+    layers = _chosen_layers(wanted.layers, valid)
+    for name, parameter in model.named_parameters():
+        holder = name.rpartition(".")[0]
+        if parameter.dim() < 2 or layer_of(holder) not in layers:
+            continue
+        separate = isinstance(model.get_submodule(holder), ExpertLinear)
+        if not separate and _in_group(name, wanted.group):
+            yield name, parameter
+
+
+def weight_shape(module: nn.Module) -> tuple[int, int]:
+    """[O, I]: how many outputs and inputs a traced module has."""
+    weight = module.get_parameter("weight")
+    rows, columns = weight.shape
+    return (columns, rows) if isinstance(module, Conv1D) else (rows, columns)
 
 
 def summarize(names: Iterable[str]) -> str:
@@ -75,7 +99,7 @@ def _linear_modules(model: nn.Module) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if type(module) is nn.Linear and layer_of(name.rpartition(".")[0]) is not None
+        if type(module) in _LINEAR and layer_of(name.rpartition(".")[0]) is not None
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from kronfluence.module.utils import set_attention_mask
 from kronfluence.task import Task
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,6 +69,8 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
 
     def _loss(self, batch: TokenBatch, model: Any, uniforms: Tensor | None = None) -> Tensor:
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        # Kronfluence sets it for covariances only; in every pass it says which row is which token
+        set_attention_mask(model, batch["attention_mask"])
         labels = batch["labels"][:, 1:]  # position t predicts token t + 1
         labelled = labels != IGNORED
         if uniforms is not None:

@@ -15,6 +15,7 @@ from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
+from pipeline.contract.results.factors import Coverage, read_factors_summary
 from pipeline.contract.results.generation import read_generation
 from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
@@ -105,6 +106,8 @@ class RunFacts:
     generated_traced: bool
     """The scores are of the model's own answers, not of the given completions."""
     prompts: list[PromptFacts]
+    coverage: Coverage | None
+    """What share of the chosen weights is traced."""
     spectra: tuple[Spectrum, ...] | None
     evaluation: Evaluation | None
     """Both models' answers and their comparison."""
@@ -136,6 +139,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         account=rankings.metadata if rankings else None,
         generated_traced=settings.prompts.use_generated,
         prompts=_prompts(run, rankings) if "prepare" in done else [],
+        coverage=_coverage(run) if "factors" in done else None,
         spectra=_found(read_spectra, run) if "inspect" in done else None,
         evaluation=_found(read_evaluation, run) if "evaluate" in done else None,
         benchmark=_found(read_benchmarks, run) if "benchmark" in done else None,
@@ -149,6 +153,11 @@ def _found(read: Callable[[RunDir], T], run: RunDir) -> T | None:
         return read(run)
     except MissingResultError:
         return None
+
+
+def _coverage(run: RunDir) -> Coverage | None:
+    summary = _found(read_factors_summary, run)
+    return summary.coverage if summary else None
 
 
 def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:

@@ -54,6 +54,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         examples=len(examples),
         preflight=checked,
         seconds=seconds,
+        coverage=analyzer.coverage,
     )
     write_factors_summary(run, summary)
 

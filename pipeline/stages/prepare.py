@@ -37,8 +37,11 @@ from pipeline.corpus.labelling import require_embedded
 from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
-from pipeline.influence.modules import resolve_modules_of_config
+from pipeline.influence.coverage import examine
 from pipeline.model import context_length, embedding_count, load_tokenizer, model_config
+
+_NEARLY_ALL = 0.95
+"""Share of the chosen weights above which what is not traced is no reason to warn."""
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
@@ -46,7 +49,7 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     prompts = _prompts(settings, run_dir)
     if freshness.RunFreshness(settings, run_dir).has_corpus():
         events.note("the corpus is as it was: only the prompts are read again")
-        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)
         _check_relevant(prompts, _documents(run_dir), events)
     else:
         run_dir.corpus_mark.unlink(missing_ok=True)
@@ -66,7 +69,7 @@ def _read_corpus(
 
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         _save_tokenizer(pretrained_tokenizer(settings), prompts, settings, run_dir)
-        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)
     ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
     reading.require_share(settings.data.min_read_share)
     events.note(f"read {reading.told()}")
@@ -75,7 +78,7 @@ def _read_corpus(
         texts = _texts(documents, len(ids), events)
         trained = train_tokenizer(texts, settings.tokenizer.vocab_size)
         _save_tokenizer(trained, prompts, settings, run_dir)
-        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer))
+        _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)
     tokenizer = load_tokenizer(run_dir.tokenizer)
 
     embeddings = embedding_count(model_config(settings, tokenizer))
@@ -126,11 +129,17 @@ def _prompts(settings: Settings, run_dir: RunDir) -> list[Prompt]:
 
 
 def _check_fit(
-    prompts: list[Prompt], settings: Settings, tokenizer: PreTrainedTokenizerBase
+    prompts: list[Prompt],
+    settings: Settings,
+    tokenizer: PreTrainedTokenizerBase,
+    events: EventWriter,
 ) -> None:
     """Refuses a tokenizer, a chunk length, a module or a prompt that does not fit the model."""
     config = model_config(settings, tokenizer)
-    resolve_modules_of_config(config, settings.modules)
+    covered = examine(config, settings.modules)
+    if covered.left_out:
+        tell = events.note if covered.share > _NEARLY_ALL else events.warning
+        tell(covered.sentence)
     context = context_length(config)
     for prompt in prompts:
         asked, answer = _encoded(prompt, settings, tokenizer)

@@ -20,9 +20,9 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.modules import resolve_modules
 from pipeline.memory import exhaustion_explained
-from pipeline.model import build_model, load_model, load_tokenizer, save_model
+from pipeline.model import build_model, load_model, load_tokenizer, save_model, select_device
+from pipeline.rehearsal.rehearse import rehearse
 from pipeline.training.arguments import require_trackers, training_arguments
 from pipeline.training.checkpoints import complete_checkpoints, read_state
 from pipeline.training.trainer import EventCallback, TokenTrainer, perplexity
@@ -38,7 +38,8 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
 
     Raises:
         SettingsError: a tracker is not installed, or a module does not exist.
-        ModelError, HubUnreachableError: see `build_model`; or the loss is no number from the start.
+        ModelError, HubUnreachableError: see `build_model` and `rehearse`; or the loss is no number
+            from the start.
         ResourceError: memory or disk ran out.
     """
     require_trackers(settings)
@@ -47,11 +48,13 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     tokenizer = load_tokenizer(run_dir.tokenizer)
     with exhaustion_explained(_MEMORY_ADVICE):
         model = _base(settings, run_dir, tokenizer)
-        resolve_modules(model, settings.modules)  # a wrong name is said now, not after training
+        model.to(select_device(settings))  # type: ignore[arg-type]
+        if not complete_checkpoints(run_dir.checkpoints):
+            rehearse(settings, run_dir, events, model, tokenizer, _datasets(run_dir)[0])
         trainer = _trainer(settings, run_dir, events, model)
         summary = _train(trainer, run_dir, events)
         save_model(model, tokenizer, run_dir.model)
-    bar = _unigram_loss(run_dir, model.config.vocab_size)
+    bar = _unigram_loss(run_dir, model.config.get_text_config().vocab_size)
     _warn_above_unigram(bar, summary.validation_loss, events)
     write_training(run_dir, replace(summary, unigram_loss=bar))
 

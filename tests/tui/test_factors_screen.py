@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from pipeline.contract.results.factors import Coverage, FactorsSummary, write_factors_summary
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_factors, sample_run
 from tests.tui.watching import screen_text, until, until_shown
@@ -228,6 +229,18 @@ async def test_a_damaged_file_is_named_with_what_to_do(run: RunDir) -> None:
         await pilot.press("F")
         await until_shown(pilot, "inspect/eigenvalues.parquet is damaged")
         await until_shown(pilot, "headwater run inspect --force")
+
+
+async def test_what_is_not_traced_is_told_under_the_figures(run: RunDir) -> None:
+    left_out = "model.layers.{0-2}.mlp.experts.gate_up_proj"
+    coverage = Coverage("mlp", 0.57, left_out)
+    summary = FactorsSummary(("ekfac",), "true", (), 10, None, {}, coverage)
+    write_factors_summary(run, summary)
+    app = app_of(run)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_factors(pilot)
+        await until_shown(pilot, "57% of the MLP weights")
+        await until_shown(pilot, "mlp.experts.gate_up_proj")
 
 
 async def test_stale_spectra_say_so(run: RunDir) -> None:

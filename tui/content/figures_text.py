@@ -50,7 +50,8 @@ def figures_text(
         return overview.statistics(strategy, module, of) if module else None
 
     if entry.is_layer:
-        return _of_layer(entry, other, statistics, width)
+        layer = _of_layer(entry, other, statistics, width)
+        return Content.assemble(*_traced(overview), layer)
     module = entry.modules[0]
     if other and other != entry:
         pair = (statistics(module), statistics(other.counterpart(module)))
@@ -65,7 +66,13 @@ def figures_text(
         if (spectrum := overview.spectra.get((strategy, module.name, of)))
     ]
     table = _table(titles, _rows([statistics(module, of) for of in kinds]), width)
-    return Content.assemble(table, *meanings)
+    return Content.assemble(*_traced(overview), table, *meanings)
+
+
+def _traced(overview: SpectraOverview) -> list[Content]:
+    """What the figures are not of, before them: below it would be out of sight."""
+    told = clean(overview.not_traced, 400)
+    return [Content.styled(f"{told}\n", "$warning")] if told else []
 
 
 def _of_layer(

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from itertools import groupby
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results.factors import read_factors_summary
 from pipeline.contract.results.lambda_maps import read_lambda_map
 from pipeline.contract.results.spectra import (
     KINDS,
@@ -87,6 +88,8 @@ class SpectraOverview:
     """Percentile of the values where a map's colours end, as the run's settings say."""
     stale: bool
     """The settings or inputs have changed since."""
+    not_traced: str = ""
+    """What share of the chosen weights is traced, and what is not; empty where all is."""
 
     def kinds(self, strategy: str) -> tuple[Kind, ...]:
         """What the strategy has spectra of."""
@@ -125,7 +128,15 @@ class SpectraReader:
             spectra={(one.strategy, one.module, one.kind): one for one in loaded.value},
             clip=load_settings(self._run.settings).inspect.clip_percentile,
             stale=not loaded.fresh,
+            not_traced=self._not_traced(),
         )
+
+    def _not_traced(self) -> str:
+        try:
+            coverage = read_factors_summary(self._run).coverage
+        except MissingResultError:  # a copied run may bring its spectra alone
+            return ""
+        return coverage.sentence if coverage and coverage.left_out else ""
 
     def _read_curves(self, strategy: str, module: str, kind: Kind) -> Curves | None:
         """The curves of one spectrum; None where there is none."""

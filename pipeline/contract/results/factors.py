@@ -5,6 +5,7 @@ File: `factors/summary.json`. The factors themselves are in Kronfluence's own fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pipeline.contract.results.common import read_record, write_record
@@ -24,6 +25,29 @@ class GradientErrors:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How much of the weights that the settings choose is traced."""
+
+    group: str
+    """The settings' modules.group."""
+    share: float
+    """Of the matrices of that group in the chosen layers, by their numbers of weights; 0 to 1."""
+    left_out: str
+    """The other matrices' names, those of several layers put together; empty if there are none."""
+
+    @property
+    def sentence(self) -> str:
+        """What is traced and what is not, for a person."""
+        whose = "" if self.group == "all" else f"{_GROUPS[self.group]} "
+        percent = f"{math.floor(1000 * self.share + 1e-6) / 10:g}%"  # 100% only where it is
+        told = f"{percent} of the {whose}weights in the chosen layers are traced"
+        return f"{told}; left out: {self.left_out}" if self.left_out else told
+
+
+_GROUPS = {"mlp": "MLP", "attention": "attention"}
+
+
+@dataclass(frozen=True)
 class FactorsSummary:
     """The content of `factors/summary.json`."""
 
@@ -38,6 +62,8 @@ class FactorsSummary:
     """None in runs that were fitted before this was measured."""
     seconds: dict[str, float]
     """Strategy → what its fitting took."""
+    coverage: Coverage | None = None
+    """None in runs that were fitted before this was counted."""
 
 
 def write_factors_summary(run: RunDir, summary: FactorsSummary) -> None:

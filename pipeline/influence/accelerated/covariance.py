@@ -6,6 +6,7 @@ changes per-example gradients, or offloads activations to the CPU.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,20 +37,21 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             return
 
         @torch.no_grad()
-        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
-            self._add_activations(inputs[0])
+        def forward_hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
+            self._add_activations(*inputs)
             # on the output tensor: a module's own backward hooks fail after in-place operations
-            self.cached_hooks.append(outputs.register_hook(backward_hook))
+            hook = partial(backward_hook, inputs[1:])
+            self.cached_hooks.append(outputs.register_hook(hook))
 
         @torch.no_grad()
-        def backward_hook(output_gradient: Tensor) -> None:
+        def backward_hook(routed: tuple[Tensor, ...], output_gradient: Tensor) -> None:
             self.cached_hooks.pop().remove()
-            self._add_gradients(output_gradient)
+            self._add_gradients(output_gradient, *routed)
 
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
-    def _add_activations(self, tensor: Tensor) -> None:
-        shared_input = SharedInput.of(tensor)
+    def _add_activations(self, tensor: Tensor, *routed: Tensor) -> None:
+        shared_input = SharedInput.of(tensor, self.module.reader(*routed))
         if id(self) in shared_input.added_by:
             return  # gradient checkpointing runs the forward pass a second time
         shared_input.added_by.add(id(self))
@@ -64,9 +66,10 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             self._use(shared)
         if self._sum is None or self._sum is not shared:
             dtype = self.module.factor_args.activation_covariance_dtype
-            rows, tokens = self.module.unpadded_activations(tensor, dtype)
+            rows = self.module.unpadded_rows(tensor.detach(), *routed).to(dtype)
+            rows = self.module.with_bias_input(rows)
             own = self._sum or self._use(ActivationSum.zeros(rows))
-            own.add(rows, tokens)
+            own.add(rows, len(rows))
             sums.setdefault(key, own)
 
     def _use(self, total: ActivationSum) -> ActivationSum:
@@ -76,9 +79,9 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
         self.module.storage[NUM_ACTIVATION_COVARIANCE_PROCESSED] = total.tokens
         return total
 
-    def _add_gradients(self, output_gradient: Tensor) -> None:
+    def _add_gradients(self, output_gradient: Tensor, *routed: Tensor) -> None:
         dtype = self.module.factor_args.gradient_covariance_dtype
-        rows, tokens = self.module.get_flattened_gradient(output_gradient.detach().to(dtype))
+        rows = self.module.unpadded_rows(output_gradient.detach(), *routed).to(dtype)
         storage = self.module.storage
         if storage[GRADIENT_COVARIANCE_MATRIX_NAME] is None:
             width = rows.shape[1]
@@ -90,7 +93,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             )
         # squared: the covariance is quadratic in gradients that mixed precision has scaled
         add_gram(storage[GRADIENT_COVARIANCE_MATRIX_NAME], rows, self.module.gradient_scale**2)
-        storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(tokens)
+        storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(len(rows))
 
     def check_sharing(self) -> None:
         """Checks that the shared sum holds the inputs of this module and no others.

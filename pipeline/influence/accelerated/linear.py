@@ -1,18 +1,18 @@
 """Kronfluence's tracked linear module with the trackers and contractions of this package.
 
-Importing this file registers the class for `nn.Linear`: Kronfluence wraps linear modules in it
-from then on.
+Importing this file registers the classes for `nn.Linear` and for GPT-2's `Conv1D`, a linear layer
+whose weight is transposed: Kronfluence wraps such modules in them from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from kronfluence.arguments import FactorArguments, ScoreArguments
 from kronfluence.module.linear import TrackedLinear
-from kronfluence.module.tracked_module import ModuleMode
+from kronfluence.module.tracked_module import ModuleMode, TrackedModule
 from kronfluence.utils.constants import (
     ACTIVATION_COVARIANCE_MATRIX_NAME,
     ACTIVATION_EIGENVECTORS_NAME,
@@ -22,7 +22,10 @@ from kronfluence.utils.constants import (
 )
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from transformers.models.falcon.modeling_falcon import FalconLinear
+from transformers.pytorch_utils import Conv1D
 
+from pipeline.contract.errors import SettingsError
 from pipeline.influence.accelerated.contractions import (
     gradient_blocks,
     pairwise,
@@ -32,13 +35,14 @@ from pipeline.influence.accelerated.contractions import (
     symmetrize,
 )
 from pipeline.influence.accelerated.covariance import SharedCovarianceTracker
-from pipeline.influence.accelerated.shared_input import SharedInput, as_tokens
+from pipeline.influence.accelerated.shared_input import SharedInput, token_reader
 from pipeline.influence.accelerated.trackers import (
     AcceleratedLambdaTracker,
     AcceleratedPairwiseTracker,
     AcceleratedPreconditionTracker,
     AcceleratedSelfScoreTracker,
 )
+from pipeline.influence.experts import ExpertLinear
 
 _COVARIANCES = {
     ACTIVATION_COVARIANCE_MATRIX_NAME: "activation_covariance_dtype",
@@ -84,18 +88,20 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             or args.offload_activations_to_cpu
         )
 
-    def unpadded_activations(
-        self, tensor: Tensor, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor | int]:
-        """Activations [n, I] of the batch's n tokens without padding, and n."""
-        rows = as_tokens(tensor.detach()).to(dtype).flatten(0, 1)
-        mask = self.attention_mask
+    def reader(self, *routed: Tensor) -> Callable[[Tensor], Tensor]:
+        """Makes [B, T, d] of the module's inputs and output gradients; see `token_reader`."""
+        mask: Tensor | None = self.attention_mask
+        return token_reader(None if mask is None else mask.shape, self.name, *routed)
+
+    def unpadded_rows(self, tensor: Tensor, *routed: Tensor) -> Tensor:
+        """Rows [n, d] of the batch's n tokens without padding; raises as `as_tokens`."""
+        rows, mask = self.reader()(tensor).flatten(0, 1), self.attention_mask
         # padding is dropped, not zeroed as Kronfluence does: the same sum of fewer rows
-        if mask is not None and mask.numel() == len(rows) and not mask.all():
-            rows = rows[mask.flatten().bool()]
-        if self.has_bias:
-            rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
-        return rows, len(rows)
+        return rows if mask is None or mask.all() else rows[mask.flatten().bool()]
+
+    def with_bias_input(self, rows: Tensor) -> Tensor:
+        """Activations [n, I]; with a bias, a 1 is appended to each."""
+        return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1) if self.has_bias else rows
 
     def rotated_blocks(
         self,
@@ -165,16 +171,23 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         output_gradient: Tensor,
     ) -> Tensor:
         """Influence [Q, B] of the batch's examples on the prompts; [Q, B, T] with token scores."""
-        activations = as_tokens(self._flatten_input_activation(input_activation))
-        by_token = self.scores_per_token(input_activation.dim())
-        gradients = as_tokens(output_gradient)
+        read = self.reader()
+        activations = self._flatten_input_activation(read(input_activation))
+        by_token = bool(self.score_args.compute_per_token_scores)
+        gradients = read(output_gradient)
         return self.to_score_dtype(
             self.pairwise_product(preconditioned_gradient, gradients, activations, by_token)
         )
 
-    def scores_per_token(self, dimensions: int) -> bool:
-        """Whether scores are computed per token: inputs must have a token dimension, [B, T, I]."""
-        return bool(self.score_args.compute_per_token_scores) and dimensions == 3
+    def compute_per_sample_gradient(
+        self, input_activation: Tensor, output_gradient: Tensor
+    ) -> Tensor:
+        """Per-example gradients [B, O, I], for Kronfluence's own trackers."""
+        read = self.reader()
+        gradients: Tensor = super().compute_per_sample_gradient(
+            read(input_activation), read(output_gradient)
+        )
+        return gradients
 
     def to_score_dtype(self, scores: Tensor) -> Tensor:
         """Scores in the dtype in which Kronfluence receives them."""
@@ -201,6 +214,11 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
             return pairwise_low_rank(left, right, gradients, activations)
         return pairwise(prompts, gradients, activations)
 
+    def prepare_storage(self, device: torch.device) -> None:
+        """Inverts the damped curvature; where there is none at all, the inverse is 0."""
+        super().prepare_storage(device)
+        ignore_unseen(self.storage)
+
     def get_factor(self, factor_name: str) -> Tensor | None:
         """The factor as Kronfluence computes it: symmetric, and in the dtype of the settings.
 
@@ -217,3 +235,52 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         if factor_name == LAMBDA_MATRIX_NAME:  # summed in float32 or more
             return factor.to(self.factor_args.lambda_dtype)
         return factor
+
+
+def ignore_unseen(storage: dict[str, Any]) -> None:  # Any: Kronfluence's tensors, or None
+    """Sets an inverse [O, I] that is infinite throughout to 0: the module saw no training token.
+
+    Every example's gradient is zero there, so its share of any score is 0, not 0 · ∞.
+    """
+    inverse = storage.get(LAMBDA_MATRIX_NAME)
+    if isinstance(inverse, Tensor) and bool(inverse.isinf().all()):
+        storage[LAMBDA_MATRIX_NAME] = torch.zeros_like(inverse)
+
+
+TrackedModule.SUPPORTED_MODULES[FalconLinear] = AcceleratedLinear  # it only adds its bias later
+
+
+class AcceleratedConv1D(AcceleratedLinear, module_type=Conv1D):  # type: ignore[call-arg]
+    """The same for a layer that keeps its weight as [I, O]; its gradients are [O, I] here too."""
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input."""
+        return int(self.original_module.nx)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output."""
+        return int(self.original_module.nf)
+
+
+class AcceleratedExpert(AcceleratedLinear, module_type=ExpertLinear):  # type: ignore[call-arg]
+    """The same for an expert, which sees the rows [n, I] of the tokens that are routed to it."""
+
+    def needs_original_tracker(self, args: FactorArguments | ScoreArguments) -> bool:
+        """Never: Kronfluence's own trackers do not know whose tokens an expert sees.
+
+        Raises:
+            SettingsError: the settings ask for what only they can do.
+        """
+        if super().needs_original_tracker(args):
+            raise SettingsError(
+                "offload_activations_to_cpu = true does not work with a mixture of experts",
+                'set it to false, or modules.group = "attention"',
+            )
+        return False
+
+    def unpadded_rows(self, tensor: Tensor, *routed: Tensor) -> Tensor:
+        """Those of the rows [n, d] whose tokens are no padding."""
+        (tokens,) = routed
+        return tensor[self.attention_mask.flatten()[tokens].bool()]

@@ -8,11 +8,15 @@ Shape legend: B examples, T tokens, I inputs of the modules (one more with a bia
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from pipeline.contract.errors import ModelError
 from pipeline.influence.accelerated.contractions import accumulation_dtype, add_gram
 
 _ATTRIBUTE = "_headwater_shared_input"
@@ -46,9 +50,9 @@ class ActivationSum:
 class SharedInput:
     """Input [B, T, I] of modules in one forward pass, with the results computed from it."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor.detach().clone()  # a later module may change it in place
-        self._version = tensor._version  # torch counts in-place changes
+    def __init__(self, tokens: Tensor, version: int) -> None:
+        self._tensor = tokens.detach().clone()  # a later module may change it in place
+        self._version = version  # torch counts in-place changes
         self._activations: dict[tuple[bool, torch.dtype], Tensor] = {}
         self._rotated: list[tuple[Tensor, tuple[bool, torch.dtype], Tensor]] = []
         self.sums: dict[tuple[bool, int], ActivationSum] = {}
@@ -57,18 +61,16 @@ class SharedInput:
         """Ids of the trackers that have counted it."""
 
     @classmethod
-    def of(cls, tensor: Tensor) -> SharedInput:
-        """The `SharedInput` attached to this tensor; a new one if the tensor has been changed."""
+    def of(cls, tensor: Tensor, tokens: Callable[[Tensor], Tensor]) -> SharedInput:
+        """The `SharedInput` attached to this tensor; a new one if the tensor has been changed.
+
+        `tokens` makes [B, T, I] of it.
+        """
         shared = getattr(tensor, _ATTRIBUTE, None)
         if not isinstance(shared, cls) or shared._version != tensor._version:
-            shared = cls(tensor)
+            shared = cls(tokens(tensor), tensor._version)
             setattr(tensor, _ATTRIBUTE, shared)
         return shared
-
-    @property
-    def dimensions(self) -> int:
-        """Number of dimensions of the module's input; 3 for [B, T, I]."""
-        return self._tensor.dim()
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +81,7 @@ class SharedInput:
         """Activations [B, T, I] in the dtype; with a bias, a 1 is appended to each token's."""
         activations = self._activations.get((bias, dtype))
         if activations is None:
-            activations = as_tokens(self._tensor).to(dtype)
+            activations = self._tensor.to(dtype)
             if bias:
                 ones = activations.new_ones(*activations.shape[:2], 1)
                 activations = torch.cat([activations, ones], dim=2)
@@ -104,6 +106,55 @@ class SharedInput:
         return rotated, eigenvectors
 
 
-def as_tokens(tensor: Tensor) -> Tensor:
-    """Reshapes [B, …, d] to [B, T, d]; T = 1 for [B, d]."""
-    return tensor.unsqueeze(1) if tensor.dim() == 2 else tensor.flatten(1, -2)
+def token_reader(
+    batch: Sequence[int] | None, module: str, *routed: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """What makes [B, T, d] of a module's inputs and output gradients in one forward pass.
+
+    `routed`: what else the module is called with; an expert is told the numbers [n] of the tokens
+    whose rows [n, d] it sees. As for the others, see `as_tokens`.
+    """
+    if not routed:
+        return partial(as_tokens, batch=batch, module=module)
+    assert batch is not None, module
+    return partial(_placed, routed[0], batch)
+
+
+def _placed(routed: Tensor, batch: Sequence[int], rows: Tensor) -> Tensor:
+    """The rows in the places of their tokens; all other tokens' are zero."""
+    placed = rows.new_zeros(math.prod(batch), rows.shape[-1])
+    placed[routed] = rows
+    return placed.view(*batch, -1)
+
+
+def as_tokens(tensor: Tensor, batch: Sequence[int] | None, module: str) -> Tensor:
+    """What a module saw or gave, [B, T, d] or [B·T, d], as [B, T, d]; sizes of 1 do not matter.
+
+    `batch`: (B, T) of the batch's own tokens; None = not known, and only [B, T, d] is taken.
+
+    Raises:
+        ModelError: it has another shape, so its rows cannot be told to be which tokens.
+    """
+    seen, width = tensor.shape[:-1], tensor.shape[-1]
+    if len(seen) == 2 and batch is None:
+        return tensor
+    # sizes of 1 aside: [B, T, d] and [1, B·T, d] have the same rows in the same order
+    if batch is not None and _without_ones(seen) in (_without_ones(batch), _flat(batch)):
+        return tensor.reshape(*batch, width)
+    raise ModelError(
+        f"{module} gets its input as {list(tensor.shape)} where a batch has {_told(batch)} tokens: "
+        "its rows cannot be assigned to examples",
+        "leave it out: name the modules to trace in modules.names, or choose another modules.group",
+    )
+
+
+def _without_ones(sizes: Sequence[int]) -> list[int]:
+    return [size for size in sizes if size != 1]
+
+
+def _flat(batch: Sequence[int]) -> list[int]:
+    return _without_ones([math.prod(batch)])
+
+
+def _told(batch: Sequence[int] | None) -> str:
+    return " × ".join(map(str, batch)) if batch else "an unknown number of"

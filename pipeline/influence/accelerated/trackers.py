@@ -7,6 +7,7 @@ shares parameters, changes per-example gradients, or offloads activations to the
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from kronfluence.utils.constants import (
 from kronfluence.utils.exceptions import FactorsNotFoundError
 from torch import Tensor, nn
 
+from pipeline.contract.errors import ModelError
 from pipeline.influence.accelerated.contractions import (
     accumulation_dtype,
     add_squares,
@@ -36,7 +38,7 @@ from pipeline.influence.accelerated.contractions import (
     squared_norms,
     weighted_squares,
 )
-from pipeline.influence.accelerated.shared_input import SharedInput, as_tokens
+from pipeline.influence.accelerated.shared_input import SharedInput
 
 
 class _GradientTracker(BaseTracker):  # type: ignore[misc]
@@ -46,19 +48,25 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
         """Registers hooks that call `use` with the input and the output gradients [B, T, O]."""
 
         @torch.no_grad()
-        def forward_hook(_module: nn.Module, inputs: tuple[Tensor], outputs: Any) -> None:
-            self.cached_activations = SharedInput.of(inputs[0])
-            self.cached_hooks.append(outputs.register_hook(backward_hook))
+        def forward_hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
+            if self.cached_hooks:  # the first call's input would be lost, its gradient left out
+                raise ModelError(
+                    f"{self.module.name} is called more than once in a forward pass",
+                    "leave it out: name the modules to trace in modules.names",
+                )
+            read = self.module.reader(*inputs[1:])
+            self.cached_activations = SharedInput.of(inputs[0], read)
+            self.cached_hooks.append(outputs.register_hook(partial(backward_hook, read)))
 
         @torch.no_grad()
-        def backward_hook(output_gradient: Tensor) -> None:
+        def backward_hook(read: Callable[[Tensor], Tensor], output_gradient: Tensor) -> None:
             self.cached_hooks.pop().remove()
             activations: SharedInput | None = self.cached_activations
             if activations is None:
                 self._raise_cache_not_found_exception()
             else:
                 self.clear_all_cache()
-                use(activations, as_tokens(output_gradient.detach()))
+                use(activations, read(output_gradient.detach()))
 
         self.registered_hooks.append(self.module.register_forward_hook(forward_hook))
 
@@ -190,7 +198,7 @@ class AcceleratedPairwiseTracker(_GradientTracker, PairwiseScoreTracker):  # typ
     def _score(self, shared: SharedInput, gradients: Tensor) -> None:
         module, args, storage = self.module, self.module.score_args, self.module.storage
         prompts, input_dtype = storage[ACCUMULATED_PRECONDITIONED_GRADIENT_NAME], args.score_dtype
-        by_token = module.scores_per_token(shared.dimensions)
+        by_token = bool(args.compute_per_token_scores)
         if not _scores_in_eigenbasis(module):
             activations = shared.activations(module.has_bias, input_dtype)
             gradients = gradients.to(input_dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ import torch
 from safetensors.numpy import load_file
 
 from pipeline.ask.indexing import run_projection
+from pipeline.ask.projection import Projection
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
+from pipeline.influence.arguments import score_arguments
+from pipeline.influence.fitting import fit
 from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.scoring import self_influence
 from pipeline.model import load_model, load_tokenizer
+from tests.pipeline.influence.architectures import exact_analyzer, rows_of
 
 
 def with_features(run: RunDir, features: int, **factors: Any) -> Settings:
@@ -80,3 +86,23 @@ def test_a_strategy_without_eigenvectors_is_refused(scored_run: RunDir) -> None:
     settings = with_features(scored_run, 512, strategies=["diagonal"])
     with pytest.raises(HeadwaterError, match="begins with diagonal, which has no eigenvectors"):
         run_projection(settings, scored_run, load_model(scored_run.model, torch.device("cpu")))
+
+
+@pytest.mark.parametrize("name", ["opt", "gpt2", "mixtral", "gpt_oss"])
+def test_self_influence_is_ekfacs_whatever_shape_modules_see(name: str, tmp_path: Path) -> None:
+    """Rows of a flat batch, transposed weights, and experts that see some of the tokens."""
+    analyzer = exact_analyzer(name, tmp_path)
+    examples = rows_of("examples")
+    fit(analyzer, "ekfac", examples)
+    expected = self_influence(analyzer, "ekfac", rows_of("prompts"), examples)
+    projection = Projection.of_factors(
+        analyzer.kronfluence.model,
+        analyzer.run.factors("ekfac"),
+        score_arguments(analyzer.settings.scores, per_module=False),
+        analyzer.modules,
+        "ekfac",
+        size=64,
+    )
+    batch = pad_batch([examples[index] for index in range(len(examples))])
+    _, squares = projection.features(batch)
+    torch.testing.assert_close(squares, expected, rtol=1e-3, atol=1e-3)

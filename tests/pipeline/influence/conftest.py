@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -90,7 +90,7 @@ def prompts() -> TokenDataset:
 
 
 def analyzer_of(
-    model: LlamaForCausalLM, folder: Path, sections: dict[str, dict[str, object]]
+    model: PreTrainedModel, folder: Path, sections: dict[str, dict[str, object]]
 ) -> InfluenceAnalyzer:
     """An analyzer whose run is in the folder; `sections` go on top of its settings."""
     run = RunDir(folder)

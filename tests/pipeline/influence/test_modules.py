@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from pipeline.contract.errors import ModelError, SettingsError
 from pipeline.contract.results.scores import layer_of
 from pipeline.contract.settings.schema import ModuleSettings
 from pipeline.influence.modules import (
     resolve_modules,
-    resolve_modules_of_config,
     spell_layers,
     summarize,
+    weight_shape,
 )
 
 LLAMA = LlamaConfig(
@@ -27,7 +35,9 @@ MLP = ("gate_proj", "up_proj", "down_proj")
 
 
 def chosen(**values: object) -> list[str]:
-    return resolve_modules_of_config(LLAMA, ModuleSettings.model_validate(values))
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LLAMA)
+    return resolve_modules(model, ModuleSettings.model_validate(values))
 
 
 def test_mlp_modules_of_every_layer_are_the_default() -> None:
@@ -93,11 +103,21 @@ def test_models_with_other_names_for_the_same_things_are_understood() -> None:
     ]
 
 
-def test_a_model_without_linear_modules_is_refused() -> None:
+def test_gpt2s_transposed_linear_layers_are_among_them() -> None:
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16))
+    assert resolve_modules(model, ModuleSettings()) == [
+        "transformer.h.0.mlp.c_fc",
+        "transformer.h.0.mlp.c_proj",
+    ]
+    c_fc = model.get_submodule("transformer.h.0.mlp.c_fc")
+    assert weight_shape(c_fc) == (32, 8)
+
+
+def test_a_model_without_linear_modules_is_refused() -> None:
+    block = nn.ModuleDict({"layers": nn.ModuleList([nn.ModuleDict({"mlp": nn.Conv1d(2, 2, 1)})])})
     with pytest.raises(ModelError, match=r"no nn\.Linear") as caught:
-        resolve_modules(model, ModuleSettings())
-    assert "Conv1D" in caught.value.hint
+        resolve_modules(nn.ModuleDict({"model": block}), ModuleSettings())
+    assert "Conv1d" in caught.value.hint
 
 
 def test_subclasses_of_linear_are_not_taken_for_what_kronfluence_can_track() -> None:

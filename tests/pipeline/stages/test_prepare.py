@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from transformers import LlamaConfig
+from transformers import AutoConfig, LlamaConfig
 
 from pipeline.contract.errors import DataError, ModelError, SettingsError
 from pipeline.contract.results.examples import (
@@ -304,6 +304,23 @@ def test_a_module_or_layer_that_the_model_lacks_is_refused_before_reading(
         )
         with pytest.raises(ModelError, match=message):
             run_stage(asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("vit", "no language model"), ("bert", "is an encoder")]
+)
+def test_a_model_that_is_no_decoder_is_refused_before_reading(
+    tmp_path: Path, run_stage: Prepare, kind: str, told: str
+) -> None:
+    AutoConfig.for_model(kind).save_pretrained(tmp_path / "model")
+    train_tokenizer([prose(1, 99)], 300).save_pretrained(tmp_path / "tokenizer")
+    asked = settings(
+        {"path": str(tmp_path / "no such corpus")},
+        tokenizer={"source": str(tmp_path / "tokenizer")},
+        model={"init": "pretrained", "name": str(tmp_path / "model")},
+    )
+    with pytest.raises(ModelError, match=told):
+        run_stage(asked)
 
 
 def test_a_corpus_without_text_is_an_error_with_the_counts(

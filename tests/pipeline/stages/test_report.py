@@ -29,7 +29,12 @@ from pipeline.contract.results.examples import (
     write_corpus_summary,
     write_examples,
 )
-from pipeline.contract.results.factors import GradientErrors
+from pipeline.contract.results.factors import (
+    Coverage,
+    FactorsSummary,
+    GradientErrors,
+    write_factors_summary,
+)
 from pipeline.contract.results.generation import MODELS
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.score_file import ScoreMetadata
@@ -201,6 +206,12 @@ def write_scores(run: RunDir, prompts: list[Prompt]) -> None:
     write_scores_summary(run, summary)
 
 
+def write_factors(run: RunDir, factors: Path) -> None:
+    (run.root / "influence").symlink_to(factors / "influence")
+    coverage = Coverage("mlp", 0.57, "layers.{0-1}.mlp.experts")
+    write_factors_summary(run, FactorsSummary(("ekfac",), "true", (), N, None, {}, coverage))
+
+
 def finish(stage: str, run: RunDir, write: Write) -> None:
     fingerprint = freshness.begin(stage, SETTINGS, run)
     write(run)
@@ -220,7 +231,7 @@ def make_run(
     writes: dict[str, Write] = {
         "prepare": lambda run: write_prepare(run, texts or {}, prompts),
         "train": write_train,
-        "factors": lambda run: (root / "influence").symlink_to(factors / "influence"),
+        "factors": lambda run: write_factors(run, factors),
         "scores": lambda run: write_scores(run, prompts),
         "inspect": lambda run: inspect.run(SETTINGS, run, EventWriter(run.events, "inspect")),
     }
@@ -279,6 +290,7 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
             "1\u202f234\u202f567", "830\u202f000", "0.8123", "2.253", "12 s", "512 MiB",
             "data.max_tokens", "Oda Brekke was born in", "Tarnholm indeed",
             "d9 outweighs the next 15 times", "the learning rate is high", "positive = proponent",
+            "57% of the MLP weights in the chosen layers are traced", "layers.{0-1}.mlp.experts",
             "not divided by the number of examples", "corrected eigenvalues", "torch 2.8",
         ):  # fmt: skip
             assert fact in text, fact

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.results.factors import (
     STAGE,
+    Coverage,
     FactorsSummary,
     GradientErrors,
     read_factors_summary,
@@ -27,6 +28,7 @@ def test_the_figures_come_back_as_they_were_written(tmp_path: Path) -> None:
         examples=12,
         preflight=GradientErrors(1e-7, 0.0),
         seconds={"ekfac": 1.5},
+        coverage=Coverage("mlp", 0.9, "model.layers.{0-1}.mlp.gate.weight"),
     )
     write_factors_summary(RunDir(tmp_path), summary)
     assert read_factors_summary(RunDir(tmp_path)) == summary
@@ -40,4 +42,4 @@ def test_factors_of_the_first_format_may_lack_the_preflight(tmp_path: Path) -> N
     write_json(run.done(STAGE), done)
     write_json(run.summary(STAGE), read_json(OLD))
     summary = read_factors_summary(run)
-    assert (summary.preflight, summary.examples) == (None, 1425)
+    assert (summary.preflight, summary.coverage, summary.examples) == (None, None, 1425)

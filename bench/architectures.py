@@ -1,0 +1,236 @@
+"""Every causal language model of the installed transformers, made tiny: right, refused or wrong.
+
+    python -m bench.architectures [NAME ...]
+
+A line for each: its identity scores compared with autograd's in float64, one example at a time
+without padding; or why it is refused by its configuration or by the rehearsal. Whatever is wrong
+without being refused ends the program with exit code 1.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
+from pipeline.corpus.examples import TokenDataset
+from pipeline.corpus.tokenizers import train_tokenizer
+from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.coverage import examine
+from pipeline.influence.experts import fused_weight
+from pipeline.influence.fitting import fit
+from pipeline.influence.scoring import pairwise_scores, sum_modules
+from pipeline.rehearsal.rehearse import rehearse, rows_of
+
+VOCABULARY = 300
+SIZES: dict[str, Any] = {
+    **dict.fromkeys(("vocab_size",), VOCABULARY),
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "emb_dim"), 32),
+    **dict.fromkeys(("word_embed_proj_dim", "embedding_size"), 32),
+    **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim"), 64),
+    **dict.fromkeys(("n_inner", "d_inner", "ffn_hidden_size", "feed_forward_size"), 64),
+    **dict.fromkeys(("num_hidden_layers", "num_layers", "n_layer", "n_layers"), 2),
+    **dict.fromkeys(("decoder_layers", "encoder_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), 2),
+    **dict.fromkeys(("decoder_attention_heads", "encoder_attention_heads"), 2),
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "rotary_dim": 8,
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), 64),
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
+    "moe_num_experts": 4,
+    "num_experts_per_tok": 2,
+    **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size"), 32),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim"), 16),
+    **dict.fromkeys(("qk_rope_head_dim", "v_head_dim"), 16),
+    **dict.fromkeys(("n_group", "topk_group"), 1),
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+"""What configurations call their sizes → a small one."""
+SECONDS = 60
+TEXT = "The ferryman mends the blue boat. Old Marta counts seven letters at dawn. " * 2
+RIGHT = 1e-9
+"""Largest error, as a share of the largest score, that float64 explains."""
+
+
+class TooLong(Exception):
+    """A model took longer than `SECONDS`."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Prints a line for each architecture, then how many ended how."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    torch.set_num_threads(1)
+    counts: Counter[str] = Counter()
+    for name in names or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        told = tried(name)
+        counts[told.partition(":")[0].partition(",")[0]] += 1
+        print(f"{name:28}{told}", flush=True)
+    print(dict(counts))
+    return 1 if counts["WRONG"] else 0
+
+
+def tried(name: str) -> str:
+    """What becomes of one architecture."""
+    try:
+        with at_most(SECONDS), tempfile.TemporaryDirectory() as folder:
+            config = tiny(name)
+            try:
+                examine(config, chosen().modules)
+                model = made(config)
+            except HeadwaterError as error:
+                return f"refused by prepare: {error.message}"
+            try:
+                return compared(model, RunDir(Path(folder)))
+            except HeadwaterError as error:
+                return f"refused by the rehearsal: {error.message}"
+    except TooLong:
+        return f"too slow: not done after {SECONDS} s"
+    # a configuration with other sizes than are known here may be impossible in any way
+    except Exception as error:
+        return f"not made: {type(error).__name__}: {str(error).strip()[:120]!r}"
+
+
+def tiny(name: str) -> PretrainedConfig:
+    """The default configuration with the sizes above."""
+    config: PretrainedConfig = CONFIG_MAPPING[name]()
+    text = config.get_text_config()
+    for key, value in SIZES.items():
+        if hasattr(text, key):
+            setattr(text, key, value)
+    for key in ("layer_types", "mlp_layer_types"):
+        if getattr(text, key, None):
+            setattr(text, key, list(getattr(text, key))[-2:])
+    return config
+
+
+def made(config: PretrainedConfig) -> PreTrainedModel:
+    """Random weights, unless there are too many."""
+    with torch.device("meta"):
+        size = sum(p.numel() for p in _from(config).parameters())
+    if size > 2e7:
+        raise ValueError(f"{size:,} parameters")
+    torch.manual_seed(0)
+    model = _from(config)
+    model.train(False)
+    return model
+
+
+def _from(config: PretrainedConfig) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    return model
+
+
+def chosen() -> Settings:
+    """All modules, identity, float64 where there is a choice."""
+    kinds = ("query_gradient_svd_dtype", "per_sample_gradient_dtype", "precondition_dtype")
+    scores: dict[str, Any] = dict.fromkeys((*kinds, "score_dtype"), "float64")
+    return Settings.model_validate(
+        {
+            "data": {"source": "demo"},
+            "run": {"device": "cpu"},
+            "modules": {"group": "all"},
+            "factors": {"strategies": ["ekfac"]},
+            "scores": {**scores, "batch_size": 2, "query_batch_size": 2},
+        }
+    )
+
+
+def compared(model: PreTrainedModel, run: RunDir) -> str:
+    """Rehearses, then compares identity scores with autograd's."""
+    settings, events = chosen(), EventWriter(run.events, "train")
+    tokenizer = train_tokenizer([TEXT], VOCABULARY)
+    tokens = tokenizer(TEXT, return_tensors="np")["input_ids"][0]
+    texts = TokenDataset([tokens])
+    rehearse(settings, run, events, model, tokenizer, texts)
+    model = model.double()
+    seen, asked = rows_of(texts, None)
+    examples, prompts = (
+        TokenDataset(
+            [row["input_ids"].numpy().astype("int32") for row in rows],
+            [row["labels"].numpy().astype("int32") for row in rows],
+        )
+        for rows in (seen, asked)
+    )
+    names = traced(model, settings)
+    expected = gradients(model, names, prompts) @ gradients(model, names, examples).T
+    analyzer = InfluenceAnalyzer(settings, run, events, model)
+    fit(analyzer, "identity", examples)
+    found = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples)).double()
+    off = float((found - expected).abs().max() / expected.abs().max())
+    # the sum of the modules' scores is kept in float32
+    verdict = f"right to {off:.0e}" if off < 1e-6 else f"WRONG: off by {off:.1e}"
+    return f"{verdict.replace('right', 'right:', 1)}, {len(analyzer.modules)} modules"
+
+
+def traced(model: PreTrainedModel, settings: Settings) -> list[str]:
+    """Names of the parameters that the run traces."""
+    from pipeline.influence.experts import join_experts, separate_experts
+    from pipeline.influence.modules import resolve_modules
+
+    separate_experts(model)
+    modules = resolve_modules(model, settings.modules)
+    fused = {name: fused_weight(model, name) for name in modules}
+    join_experts(model)
+    names = {id(module): name for name, module in model.named_modules()}
+    found: dict[str, None] = {}
+    known = dict(model.named_parameters())
+    for module in modules:
+        expert = fused[module]
+        stem = f"{names[id(expert[0])]}.{expert[1]}" if expert else module
+        kept = (stem, f"{stem}_bias") if expert else (f"{stem}.weight", f"{stem}.bias")
+        found.update(dict.fromkeys(name for name in kept if name in known))
+    return list(found)
+
+
+def gradients(model: PreTrainedModel, names: Sequence[str], rows: TokenDataset) -> Tensor:
+    """Per-example gradients [rows, all weights] by autograd, from the model's own logits."""
+    weights = [model.get_parameter(name).requires_grad_(True) for name in names]
+    found = []
+    for index in range(len(rows)):
+        row = rows[index]
+        ids = row["input_ids"][None]
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+        loss = functional.cross_entropy(logits[0, :-1], row["labels"][1:], reduction="sum")
+        parts = torch.autograd.grad(loss, weights)
+        found.append(torch.cat([part.flatten() for part in parts]))
+    return torch.stack(found)
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Ends what takes longer."""
+
+    def end(*_: object) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+"""Whether a model's configuration allows influence at all, and what share of its weights is traced.
+
+Both are known before anything is read: the model is made without weights, on torch's meta device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+)
+
+from pipeline.contract.errors import ModelError
+from pipeline.contract.results.factors import Coverage
+from pipeline.contract.settings.schema import ModuleSettings
+from pipeline.influence.experts import is_separated, separate_experts
+from pipeline.influence.modules import chosen_parameters, resolve_modules, summarize
+
+_LEAST = 0.5
+"""Share of the chosen weights below which a ranking would not be that of the model."""
+_DECODER = "choose a decoder-only language model"
+
+
+def examine(config: PretrainedConfig, wanted: ModuleSettings) -> Coverage:
+    """Checks the configuration and the chosen modules against it: no weights, no memory, no time.
+
+    Raises:
+        ModelError: the model is no decoder, is quantised, lacks the modules, or less than half of
+            the chosen weights can be traced.
+        SettingsError: `wanted.layers` is not a list of layers.
+    """
+    refuse_unsuited(config)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        separate_experts(model)
+        found = coverage(model, resolve_modules(model, wanted), wanted)
+    if found.share < _LEAST:
+        other = "all" if wanted.group == "attention" else "attention"
+        raise ModelError(
+            f"modules.group = {wanted.group!r}: only {found.sentence}",
+            f'less than half says little of the model: set modules.group = "{other}", or name the '
+            "modules to trace in modules.names",
+        )
+    return found
+
+
+def refuse_unsuited(config: PretrainedConfig) -> None:
+    """Refuses what no setting makes right.
+
+    Raises:
+        ModelError: the model is no language model, sees the future, answers an encoder, or is
+            quantised.
+    """
+    kind, decodes = config.model_type, bool(getattr(config, "is_decoder", False))
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(f"model type {kind!r} is no language model of transformers", _DECODER)
+    if config.is_encoder_decoder:
+        raise ModelError(f"model type {kind!r} is an encoder with a decoder", _DECODER)
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not decodes:
+        raise ModelError(
+            f"model type {kind!r} is an encoder: it sees the tokens that it is to predict", _DECODER
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(
+            f"the {kind} model is quantised: its weights have no gradients",
+            "choose the model in bfloat16 or float32",
+        )
+
+
+def coverage(model: nn.Module, names: list[str], wanted: ModuleSettings) -> Coverage:
+    """The share of the chosen matrices that the modules `names` hold; all where they are named."""
+    traced = {f"{name}.weight" for name in names}
+    total = 0
+    left_out: list[str] = []
+    for name, parameter in chosen_parameters(model, wanted):
+        total += parameter.numel()
+        holder = model.get_submodule(name.rpartition(".")[0])
+        if name not in traced and not is_separated(holder):
+            left_out.append(name)
+    missing = sum(model.get_parameter(name).numel() for name in left_out)
+    share = 1.0 if wanted.names or not total else 1 - missing / total
+    return Coverage(wanted.group, share, summarize(left_out) if share < 1 else "")
