@@ -29,7 +29,7 @@ from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
-from tui.terminal import PlainLetters, is_hung_up, lenient, speaks_utf8
+from tui.terminal import PlainLetters, end_of_stages, is_hung_up, lenient, speaks_utf8
 from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
 
 if TYPE_CHECKING:
@@ -239,6 +239,6 @@ def _leaving(working: list[RunDir]) -> ConfirmDialog:
 
     back = "\n".join(f"  {command_to_open(run)}" for run in working)
     text = f"The stages at work go on without this screen. Come back with\n\n{back}"
-    if os.getpid() == 1:
-        text = "This is the container's first process: leaving ends every stage in it."
+    if ending := end_of_stages(os.environ, os.getpid()):
+        text = ending
     return ConfirmDialog("Leave?", text, "leave", "stay")

@@ -161,6 +161,10 @@ def _terminal() -> Check:
 
 
 def _process() -> Check:
+    from tui.terminal import end_of_stages  # textual takes a quarter of a second to import
+
+    if os.getppid() != 0 and (ending := end_of_stages(os.environ, os.getpid())):
+        return Check("process", "warn", ending)
     if os.getppid() == 0 or os.getpid() == 1:
         advice = "start the container with --init, and stages outlive a closed dashboard only in it"
         return Check("process", "warn", "this is the first process of a container", advice)

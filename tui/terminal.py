@@ -29,6 +29,12 @@ _PLAIN = {
     **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~-->>$+-""v^<u', strict=True)),
 }
 _BRAILLE = range(0x2800, 0x2900)
+_SCHEDULERS = (
+    ("SLURM_STEP_ID", "a Slurm job", "`sbatch`"),
+    ("PBS_JOBID", "a PBS job", "`qsub`"),
+    ("LSB_JOBID", "an LSF job", "`bsub`"),
+)
+"""Environment variable of the jobs of a batch system, which it leaves nothing of when they end."""
 
 
 def speaks_utf8(environment: Mapping[str, str]) -> bool:
@@ -69,6 +75,20 @@ def _plain_letter(letter: str, width: int) -> str:
     first = letter[:1]
     found = first if first.isascii() else "*" if ord(first) in _BRAILLE else _PLAIN.get(first, "?")
     return found.ljust(width, "?")[:width]
+
+
+def end_of_stages(environment: Mapping[str, str], process: int) -> str:
+    """What ends the stages that are started from here, in a sentence; empty where they outlive
+    it."""
+    if process == 1:
+        return "This is the container's first process: leaving ends every stage in it."
+    for name, scheduler, script in _SCHEDULERS:
+        if name in environment:
+            return (
+                f"This is a step of {scheduler}: the stages at work are killed when it ends, as it "
+                f"does with the program that it began with. Stages started by {script} outlive it."
+            )
+    return ""
 
 
 def lenient(driver: type[Driver]) -> type[Driver]:

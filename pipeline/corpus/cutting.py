@@ -26,6 +26,9 @@ from pipeline.corpus.pieces import completion_pieces, conversation_pieces
 from pipeline.corpus.readers import read_documents
 
 _BATCH_ROWS = 512
+_BATCH_LETTERS = 1 << 21
+"""Tokenized text takes 150 times its size: a batch is not to be longer."""
+_READ_ROWS = 16
 _NAMED_REFUSALS = 5
 
 
@@ -89,10 +92,19 @@ def _documents(
 
 
 def document_batches(path: Path) -> Iterator[list[CleanDocument]]:
-    """Yields the rows that `write_documents` wrote, a batch at a time."""
+    """Yields the rows that `write_documents` wrote, a batch of so many or of so long at a time."""
+    gathered: list[CleanDocument] = []
+    held = 0
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS):
-            yield [CleanDocument(**row) for row in batch.to_pylist()]
+        for batch in file.iter_batches(_READ_ROWS):
+            for row in batch.to_pylist():
+                gathered.append(CleanDocument(**row))
+                held += len(gathered[-1].text)
+                if len(gathered) == _BATCH_ROWS or held >= _BATCH_LETTERS:
+                    yield gathered
+                    gathered, held = [], 0
+    if gathered:
+        yield gathered
 
 
 @dataclass

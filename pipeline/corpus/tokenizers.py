@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -13,6 +16,8 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.model import from_hub_or_folder
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+_OVERLONG = re.compile(r"\S{1000}|\s{1000}")
+_POLL_S = 0.1
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -31,10 +36,42 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    _stoppable(lambda: tokenizer.train_from_iterator(_cut_words(texts), trainer))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, unk_token=UNKNOWN
     )
+
+
+def _cut_words(texts: Iterable[str]) -> Iterator[str]:
+    """The texts, parted within what is longer than any word: equal letters, blanks, base64.
+
+    The time of a training grows with the square of its longest word.
+    """
+    for text in texts:
+        first = 0
+        for match in _OVERLONG.finditer(text):
+            yield text[first : match.end()]
+            first = match.end()
+        if first < len(text):
+            yield text[first:]
+
+
+def _stoppable(work: Callable[[], object]) -> None:
+    """Does the work in a thread, so that this one hears a request to stop meanwhile."""
+    failed: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=attempt, name="train a tokenizer", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_S)
+    if failed:
+        raise failed[0]
 
 
 def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
@@ -42,7 +79,8 @@ def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
 
     Raises:
         HubUnreachableError: it is on the hub and the hub does not answer.
-        ModelError: it does not exist, or is not a fast one, which alone gives character offsets.
+        ModelError: it does not exist, cannot be read, or is not a fast one, which alone gives
+            character offsets.
     """
     source = settings.tokenizer.source
     name, setting = (
@@ -53,9 +91,27 @@ def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
             f"{setting}: the folder {name} holds no tokenizer",
             "it needs a tokenizer.json, as save_pretrained() writes it",
         )
-    tokenizer: PreTrainedTokenizerBase = from_hub_or_folder(
-        AutoTokenizer.from_pretrained, name, setting
-    )
+    tokenizer: PreTrainedTokenizerBase = from_hub_or_folder(_load, name, setting)
     if not tokenizer.is_fast:
         raise ModelError(f"{setting} = {name!r}: a tokenizer.json is needed, and there is none")
     return tokenizer
+
+
+def _load(name: str) -> PreTrainedTokenizerBase:
+    """Loads a tokenizer.
+
+    Raises:
+        ValueError: the library cannot read its tokenizer.json.
+        OSError, ValueError: it does not exist, or see `AutoTokenizer.from_pretrained`.
+    """
+    try:
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+    except Exception as error:
+        # Exception itself is what the library's Rust part raises, KeyError what Python's does
+        if type(error) not in (Exception, KeyError):
+            raise
+        raise ValueError(
+            f"its tokenizer.json cannot be read by tokenizers {metadata.version('tokenizers')}: "
+            f"{error!r}; a newer version of the library may have written it, or it is damaged"
+        ) from error
+    return found

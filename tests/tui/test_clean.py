@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from tui.readers.clean import clean, clean_lines
+from tui.terminal import plain
 
 ZOO = [
     "\x1b[2J\x1b[31mred",
@@ -34,6 +36,16 @@ def test_control_characters_become_visible(hostile: str) -> None:
 def test_ordinary_text_is_left_alone() -> None:
     text = "Größe [b]7[/b] — 漢字, naïve e\u0301, 🙂"
     assert clean(text) == text
+
+
+def test_emoji_take_as_many_cells_as_their_letters_do() -> None:
+    for text in ("❤️", "1️⃣", "☺︎", "⚠️ ok", "葛󠄀"):
+        shown = clean(text)
+        assert cell_len(shown) == sum(map(cell_len, shown))
+        assert plain(shown).isascii()
+        assert len(plain(shown)) == cell_len(shown)
+    for drawn in ("❤️ heart", "👩‍🚀", "é"):  # in a text that is edited they stay
+        assert len(plain(drawn)) == cell_len(drawn)
 
 
 def test_a_storm_of_combining_marks_is_thinned() -> None:

@@ -23,7 +23,8 @@ import pytest
 from pipeline.contract.run.processes import acquire_lock, is_locked
 from tests.tui import sample_run
 from tests.tui.terminals import PATIENCE_S, Terminal
-from tui.terminal import is_hung_up, plain, speaks_utf8
+from tui.app import HeadwaterApp
+from tui.terminal import end_of_stages, is_hung_up, plain, speaks_utf8
 
 
 @pytest.fixture
@@ -45,6 +46,43 @@ def test_first_paint_resize_keys_and_leaving(runs: Path) -> None:
         assert b"\x1b[?1049l" in terminal.raw
     finally:
         terminal.close()
+
+
+def test_bytes_that_are_no_utf8_end_nothing(runs: Path) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books")
+    try:
+        terminal.until("all stages done")
+        os.write(terminal.master, b"\xff\xfe\xe9\xc3")
+        terminal.press("i")
+        terminal.until("Prompts")
+        terminal.press("q")
+        assert terminal.ended() == 0
+    finally:
+        terminal.close()
+
+
+async def test_a_dashboard_that_dies_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test():
+        app.panic("the thread of the keys has died")
+    assert app.return_code == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "process", "told"),
+    [
+        ("", 1, "leaving ends every stage"),
+        ("SLURM_STEP_ID", 7, "a step of a Slurm job: the stages at work are killed"),
+        ("PBS_JOBID", 7, "a PBS job"),
+        ("", 7, ""),
+    ],
+)
+def test_where_stages_end_with_what_started_them_it_is_said(
+    variable: str, process: int, told: str
+) -> None:
+    found = end_of_stages({variable: "1"}, process)
+    assert told in found
+    assert bool(told) == bool(found)
 
 
 def test_leaving_while_a_stage_runs_prints_how_to_come_back(runs: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
-from pipeline.contract.files import write_csv
+from pipeline.contract.files import read_json, read_text, write_csv, write_json, write_text
 
 HOSTILE = [
     "a\rb",
@@ -36,3 +37,30 @@ def test_lines_end_as_on_unix() -> None:
     file = io.StringIO(newline="")
     write_csv(file, ["name", "score"], [{"name": "a", "score": 0.1}, {"name": "b", "score": None}])
     assert file.getvalue() == "name,score\na,0.1\nb,\n"
+
+
+@pytest.mark.parametrize("text", ["half \ud83d of a letter", "caf\udce9.jsonl"], ids=ascii)
+def test_what_utf8_cannot_hold_is_written_all_the_same(tmp_path: Path, text: str) -> None:
+    write_text(tmp_path / "a.txt", text)
+    assert "\ufffd" in (tmp_path / "a.txt").read_text()
+    write_json(tmp_path / "a.json", {text: [text]})
+    assert read_json(tmp_path / "a.json") == {text: [text]}
+
+
+def test_text_of_others_is_read_with_or_without_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree \xc3\xa9")
+    assert read_text(tmp_path / "a.toml") == "one\ntwo\nthree é"
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ("\ufeffone".encode("utf-16-le"), "it is UTF-16 text; save it as UTF-8"),
+        ("\ufeffone".encode("utf-32-be"), "it is UTF-32 text"),
+        (b"one\ntwo caf\xe9", "line 2 is not UTF-8: byte 0xe9"),
+    ],
+)
+def test_text_that_is_no_utf8_is_told_for_what_it_is(tmp_path: Path, raw: bytes, told: str) -> None:
+    (tmp_path / "a.toml").write_bytes(raw)
+    with pytest.raises(ValueError, match=told):
+        read_text(tmp_path / "a.toml")

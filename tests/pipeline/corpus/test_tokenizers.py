@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +33,44 @@ def test_any_text_survives_encoding_and_decoding() -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.decode(ids) == text
     assert tokenizer.unk_token_id not in ids
+
+
+def test_a_text_of_one_endless_word_is_trained_on_in_no_time() -> None:
+    begun = time.monotonic()
+    tokenizer = train_tokenizer([*TEXTS, "a" * 300_000, " " * 300_000, "QUJD" * 50_000], 400)
+    assert time.monotonic() - begun < 20  # it took half a minute for 200,000 letters
+    assert tokenizer.decode(tokenizer.encode("aaaa b", add_special_tokens=False)) == "aaaa b"
+
+
+def test_a_training_can_be_stopped() -> None:
+    stopped = threading.Event()
+
+    def texts() -> Iterator[str]:
+        """Endless, but for the test's end: what goes on in the thread must not outlive it."""
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from itertools.takewhile(lambda _: not stopped.is_set(), itertools.repeat("river"))
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tokenizer(texts(), 300)
+    stopped.set()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"version": "1.0", "model": {"type": "BPE", "future": 1}, "added_tokens": []}',
+        '{"version": "1.0", "model": {"type": "Quantum"}}',
+        '{"version": "1.0"',
+    ],
+)
+def test_a_tokenizer_that_the_library_cannot_read_is_told_in_a_sentence(
+    tmp_path: Path, content: str
+) -> None:
+    train_tokenizer(TEXTS, 300).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(ModelError, match=r"tokenizer\.source = .*") as told:
+        pretrained_tokenizer(settings(str(tmp_path)))
+    assert "\n" not in told.value.message
 
 
 def test_training_is_deterministic_and_its_size_bounded(tmp_path: Path) -> None:

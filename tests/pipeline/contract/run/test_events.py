@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.run.events import EventReader, EventWriter, Metric, Note, Progress, Warned
+from pipeline.contract.run.events import (
+    EventReader,
+    EventWriter,
+    Failed,
+    Metric,
+    Note,
+    Progress,
+    Warned,
+)
 
 
 def test_a_reader_gives_each_event_once(tmp_path: Path) -> None:
@@ -104,3 +112,11 @@ def test_what_is_no_event_of_this_version_is_passed_over(
 
 def messages(reader: EventReader) -> list[str]:
     return [event.message for event in reader.read() if isinstance(event, Warned)]
+
+
+def test_a_failure_with_half_a_character_is_told_all_the_same(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl", "prepare")
+    writer.failed("caf\udce9.jsonl cannot be read: \ud83d", "é")
+    [event] = EventReader(tmp_path / "events.jsonl").read()
+    assert isinstance(event, Failed)
+    assert (event.message, event.hint) == ("caf\udce9.jsonl cannot be read: \ud83d", "é")

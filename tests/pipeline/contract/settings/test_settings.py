@@ -141,3 +141,20 @@ def test_wrong_prompts_are_refused_with_their_place(
 def test_an_empty_completion_is_fine_where_the_models_own_answer_is_traced(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", '{"id": "a", "prompt": "p"}')
     assert load_prompts(path, use_generated=True)[0].completion == ""
+
+
+def test_settings_and_prompts_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    text = render_settings(profile("demo"))
+    (tmp_path / "settings.toml").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_settings(tmp_path / "settings.toml") == profile("demo")
+    line = '{"id": "a", "prompt": "The", "completion": " sea"}'
+    (tmp_path / "p.JSONL").write_bytes(b"\xef\xbb\xbf" + line.encode())
+    assert [prompt.id for prompt in load_prompts(tmp_path / "p.JSONL")] == ["a"]
+    assert [prompt.id for prompt in load_prompts(tmp_path)] == ["a"]
+
+
+def test_settings_of_another_encoding_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(render_settings(profile("demo")).encode("utf-16"))
+    with pytest.raises(SettingsError, match="UTF-16 text; save it as UTF-8"):
+        load_settings(file)
