@@ -33,8 +33,7 @@ def file_rows(
 ) -> Iterator[Row]:
     """Yields the rows of a file, or of all files of a folder that belong to a split, by name.
 
-    `optional` columns are read where they are there. A file of the folder
-    that is something else than its name says is one faulty row of its size.
+    A file of the folder that is something else than its name says is one faulty row of its size.
 
     `optional` columns are read where they are there.
 

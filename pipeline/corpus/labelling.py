@@ -115,14 +115,20 @@ def encode_pair(
 
 
 def encode_completions(
-    tokenizer: PreTrainedTokenizerBase, context: str, completions: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase,
+    context: str,
+    completions: Sequence[str],
+    spelled: bool = False,
 ) -> list[tuple[list[int], list[int]]]:
-    """As `encode_pair`, for several texts that may follow the same context."""
+    """As `encode_pair`, for several texts that may follow the same context.
+
+    Where special tokens are `spelled` in the context, as by a chat template, that begins as it is.
+    """
     stripped = context.rstrip()
-    begin = _beginning(tokenizer)
+    begin = [] if spelled else _beginning(tokenizer)
     texts = [context + completion if completion else stripped for completion in completions]
     found = []
-    for encoding, text in zip(encode(texts, tokenizer), texts, strict=True):
+    for encoding, text in zip(encode(texts, tokenizer, spelled), texts, strict=True):
         labelled = covering(encoding, text, [(len(stripped), len(text))])
         first = labelled.index(True) if True in labelled else len(labelled)
         found.append((begin + encoding.ids[:first], encoding.ids[first:]))

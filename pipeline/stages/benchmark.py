@@ -25,6 +25,7 @@ from pipeline.contract.results.generation import ModelName
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
+from pipeline.corpus.chat import require_template
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, KeepingModel
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.catalogue import all_questions, ready
@@ -42,11 +43,14 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         SettingsError: there is no such task, or too many few-shot examples are asked for.
         DataError: rows are missing or lack columns.
         HubUnreachableError: the hub does not answer.
+        ModelError: a chat template is asked for and there is none.
         ResourceError: out of memory.
     """
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings: list[str] = []
     benchmarks, skipped = ready(settings)
+    if settings.benchmark.chat_template:
+        require_template(load_tokenizer(run.tokenizer), "benchmark.chat_template = true")
     warnings += [f"{name} is skipped: {reason}" for name, reason in skipped.items()]
     questions = all_questions(benchmarks)
     answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}
@@ -108,6 +112,7 @@ def _answers(
         load_model(_folder(run, name), select_device(settings)),
         load_tokenizer(run.tokenizer),
         settings.benchmark.batch_tokens,
+        settings.benchmark.chat_template,
     )
     for benchmark in benchmarks:
         store = AnswerStore(run, benchmark.name, name)

@@ -307,6 +307,9 @@ class BenchmarkSettings(Section):
     ask: Annotated[list[Literal["letters", "texts"]], Field(min_length=1)] = ["letters", "texts"]
     """How choice questions are put: "letters" = options listed, their letters ranked; "texts" =
     the options' own texts ranked, which small models can do too."""
+    chat_template: bool = False
+    """true = questions are put as what a user says, by the model's chat template, as
+    lm-evaluation-harness's --apply_chat_template does."""
     batch_tokens: Annotated[int, Field(ge=8)] = 16384
     """Token budget of one batch of questions, kept few-shot examples counted."""
     max_new_tokens: Count = 256

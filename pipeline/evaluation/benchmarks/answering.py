@@ -41,10 +41,13 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         batch_tokens: int,
+        by_template: bool = False,
     ) -> None:
+        """`by_template`: questions are put by the tokenizer's chat template."""
         self._loaded = model
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
+        self._by_template = by_template
         super().__init__(name)
 
     def load_model(self) -> PreTrainedModel:
@@ -97,7 +100,12 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             asked = _ranked_way(question, way)
             try:
                 parts = encode(
-                    self._tokenizer, asked.examples, asked.pairs, limit, f"question {question.id}"
+                    self._tokenizer,
+                    asked.examples,
+                    asked.pairs,
+                    limit,
+                    f"question {question.id}",
+                    self._by_template,
                 )
             except DoesNotFitError:
                 yield BenchmarkAnswer(question.id, way, "", {})
@@ -128,7 +136,9 @@ class AnsweringModel(DeepEvalBaseLLM):  # type: ignore[misc]
             asked = question.ways[way]
             assert isinstance(asked, Open)
             try:
-                context, cut = encode_open(self._tokenizer, asked.examples, asked.question, room)
+                context, cut = encode_open(
+                    self._tokenizer, asked.examples, asked.question, room, self._by_template
+                )
             except DoesNotFitError:
                 yield BenchmarkAnswer(question.id, way, "", {})
                 continue
