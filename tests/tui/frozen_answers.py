@@ -11,14 +11,15 @@ from pipeline.contract.run.asking import (
     ExampleList,
     Query,
     Reply,
+    Written,
 )
 
 
 class FrozenAnswerer:
     """Says what a worker would say of Mara Voss, the first lists of it."""
 
-    def __init__(self, lists: int = 2, hostile: str = "") -> None:
-        self._lists, self._hostile = lists, hostile
+    def __init__(self, lists: int = 2, hostile: str = "", written: str = "") -> None:
+        self._lists, self._hostile, self._written = lists, hostile, written
 
     def warm(self) -> None: ...
 
@@ -27,6 +28,8 @@ class FrozenAnswerer:
     def close(self) -> None: ...
 
     def replies(self, question: Query) -> Iterator[Reply]:
+        if self._written:
+            yield Written(self._written)
         yield from map(AnswerPart, (" Tellin,", " by the quay.", self._hostile))
         for exact in (False, True)[: self._lists]:
             rows = (_asked(rank, exact, self._hostile) for rank in range(1, 51))
