@@ -10,6 +10,7 @@ from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.results.examples import Turn
+from pipeline.corpus.windows import LongEncoding
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Chunk:
 
 def split_document(
     text: str,
-    encoding: Encoding,
+    encoding: Encoding | LongEncoding,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     labelled: Sequence[bool] | None = None,

@@ -24,6 +24,7 @@ from pipeline.corpus.labelling import encode, require_embedded
 from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.pieces import completion_pieces, conversation_pieces
 from pipeline.corpus.readers import read_documents
+from pipeline.corpus.windows import LONG, encode_long
 
 _BATCH_ROWS = 512
 _BATCH_LETTERS = 1 << 21
@@ -162,8 +163,11 @@ class ExampleBuilder:
             yield from ((document, self._parts(document, reading)) for document in batch)
             return
         # a batch at a time: tokenizers run its texts in parallel
-        encodings = encode([one.text for one in batch], self.tokenizer)
-        for document, encoding in zip(batch, encodings, strict=True):
+        short = [one.text for one in batch if len(one.text) < LONG]
+        encodings = iter(encode(short, self.tokenizer) if short else [])
+        for document in batch:
+            is_long = len(document.text) >= LONG
+            encoding = encode_long(document.text, self.tokenizer) if is_long else next(encodings)
             pieces = split_document(document.text, encoding, self.tokenizer, self.data.max_tokens)
             reading.empty += not pieces
             yield document, pieces

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -17,6 +18,7 @@ from pipeline.model import from_hub_or_folder
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _OVERLONG = re.compile(r"\S{1000}|\s{1000}")
+_LONGEST = 1 << 20
 _POLL_S = 0.1
 
 
@@ -43,17 +45,22 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def _cut_words(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, parted within what is longer than any word: equal letters, blanks, base64.
+    """The texts, parted within what is longer than any word: equal letters, blanks, base64; and
+    long ones parted before a blank.
 
-    The time of a training grows with the square of its longest word.
+    The time of a training grows with the square of its longest word, its memory with the longest
+    text.
     """
     for text in texts:
-        first = 0
-        for match in _OVERLONG.finditer(text):
-            yield text[first : match.end()]
-            first = match.end()
-        if first < len(text):
-            yield text[first:]
+        bounds = [0, *(match.end() for match in _OVERLONG.finditer(text)), len(text)]
+        for first, end in pairwise(bounds):
+            while end - first > _LONGEST:
+                blank = text.rfind(" ", first + 1, first + _LONGEST)
+                cut = blank if blank > 0 else first + _LONGEST
+                yield text[first:cut]
+                first = cut
+            if first < end:
+                yield text[first:end]
 
 
 def _stoppable(work: Callable[[], object]) -> None:
