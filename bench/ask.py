@@ -39,9 +39,9 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.influence.task import LanguageModelingTask
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import load_tokenizer, load_traced
 
 CANDIDATES = (100, 1000)
 TOPS = (10, 100)
@@ -80,9 +80,9 @@ def _indexed(
     settings: Settings, run: RunDir, examples: TokenDataset
 ) -> tuple[float, float, NDArray[np.float32]]:
     """Seconds to index, seconds of a bare forward and backward, and scores [Q, N] of the index."""
-    model = load_model(run.model, select_device(settings))
-    prompts = traced_prompts(run, settings.prompts.use_generated)
-    queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
+    model = load_traced(settings, run.model)
+    traced = traced_prompts(run, settings.prompts.use_generated, load_tokenizer(run.tokenizer))
+    queries = token_dataset(traced)
     floor = _clock(lambda: _bare(settings, model, examples))
     projection = run_projection(settings, run, model)
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def _bare_questions(
     settings: Settings, run: RunDir, answered: Sequence[Prompt]
 ) -> NDArray[np.float64]:
     """Seconds of a forward and backward of each, the best of three."""
-    model = load_model(run.model, select_device(settings))
+    model = load_traced(settings, run.model)
     queries = TokenDataset.of_prompts(answered, load_tokenizer(run.tokenizer))
     singles = [queries.subset([number]) for number in range(len(queries))]
     return np.array(

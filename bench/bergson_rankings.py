@@ -17,7 +17,7 @@ from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.model import load_tokenizer
 
 PASSES = Path(__file__).with_name("bergson_passes.py")
@@ -42,8 +42,8 @@ def bergson_rankings(run: RunDir, folder: Path) -> list[Path]:
 
 def _score(run: RunDir, folder: Path) -> None:
     settings = load_settings(run.settings)
-    prompts = traced_prompts(run, settings.prompts.use_generated)
-    queries = TokenDataset.of_prompts(prompts, load_tokenizer(run.tokenizer))
+    traced = traced_prompts(run, settings.prompts.use_generated, load_tokenizer(run.tokenizer))
+    queries = token_dataset(traced)
     examples = TokenDataset.of_examples(run)
     shutil.copytree(run.model, folder / "model")
     shutil.copytree(run.tokenizer, folder / "tokenizer")

@@ -17,6 +17,7 @@ from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors
 from pipeline.contract.files import lenient_output
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import Event, EventReader, EventWriter, Started
+from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
@@ -31,6 +32,8 @@ def main(stage: str, run: RunDir) -> int:
         signal.signal(number, signal.default_int_handler)
     lenient_output()
     sys.unraisablehook = _stop_again
+    if dropped := drop_launchers(os.environ):  # before any library looks
+        print(f"left out of the environment, because a stage is one process: {', '.join(dropped)}")
     history = EventReader(run.events).read()
     attempts = sum(isinstance(event, Started) and event.stage == stage for event in history)
     events = EventWriter(run.events, stage)

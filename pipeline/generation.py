@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import token_budget_batches
 from pipeline.model import context_length
+from pipeline.pretrained.decoding import end_tokens
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,15 @@ class Continuation:
 
     text: str
     ended: Literal["end", "stop", "length"]
-    """What ended it: end-of-sequence token, stop string (which is cut off) or length limit."""
-    tokens: int
+    """What ended it: an end token, a stop string (which is cut off) or the length limit."""
+    ids: tuple[int, ...]
+    """The tokens that were generated as this text, the last of which may go on beyond it; without
+    an end token."""
+
+    @property
+    def tokens(self) -> int:
+        """Their number."""
+        return len(self.ids)
 
 
 @torch.inference_mode()
@@ -50,7 +58,7 @@ def generate_continuations(
     """
     if sampling:
         torch.manual_seed(sampling.seed)
-    limit = context_length(model.config)
+    limit, ends = context_length(model.config), end_tokens(model, tokenizer)
     allowed = [new_token_limit(len(context), max_new_tokens, limit) for context in contexts]
     # by limit: in one batch, a long context would shorten the continuations of all others
     for new_tokens in sorted(set(allowed), reverse=True):
@@ -61,7 +69,7 @@ def generate_continuations(
             rows = [contexts[index] for index in indices]
             output = _generate(model, tokenizer, rows, new_tokens, stop, sampling)
             for index, tokens in zip(indices, output, strict=True):
-                yield index, _finished(tokenizer, contexts[index], tokens, stop)
+                yield index, _finished(tokenizer, contexts[index], tokens, ends, stop)
 
 
 def new_token_limit(context: int, max_new_tokens: int, limit: int | None) -> int:
@@ -85,19 +93,18 @@ def _generate(
     for row, context in enumerate(contexts):  # padded on the left, so that all go on in one column
         ids[row, width - len(context) :] = torch.tensor(context)
         mask[row, width - len(context) :] = 1
-    end = tokenizer.eos_token_id
+    ends = end_tokens(model, tokenizer)
     output = model.generate(  # type: ignore[operator]
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
         max_new_tokens=max_new_tokens,
-        # all set here, because a model's generation_config may say otherwise
         do_sample=sampling is not None,
         num_beams=1,
         temperature=sampling.temperature if sampling else None,
         top_p=sampling.top_p if sampling else None,
         top_k=0 if sampling else None,  # no limit; the default is the 50 likeliest tokens
-        eos_token_id=end,
-        pad_token_id=end if end is not None else 0,
+        eos_token_id=ends or None,
+        pad_token_id=ends[0] if ends else 0,
         stop_strings=list(stop) or None,
         tokenizer=tokenizer if stop else None,
     )
@@ -109,18 +116,30 @@ def _finished(
     tokenizer: PreTrainedTokenizerBase,
     context: Sequence[int],
     tokens: list[int],
+    ends: Sequence[int],
     stop: Sequence[str],
 ) -> Continuation:
-    """Cuts the generated tokens at the end-of-sequence token or the first stop string."""
-    end = tokenizer.eos_token_id
+    """Cuts the generated tokens at the first end token or the first stop string."""
     ended: Literal["end", "stop", "length"] = "length"
-    if end in tokens:
-        tokens, ended = tokens[: tokens.index(end)], "end"
+    at_end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    if at_end is not None:
+        tokens, ended = tokens[:at_end], "end"
     text = _decode_after(tokenizer, context, tokens)
     starts = [start for one in stop if (start := text.find(one)) >= 0]
     if starts:
         text, ended = text[: min(starts)], "stop"
-    return Continuation(text, ended, len(tokens))
+        tokens = _tokens_of(tokenizer, context, tokens, text)
+    return Continuation(text, ended, tuple(tokens))
+
+
+def _tokens_of(
+    tokenizer: PreTrainedTokenizerBase, context: Sequence[int], tokens: list[int], text: str
+) -> list[int]:
+    """The fewest first tokens that hold the whole of `text`."""
+    for count in range(len(tokens)):
+        if _decode_after(tokenizer, context, tokens[:count]).startswith(text):
+            return tokens[:count]
+    return tokens
 
 
 def _decode_after(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from safetensors import SafetensorError
+from peft import PeftModel
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,10 +21,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pipeline.contract.errors import HubUnreachableError, ModelError, UsageError
+from pipeline.contract.errors import ModelError, UsageError
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-
-T = TypeVar("T")
+from pipeline.pretrained.adapters import network_of, with_ready_adapter
+from pipeline.pretrained.decoding import decode_plainly, keep_ends_alone
+from pipeline.pretrained.folders import is_adapter, require_model, require_weights
+from pipeline.pretrained.hub import from_hub_or_folder
+from pipeline.pretrained.sources import NAME, analysed, base_name
+from pipeline.pretrained.weights import load_complete, require_all_named
 
 
 @dataclass(frozen=True)
@@ -100,28 +103,31 @@ def preset_config(name: str, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
     )
 
 
-def pretrained_config(name: str) -> PretrainedConfig:
+def pretrained_config(name: str, setting: str = NAME) -> PretrainedConfig:
     """The configuration of a hub model or a local folder.
 
     Raises:
-        HubUnreachableError, ModelError: see `from_hub_or_folder`.
+        HubUnreachableError: see `from_hub_or_folder`.
+        ModelError: likewise; or a folder holds no whole model, or the model is quantised.
     """
-    config: PretrainedConfig = from_hub_or_folder(AutoConfig.from_pretrained, name, "model.name")
+    if Path(name).is_absolute() and Path(name).is_dir():
+        require_model(Path(name), setting)
+    config: PretrainedConfig = from_hub_or_folder(AutoConfig.from_pretrained, name, setting)
+    _refuse_quantised(config, name, setting)
     return config
 
 
 def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The configuration of the run's model, checked against the chunk length.
+    """The configuration of the model that is analysed, checked against the chunk length.
 
     Raises:
         ModelError: it does not fit, or there is no such model.
         HubUnreachableError: a hub model is wanted and the hub does not answer.
     """
-    scratch = settings.model.init == "scratch"
     config = (
         preset_config(settings.model.preset, tokenizer)
-        if scratch
-        else pretrained_config(settings.model.name)
+        if settings.model.init == "scratch"
+        else pretrained_config(*analysed(settings))
     )
     check_compatible(config, settings)
     return config
@@ -131,31 +137,69 @@ def build_model(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PreTr
     """The model before training, in float32 on the CPU; the seed decides weights from scratch.
 
     Raises:
-        ModelError: see `model_config`; or a folder's weights are missing or incomplete.
+        ModelError: see `model_config`; or a folder's weights are not all there, or no numbers.
         HubUnreachableError: a hub model is wanted and the hub does not answer.
     """
-    config = model_config(settings, tokenizer)
-    if isinstance(config, LlamaConfig) and settings.model.init == "scratch":
+    if settings.model.init == "scratch":
+        config = model_config(settings, tokenizer)
+        assert isinstance(config, LlamaConfig)
         torch.manual_seed(settings.run.seed)
-        return LlamaForCausalLM(config)
-    return from_hub_or_folder(_load_complete, settings.model.name, "model.name")
+        model: PreTrainedModel = LlamaForCausalLM(config)
+        decode_plainly(model, tokenizer)
+        return model
+    return load_pretrained(settings, tokenizer, base_name(settings), NAME)
 
 
-def _load_complete(name: str) -> PreTrainedModel:
-    """Loads a pretrained model in float32.
+def load_pretrained(
+    settings: Settings, tokenizer: PreTrainedTokenizerBase, name: str, setting: str
+) -> PreTrainedModel:
+    """A whole model of a folder or of the hub, in float32 on the CPU.
+
+    `setting`: the setting that gave the name, for the messages.
 
     Raises:
-        ModelError: weights are missing.
+        ModelError: it does not fit tokenizer and chunk length; its weights are not all there, more
+            than all, or no numbers.
+        HubUnreachableError: it is on the hub and the hub does not answer.
     """
-    # transformers would fill missing weights with random ones and go on
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        name, dtype=torch.float32, output_loading_info=True
-    )
-    model: PreTrainedModel = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
-    if missing:
-        raise ModelError(f"{name} lacks the weights of {len(missing)} tensors, first {missing[0]}")
+    check_compatible(pretrained_config(name, setting), settings)
+    model = from_hub_or_folder(load_complete, name, setting)
+    decode_plainly(model, tokenizer)
     return model
+
+
+def check_weights(settings: Settings) -> None:
+    """Checks by names and shapes, before any work, that local folders hold all that they must.
+
+    Weights that are no numbers are found when they are loaded.
+
+    Raises:
+        ModelError: see `load_pretrained`.
+        HubUnreachableError: a configuration is on the hub, and the hub does not answer.
+    """
+    if settings.model.init == "scratch":
+        return
+    for name, setting in dict.fromkeys([analysed(settings), (base_name(settings), NAME)]):
+        if name:
+            config = pretrained_config(name, setting)
+            check_compatible(config, settings)
+            if Path(name).is_dir():
+                require_weights(Path(name), setting)
+                require_all_named(Path(name), config)
+
+
+def _refuse_quantised(config: PretrainedConfig, name: str, setting: str) -> None:
+    """Gradients at rounded weights are not those of the model that was trained, and a model that
+    is dequantised on loading is saved as one that loads as something else."""
+    found = getattr(config, "quantization_config", None)
+    if found is None:
+        return
+    kind = found.get("quant_method") if isinstance(found, dict) else found.quant_method
+    raise ModelError(
+        f"{setting}: {name} is quantised ({getattr(kind, 'value', kind) or 'unknown method'}): "
+        "its weights are rounded, and influence needs their gradients",
+        "name the model that it was made from, in float32, bfloat16 or float16",
+    )
 
 
 def check_compatible(config: PretrainedConfig, settings: Settings) -> None:
@@ -203,20 +247,64 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(
-    folder: Path, device: torch.device, dtype: torch.dtype = torch.float32
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    merged: bool = False,
 ) -> PreTrainedModel:
-    """Loads a model that an earlier stage saved, in evaluation mode."""
+    """Loads a model that an earlier stage saved, in evaluation mode.
+
+    An adapter's base lies beside it, in `base`. With `merged` its matrices become part of the
+    weights that they sit on, else they are modules of their own and alone take gradients.
+    """
+    adapted = is_adapter(folder)
+    whole = folder.with_name("base") if adapted else folder
     # no attention is asked for: transformers takes sdpa where the architecture has it, else eager
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
-    moved: PreTrainedModel = model.to(device).eval()
-    return moved
+    loaded: Any = AutoModelForCausalLM.from_pretrained(whole, local_files_only=True, dtype=dtype)
+    keep_ends_alone(loaded)
+    model: PreTrainedModel = loaded.to(device).eval()
+    if not adapted:
+        return model
+    with_adapter = with_ready_adapter(model, folder, str(folder)).eval()
+    if merged:
+        whole_weights: PreTrainedModel = with_adapter.merge_and_unload()
+        return whole_weights.requires_grad_(True)
+    return network_of(with_adapter)
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes model and tokenizer to a folder that appears only when it is complete."""
+def require_base(run: RunDir) -> None:
+    """Checks that there is a model to compare the trained one with.
+
+    Raises:
+        ModelError: the model was trained elsewhere, and the settings do not say from which.
+    """
+    if not run.base.exists():
+        raise ModelError(
+            "there is no base to compare the model with: model.name is empty",
+            "name the model that model.trained was trained from in model.name",
+        )
+
+
+def load_traced(settings: Settings, model: Path) -> PreTrainedModel:
+    """Loads the trained model as influence looks at it: see modules.adapter."""
+    merged = settings.modules.adapter == "merged"
+    return load_model(model, select_device(settings), merged=merged)
+
+
+def save_model(
+    model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Writes model and tokenizer to a folder that appears only when it is complete.
+
+    Of a model with an adapter, the adapter alone.
+    """
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
+    if isinstance(model, PeftModel):
+        # nothing of the base is saved; peft would ask the hub whether its vocabulary has changed
+        model.save_pretrained(str(temporary), save_embedding_layers=False)
+    else:
+        model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for file in temporary.iterdir():
         file.chmod(0o644)  # weights are saved readable by their owner only
@@ -225,46 +313,3 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
             os.fsync(written.fileno())
     shutil.rmtree(folder, ignore_errors=True)
     temporary.rename(folder)
-
-
-def from_hub_or_folder(load: Callable[[str], T], name: str, setting: str) -> T:
-    """Calls `load(name)` and turns its errors into clear messages.
-
-    `setting`: the setting that gave the name, for the messages.
-
-    Raises:
-        HubUnreachableError: the hub does not answer, or offline mode is on.
-        ModelError: the folder, or the repository on the hub, does not exist or cannot be loaded.
-    """
-    if Path(name).is_absolute() and not Path(name).is_dir():
-        raise ModelError(f"{setting}: there is no folder {name}")
-    try:
-        return load(name)
-    except (OSError, ValueError, SafetensorError) as error:
-        if not Path(name).is_dir() and _is_connection_failure(error):
-            raise _unreachable(name, setting) from error
-        raise ModelError(f"{setting} = {name!r}: {_first_line(error)}") from error
-
-
-def _unreachable(name: str, setting: str) -> HubUnreachableError:
-    hint = (
-        f"try again with the hub in reach, or name a local folder in {setting}; a model from "
-        "scratch needs no hub: `headwater init --profile from-scratch`"
-    )
-    return HubUnreachableError(f"the hub does not answer, and {name!r} is not cached here", hint)
-
-
-def _is_connection_failure(error: BaseException | None) -> bool:
-    """Whether a failed connection, not a missing file, caused the error."""
-    # transformers raises a plain OSError; the cause tells both apart
-    while error is not None:
-        if isinstance(error, HfHubHTTPError):
-            return False
-        if isinstance(error, OfflineModeIsEnabled | LocalEntryNotFoundError | ConnectionError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -71,7 +71,15 @@ def _python() -> Check:
 
 
 def _packages() -> Check:
-    names = ("headwater", "transformers", "datasets", "kronfluence", "accelerate", "textual")
+    names = (
+        "headwater",
+        "transformers",
+        "datasets",
+        "kronfluence",
+        "accelerate",
+        "peft",
+        "textual",
+    )
     versions = [f"{name} {metadata.version(name)}" for name in names]
     return Check("packages", "ok", ", ".join(versions))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +23,15 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question, pad_batch
+from pipeline.corpus.examples import TokenDataset, encode_question, pad_batch
 from pipeline.corpus.labelling import require_embedded
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
-from pipeline.model import embedding_count, load_model, load_tokenizer, select_device
+from pipeline.influence.greedy_answers import TracedPrompt, as_given, token_dataset
+from pipeline.model import context_length, embedding_count, load_tokenizer, load_traced
+from pipeline.pretrained.decoding import end_tokens
 
 
 class Asker:
@@ -43,7 +46,7 @@ class Asker:
         self._settings, self._run = settings, run
         self._strategy = settings.factors.strategies[0]
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(run.tokenizer)
-        self._model = load_model(run.model, select_device(settings))
+        self._model = load_traced(settings, run.model)
         self._projection = run_projection(settings, run, self._model)
         there = parts(settings, run)
         self._stores = [open_store(settings, run, part, self._projection) for part in there]
@@ -70,8 +73,7 @@ class Asker:
         asked = self._asked_prompt(question.validated())
         if asked.messages:
             yield Written(str(self._tokenizer.decode(encode_question(self._tokenizer, asked))))
-        prompt = self._answered(asked, question.completion, say)
-        query = TokenDataset.of_prompts([prompt], self._tokenizer)
+        query = token_dataset([self._traced(asked, question.completion, say)])
         features = self._projection.features(pad_batch([query[0]]))[0][0]
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
         raw: Scores = np.concatenate(scans) * np.float32(features.norm())
@@ -93,26 +95,25 @@ class Asker:
             return Prompt(id="asked", prompt=question.prompt)
         return Prompt.of_messages("asked", [{"role": "user", "content": question.prompt}])
 
-    def _answered(
+    def _traced(
         self, asked: Prompt, completion: str | None, say: Callable[[str], None]
-    ) -> Prompt:
-        """The question with the completion that is given, or with the model's own."""
-        context = getattr(self._model.config, "max_position_embeddings", None)
-        if completion is None:
-            tokens = encode_question(self._tokenizer, asked)
-            self._require_embedded(tokens)
-            self._require_room(len(tokens) + 1, context)
-            completion = self._answer(tokens, context, say)
-            if not completion.strip():
-                hint = "give a completion to trace, or train for longer"
-                raise HeadwaterError("the model answers nothing to this prompt", hint)
-            prompt = asked.answered(completion)
-        else:
+    ) -> TracedPrompt:
+        """The question with the completion that is given, or with the tokens of the model's own."""
+        context = context_length(self._model.config)
+        if completion is not None:
             prompt = asked.completed(completion.strip() if asked.messages else completion)
-        tokens, answer = encode_prompt(self._tokenizer, prompt)
-        self._require_embedded(tokens + answer)
-        self._require_room(len(tokens + answer), context)
-        return prompt
+            traced = as_given([prompt], self._tokenizer)[0]
+            self._require_embedded([*traced.context, *traced.answer])
+            self._require_room(len(traced.context) + len(traced.answer), context)
+            return traced
+        tokens = encode_question(self._tokenizer, asked)
+        self._require_embedded(tokens)
+        self._require_room(len(tokens) + 1, context)
+        text, ids = self._answer(tokens, context, say)
+        if not text.strip():
+            hint = "give a completion to trace, or train for longer"
+            raise HeadwaterError("the model answers nothing to this prompt", hint)
+        return TracedPrompt(asked.answered(text), tuple(tokens), tuple(ids))
 
     def _require_embedded(self, tokens: Sequence[int]) -> None:
         embeddings = embedding_count(self._model.config)
@@ -128,22 +129,24 @@ class Asker:
     @torch.inference_mode()
     def _answer(
         self, tokens: Sequence[int], context: int | None, say: Callable[[str], None]
-    ) -> str:
-        """The model's greedy answer, told piece by piece."""
-        streamer = _Pieces(self._tokenizer, say)
+    ) -> tuple[str, list[int]]:
+        """The model's greedy answer, told piece by piece, and its tokens."""
+        ends = end_tokens(self._model, self._tokenizer)
+        streamer = _Pieces(self._tokenizer, ends, say)
         limit = self._settings.prompts.max_new_tokens
-        end = self._tokenizer.eos_token_id
         ids = torch.tensor([tokens], device=self._model.device)
-        self._model.generate(  # type: ignore[operator]
+        written = self._model.generate(  # type: ignore[operator]
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=limit if context is None else min(limit, context - len(tokens)),
             do_sample=False,
-            eos_token_id=end,
-            pad_token_id=end if end is not None else 0,
+            eos_token_id=ends or None,
+            pad_token_id=ends[0] if ends else 0,
             streamer=streamer,
         )
-        return "".join(streamer.pieces)
+        new: list[int] = written[0, len(tokens) :].tolist()
+        answer = list(takewhile(lambda token: token not in ends, new))
+        return "".join(streamer.pieces), answer
 
     def _exact(self, query: TokenDataset, chosen: list[int]) -> Scores:
         """Raw influence [C] of the chosen examples, by Kronfluence."""
@@ -177,10 +180,21 @@ class Asker:
 class _Pieces(TextStreamer):
     """Keeps and tells an answer as it is decoded."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: Sequence[int],
+        say: Callable[[str], None],
+    ) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._ends = ends
         self.pieces: list[str] = []
         self._say = say
+
+    def put(self, value: torch.Tensor) -> None:
+        """A token is generated; one that ends the answer is no part of it."""
+        if self.next_tokens_are_prompt or int(value) not in self._ends:
+            super().put(value)  # type: ignore[no-untyped-call]
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """A piece is decoded."""

@@ -22,6 +22,7 @@ from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
+from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.processes import ProcessIdentity, take_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -37,6 +38,7 @@ _LOCK_S = 3.0
 def main(run: RunDir) -> int:
     """Serves until it has to end; gives the exit code."""
     stop = _Stop()
+    drop_launchers(os.environ)  # before any library looks
     try:
         with _only_worker(run), tempfile.TemporaryDirectory(prefix="headwater-") as folder:
             _serve(run, Path(folder), stop)

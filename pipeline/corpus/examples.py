@@ -83,10 +83,15 @@ class TokenDataset(Dataset[TokenRow]):
         Raises:
             DataError: a completion has no token that can be predicted.
         """
-        pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-        tokens = [np.array(context + answer, dtype=np.int32) for context, answer in pairs]
+        return cls.of_pairs([encode_prompt(tokenizer, prompt) for prompt in prompts])
+
+    @classmethod
+    def of_pairs(cls, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> TokenDataset:
+        """Contexts with what follows them, both as token ids; only what follows is labelled."""
+        tokens = [np.array([*context, *answer], dtype=np.int32) for context, answer in pairs]
         labels = [
-            np.array([IGNORED] * len(context) + answer, dtype=np.int32) for context, answer in pairs
+            np.array([IGNORED] * len(context) + [*answer], dtype=np.int32)
+            for context, answer in pairs
         ]
         return cls(tokens, labels)
 

@@ -14,7 +14,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.settings.schema import Settings
-from pipeline.model import from_hub_or_folder
+from pipeline.pretrained.folders import require_tokenizer
+from pipeline.pretrained.hub import from_hub_or_folder
+from pipeline.pretrained.sources import tokenizer_source
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _OVERLONG = re.compile(r"\S{1000}|\s{1000}")
@@ -91,13 +93,10 @@ def pretrained_tokenizer(settings: Settings) -> PreTrainedTokenizerBase:
     """
     source = settings.tokenizer.source
     name, setting = (
-        (settings.model.name, "model.name") if source == "model" else (source, "tokenizer.source")
+        tokenizer_source(settings) if source == "model" else (source, "tokenizer.source")
     )
-    if Path(name).is_dir() and not any(Path(name).glob("tokenizer*")):
-        raise ModelError(
-            f"{setting}: the folder {name} holds no tokenizer",
-            "it needs a tokenizer.json, as save_pretrained() writes it",
-        )
+    if Path(name).is_absolute() and Path(name).is_dir():
+        require_tokenizer(Path(name), setting)
     tokenizer: PreTrainedTokenizerBase = from_hub_or_folder(_load, name, setting)
     if not tokenizer.is_fast:
         raise ModelError(f"{setting} = {name!r}: a tokenizer.json is needed, and there is none")

@@ -5,6 +5,8 @@ Both are known before anything is read: the model is made without weights, on to
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from transformers import (
@@ -12,6 +14,7 @@ from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoModelForCausalLM,
     PretrainedConfig,
+    PreTrainedModel,
 )
 
 from pipeline.contract.errors import ModelError
@@ -25,8 +28,14 @@ _LEAST = 0.5
 _DECODER = "choose a decoder-only language model"
 
 
-def examine(config: PretrainedConfig, wanted: ModuleSettings) -> Coverage:
+def examine(
+    config: PretrainedConfig,
+    wanted: ModuleSettings,
+    adapt: Callable[[PreTrainedModel], PreTrainedModel] = lambda model: model,
+) -> Coverage:
     """Checks the configuration and the chosen modules against it: no weights, no memory, no time.
+
+    `adapt` puts an adapter on the model, where it gets one.
 
     Raises:
         ModelError: the model is no decoder, is quantised, lacks the modules, or less than half of
@@ -35,7 +44,8 @@ def examine(config: PretrainedConfig, wanted: ModuleSettings) -> Coverage:
     """
     refuse_unsuited(config)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        plain = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        model = adapt(plain)
         separate_experts(model)
         found = coverage(model, resolve_modules(model, wanted), wanted)
     if found.share < _LEAST:

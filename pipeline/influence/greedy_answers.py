@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts
-from pipeline.corpus.examples import encode_question
+from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question
 from pipeline.generation import generate_continuations
+
+WrittenAnswer = tuple[str, Sequence[int] | None]
+"""A model's answer: its text, and its tokens where they are known."""
 
 
 def greedy_answers(
@@ -24,26 +28,68 @@ def greedy_answers(
     contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
     written = dict(generate_continuations(model, tokenizer, contexts, max_new_tokens))
     for index, prompt in enumerate(prompts):
-        text = written[index].text
+        text, ids = written[index].text, written[index].ids
         correct = begins_with(text, prompt.completion) if prompt.completion.strip() else None
-        yield GreedyAnswer(prompt.id, prompt.prompt, prompt.completion, text, correct)
+        yield GreedyAnswer(prompt.id, prompt.prompt, prompt.completion, text, correct, ids)
 
 
-def with_answers(prompts: Sequence[Prompt], answers: Mapping[str, str]) -> list[Prompt]:
+@dataclass(frozen=True)
+class TracedPrompt:
+    """A prompt and what is traced after it, as text and as the very tokens."""
+
+    prompt: Prompt
+    """Its completion is the text that is traced."""
+    context: tuple[int, ...]
+    answer: tuple[int, ...]
+    """Token ids of the completion."""
+
+
+def as_given(prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase) -> list[TracedPrompt]:
+    """The prompts with their given completions."""
+    pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    return [
+        TracedPrompt(prompt, tuple(context), tuple(answer))
+        for prompt, (context, answer) in zip(prompts, pairs, strict=True)
+    ]
+
+
+def with_answers(
+    prompts: Sequence[Prompt],
+    answers: Mapping[str, WrittenAnswer],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[TracedPrompt]:
     """The prompts with the model's own answers (by prompt id) in place of the given completions.
 
-    Those that it answers nothing to are left out.
+    Traced are the tokens that the model generated: its text, encoded again, may be other tokens,
+    which it would not have written. Prompts that it answers nothing to are left out.
     """
-    return [prompt.answered(answers[prompt.id]) for prompt in prompts if answers[prompt.id].strip()]
+    traced = []
+    for prompt in prompts:
+        text, ids = answers[prompt.id]
+        if not text.strip():
+            continue
+        own, context = prompt.answered(text), encode_question(tokenizer, prompt)
+        answer = encode_prompt(tokenizer, own)[1] if ids is None else ids
+        traced.append(TracedPrompt(own, tuple(context), tuple(answer)))
+    return traced
 
 
-def traced_prompts(run: RunDir, use_generated: bool) -> list[Prompt]:
+def traced_prompts(
+    run: RunDir, use_generated: bool, tokenizer: PreTrainedTokenizerBase
+) -> list[TracedPrompt]:
     """The prompts as the scores stage has traced them; row order of its scores."""
     prompts = load_prompts(run.prepared_prompts, use_generated)
     if not use_generated:
-        return prompts
+        return as_given(prompts, tokenizer)
     answers = read_answers(run).values()
-    return with_answers(prompts, {answer.id: answer.generated for answer in answers})
+    return with_answers(
+        prompts, {answer.id: (answer.generated, answer.tokens) for answer in answers}, tokenizer
+    )
+
+
+def token_dataset(traced: Sequence[TracedPrompt]) -> TokenDataset:
+    """Their tokens; only the answers' are labelled."""
+    return TokenDataset.of_pairs([(one.context, one.answer) for one in traced])
 
 
 def begins_with(text: str, expected: str) -> bool:

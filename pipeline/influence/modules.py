@@ -16,6 +16,8 @@ from pipeline.influence.experts import ExpertLinear
 
 _LINEAR = (nn.Linear, Conv1D, FalconLinear, ExpertLinear)
 """Kinds of module that gradients are traced of; a subclass may compute something else."""
+_ADAPTED = re.compile(r"\.lora_[AB]\.")
+"""In the names of an adapter's matrices."""
 _GROUPS = {
     "mlp": re.compile(r"mlp|feed_forward|ffn|fc\d|moe|experts"),
     "attention": re.compile("attn|attent"),
@@ -51,13 +53,17 @@ def chosen_parameters(
 ) -> Iterator[tuple[str, nn.Parameter]]:
     """All matrices, by name, in the layers and the group that the settings choose, traced or not.
 
-    Experts that have been separated are not counted a second time.
+    Experts that have been separated are not counted a second time. Of a model with an adapter,
+    the adapter's matrices alone: nothing else was trained.
     """
+    adapted = any(_ADAPTED.search(name) for name, _ in model.named_parameters())
     valid = sorted({_around_layer(name)[1] for name in _linear_modules(model)})
     layers = _chosen_layers(wanted.layers, valid)
     for name, parameter in model.named_parameters():
         holder = name.rpartition(".")[0]
         if parameter.dim() < 2 or layer_of(holder) not in layers:
+            continue
+        if adapted and not _ADAPTED.search(name):
             continue
         separate = isinstance(model.get_submodule(holder), ExpertLinear)
         if not separate and _in_group(name, wanted.group):
@@ -95,12 +101,16 @@ def spell_layers(layers: Iterable[int]) -> str:
 
 def _linear_modules(model: nn.Module) -> list[str]:
     """Linear modules of the decoder layers. The vocabulary projection is in no layer: it is
-    several times larger than all others together and would drown them."""
-    return [
+    several times larger than all others together and would drown them.
+
+    Where an adapter is on the model, its matrices alone: they alone were trained.
+    """
+    found = [
         name
         for name, module in model.named_modules()
         if type(module) in _LINEAR and layer_of(name.rpartition(".")[0]) is not None
     ]
+    return [name for name in found if _ADAPTED.search(name)] or found
 
 
 def _around_layer(name: str) -> tuple[str, int, str]:

@@ -12,19 +12,21 @@ from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.tokens import write_token_scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import link_factors
+from pipeline.influence.greedy_answers import TracedPrompt, token_dataset
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing
 from pipeline.influence.tokens import top_token_scores
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import load_tokenizer, load_traced
 
 
-def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequence[Prompt]) -> None:
+def trace(
+    settings: Settings, run: RunDir, events: EventWriter, answers: Sequence[TracedPrompt]
+) -> None:
     """Scores every training example on the answers, each the completion of its prompt.
 
     Writes tables like the scores stage's: `run.own_rankings` and `run.own_token_scores`. The
@@ -38,11 +40,11 @@ def trace(settings: Settings, run: RunDir, events: EventWriter, answers: Sequenc
     traced = run.traced_answers
     link_factors(run, traced, strategy)
     tokenizer = load_tokenizer(run.tokenizer)
-    model = load_model(run.model, select_device(settings))
+    model = load_traced(settings, run.model)
     analyzer = InfluenceAnalyzer(settings, traced, events, model)
-    queries = TokenDataset.of_prompts(answers, tokenizer)
+    queries = token_dataset(answers)
     results = Results(
-        list(answers),
+        [answer.prompt for answer in answers],
         read_examples(run),
         TokenDataset.of_examples(run),
         strategy,

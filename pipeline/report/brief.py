@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from pipeline.contract.results.training import TrainingSummary
 from pipeline.contract.results.validation import ValidationSummary
 from pipeline.contract.results.verdict import BETTER, UNDECIDED, WORSE, Verdict
 from pipeline.contract.settings.schema import Settings
@@ -20,20 +21,36 @@ def brief(facts: RunFacts, settings: Settings) -> list[str]:
 def _run(facts: RunFacts, settings: Settings) -> Iterator[str]:
     corpus, training = facts.corpus, facts.training
     if corpus and training:
-        start = (
-            f"{settings.model.name} was fine-tuned"
-            if settings.model.init == "pretrained"
-            else f"A {settings.model.preset} model was trained from scratch"
+        on = (
+            f"({count(training.parameters)} parameters) on {count(corpus.examples)} examples, "
+            f"{count(corpus.tokens)} tokens, of {corpus.source}"
         )
-        yield (
-            f"{start} ({count(training.parameters)} parameters) on "
-            f"{count(corpus.examples)} examples, {count(corpus.tokens)} tokens, of "
-            f"{corpus.source}, for {count(training.steps)} steps."
-        )
+        if training.trained_elsewhere:
+            yield f"{training.trained_elsewhere} was trained elsewhere {on}{_adapter(training)}."
+        else:
+            steps = f", for {count(training.steps)} steps"
+            yield f"{_start(settings)} {on}{steps}{_adapter(training)}."
     if training and training.validation_loss is not None:
         before, after = training.base_validation_loss, training.validation_loss
         came = f"came down from {figure(before)} to" if before and before > after else "is"
         yield f"The loss on held-out text {came} {figure(after)} nats a token."
+
+
+def _start(settings: Settings) -> str:
+    if settings.model.init == "scratch":
+        return f"A {settings.model.preset} model was trained from scratch"
+    return f"{settings.model.name} was fine-tuned"
+
+
+def _adapter(training: TrainingSummary) -> str:
+    adapter = training.adapter
+    if adapter is None:
+        return ""
+    scale = f"{adapter.alpha:g} ÷ {'√' if adapter.rslora else ''}{adapter.rank}"
+    return (
+        f"; trained was a LoRA adapter of rank {adapter.rank}, scaled by {scale}, on "
+        f"{count(adapter.modules)} layers ({count(adapter.parameters)} parameters)"
+    )
 
 
 def _answers(facts: RunFacts) -> Iterator[str]:

@@ -31,7 +31,7 @@ from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.catalogue import all_questions, ready
 from pipeline.evaluation.score_sheet import Sheet
 from pipeline.memory import exhaustion_explained
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import load_model, load_tokenizer, require_base, select_device
 
 _MEMORY_ADVICE = "lower benchmark.batch_tokens"
 
@@ -40,6 +40,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """Puts every chosen question to every chosen model.
 
     Raises:
+        ModelError: the base shall answer, and there is none.
         SettingsError: there is no such task, or too many few-shot examples are asked for.
         DataError: rows are missing or lack columns.
         HubUnreachableError: the hub does not answer.
@@ -51,6 +52,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     benchmarks, skipped = ready(settings)
     if settings.benchmark.chat_template:
         require_template(load_tokenizer(run.tokenizer), "benchmark.chat_template = true")
+    if "base" in settings.benchmark.models:
+        require_base(run)
     warnings += [f"{name} is skipped: {reason}" for name, reason in skipped.items()]
     questions = all_questions(benchmarks)
     answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}

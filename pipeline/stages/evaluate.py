@@ -50,6 +50,7 @@ from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.influence import tracing
 from pipeline.influence.greedy_answers import traced_prompts, with_answers
+from pipeline.model import load_tokenizer
 from pipeline.report.influential import Origins, influential_markdown, influential_text
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
@@ -129,8 +130,13 @@ def _origins(
         raise MissingResultError("no scores are up to date", hint)
     method = default_method(settings)
     asked = load_prompts(run.prepared_prompts, use_generated=True)
-    answers = with_answers(asked, {pair.prompt_id: pair.trained.answer for pair in pairs})
-    if answers == traced_prompts(run, settings.prompts.use_generated):
+    tokenizer = load_tokenizer(run.tokenizer)
+    written = {
+        pair.prompt_id: (pair.trained.answer, pair.trained.ids)
+        for pair in read_generated_answers(run)
+    }
+    answers = with_answers(asked, written, tokenizer)
+    if answers == traced_prompts(run, settings.prompts.use_generated, tokenizer):
         return Origins(run, "scores", method)
     if answers:
         tracing.trace(settings, run, events, answers)

@@ -19,7 +19,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
 from pipeline.influence.preflight import log_line, preflight, warnings
-from pipeline.model import load_model, select_device
+from pipeline.model import load_traced
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -31,7 +31,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         ResourceError: out of memory.
     """
     examples = TokenDataset.of_examples(run)
-    model = load_model(run.model, select_device(settings))
+    model = load_traced(settings, run.model)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     checked = preflight(analyzer, examples, settings.factors)
     events.note(log_line(checked))

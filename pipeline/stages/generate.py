@@ -31,7 +31,7 @@ from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.generation import Continuation, Sampling, generate_continuations, new_token_limit
 from pipeline.memory import exhaustion_explained
-from pipeline.model import context_length, load_model, load_tokenizer, select_device
+from pipeline.model import context_length, load_model, load_tokenizer, require_base, select_device
 
 _MEMORY_ADVICE = "lower generate.batch_tokens"
 _SAMPLED_EXAMPLES = 200
@@ -42,9 +42,11 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """Loads one model after the other.
 
     Raises:
+        ModelError: there is no base.
         ResourceError: out of memory.
     """
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    require_base(run)
     prompts = load_prompts(run.prepared_prompts, use_generated=True)
     tokenizer = load_tokenizer(run.tokenizer)
     contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
@@ -76,8 +78,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
 
 def _answer(written: Continuation, expected: Likelihood | None) -> GeneratedAnswer:
     if expected is None:
-        return GeneratedAnswer(written.text, written.ended, None, None)
-    return GeneratedAnswer(written.text, written.ended, expected.total, expected.tokens)
+        return GeneratedAnswer(written.text, written.ended, None, None, written.ids)
+    return GeneratedAnswer(
+        written.text, written.ended, expected.total, expected.tokens, written.ids
+    )
 
 
 def _answers(

@@ -14,7 +14,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.memory import exhaustion_explained
-from pipeline.model import embedding_count, load_model, load_tokenizer, select_device
+from pipeline.model import embedding_count, load_tokenizer, load_traced
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -30,7 +30,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     forget_others(settings, run)
     stores = []
     with exhaustion_explained("lower train.batch_tokens"):
-        model = load_model(run.model, select_device(settings))
+        model = load_traced(settings, run.model)
         projection = run_projection(settings, run, model)
         for part in parts(settings, run):
             if part.source:

@@ -18,6 +18,7 @@ from pipeline.contract.results.examples import (
     CorpusSummary,
     iterate_contents,
     read_document_ids,
+    read_tokens,
     split_examples,
     write_corpus_summary,
     write_examples,
@@ -37,8 +38,16 @@ from pipeline.corpus.labelling import require_embedded
 from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
+from pipeline.corpus.unknown import check_unknown, unknown_share
 from pipeline.influence.coverage import examine
-from pipeline.model import context_length, embedding_count, load_tokenizer, model_config
+from pipeline.model import (
+    check_weights,
+    context_length,
+    embedding_count,
+    load_tokenizer,
+    model_config,
+)
+from pipeline.training.adapting import planned
 
 _NEARLY_ALL = 0.95
 """Share of the chosen weights above which what is not traced is no reason to warn."""
@@ -84,6 +93,7 @@ def _read_corpus(
     embeddings = embedding_count(model_config(settings, tokenizer))
     examples = ExampleBuilder(tokenizer, settings.data, ids, embeddings)
     write_examples(chunks, examples.rows(documents, reading, events), examples.with_turns)
+    check_unknown(unknown_share(read_tokens(run_dir, chunks), tokenizer), events)
     reading.warn_of_losses()
     groups = _duplicate_groups(run_dir, chunks, len(examples.documents), settings, events)
     away = _held_out(examples.documents, groups, settings, events)
@@ -136,7 +146,7 @@ def _check_fit(
 ) -> None:
     """Refuses a tokenizer, a chunk length, a module or a prompt that does not fit the model."""
     config = model_config(settings, tokenizer)
-    covered = examine(config, settings.modules)
+    covered = examine(config, settings.modules, planned(settings))
     if covered.left_out:
         tell = events.note if covered.share > _NEARLY_ALL else events.warning
         tell(covered.sentence)
@@ -153,6 +163,7 @@ def _check_fit(
                 f"more than the model's context, {context:,}",
                 "shorten it",
             )
+    check_weights(settings)
 
 
 def _encoded(

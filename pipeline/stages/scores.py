@@ -51,14 +51,20 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
 from pipeline.influence.fitting import require_factors
-from pipeline.influence.greedy_answers import greedy_answers, with_answers
+from pipeline.influence.greedy_answers import (
+    TracedPrompt,
+    as_given,
+    greedy_answers,
+    token_dataset,
+    with_answers,
+)
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.preflight import log_line, preflight, warnings
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
 from pipeline.influence.tokens import top_token_scores
-from pipeline.model import load_model, load_tokenizer, select_device
+from pipeline.model import load_tokenizer, load_traced
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -76,11 +82,13 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         require_factors(run, strategy)
     prompts = load_prompts(run.prepared_prompts, settings.prompts.use_generated)
     tokenizer = load_tokenizer(run.tokenizer)
-    model = load_model(run.model, select_device(settings))
+    model = load_traced(settings, run.model)
     with notes.timed("answers"):
         answers = _answer(settings, run, events, model, tokenizer, prompts)
+    traced = as_given(prompts, tokenizer)
     if settings.prompts.use_generated:
-        prompts = _with_generated(prompts, answers, notes)
+        traced = _with_generated(prompts, answers, tokenizer, notes)
+    prompts = [one.prompt for one in traced]
     table = read_examples(run)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     results = Results(prompts, table, TokenDataset.of_examples(run), settings.factors.strategies[0])
@@ -88,7 +96,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     events.note(log_line(checked))
     for message in warnings(checked, "scores"):
         notes.warn(message)
-    queries = TokenDataset.of_prompts(prompts, tokenizer)
+    queries = token_dataset(traced)
     _score(settings, analyzer, queries, results, notes)
     _add_opinions(settings, model, queries, results, notes)
     save_scores(settings, run, analyzer.modules, results)
@@ -143,11 +151,15 @@ def _answer(
 
 
 def _with_generated(
-    prompts: list[Prompt], answers: list[GreedyAnswer], notes: _Notes
-) -> list[Prompt]:
+    prompts: list[Prompt],
+    answers: list[GreedyAnswer],
+    tokenizer: PreTrainedTokenizerBase,
+    notes: _Notes,
+) -> list[TracedPrompt]:
     """The prompts with the model's own answers in place of the given completions."""
-    traced = with_answers(prompts, {answer.id: answer.generated for answer in answers})
-    there = {prompt.id for prompt in traced}
+    written = {answer.id: (answer.generated, answer.tokens) for answer in answers}
+    traced = with_answers(prompts, written, tokenizer)
+    there = {one.prompt.id for one in traced}
     for prompt in prompts:
         if prompt.id not in there:
             notes.warn(f"prompt {prompt.id!r} is left out: the model answers nothing to it")

@@ -1,7 +1,8 @@
 """Stage train: trains or fine-tunes the model, beside the base that it started from.
 
-Whole examples in batches under a token budget, so no attention crosses documents. A killed
-training goes on from its last checkpoint and ends with the very weights it would have had.
+Or it trains an adapter on the base, or takes a model that was trained elsewhere as it is. Whole
+examples in batches under a token budget, so no attention crosses documents. A killed training goes
+on from its last checkpoint and ends with the very weights it would have had.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import torch
 import transformers
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import TokenBudgetSampler
@@ -21,10 +22,27 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.memory import exhaustion_explained
-from pipeline.model import build_model, load_model, load_tokenizer, save_model, select_device
+from pipeline.model import load_tokenizer, load_traced, model_config, save_model, select_device
+from pipeline.pretrained.adapters import network_of
 from pipeline.rehearsal.rehearse import rehearse
+from pipeline.training.adapting import (
+    adapter_summary,
+    filled,
+    name_base,
+    tell_traced_share,
+    trainable,
+)
 from pipeline.training.arguments import require_trackers, training_arguments
 from pipeline.training.checkpoints import complete_checkpoints, read_state
+from pipeline.training.elsewhere import (
+    Losses,
+    kept_base,
+    losses_of_base,
+    summary_of,
+    trained_elsewhere,
+    warn_of_other_text,
+)
+from pipeline.training.losses import SavedModelCheck
 from pipeline.training.trainer import EventCallback, TokenTrainer, perplexity
 from pipeline.training.unigram import unigram_loss
 
@@ -42,40 +60,89 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
             from the start.
         ResourceError: memory or disk ran out.
     """
-    require_trackers(settings)
+    if not settings.model.trained:
+        require_trackers(settings)
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     tokenizer = load_tokenizer(run_dir.tokenizer)
+    examples, _ = _datasets(run_dir)
+    if not len(examples):
+        raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     with exhaustion_explained(_MEMORY_ADVICE):
-        model = _base(settings, run_dir, tokenizer)
-        model.to(select_device(settings))  # type: ignore[arg-type]
-        if not complete_checkpoints(run_dir.checkpoints):
-            rehearse(settings, run_dir, events, model, tokenizer, _datasets(run_dir)[0])
-        trainer = _trainer(settings, run_dir, events, model)
-        summary = _train(trainer, run_dir, events)
-        save_model(model, tokenizer, run_dir.model)
-    bar = _unigram_loss(run_dir, model.config.get_text_config().vocab_size)
+        if settings.model.trained:
+            summary = _take_elsewhere(settings, run_dir, events, tokenizer)
+        else:
+            summary = _train_here(settings, run_dir, events, tokenizer)
+    vocabulary = model_config(settings, tokenizer).get_text_config().vocab_size
+    bar = _unigram_loss(run_dir, vocabulary)
     _warn_above_unigram(bar, summary.validation_loss, events)
     write_training(run_dir, replace(summary, unigram_loss=bar))
 
 
-def _base(
-    settings: Settings, run_dir: RunDir, tokenizer: PreTrainedTokenizerBase
-) -> PreTrainedModel:
-    """The model before training, kept so that the trained one can be compared with it."""
-    if run_dir.base.exists():
-        return load_model(run_dir.base, torch.device("cpu"))
-    model = build_model(settings, tokenizer)
-    save_model(model, tokenizer, run_dir.base)
-    return model
+def _train_here(
+    settings: Settings, run_dir: RunDir, events: EventWriter, tokenizer: PreTrainedTokenizerBase
+) -> TrainingSummary:
+    base = kept_base(settings, run_dir, tokenizer)
+    base.to(select_device(settings))  # type: ignore[arg-type]
+    begins = not complete_checkpoints(run_dir.checkpoints)
+    merged = settings.modules.adapter == "merged"
+    if begins and merged:
+        _rehearse(settings, run_dir, events, tokenizer, base)
+    model = trainable(base, settings, run_dir)
+    tell_traced_share(model, settings.modules, events)
+    if begins and not merged:
+        with filled(model):
+            _rehearse(settings, run_dir, events, tokenizer, network_of(model))
+    del base
+    trainer = _trainer(settings, run_dir, events, model)
+    summary = _train(trainer, run_dir, events)
+    check = SavedModelCheck(model, _datasets(run_dir)[0], settings.train.batch_tokens)
+    name_base(model, settings)
+    save_model(model, tokenizer, run_dir.model)
+    device = trainer.args.device
+    del trainer, model  # there may be no room for two
+    check.require_same(run_dir.model, device)
+    return summary
+
+
+def _take_elsewhere(
+    settings: Settings, run_dir: RunDir, events: EventWriter, tokenizer: PreTrainedTokenizerBase
+) -> TrainingSummary:
+    started, device = time.monotonic(), select_device(settings)
+    before = losses_of_base(settings, run_dir, tokenizer)
+    model = trained_elsewhere(settings, run_dir, tokenizer)
+    tell_traced_share(model, settings.modules, events)
+    model.to(device)  # type: ignore[arg-type]
+    after = Losses.of(model, settings, run_dir)
+    warn_of_other_text(before, after, events)
+    check = SavedModelCheck(model, _datasets(run_dir)[0], settings.train.batch_tokens)
+    name_base(model, settings)
+    save_model(model, tokenizer, run_dir.model)
+    summary = summary_of(settings, model, before, after, time.monotonic() - started)
+    del model  # there may be no room for two
+    check.require_same(run_dir.model, device)
+    _rehearse(settings, run_dir, events, tokenizer, load_traced(settings, run_dir.model))
+    return summary
+
+
+def _rehearse(
+    settings: Settings,
+    run_dir: RunDir,
+    events: EventWriter,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+) -> None:
+    """Tries the model as later stages will look at it."""
+    rehearse(settings, run_dir, events, model, tokenizer, _datasets(run_dir)[0])
 
 
 def _trainer(
-    settings: Settings, run_dir: RunDir, events: EventWriter, model: PreTrainedModel
+    settings: Settings,
+    run_dir: RunDir,
+    events: EventWriter,
+    model: PreTrainedModel | PeftModel,
 ) -> TokenTrainer:
     examples, validation = _datasets(run_dir)
-    if not len(examples):
-        raise DataError("no training examples", "lower data.validation_fraction, or add documents")
     sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
     return TokenTrainer(model, arguments, examples, validation, sampler, EventCallback(events))
@@ -145,4 +212,5 @@ def _summary(trainer: TokenTrainer, seconds: float, rate: int | None) -> Trainin
         unigram_loss=None,
         stopped_early=trainer.diverged,
         seconds=round(seconds, 1),
+        adapter=adapter_summary(trainer.network),
     )

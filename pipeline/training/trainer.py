@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -24,6 +25,7 @@ from pipeline.contract.results import training as names
 from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
+from pipeline.pretrained.adapters import fill
 from pipeline.training.checkpoints import read_state
 
 
@@ -32,7 +34,7 @@ class TokenTrainer(Trainer):
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | PeftModel,
         arguments: TrainingArguments,
         examples: TokenDataset,
         validation: TokenDataset,
@@ -66,7 +68,10 @@ class TokenTrainer(Trainer):
 
     def restore(self, checkpoint: Path) -> None:
         """Loads weights, step and logged values of a checkpoint, as the result of the training."""
-        self.network.load_state_dict(load_model(checkpoint, self.args.device).state_dict())
+        if isinstance(self.network, PeftModel):
+            fill(self.network, checkpoint, str(checkpoint))
+        else:
+            self.network.load_state_dict(load_model(checkpoint, self.args.device).state_dict())
         self.state = read_state(checkpoint)
 
     def get_train_dataloader(self) -> DataLoader[TokenBatch]:

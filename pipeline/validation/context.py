@@ -19,7 +19,7 @@ from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings, ValidationSettings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.baselines import bm25_scores
-from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.model import load_tokenizer
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.methods import outside_methods, own_methods
@@ -54,31 +54,51 @@ class ValidationContext:
         Raises:
             SettingsError: a file of validation.outside is of no use.
         """
-        prompts = traced_prompts(run, settings.prompts.use_generated)
         tokenizer = load_tokenizer(run.tokenizer)
+        traced = traced_prompts(run, settings.prompts.use_generated, tokenizer)
+        prompts = [one.prompt for one in traced]
         methods, default = own_methods(run)
         if (bm25 := methods.get(BM25)) is None:
             asked = [f"{prompt.prompt} {prompt.completion}" for prompt in prompts]
             bm25 = bm25_scores(asked, read_contents(run))
         outside = outside_methods(settings.validation.outside, methods[default].shape)
-        return cls(
+        context = cls(
             settings=settings,
             run=run,
             events=events,
             prompts=prompts,
             examples=TokenDataset.of_examples(run),
-            queries=TokenDataset.of_prompts(prompts, tokenizer),
+            queries=token_dataset(traced),
             documents=read_document_ids(run),
             methods=methods | outside,
             default=default,
             compared={default: methods[default], BM25: bm25},
-            completions=Completions(prompts, tokenizer, settings.train.batch_tokens),
+            completions=Completions(traced, settings.train.batch_tokens),
         )
+        if (reason := context.no_retraining) and settings.validation != context.wanted:
+            context.warn(f"removal and the linear datamodeling score are left out: {reason}")
+        return context
 
     @property
     def wanted(self) -> ValidationSettings:
-        """The [validation] settings."""
-        return self.settings.validation
+        """The [validation] settings, without what cannot be done."""
+        asked = self.settings.validation
+        return asked.model_copy(update={"seeds": 0, "subsets": 0}) if self.no_retraining else asked
+
+    @cached_property
+    def no_retraining(self) -> str:
+        """Why no model can be trained again; empty where one can."""
+        model = self.settings.model
+        if not model.trained:
+            return ""
+        if not model.recipe_known:
+            return (
+                "the model was trained elsewhere, and how is not known here; where [train] says "
+                "it, model.recipe_known = true allows to train it again"
+            )
+        if not self.run.base.exists():
+            return "the model was trained elsewhere, and model.name does not say from which base"
+        return ""
 
     @property
     def seed(self) -> int:

@@ -13,7 +13,7 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import fit, link_factors
-from pipeline.model import load_model, select_device
+from pipeline.model import load_traced
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import spearman
 
@@ -69,7 +69,7 @@ class _Rescoring:
         return self._score(analyzer)
 
     def _analyzer(self, settings: Settings, variant: RunDir) -> InfluenceAnalyzer:
-        model = load_model(self._run.model, select_device(settings))
+        model = load_traced(settings, self._run.model)
         return InfluenceAnalyzer(settings, variant, self._context.events, model)
 
     def _score(self, analyzer: InfluenceAnalyzer) -> Scores:

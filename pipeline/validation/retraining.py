@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import (
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     TrainerControl,
     TrainerState,
     TrainingArguments,
@@ -23,12 +22,14 @@ from transformers import (
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, encode_prompt
+from pipeline.corpus.examples import TokenDataset
 from pipeline.evaluation.encoding import Request
 from pipeline.evaluation.likelihood import likelihoods
+from pipeline.influence.greedy_answers import TracedPrompt
 from pipeline.model import load_model, select_device
+from pipeline.pretrained.adapters import network_of
+from pipeline.training.adapting import trainable
 from pipeline.training.arguments import training_arguments
 from pipeline.training.trainer import DivergenceWatch, TokenTrainer
 from pipeline.validation.ledger import Ledger, Outcome
@@ -37,12 +38,9 @@ from pipeline.validation.ledger import Ledger, Outcome
 class Completions:
     """How likely a model finds the prompts' completions."""
 
-    def __init__(
-        self, prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, budget: int
-    ) -> None:
+    def __init__(self, traced: Sequence[TracedPrompt], budget: int) -> None:
         """`budget`: most tokens of a batch."""
-        pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-        self._requests = [Request(tuple(context), (tuple(answer),)) for context, answer in pairs]
+        self._requests = [Request(one.context, (one.answer,)) for one in traced]
         self._budget = budget
 
     def log_likelihoods(self, model: PreTrainedModel, chosen: Sequence[int] = ()) -> Outcome:
@@ -112,12 +110,14 @@ class Retrainer:
         arguments = training_arguments(
             settings, self._run, len(sampler), validates=False, saves=False
         )
-        model = load_model(self._run.base, select_device(settings))
+        base = load_model(self._run.base, select_device(settings))
+        # an adapter begins as the run's own began, whatever the order of the batches
+        model = trainable(base, self._settings, self._run)
         watch = _Steps(on_step)
         trainer = TokenTrainer(model, arguments, examples, examples.subset([]), sampler, watch)
         trainer.train()
         model.train(False)
-        outcome = self._completions.log_likelihoods(model)
+        outcome = self._completions.log_likelihoods(network_of(model))
         return np.full_like(outcome, np.nan) if trainer.diverged else outcome
 
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.validation import RANDOM, TailPatch, TailPatchEffect
 from pipeline.corpus.examples import TokenRow, pad_batch
-from pipeline.model import load_model, select_device
+from pipeline.model import load_traced
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.random_baseline import compare_with_random
 
@@ -56,7 +56,7 @@ def _random_tops(context: ValidationContext, count: int) -> list[list[int]]:
 
 def _gains(context: ValidationContext, pairs: Sequence[tuple[int, int]]) -> Iterator[float]:
     """Of each (example, prompt); `pairs` are sorted, so that each example is stepped on once."""
-    model = load_model(context.run.model, select_device(context.settings))
+    model = load_traced(context.settings, context.run.model)
     before = context.completions.log_likelihoods(model)
     done = 0
     for example, of_example in groupby(pairs, key=itemgetter(0)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run.events import Cancelled, EventReader
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import profile, render_settings
+from tests.small_runs import prepare_run
 
 SCRIPT = """
 import sys, time, types
@@ -63,3 +66,28 @@ def test_a_stop_is_heard_even_where_exceptions_get_lost(
         process.kill()
         process.wait()
     assert isinstance(EventReader(run.events).read()[-1], Cancelled)
+
+
+def test_a_launchers_variables_reach_no_stage(tmp_path: Path) -> None:
+    """Else training would wait for three other processes for ever."""
+    run = prepare_run(tmp_path, train={"max_steps": 2})
+    launched = {
+        "WORLD_SIZE": "4",
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29511",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "ACCELERATE_USE_FSDP": "true",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "train", str(run.root)],
+        env={**os.environ, **launched},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    assert "left out of the environment" in done.stdout
+    assert all(name in done.stdout for name in launched)
+    assert read_training(run).steps == 2

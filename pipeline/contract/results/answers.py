@@ -23,6 +23,8 @@ class GreedyAnswer:
     generated: str = ""
     correct: bool | None = None
     """Whether the model's answer begins with the expected one; None: none is expected or known."""
+    tokens: tuple[int, ...] | None = None
+    """The tokens that the model generated; None: an earlier version kept the text alone."""
 
 
 def write_answers(run: RunDir, answers: Iterable[GreedyAnswer]) -> None:

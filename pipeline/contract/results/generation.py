@@ -40,6 +40,9 @@ class GeneratedAnswer:
     """Of the expected answer: sum over its tokens, nats; None where none is expected."""
     tokens: int | None
     """Of the expected answer."""
+    ids: tuple[int, ...] | None = None
+    """The tokens of the answer as they were generated; None: an earlier version kept the text
+    alone."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ def write_generation(run: RunDir, pairs: Sequence[GeneratedPair], summary: Gener
     import pyarrow as pa
 
     rows = [_row(pair) for pair in pairs]
-    write_table(run.generated_answers, pa.Table.from_pylist(rows, schema()))
+    with_ids = [(f"{model}_ids", pa.list_(pa.int32())) for model in MODELS]
+    written = pa.schema([*schema(), *(pa.field(*column) for column in with_ids)])
+    write_table(run.generated_answers, pa.Table.from_pylist(rows, written))
     _write_json(run, pairs)
     write_record(run.summary("generate"), summary)
 
@@ -112,7 +117,8 @@ def read_generated_answers(run: RunDir) -> tuple[GeneratedPair, ...]:
 
 @lru_cache(maxsize=1)
 def schema() -> pa.Schema:
-    """The columns of the answers: a row a prompt, both models side by side."""
+    """The columns of the answers: a row a prompt, both models side by side. Beyond these there are
+    the answers' tokens, `<model>_ids`, which an earlier version did not keep."""
     import pyarrow as pa
 
     kinds = {

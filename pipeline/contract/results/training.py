@@ -34,6 +34,20 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
+class AdapterSummary:
+    """A LoRA adapter: W·x + s·B·A·x in every adapted layer, A and B trained, W not."""
+
+    rank: int
+    alpha: float
+    rslora: bool
+    """Whether s is alpha ÷ √rank; else alpha ÷ rank."""
+    modules: int
+    """Adapted layers."""
+    parameters: int
+    """Numbers that were trained."""
+
+
+@dataclass(frozen=True)
 class TrainingSummary:
     """What a training took and what came of it. Losses are in nats a token.
 
@@ -60,6 +74,11 @@ class TrainingSummary:
     stopped_early: str | None
     """Why the training ended before its last step; None where it did not."""
     seconds: float
+    trained_elsewhere: str | None = None
+    """Hub name or folder of the model that was taken as it is; None where this run trained it. Its
+    training loss is of a sample of the examples, and steps, epochs and tokens are 0."""
+    adapter: AdapterSummary | None = None
+    """None where all weights were trained."""
 
 
 def write_training(run: RunDir, summary: TrainingSummary) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import Json, read_json, write_json
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.stages import CORPUS_STAGE, STAGES
+from pipeline.contract.run.stages import CORPUS_STAGE, STAGES, settings_read
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
@@ -55,7 +55,9 @@ class Done:
     finished: float
     """Seconds since the epoch."""
     sources: Sources = field(default_factory=dict)
-    """Local files outside the run that the stage read."""
+    """Local files outside the run that the stage read, as they were when it began."""
+    model_files: Sources | None = None
+    """Likewise files of models and tokenizers; None in runs of old, which do not say it."""
     corpus: str = ""
     """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
     format: int = 1
@@ -73,8 +75,9 @@ class Done:
             return None
         try:
             fingerprint = Fingerprint(**value.pop("fingerprint"))
-            sources = {path: (size, mtime) for path, (size, mtime) in value.pop("sources").items()}
-            return cls(fingerprint=fingerprint, sources=sources, **value)
+            sources, models = _marks(value.pop("sources")), value.pop("model_files", None)
+            models = None if models is None else _marks(models)
+            return cls(fingerprint=fingerprint, sources=sources, model_files=models, **value)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedResultError(
                 f"{stage}/done.json does not say how the stage finished",
@@ -90,10 +93,11 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     """
     now = RunFreshness(settings, run)
     fingerprint = now.fingerprint(stage)
-    if read_json(run.started(stage)) != asdict(fingerprint):
+    attempt = {**asdict(fingerprint), **_outside(stage, settings)}
+    if read_json(run.started(stage)) != attempt:
         if not (STAGES[stage].writes_corpus and now.has_corpus()):
             clear(stage, run)
-        write_json(run.started(stage), asdict(fingerprint))
+        write_json(run.started(stage), attempt)
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
 
@@ -112,16 +116,33 @@ def finish(
     stage: str, fingerprint: Fingerprint, settings: Settings, run: RunDir, seconds: float
 ) -> None:
     """Writes `done.json`, the last file of a stage."""
+    # as they were when it began: what changed since, the stage may not have read
+    outside = {**_outside(stage, settings), **(read_json(run.started(stage)) or {})}
     done = Done(
         stage=stage,
         id=uuid.uuid4().hex,
         fingerprint=fingerprint,
         seconds=round(seconds, 2),
         finished=time.time(),
-        sources=file_marks(STAGES[stage].outside_files(settings)),
+        sources=_marks(outside["sources"]),
+        model_files=_marks(outside["model_files"]),
         format=FORMAT,
     )
     write_json(run.done(stage), asdict(done))
+
+
+def _outside(stage: str, settings: Settings) -> Json:
+    """Marks of all files outside the run that a stage reads, as JSON gives them back."""
+    spec = STAGES[stage]
+    kinds = {"sources": spec.outside_files(settings), "model_files": spec.models(settings)}
+    return {
+        kind: {path: list(mark) for path, mark in file_marks(files).items()}
+        for kind, files in kinds.items()
+    }
+
+
+def _marks(value: Json) -> Sources:
+    return {path: (size, mtime) for path, (size, mtime) in value.items()}
 
 
 def mark_corpus(settings: Settings, run: RunDir) -> None:
@@ -149,7 +170,7 @@ class RunFreshness:
         self._whole: Json = settings.model_dump(mode="json")
         self._done: dict[str, Done | None] = {}
         self._fresh: dict[str, bool] = {}
-        self._now: dict[str, Sources] = {}
+        self._now: dict[str, Json] = {}
 
     def done(self, stage: str) -> Done | None:
         """How the stage finished, or None if it has not."""
@@ -187,7 +208,7 @@ class RunFreshness:
         for name in spec.input_files:
             if (file := self._run.root / name).exists():
                 inputs[name] = hashlib.sha256(file.read_bytes()).hexdigest()
-        return Fingerprint(self.digest(spec.settings), inputs)
+        return Fingerprint(self.digest(settings_read(stage, self._settings)), inputs)
 
     def digest(self, names: tuple[str, ...]) -> str:
         """A digest of the values of some settings, each a section or section.key."""
@@ -201,14 +222,15 @@ class RunFreshness:
         """Identifies what the corpus would be made from if it were written now."""
         spec = STAGES[CORPUS_STAGE]
         names = tuple(name for name in spec.settings if name not in spec.prompts_only)
-        sources = {path: list(mark) for path, mark in self._sources(CORPUS_STAGE).items()}
-        return {"settings": self.digest(names), "sources": sources}
+        return {"settings": self.digest(names), **self._outside_now(CORPUS_STAGE)}
 
     def has_corpus(self) -> bool:
         """Whether the same corpus would be written again, whatever the prompts are now."""
         then, now = self._corpus_mark, self.corpus_source()
-        same_settings = then.get("settings") == now["settings"]
-        return same_settings and now["sources"] in ({}, then["sources"])  # {}: as below
+        return then.get("settings") == now["settings"] and all(
+            now[kind] in ({}, then.get(kind, now[kind]))  # {}: as below
+            for kind in ("sources", "model_files")
+        )
 
     @cached_property
     def _corpus_mark(self) -> Json:
@@ -221,13 +243,21 @@ class RunFreshness:
         return self._corpus_mark.get("digest") or (done.corpus if done else "")
 
     def _has_same_sources(self, stage: str) -> bool:
-        done, sources = self.done(stage), self._sources(stage)
-        # none: the run was copied to another machine
-        return not sources or (done is not None and sources == done.sources)
+        done, now = self.done(stage), self._outside_now(stage)
+        if done is None:
+            return False
+        # none: the run was copied to another machine, or a run of old does not say which
+        same_sources = not now["sources"] or _marks(now["sources"]) == done.sources
+        same_models = (
+            not now["model_files"]
+            or done.model_files is None
+            or _marks(now["model_files"]) == done.model_files
+        )
+        return same_sources and same_models
 
-    def _sources(self, stage: str) -> Sources:
+    def _outside_now(self, stage: str) -> Json:
         if stage not in self._now:
-            self._now[stage] = file_marks(STAGES[stage].outside_files(self._settings))
+            self._now[stage] = _outside(stage, self._settings)
         return self._now[stage]
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 
@@ -26,6 +25,7 @@ from pipeline.contract.errors import (
 from pipeline.contract.files import read_text, write_json, write_text
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
+from pipeline.contract.run.places import make_absolute
 from pipeline.contract.run.processes import is_locked, refuse_without_locks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings, parse_settings
@@ -40,6 +40,7 @@ _PACKAGES = (
     "tokenizers",
     "accelerate",
     "kronfluence",
+    "peft",
     "deepeval",
     "textual",
 )
@@ -55,16 +56,12 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
         SettingsError: settings, prompts or the local data path are wrong; nothing is written then.
         RunBusyError: something is working in the run.
     """
-    settings = parse_settings(text, str(origin))
-    document = tomlkit.parse(text)
-    _make_paths_absolute(document, settings, origin.resolve().parent)
-    resolved = tomlkit.dumps(document)
+    resolved = _with_absolute_paths(text, str(origin), origin.resolve().parent)
     settings = parse_settings(resolved, str(origin))
     _refuse_missing_data(settings, str(origin))
     prompts = []
     if settings.data.source != "demo":
-        path = origin.resolve().parent / settings.prompts.path
-        prompts = load_prompts(path, settings.prompts.use_generated)
+        prompts = load_prompts(Path(settings.prompts.path), settings.prompts.use_generated)
     _refuse_at_work(run)
     manifest = _manifest(settings)
     with disk_errors_explained(run.root), _whole(run):
@@ -126,10 +123,13 @@ def clone_run(source: RunDir, target: RunDir) -> None:
 def change_settings(run: RunDir, text: str) -> Settings:
     """Replaces the settings of a run; stages that read what has changed become stale.
 
+    Paths that are new in them are relative to the current folder: that of the run holds none.
+
     Raises:
         SettingsError: the new settings are wrong; the old ones stay then.
         RunBusyError: something is working in the run.
     """
+    text = _with_absolute_paths(text, str(run.settings), Path.cwd())
     settings = parse_settings(text, str(run.settings))
     _refuse_missing_data(settings, str(run.settings))
     _refuse_at_work(run)
@@ -152,6 +152,13 @@ def change_prompts(run: RunDir, prompts: list[Prompt]) -> None:
         save_prompts(run.prompts, prompts)
 
 
+def _with_absolute_paths(text: str, name: str, folder: Path) -> str:
+    """The TOML with every local path absolute, so that no stage has to look it up again."""
+    document = tomlkit.parse(text)
+    changed = make_absolute(document, parse_settings(text, name), folder)
+    return tomlkit.dumps(document) if changed else text
+
+
 def _refuse_missing_data(settings: Settings, origin: str) -> None:
     if settings.data.source == "local" and not Path(settings.data.path).exists():
         raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
@@ -161,25 +168,6 @@ def _refuse_at_work(run: RunDir) -> None:
     if is_locked(run):
         hint = f"`headwater cancel {run.name}` stops it; or give this run another name with --run"
         raise RunBusyError(f"run {run.name} is at work: its settings cannot change now", hint)
-
-
-def _make_paths_absolute(document: Any, settings: Settings, folder: Path) -> None:
-    """Makes local paths absolute, so that the run can be resumed from any folder."""
-    if settings.data.source == "local":
-        document["data"]["path"] = str((folder / Path(settings.data.path).expanduser()).resolve())
-    if settings.data.has_template_file:
-        template = folder / Path(settings.data.chat_template).expanduser()
-        document["data"]["chat_template"] = str(template.resolve())
-    for section, key in (("model", "name"), ("tokenizer", "source"), ("benchmark", "data")):
-        value = getattr(getattr(settings, section), key)
-        if "/" in value and (folder / Path(value).expanduser()).is_dir():
-            document[section][key] = str((folder / Path(value).expanduser()).resolve())
-    if settings.validation.outside:
-        whole = [
-            str((folder / Path(file).expanduser()).resolve())
-            for file in settings.validation.outside
-        ]
-        document["validation"]["outside"] = whole
 
 
 def _manifest(settings: Settings) -> dict[str, object]:

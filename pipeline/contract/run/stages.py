@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import UsageError
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
+
+
+_MODEL = ("model.init", "model.preset", "model.name", "model.trained")
 
 
 def _no_files(_settings: Settings) -> Sequence[str]:
@@ -20,6 +24,18 @@ def _corpus_files(settings: Settings) -> Sequence[str]:
     data = settings.data
     template = [data.chat_template] if data.has_template_file else []
     return [*([data.path] if data.source == "local" else []), *template]
+
+
+def _models(settings: Settings) -> Sequence[str]:
+    """Local folders of models that training reads."""
+    chosen = settings.model
+    named = (chosen.name, chosen.trained) if chosen.init == "pretrained" else ()
+    return [name for name in named if Path(name).is_absolute()]
+
+
+def _models_and_tokenizer(settings: Settings) -> Sequence[str]:
+    source = settings.tokenizer.source
+    return [*_models(settings), *([source] if Path(source).is_absolute() else [])]
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,9 @@ class Stage:
     """Files of the run's folder that it reads and no stage writes."""
     outside_files: Callable[[Settings], Sequence[str]] = _no_files
     """Local files and folders outside the run that it reads; they need not exist."""
+    models: Callable[[Settings], Sequence[str]] = _no_files
+    """Of a stage that fits the corpus to the model: the folders of models and tokenizers, so that
+    no later stage meets another model under the same name."""
     other_folders: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
     writes_corpus: bool = False
@@ -65,10 +84,11 @@ STAGES: dict[str, Stage] = {
             "prepare",
             "read, clean and tokenize the corpus",
             needs=(),
-            settings=("run.seed", "data", "tokenizer", "prompts", "model"),
+            settings=("run.seed", "data", "tokenizer", "prompts", *_MODEL, "lora"),
             prompts_only=("prompts",),
             input_files=("prompts.jsonl",),
             outside_files=_corpus_files,
+            models=_models_and_tokenizer,
             writes_corpus=True,
             makes="corpus",
         ),
@@ -76,8 +96,8 @@ STAGES: dict[str, Stage] = {
             "train",
             "train the model",
             needs=("prepare",),
-            settings=("run.seed", "model", "train"),
-            outside_files=lambda s: [s.model.name] if s.model.init == "pretrained" else [],
+            settings=("run.seed", *_MODEL, "lora", "train"),
+            outside_files=_models,
             corpus_only=True,
             makes="trained model",
         ),
@@ -145,7 +165,7 @@ STAGES: dict[str, Stage] = {
             "validate",
             "prove the rankings by retraining",
             needs=("prepare", "train", "factors", "scores"),
-            settings=("run.seed", "validation"),
+            settings=("run.seed", "model.recipe_known", "validation"),
             outside_files=lambda s: s.validation.outside,
             makes="experiments",
             verb="validate",
@@ -171,6 +191,23 @@ STAGES: dict[str, Stage] = {
         ),
     )
 }
+
+_RECIPE = {"train": (), "validate": ("train",)}
+"""Stages for which [train] is another thing where a model was trained elsewhere, and what they read
+beyond their own settings then."""
+
+
+def settings_read(stage: str, settings: Settings) -> tuple[str, ...]:
+    """The settings that change what the stage writes, in a run with these settings.
+
+    A model that was trained elsewhere is not trained: [train] is then the recipe by which validate
+    trains it again.
+    """
+    own = STAGES[stage].settings
+    if not settings.model.trained or stage not in _RECIPE:
+        return own
+    return (*(name for name in own if name not in ("train", "lora")), *_RECIPE[stage])
+
 
 CORPUS_STAGE = next(name for name, stage in STAGES.items() if stage.writes_corpus)
 

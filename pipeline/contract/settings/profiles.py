@@ -23,6 +23,18 @@ PROFILES: dict[str, dict[str, dict[str, object]]] = {
         "model": {"init": "scratch", "preset": "nano"},
         "train": {"epochs": 10.0, "learning_rate": 1e-3, "batch_tokens": 1024},
     },
+    "lora": {
+        "data": {"source": "local", "path": "data"},
+        "lora": {"rank": 16, "alpha": 32},
+        "train": {"epochs": 3.0, "learning_rate": 2e-4},
+        "modules": {"group": "all"},
+    },
+    "trained-elsewhere": {
+        # no example is held out: all were trained on, so each of them may be behind an answer
+        "data": {"source": "local", "path": "data", "validation_fraction": 0.0},
+        "model": {"name": "TinyLlama/TinyLlama_v1.1", "trained": "trained-model"},
+        "modules": {"group": "all"},
+    },
     "openwebtext": {
         "data": {
             "source": "hub",

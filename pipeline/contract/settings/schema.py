@@ -5,10 +5,23 @@ The text under each field is its help in `settings.toml` and in the dashboard's 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+
+@dataclass(frozen=True)
+class Place:
+    """Marks a setting that names something outside the run; see `run/places.py`."""
+
+    may_be_name: bool = False
+    """Whether what is no folder is the name of something on the hub."""
+    words: tuple[str, ...] = ()
+    """Values with a meaning of their own."""
+
+
+FolderOrName = Annotated[str, Place(may_be_name=True)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 DType = Literal["float32", "bfloat16", "float16", "float64"]
@@ -46,7 +59,7 @@ class DataSettings(Section):
 
     source: Literal["demo", "hub", "local"] = "local"
     """"demo" = made from the seed, with planted facts; "hub" = a dataset; "local" = files."""
-    path: str = ""
+    path: Annotated[str, Place()] = ""
     """Hub: dataset name, e.g. "Skylion007/openwebtext".
     Local: a .jsonl, .json, .parquet, .csv, .arrow or .txt file, also packed by gzip, bzip2, xz or
     zstd; a folder of them; or a folder that Dataset.save_to_disk wrote."""
@@ -70,7 +83,7 @@ class DataSettings(Section):
     messages_column: str = "messages"
     """Form "chat": column with the list of messages, each with role and content; else
     "conversations", with from and value, is taken."""
-    chat_template: str = ""
+    chat_template: Annotated[str, Place(words=("zephyr",))] = ""
     """How conversations are written: empty = the tokenizer's own template; "zephyr" = a plain one
     for base models; else a file with a Jinja template."""
     id_column: str = ""
@@ -98,7 +111,7 @@ class DataSettings(Section):
 class TokenizerSettings(Section):
     """How text becomes tokens."""
 
-    source: str = "model"
+    source: Annotated[str, Place(may_be_name=True, words=("model", "train"))] = "model"
     """"model" = the pretrained model's own; "train" = trained on the corpus;
     else a hub name or a local folder."""
     vocab_size: Annotated[int, Field(ge=300)] = 8192
@@ -112,8 +125,37 @@ class ModelSettings(Section):
     """"scratch" = random weights in the shape of `preset`; "pretrained" = the weights of `name`."""
     preset: Literal["nano", "micro", "small", "tinyllama-1.1b"] = "nano"
     """Shape for init = "scratch"."""
-    name: str = "TinyLlama/TinyLlama_v1.1"
+    name: FolderOrName = "TinyLlama/TinyLlama_v1.1"
     """Hub name or local folder for init = "pretrained"."""
+    trained: FolderOrName = ""
+    """Hub name or folder of a model that was trained elsewhere on `data`: a whole model, a
+    Trainer's checkpoint or an adapter. Nothing is trained then; `name` is its base, or empty."""
+    recipe_known: bool = False
+    """true = [train] says how `trained` was trained: validate may then train it again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trained_from_no_default(cls, values: object) -> object:
+        """The base of a model trained elsewhere is never guessed."""
+        if isinstance(values, dict) and values.get("trained"):
+            return {"name": "", **values}
+        return values
+
+
+class LoraSettings(Section):
+    """Training of an adapter (LoRA, by the library peft) in place of all weights."""
+
+    rank: Annotated[int, Field(ge=0)] = 0
+    """Rank of the two matrices beside every chosen linear layer; 0 = no adapter."""
+    alpha: Count = 16
+    """What they add is multiplied by alpha ÷ rank."""
+    dropout: Fraction = 0.0
+    """Share of their inputs that is left out at random in training."""
+    target_modules: Annotated[list[str], Field(min_length=1)] = ["all-linear"]
+    """Linear layers that get them, by the ends of their names, as ["q_proj", "v_proj"];
+    ["all-linear"] = all but the vocabulary projection."""
+    rslora: bool = False
+    """true = multiply by alpha ÷ √rank instead (rank-stabilised LoRA)."""
 
 
 class TrainSettings(Section):
@@ -161,6 +203,9 @@ class ModuleSettings(Section):
     """"all", or a list such as "0-3,8,21"."""
     names: list[str] = []
     """Exact module names; when given, `group` and `layers` are not used."""
+    adapter: Literal["matrices", "merged"] = "matrices"
+    """Where there is an adapter: "matrices" = its own, which were trained; "merged" = the layers'
+    whole weights with it merged into them."""
 
 
 class FactorSettings(Section):
@@ -252,7 +297,7 @@ class ScoreSettings(Section):
 class PromptSettings(Section):
     """The prompts whose answers are traced."""
 
-    path: str = "prompts"
+    path: Annotated[str, Place()] = "prompts"
     """A .jsonl or .json file, or a folder of them: {"id", "prompt", "completion"}.
     The demo corpus brings its own."""
     use_generated: bool = False
@@ -295,7 +340,7 @@ class BenchmarkSettings(Section):
     ]
     """Benchmarks, or benchmark/task: mmlu, hellaswag, truthfulqa, arc, gsm8k, boolq, winogrande,
     lambada, bbh, drop, mathqa, logiqa, bbq, ifeval, squad, humaneval."""
-    data: str = "hub"
+    data: Annotated[str, Place(words=("hub",))] = "hub"
     """Where their rows are: "hub", or a folder of <hub name, "__" for "/">/<config>/<split>.jsonl
     files with the hub's columns."""
     models: Annotated[list[Literal["base", "trained"]], Field(min_length=1)] = ["base", "trained"]
@@ -336,7 +381,7 @@ class IndexSettings(Section):
     """Numbers of 2 bytes that are kept of every example; more find the best examples surer."""
     candidates: Annotated[int, Field(ge=1)] = 1000
     """Examples that the index finds best are scored again by the exact method."""
-    added: list[str] = []
+    added: Annotated[list[str], Place()] = []
     """Texts to trace questions to beside the training examples: files or folders, as data.path;
     `headwater index RUN --add PATH` names one and indexes it alone."""
 
@@ -360,7 +405,7 @@ class ValidationSettings(Section):
     """How often the curvature is fitted again with other sampled labels, to see if ranks stay."""
     tail_patch: Annotated[int, Field(ge=0)] = 5
     """First examples of every prompt that one step is taken on; 0 = none."""
-    outside: list[str] = []
+    outside: Annotated[list[str], Place()] = []
     """Other tools' scores [prompts, examples] to judge beside ours, positive = proponent: .npy or
     .safetensors files."""
 
@@ -372,6 +417,7 @@ class Settings(Section):
     data: DataSettings = DataSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
+    lora: LoraSettings = LoraSettings()
     train: TrainSettings = TrainSettings()
     modules: ModuleSettings = ModuleSettings()
     factors: FactorSettings = FactorSettings()
@@ -411,9 +457,22 @@ class Settings(Section):
                 'data.form = "chat" with tokenizer.source = "train" needs data.chat_template: a '
                 'tokenizer trained on the corpus has none; "zephyr" will do, or a .jinja file'
             )
+        _check_model(self.model, self.lora)
         if self.scores.amp_dtype == "float16" != self.factors.amp_dtype:
             raise ValueError(
                 'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too: only then '
                 "does Kronfluence keep small gradients from vanishing; or take bfloat16"
             )
         return self
+
+
+def _check_model(model: ModelSettings, lora: LoraSettings) -> None:
+    if model.init == "scratch" and model.trained:
+        raise ValueError('model.trained needs model.init = "pretrained"')
+    if model.init == "pretrained" and not model.name and not model.trained:
+        raise ValueError("model.name is empty: name a model on the hub or a local folder")
+    if model.trained and lora.rank:
+        raise ValueError(
+            "lora.rank trains an adapter, but model.trained is trained already: "
+            "leave one of the two out"
+        )

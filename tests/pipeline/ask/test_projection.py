@@ -19,7 +19,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.arguments import score_arguments
 from pipeline.influence.fitting import fit
-from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.influence.scoring import self_influence
 from pipeline.model import load_model, load_tokenizer
 from tests.pipeline.influence.architectures import exact_analyzer, rows_of
@@ -39,7 +39,7 @@ def both_features(run: RunDir, features: int) -> tuple[torch.Tensor, torch.Tenso
     """Of the prompts [Q, F] and of the examples [N, F]."""
     model = load_model(run.model, torch.device("cpu"))
     projection = run_projection(with_features(run, features), run, model)
-    prompts = TokenDataset.of_prompts(traced_prompts(run, False), load_tokenizer(run.tokenizer))
+    prompts = token_dataset(traced_prompts(run, False, load_tokenizer(run.tokenizer)))
     examples = TokenDataset.of_examples(run)
     of_prompts, of_examples = (
         projection.features(pad_batch([rows[index] for index in range(len(rows))]))[0]
