@@ -38,9 +38,10 @@ def require_outside(stage: str, settings: Settings, run: RunDir, events: Iterabl
         except HeadwaterError as error:
             faults.setdefault(error.message, error)
     if faults:
-        first, *others = faults.values()
-        told = "\n".join([first.message, *map(str, others)])
-        raise type(first)(f"missing for the stages that follow: {told}", first.hint)
+        kind = type(next(iter(faults.values())))
+        hints = dict.fromkeys(error.hint for error in faults.values() if error.hint)
+        told = "; ".join(" ".join(message.split()) for message in faults)
+        raise kind(f"missing for the stages that follow: {told}", "; ".join(hints))
 
 
 def _stages_behind(

@@ -22,6 +22,7 @@ _SPLITS = {
 _ALIASES = {alias: name for name, aliases in _SPLITS.items() for alias in aliases}
 _SHARD = re.compile(r"([a-z]+)([-_. ]?(part|shard)?[-_. ]?\d+([-_]of[-_]\d+)?)?")
 """A split's name, alone or with a part's number: "train", "test-00000-of-00002"."""
+_CACHED = re.compile(r".+?-([A-Za-z]\w*)(-\d+-of-\d+)?")
 _ABOUT = re.compile(
     r"(licen[cs]e|copying|notice|readme|changelog|changes|authors|citation|contributing)s?"
     r"([-_.].*)?",
@@ -29,6 +30,7 @@ _ABOUT = re.compile(
 )
 """Names of files that come along with data and are no documents."""
 _SAVED = "state.json"
+_INFO = "dataset_info.json"
 _DICTIONARY = "dataset_dict.json"
 
 
@@ -94,7 +96,7 @@ def _without_saved_leftovers(found: Selection) -> set[Path]:
             f"filter or shuffle): {_names(drop)}"
         )
     found.files = [file for file in found.files if file not in drop]
-    about = ("dataset_info.json", _SAVED, _DICTIONARY)
+    about = (_INFO, _SAVED, _DICTIONARY)
     return {file for file in found.files if file.name in about}
 
 
@@ -186,6 +188,10 @@ def _split_of(file: Path, folder: Path) -> str:
         if (root / _DICTIONARY).is_file():
             return _ALIASES.get(part.lower(), part)
         root /= part
+    saved = (file.parent / _SAVED).is_file()
+    if file.suffix == ".arrow" and not saved and (file.parent / _INFO).is_file():
+        cached = _CACHED.fullmatch(file.stem)  # in the cache of `datasets`: <name>-<split>.arrow
+        return _ALIASES.get(cached[1], cached[1]) if cached else ""
     for name in (_stem(file), *reversed(place.parts[:-1])):
         match = _SHARD.fullmatch(name.lower())
         if match and match[1] in _ALIASES:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -28,6 +27,8 @@ T = TypeVar("T")
 Row = dict[str, Any]  # Any: a row as PyArrow gives it; its columns are checked by their schema
 
 _BATCH_ROWS = 512
+_BATCH_ITEMS = 1 << 23
+"""Letters and list items of a batch, from which it is written whatever the number of rows."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,23 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    remaining = iter(rows)
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        while batch := list(islice(remaining, _BATCH_ROWS)):
+        for batch in _batches(rows):
             writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """The rows in batches of so many, or of fewer where they are long."""
+    batch: list[Mapping[str, Any]] = []
+    held = 0
+    for row in rows:
+        batch.append(row)
+        held += sum(len(value) for value in row.values() if isinstance(value, str | list))
+        if len(batch) == _BATCH_ROWS or held >= _BATCH_ITEMS:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def read_table(

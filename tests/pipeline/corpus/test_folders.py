@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 
 from pipeline.contract.errors import DataError
@@ -59,6 +60,17 @@ def test_a_saved_dataset_of_one_split_leaves_its_caches_out(tmp_path: Path) -> N
     datasets.load_from_disk(tmp_path / "one").filter(lambda row: row["text"] < "text 15")
     assert list((tmp_path / "one").glob("cache-*.arrow"))
     assert texts(tmp_path / "one") == TEXTS
+
+
+def test_the_cache_of_a_dataset_gives_the_split_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "dataset_info.json").write_text("{}")
+    parts = {"books-train-00000-of-00002": 0, "books-train-00001-of-00002": 5, "books-test": 10}
+    for name, first in {**parts, "cache-4d": 15}.items():
+        table = pa.table({"text": TEXTS[first : first + 5]})
+        with pa.ipc.new_stream(tmp_path / f"{name}.arrow", table.schema) as writer:
+            writer.write_table(table)
+    assert texts(tmp_path) == TEXTS[:10]
+    assert texts(tmp_path, "test") == TEXTS[10:15]
 
 
 def test_a_saved_dataset_that_lacks_a_file_is_refused(saved: Path) -> None:
