@@ -183,19 +183,6 @@ def label(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> LabelledT
     return LabelledTokens(encoding.ids, labelled)
 
 
-def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The id of the token that ends an answer under the tokenizer's template; None where an answer
-    ends in none, or there is no template."""
-    if not tokenizer.chat_template:
-        return None
-    try:
-        found = label(tokenizer, answer_rendering(tokenizer, _PROBE))
-    except RefusedConversationError:
-        return None
-    answer = [token for token, on in zip(found.tokens, found.labelled, strict=True) if on]
-    return answer[-1] if answer and answer[-1] in added_tokens(tokenizer) else None
-
-
 def _require_calls(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Tools
 ) -> None:

@@ -8,8 +8,12 @@ only the tokens that end a text are facts about the model; these alone are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
+from jinja2.exceptions import TemplateError
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_PROBE = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello"}]
 
 
 def decode_plainly(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -30,8 +34,31 @@ def keep_ends_alone(model: PreTrainedModel) -> None:
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ids of the tokens that end a text, the tokenizer's own first; may be empty."""
-    return list(dict.fromkeys([*_ends_of(tokenizer), *_ends_of(model.generation_config)]))
+    """Ids of the tokens that end a text, the tokenizer's own first; may be empty.
+
+    The one that ends a turn of a conversation is among them, where the chat template writes one.
+    """
+    turn = end_of_turn(tokenizer)
+    ends = [*_ends_of(tokenizer), *_ends_of(model.generation_config)]
+    return list(dict.fromkeys(ends if turn is None else [*ends, turn]))
+
+
+def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The id of the special token that ends an answer under the tokenizer's chat template; None
+    where an answer ends in none, or there is no template."""
+    if not tokenizer.chat_template:
+        return None
+    render = partial(tokenizer.apply_chat_template, tokenize=False)
+    try:
+        asked = str(render(_PROBE[:1], add_generation_prompt=True))
+        answered = str(render(_PROBE))
+    except (TemplateError, TypeError, ValueError):  # it takes no question and answer
+        return None
+    if not answered.startswith(asked):
+        return None
+    tokens = tokenizer(answered[len(asked) :].rstrip(), add_special_tokens=False)["input_ids"]
+    special = set(tokenizer.added_tokens_decoder) - {tokenizer.unk_token_id}
+    return int(tokens[-1]) if tokens and tokens[-1] in special else None
 
 
 def _set(model: PreTrainedModel, ends: Iterable[int]) -> None:

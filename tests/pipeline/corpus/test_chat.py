@@ -13,7 +13,6 @@ from pipeline.contract.settings.messages import Message
 from pipeline.corpus.chat import (
     RefusedConversationError,
     answer_rendering,
-    end_of_turn,
     label,
     question_text,
     renderings,
@@ -22,6 +21,7 @@ from pipeline.corpus.chat import (
 )
 from pipeline.corpus.labelling import LabelledTokens
 from pipeline.corpus.tokenizers import train_tokenizer
+from pipeline.pretrained.decoding import end_of_turn
 from tests.pipeline.corpus.chat_templates import CHATML, FAMILIES, GEMMA, QWEN3, chat_tokenizer
 
 

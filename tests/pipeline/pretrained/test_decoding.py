@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from pipeline.contract.settings.schema import Settings
 from pipeline.generation import Continuation, generate_continuations
 from pipeline.model import build_model, load_model, save_model
-from pipeline.pretrained.decoding import end_tokens
+from pipeline.pretrained.decoding import decode_plainly, end_tokens
+from tests.pipeline.corpus.chat_templates import FAMILIES, chat_tokenizer
 from tests.small_models import save_folder, small_llama, small_tokenizer
 
 CONTEXT = [0, 60, 70, 80]
@@ -120,3 +121,16 @@ def test_a_stop_text_keeps_the_tokens_that_hold_what_is_before_it(tmp_path: Path
 
 def test_an_added_token_of_the_tokenizer_alone_is_no_end(tmp_path: Path) -> None:
     assert end_tokens(with_ends(tmp_path, None, ["<turn>"]), small_tokenizer()) == [1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_ends_where_the_chat_template_ends_a_turn(family: str) -> None:
+    tokenizer = chat_tokenizer(FAMILIES[family])
+    config = LlamaConfig(vocab_size=500, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                         num_attention_heads=1)  # fmt: skip
+    model = LlamaForCausalLM(config)
+    decode_plainly(model, tokenizer)
+    ends = {str(tokenizer.decode([token])) for token in end_tokens(model, tokenizer)}
+    of_turn = {"chatml": "<|im_end|>", "qwen3": "<|im_end|>", "llama-3": "<|eot_id|>",
+               "gemma": "<end_of_turn>", "mistral": "</s>", "phi-3": "<|end|>"}  # fmt: skip
+    assert ends == {"</s>", of_turn[family]}
