@@ -99,11 +99,15 @@ def _row(tokens: Sequence[int], labelled: int | None = None) -> TokenRow:
 def _as_rehearsed(settings: Settings) -> Settings:
     """The settings in full precision and in one part: those are checked by other means."""
     factors = FactorSettings(
-        strategies=settings.factors.strategies, fisher=settings.factors.fisher, batch_size=2
+        strategies=settings.factors.strategies,
+        fisher=settings.factors.fisher,
+        offload_activations_to_cpu=settings.factors.offload_activations_to_cpu,
+        batch_size=2,
     )
     scores = ScoreSettings(
         damping=settings.scores.damping,
         second_opinions=settings.scores.second_opinions,
+        offload_activations_to_cpu=settings.scores.offload_activations_to_cpu,
         batch_size=2,
         query_batch_size=2,
     )

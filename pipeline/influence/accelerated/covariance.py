@@ -81,7 +81,8 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
 
     def _add_gradients(self, output_gradient: Tensor, *routed: Tensor) -> None:
         dtype = self.module.factor_args.gradient_covariance_dtype
-        rows = self.module.unpadded_rows(output_gradient.detach(), *routed).to(dtype)
+        gradients, tokens = self.module.gradient_rows(output_gradient.detach(), *routed)
+        rows = gradients.to(dtype)
         storage = self.module.storage
         if storage[GRADIENT_COVARIANCE_MATRIX_NAME] is None:
             width = rows.shape[1]
@@ -93,7 +94,7 @@ class SharedCovarianceTracker(CovarianceTracker):  # type: ignore[misc]
             )
         # squared: the covariance is quadratic in gradients that mixed precision has scaled
         add_gram(storage[GRADIENT_COVARIANCE_MATRIX_NAME], rows, self.module.gradient_scale**2)
-        storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(len(rows))
+        storage[NUM_GRADIENT_COVARIANCE_PROCESSED].add_(tokens)
 
     def check_sharing(self) -> None:
         """Checks that the shared sum holds the inputs of this module and no others.

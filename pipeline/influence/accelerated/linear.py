@@ -44,6 +44,7 @@ from pipeline.influence.accelerated.trackers import (
 )
 from pipeline.influence.experts import ExpertLinear
 
+_KEPT = "_headwater_kept"
 _COVARIANCES = {
     ACTIVATION_COVARIANCE_MATRIX_NAME: "activation_covariance_dtype",
     GRADIENT_COVARIANCE_MATRIX_NAME: "gradient_covariance_dtype",
@@ -97,7 +98,15 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         """Rows [n, d] of the batch's n tokens without padding; raises as `as_tokens`."""
         rows, mask = self.reader()(tensor).flatten(0, 1), self.attention_mask
         # padding is dropped, not zeroed as Kronfluence does: the same sum of fewer rows
-        return rows if mask is None or mask.all() else rows[mask.flatten().bool()]
+        kept = None if mask is None else _kept(mask)
+        return rows if kept is None else rows[kept]
+
+    def gradient_rows(self, tensor: Tensor, *routed: Tensor) -> tuple[Tensor, int]:
+        """Output gradients [n, O] of all tokens, and how many of these are no padding."""
+        # padding's too, as Kronfluence has it: one before a token may be what predicts it
+        rows, mask = self.reader()(tensor).flatten(0, 1), self.attention_mask
+        kept = None if mask is None else _kept(mask)
+        return rows, len(rows) if kept is None else len(kept)
 
     def with_bias_input(self, rows: Tensor) -> Tensor:
         """Activations [n, I]; with a bias, a 1 is appended to each."""
@@ -237,6 +246,18 @@ class AcceleratedLinear(TrackedLinear, module_type=nn.Linear):  # type: ignore[m
         return factor
 
 
+def _kept(mask: Tensor) -> Tensor | None:
+    """Numbers of the tokens that are no padding, int64; None where none is.
+
+    Found once for each mask, which all modules share: a GPU has to wait for it.
+    """
+    kept: Tensor | None = getattr(mask, _KEPT, None)
+    if kept is None:
+        kept = mask.flatten().nonzero().flatten()
+        setattr(mask, _KEPT, kept)
+    return kept if len(kept) < mask.numel() else None
+
+
 def ignore_unseen(storage: dict[str, Any]) -> None:  # Any: Kronfluence's tensors, or None
     """Sets an inverse [O, I] that is infinite throughout to 0: the module saw no training token.
 
@@ -284,3 +305,8 @@ class AcceleratedExpert(AcceleratedLinear, module_type=ExpertLinear):  # type: i
         """Those of the rows [n, d] whose tokens are no padding."""
         (tokens,) = routed
         return tensor[self.attention_mask.flatten()[tokens].bool()]
+
+    def gradient_rows(self, tensor: Tensor, *routed: Tensor) -> tuple[Tensor, int]:
+        """Output gradients [n, O] of the tokens routed here, and how many are no padding."""
+        (tokens,) = routed
+        return tensor, int(self.attention_mask.flatten()[tokens].sum())

@@ -49,9 +49,11 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
 
         @torch.no_grad()
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
-            if self.cached_hooks:  # the first call's input would be lost, its gradient left out
+            # of two calls the first input would be lost, its gradient left out
+            if self.cached_hooks or not outputs.requires_grad:
+                told = "is called more than once" if self.cached_hooks else "gives no gradient"
                 raise ModelError(
-                    f"{self.module.name} is called more than once in a forward pass",
+                    f"{self.module.name} {told} in a forward pass",
                     "leave it out: name the modules to trace in modules.names",
                 )
             read = self.module.reader(*inputs[1:])

@@ -79,6 +79,7 @@ DENSE: dict[str, dict[str, Any]] = {
 
 EXPERTS: dict[str, dict[str, Any]] = {
     "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "mixtral of many experts": {"num_local_experts": 16, "num_experts_per_tok": 1},
     "qwen2_moe": _EXPERTS | {"num_experts": 4, "shared_expert_intermediate_size": 12},
     "qwen3_moe": _EXPERTS | {"num_experts": 4, "head_dim": 8},
     "deepseek_v2": _DEEPSEEK | {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},

@@ -12,8 +12,10 @@ from kronfluence.utils.dataset import DataLoaderKwargs
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from pipeline.contract.errors import SettingsError
 from pipeline.corpus.examples import TokenBatch, TokenRow, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer
+from pipeline.influence.experts import separate_experts
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import (
     ModuleScores,
@@ -33,6 +35,7 @@ from .architectures import (
     model_of,
     rows_of,
 )
+from .conftest import FLOAT64_FACTORS, FLOAT64_SCORES
 
 _EXPERT = re.compile(r"(.*\.experts)\.(\d+)\.(\w+)")
 
@@ -103,12 +106,13 @@ def sides(name: str, module: str, kind: str) -> list[tuple[Tensor, Tensor]]:
     model, rows = model_of(name), rows_of(kind)
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def keep(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         tokens = inputs[0].detach().flatten(0, -2)
         if module.bias is not None:
             tokens = torch.cat([tokens, tokens.new_ones(len(tokens), 1)], dim=1)
         seen.append((tokens, output))
 
+    separate_experts(model)
     model.get_submodule(module).register_forward_hook(keep)
     found = []
     for index in range(len(rows)):
@@ -147,6 +151,8 @@ def ekfac(name: str, module: str, damping: float) -> Tensor:
         ("gemma2 sharply capped", "model.layers.1.mlp.up_proj"),
         ("bloom", "transformer.h.1.self_attention.dense"),
         ("deepseek_v2", "model.layers.0.self_attn.kv_b_proj"),
+        ("mixtral", "model.layers.0.mlp.experts.1.gate_up_proj"),
+        ("gpt_oss", "model.layers.1.mlp.experts.2.down_proj"),
     ],
 )
 def test_ekfac_is_what_dense_matrices_give(name: str, module: str, tmp_path: Path) -> None:
@@ -179,3 +185,39 @@ def padded_left(rows: list[TokenRow]) -> TokenBatch:
             assert isinstance(tensor, Tensor)
             tensor[row] = tensor[row].roll(more)
     return batch
+
+
+@pytest.mark.parametrize("strategy", ["ekfac", "kfac", "diagonal"])
+def test_experts_that_no_token_has_reached_add_nothing(strategy: str, tmp_path: Path) -> None:
+    analyzer = exact_analyzer("mixtral of many experts", tmp_path)
+    prompts, examples = rows_of("prompts"), rows_of("examples")
+    scoring = analyzer.settings.scores.model_copy(update={"damping": "heuristic"})
+    analyzer.settings = analyzer.settings.model_copy(update={"scores": scoring})
+    fit(analyzer, strategy, examples)
+    scores = pairwise_scores(analyzer, strategy, prompts, examples)
+    unseen = [
+        module
+        for module in analyzer.modules
+        if not true_matrices("mixtral of many experts", "examples", module).any()
+    ]
+    assert unseen
+    assert all(not scores[module].any() for module in unseen)
+    assert sum_modules(scores).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["opt", "gpt2"])
+def test_activations_that_are_kept_on_the_host_give_the_same(name: str, tmp_path: Path) -> None:
+    """By Kronfluence's own trackers, which know no shapes but [B, T, d]."""
+    offloaded: dict[str, object] = {"offload_activations_to_cpu": True, "batch_size": 2}
+    analyzer = exact_analyzer(
+        name, tmp_path, factors=FLOAT64_FACTORS | offloaded, scores=FLOAT64_SCORES | offloaded
+    )
+    for module, scores in identity(analyzer).items():
+        asked, seen = (true_matrices(name, kind, module) for kind in ("prompts", "examples"))
+        assert_same(scores, torch.einsum("qoi,noi->qn", asked, seen))
+
+
+def test_experts_cannot_be_kept_on_the_host(tmp_path: Path) -> None:
+    offloaded: dict[str, object] = {"offload_activations_to_cpu": True}
+    with pytest.raises(SettingsError, match="mixture of experts"):
+        identity(exact_analyzer("mixtral", tmp_path, scores=FLOAT64_SCORES | offloaded))
