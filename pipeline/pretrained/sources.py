@@ -44,13 +44,21 @@ def base_name(settings: Settings) -> str:
     adapter = ready_adapter(settings)
     if adapter is None:
         return ""
-    named: str = (read_json(adapter / ADAPTER_CONFIG_NAME) or {}).get(_BASE) or ""
-    if not named:
+    named = named_base(adapter)
+    path = Path(named).expanduser()
+    # a path of another machine, or relative to a folder that nobody knows any more
+    if not named or named.startswith(".") or (path.is_absolute() and not path.is_dir()):
+        told = f"sits on {named}, which is not here" if named else "does not say on which it sits"
         raise ModelError(
-            f"{TRAINED}: the adapter in {adapter} does not say which model it sits on",
-            "name that model in model.name",
+            f"{TRAINED}: the adapter in {adapter} {told}", "name its base in model.name"
         )
     return named
+
+
+def named_base(adapter: Path) -> str:
+    """What an adapter's folder says of the model that it sits on; may be empty."""
+    named = (read_json(adapter / ADAPTER_CONFIG_NAME) or {}).get(_BASE)
+    return named if isinstance(named, str) else ""
 
 
 def analysed(settings: Settings) -> tuple[str, str]:

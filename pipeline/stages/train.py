@@ -40,6 +40,7 @@ from pipeline.training.elsewhere import (
     losses_of_base,
     summary_of,
     trained_elsewhere,
+    warn_of_other_base,
     warn_of_other_text,
 )
 from pipeline.training.losses import SavedModelCheck
@@ -109,6 +110,7 @@ def _take_elsewhere(
     settings: Settings, run_dir: RunDir, events: EventWriter, tokenizer: PreTrainedTokenizerBase
 ) -> TrainingSummary:
     started, device = time.monotonic(), select_device(settings)
+    warn_of_other_base(settings, events)
     before = losses_of_base(settings, run_dir, tokenizer)
     model = trained_elsewhere(settings, run_dir, tokenizer)
     tell_traced_share(model, settings.modules, events)

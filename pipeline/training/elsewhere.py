@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from peft import PeftModel
@@ -15,7 +16,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.model import build_model, load_model, load_pretrained, save_model, select_device
 from pipeline.pretrained.adapters import with_ready_adapter
-from pipeline.pretrained.sources import TRAINED, base_name, ready_adapter
+from pipeline.pretrained.sources import TRAINED, base_name, named_base, ready_adapter
 from pipeline.training.adapting import adapter_summary
 from pipeline.training.losses import SavedModelCheck, mean_loss, sampled
 from pipeline.training.trainer import perplexity
@@ -104,6 +105,17 @@ def summary_of(
         trained_elsewhere=settings.model.trained,
         adapter=adapter_summary(model),
     )
+
+
+def warn_of_other_base(settings: Settings, events: EventWriter) -> None:
+    """Warns where the adapter names another base than the settings: shapes alone cannot tell."""
+    adapter = ready_adapter(settings)
+    named, chosen = named_base(adapter) if adapter else "", settings.model.name
+    if named and chosen and Path(named).name.lower() != Path(chosen).name.lower():
+        events.warning(
+            f"the adapter says that it was trained on {named}, model.name is {chosen}: unless both "
+            "are the same weights, its answers and all scores are those of no model"
+        )
 
 
 def warn_of_other_text(before: Losses, after: Losses, events: EventWriter) -> None:

@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,12 +94,20 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     now = RunFreshness(settings, run)
     fingerprint = now.fingerprint(stage)
     attempt = {**asdict(fingerprint), **_outside(stage, settings)}
-    if read_json(run.started(stage)) != attempt:
-        if not (STAGES[stage].writes_corpus and now.has_corpus()):
-            clear(stage, run)
+    before = read_json(run.started(stage)) or {}
+    same = all(before.get(part) == attempt[part] for part in _compared(stage))
+    if not same and not (STAGES[stage].writes_corpus and now.has_corpus()):
+        clear(stage, run)
+    if before != attempt:
         write_json(run.started(stage), attempt)
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
+
+
+def _compared(stage: str) -> tuple[str, ...]:
+    """Of what a stage reads, the parts that must be the same for an attempt to go on."""
+    own = tuple(field.name for field in fields(Fingerprint))
+    return own if STAGES[stage].knows_its_files else (*own, "sources", "model_files")
 
 
 def clear(stage: str, run: RunDir) -> None:

@@ -56,6 +56,9 @@ class Stage:
     models: Callable[[Settings], Sequence[str]] = _no_files
     """Of a stage that fits the corpus to the model: the folders of models and tokenizers, so that
     no later stage meets another model under the same name."""
+    knows_its_files: bool = False
+    """Whether it finds out itself which of its results are of outside files that have changed: the
+    others it keeps."""
     other_folders: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
     writes_corpus: bool = False
@@ -157,6 +160,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors"),
             settings=("run.tf32", "modules", "factors", "scores", "index.features"),
             outside_files=lambda s: s.index.added,
+            knows_its_files=True,
             corpus_only=True,
             makes="index",
             verb="index",

@@ -231,6 +231,24 @@ def test_a_ready_adapter_sits_on_its_base(base: Path, tmp_path: Path, named: boo
     assert summary.base_validation_loss is not None
 
 
+def test_an_adapter_of_another_base_is_doubted(base: Path, tmp_path: Path) -> None:
+    folder = ready(base, tmp_path / "adapter")
+    copied = Path(shutil.copytree(base, tmp_path / "another"))
+    run = train_here(elsewhere(tmp_path / "run", folder, name=str(copied)))
+    assert any("unless both are the same weights" in message for message in warnings(run))
+
+
+def test_an_adapters_base_on_another_machine_is_asked_for(base: Path, tmp_path: Path) -> None:
+    folder = ready(base, tmp_path / "adapter")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "/home/someone/models/base"
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError) as caught:
+        train_here(elsewhere(tmp_path / "run", folder))
+    assert "/home/someone/models/base, which is not here" in caught.value.message
+    assert "model.name" in caught.value.hint
+
+
 def test_a_model_that_does_not_know_the_text_is_doubted(
     adapted: RunDir, base: Path, tmp_path: Path
 ) -> None:
