@@ -60,7 +60,7 @@ _AHEAD = (
 _AHEAD_STYLES = Path(__file__).with_name("influence.tcss")
 """Read by itself; with the screen, Textual parses every other style sheet again."""
 _MACHINE_S = 1.9
-_NO_LOSS = "no loss yet: the train stage has not begun"
+_NO_LOSS = "no loss yet: the train stage has reported none"
 _NO_LOG: dict[State, str] = {
     "waiting": "has not run yet",
     "queued": "has not run yet",

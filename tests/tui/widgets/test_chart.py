@@ -59,7 +59,7 @@ async def test_what_is_said_of_nothing_is_said_in_full() -> None:
     app = ChartApp()
     async with app.run_test(size=(30, 15)):
         chart = app.query_one(Chart)
-        chart.empty = "no loss yet: the train stage has not begun"
+        chart.empty = "no loss yet: the train stage has reported none"
         assert " ".join(" ".join(lines_of(chart)).split()) == chart.empty
 
 
