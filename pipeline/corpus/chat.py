@@ -33,9 +33,9 @@ from pipeline.corpus.labelling import (
     LabelledTokens,
     Span,
     added_tokens,
-    covering,
     encode,
     extents,
+    overlapping,
 )
 
 Tools = Sequence[dict[str, Any]]
@@ -173,12 +173,15 @@ def answer_rendering(
 def label(tokenizer: PreTrainedTokenizerBase, rendering: Rendering) -> LabelledTokens:
     """The rendering's tokens; none is added, for a template writes the special ones itself."""
     [encoding] = encode([rendering.text], tokenizer, spelled=True)
-    added = added_tokens(tokenizer)
-    labelled = covering(encoding, rendering.text, rendering.spans, added)
+    added, covered = added_tokens(tokenizer), extents(encoding, rendering.text)
+    # a special token may swallow the blanks behind it: it belongs to where it begins
+    pieces = [
+        (start, start + 1) if token in added else (start, end)
+        for token, (start, end) in zip(encoding.ids, covered, strict=True)
+    ]
+    labelled = overlapping(pieces, rendering.spans)
     if not rendering.marked:
-        for position in _separators(
-            rendering, encoding.ids, extents(encoding, rendering.text), labelled, added
-        ):
+        for position in _separators(rendering, encoding.ids, covered, labelled, added):
             labelled[position] = False
     return LabelledTokens(encoding.ids, labelled)
 

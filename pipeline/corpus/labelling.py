@@ -66,31 +66,31 @@ def extents(encoding: Encoding, text: str) -> list[Span]:
     for token, (start, end), after in zip(
         encoding.tokens, encoding.offsets, following, strict=True
     ):
-        leading = len(token) - len(token.lstrip(_BLANK))
+        leading = len(token) - len(token.lstrip(_BLANK)) if start > reached else 0
         start -= min(leading, max(0, start - reached))
-        if leading < len(token):
-            end += min(len(token) - len(token.rstrip(_BLANK)), max(0, after - end))
-        if text[end:after].strip():
-            end = after
+        if after > end:  # most tokens end where the next one begins
+            if not token.startswith(_BLANK * len(token)):
+                end += min(len(token) - len(token.rstrip(_BLANK)), after - end)
+            if text[end:after].strip():
+                end = after
         found.append((start, max(end, start + 1)))
         reached = max(reached, end)
     return found
 
 
-def covering(
-    encoding: Encoding, text: str, spans: Sequence[Span], added: frozenset[int] = frozenset()
-) -> list[bool]:
-    """Which tokens of the text stand for any character of the spans, which are in order.
+def covering(encoding: Encoding, text: str, spans: Sequence[Span]) -> list[bool]:
+    """Which tokens of the text stand for any character of the spans, which are in order."""
+    return overlapping(extents(encoding, text), spans)
 
-    A special token (one of `added`) that swallows the blanks around it belongs to where it begins.
-    """
+
+def overlapping(pieces: Sequence[Span], spans: Sequence[Span]) -> list[bool]:
+    """Which of the pieces have a character in any of the spans; both are in order."""
     found = []
     current = 0
-    for number, (start, end) in zip(encoding.ids, extents(encoding, text), strict=True):
+    for start, end in pieces:
         while current < len(spans) and spans[current][1] <= start:
             current += 1
-        inside = current < len(spans) and spans[current][0] < end
-        found.append(inside and (number not in added or spans[current][0] <= start))
+        found.append(current < len(spans) and spans[current][0] < end)
     return found
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.errors import ModelError
@@ -22,7 +23,14 @@ from pipeline.corpus.chat import (
 from pipeline.corpus.labelling import LabelledTokens
 from pipeline.corpus.tokenizers import train_tokenizer
 from pipeline.pretrained.decoding import end_of_turn
-from tests.pipeline.corpus.chat_templates import CHATML, FAMILIES, GEMMA, QWEN3, chat_tokenizer
+from tests.pipeline.corpus.chat_templates import (
+    CHATML,
+    FAMILIES,
+    GEMMA,
+    PHI3,
+    QWEN3,
+    chat_tokenizer,
+)
 
 
 def said(*turns: str, system: str = "") -> list[Message]:
@@ -81,6 +89,18 @@ def test_turn_by_turn_gives_the_mask_that_the_marks_would(family: str, name: str
     marked = chat_tokenizer(FAMILIES[family], marked=True)
     assert found == library_mask(marked, CONVERSATIONS[name])
     assert any(found.labelled)
+
+
+def test_a_header_that_swallows_the_answers_first_blanks_carries_no_loss() -> None:
+    tokenizer = chat_tokenizer(PHI3)
+    greedy = AddedToken("<|assistant|>", rstrip=True, special=True)
+    tokenizer.add_special_tokens({"additional_special_tokens": [greedy]})
+    found = ours(tokenizer, said("Hello!", "  Hello!"))
+    header = tokenizer.convert_tokens_to_ids("<|assistant|>")
+    assert header in found.tokens
+    assert not found.labelled[found.tokens.index(header)]
+    spoken = [token for token, on in zip(found.tokens, found.labelled, strict=True) if on]
+    assert tokenizer.decode(spoken) == "Hello!<|end|>"
 
 
 def test_tool_calls_carry_loss_and_their_results_do_not() -> None:
