@@ -117,6 +117,7 @@ class SettingsDraft:
             hint = "leave the editor without saving and come back: it shows what holds now"
             raise RunBusyError("somebody else has changed these settings meanwhile", hint)
         change_settings(self._run, self.text)
+        self._take(read_text(self._run.settings))  # paths are whole there
         self.saved, self._saved = self.text, self.values
 
     def _parsed(self, text: str) -> Settings:

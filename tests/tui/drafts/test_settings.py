@@ -63,6 +63,20 @@ def test_a_setting_that_the_file_does_not_name_goes_below_its_header(run: RunDir
     assert load_settings(run.settings).data.limit == 7
 
 
+def test_a_saved_path_is_whole_and_can_be_saved_over(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "texts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    draft = SettingsDraft(run)
+    draft.set(field("data.path"), "texts")
+    draft.save()
+    assert draft.value(field("data.path")) == str(tmp_path / "texts")
+    draft.set(field("data.limit"), 7)
+    draft.save()
+    assert load_settings(run.settings).data.limit == 7
+
+
 def test_what_is_taken_back_is_no_change(run: RunDir) -> None:
     draft = SettingsDraft(run)
     draft.set(field("train.epochs"), 9.0, "9.0")
