@@ -62,7 +62,7 @@ def _run(
     _require_upstream(stage, settings, run)
     fingerprint = freshness.begin(stage, settings, run)
     _limit_threads(settings)
-    importlib.import_module("pipeline.outside").require_outside(stage, settings, run, history)
+    importlib.import_module("pipeline.requirements").require_all(stage, settings, run, history)
     begun = time.monotonic()
     module = importlib.import_module(f"pipeline.stages.{stage}")
     from pipeline.memory import (

@@ -34,7 +34,7 @@ ROOMS = {
         "ask",
         "rehearsal",
         "report",
-        "outside",
+        "requirements",
         "stages",
         "supervisor",
         "__main__",

@@ -24,7 +24,7 @@ from pipeline.contract.run.freshness import file_marks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.cutting import ExampleBuilder, write_documents
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 
 _MARK = "+"
 """Before the ids of what the model was not trained on."""

@@ -21,8 +21,8 @@ from pipeline.corpus.chunks import Chunk, split_document
 from pipeline.corpus.forms import completion_of, conversation_of
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.labelling import encode, require_embedded
-from pipeline.corpus.losses import ReadCounts
 from pipeline.corpus.pieces import completion_pieces, conversation_pieces
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.readers import read_documents
 from pipeline.corpus.windows import LONG, encode_long
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
-from pipeline.corpus.looks import as_text
+from pipeline.corpus.file_format import as_text
 from pipeline.corpus.rows import Row, check_columns
 
 _MANY_LINES = 10

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from pipeline.contract.errors import DataError
 from pipeline.contract.files import printable
 from pipeline.corpus.delimited import csv_rows
+from pipeline.corpus.file_format import KNOWN, FileFormat, detect_format, opened
 from pipeline.corpus.folders import select
-from pipeline.corpus.looks import KNOWN, Look, look_at, opened
 from pipeline.corpus.rows import Row, check_columns, present
 from pipeline.corpus.values import json_elements, json_object
 
@@ -46,33 +46,35 @@ def file_rows(
         warn(f"left out of {printable(path)}: {told}")
     for file in selection.files:
         with _damage_explained(file):
-            look = look_at(file)
-            if fault := _fault(look):
+            detected = detect_format(file)
+            if fault := _fault(detected):
                 if file == path:
                     raise DataError(f"{printable(file)} {fault}")
-                yield Row(printable(file), 0, {}, fault, size=look.bytes)
+                yield Row(printable(file), 0, {}, fault, size=detected.bytes)
             else:
-                yield from _rows(file, look, wanted, optional)
+                yield from _rows(file, detected, wanted, optional)
 
 
-def _fault(look: Look) -> str:
-    if not look.fault and not look.kind:
+def _fault(detected: FileFormat) -> str:
+    if not detected.fault and not detected.kind:
         return f"holds no list of records; known: {KNOWN}"
-    if not look.fault and look.compression and look.kind in ("parquet", "arrow"):
-        return f"is {look.kind.capitalize()} packed by {look.compression}; unpack it"
-    return look.fault
+    if not detected.fault and detected.compression and detected.kind in ("parquet", "arrow"):
+        return f"is {detected.kind.capitalize()} packed by {detected.compression}; unpack it"
+    return detected.fault
 
 
-def _rows(file: Path, look: Look, wanted: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    file: Path, detected: FileFormat, wanted: Sequence[str], optional: Sequence[str]
+) -> Iterator[Row]:
     name = printable(file)
-    if look.kind == "parquet":
+    if detected.kind == "parquet":
         yield from _parquet(file, name, wanted, optional)
-    elif look.kind == "arrow":
+    elif detected.kind == "arrow":
         yield from _arrow(file, name, wanted, optional)
     else:
         readers = {"lines": _jsonl, "array": _json_array, "csv": csv_rows, "txt": _txt}
-        with opened(file, look.compression) as content:
-            yield from readers[look.kind](content, name, wanted)
+        with opened(file, detected.compression) as content:
+            yield from readers[detected.kind](content, name, wanted)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.contract.errors import DataError
 from pipeline.contract.files import printable, read_json
 from pipeline.contract.wording import listed
-from pipeline.corpus.looks import KNOWN, claimed_kind, is_packed, look_at
+from pipeline.corpus.file_format import KNOWN, claimed_kind, detect_format, is_packed
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -138,8 +138,8 @@ def _without_other_formats(found: Selection, folder: Path, passed: set[Path]) ->
 def _is_readable(file: Path) -> bool:
     claimed = claimed_kind(file)
     if claimed == "array" or (not claimed and is_packed(file)):
-        look = look_at(file)  # a .json file may hold anything
-        return bool(look.kind) or bool(look.fault)
+        detected = detect_format(file)  # a .json file may hold anything
+        return bool(detected.kind) or bool(detected.fault)
     return bool(claimed)
 
 

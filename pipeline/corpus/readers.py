@@ -16,7 +16,7 @@ from pipeline.contract.settings.schema import DataSettings
 from pipeline.corpus import demo
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.forms import OPTIONAL, Content, column_choices, content
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.rows import Row
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from pipeline.corpus.looks import as_text
+from pipeline.corpus.file_format import as_text
 
 _CHUNK = 65536
 _BLANK = " \t\r\n"

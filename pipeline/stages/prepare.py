@@ -35,7 +35,7 @@ from pipeline.corpus.duplicates import DuplicateIndex
 from pipeline.corpus.examples import encode_prompt, encode_question
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.labelling import require_embedded
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.split import held_out
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.corpus.unknown import check_unknown, unknown_share

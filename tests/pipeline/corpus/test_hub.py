@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.readers import read_documents
 from tests.pipeline.corpus.scripted_hub import ScriptedHub
 
@@ -115,7 +115,7 @@ def test_a_hub_out_of_reach_is_one_line_that_names_the_way_out(tmp_path: Path) -
     code = (
         "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.contract.errors import HubUnreachableError\n"
-        "from pipeline.corpus.losses import ReadCounts\n"
+        "from pipeline.corpus.read_counts import ReadCounts\n"
         "from pipeline.corpus.readers import read_documents\n"
         "data = DataSettings(source='hub', path='someone/some-corpus')\n"
         "try:\n"

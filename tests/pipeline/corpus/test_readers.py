@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.contract.errors import DataError
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.readers import Document, cleaned, has_content, read_documents
 
 

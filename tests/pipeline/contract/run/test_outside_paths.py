@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.contract.run.freshness import RunFreshness, begin, finish
 from pipeline.contract.run.new_run import change_settings, write_run
-from pipeline.contract.run.places import places
+from pipeline.contract.run.outside_paths import places
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings

@@ -14,7 +14,7 @@ from pipeline.contract.run.events import Started
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.outside import require_outside
+from pipeline.requirements import require_all
 
 ALL = ("prepare", "train", "factors", "benchmark", "index", "validate", "report")
 
@@ -40,21 +40,21 @@ def test_every_fault_of_every_stage_is_told_at_once(tmp_path: Path) -> None:
         validation={"outside": [str(tmp_path / "theirs.npy")]},
     )
     with pytest.raises(HeadwaterError) as told:
-        require_outside("prepare", asked, run, [])
+        require_all("prepare", asked, run, [])
     for missing in ("there is no folder", "notes.txt", "theirs.npy"):
         assert missing in told.value.message
 
 
 def test_only_stages_that_were_asked_for_are_looked_after(tmp_path: Path) -> None:
     run = supervised(tmp_path, "prepare", "train", "report")
-    require_outside("prepare", settings(benchmark={"data": str(tmp_path / "rows")}), run, [])
+    require_all("prepare", settings(benchmark={"data": str(tmp_path / "rows")}), run, [])
 
 
 def test_a_model_that_does_not_exist_is_told_before_the_reading(tmp_path: Path) -> None:
     run = supervised(tmp_path, "prepare", "train")
     absent = {"init": "pretrained", "name": str(tmp_path / "absent")}
     with pytest.raises(HeadwaterError, match=r"model\.name: there is no folder"):
-        require_outside("prepare", settings(model=absent), run, [])
+        require_all("prepare", settings(model=absent), run, [])
 
 
 def test_factors_that_the_disk_cannot_hold_are_told(
@@ -63,14 +63,14 @@ def test_factors_that_the_disk_cannot_hold_are_told(
     run = supervised(tmp_path, "prepare", "train", "factors")
     large = settings(model={"init": "scratch", "preset": "tinyllama-1.1b"})
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 20 << 30}))
-    require_outside("prepare", settings(), run, [])
+    require_all("prepare", settings(), run, [])
     with pytest.raises(HeadwaterError, match=r"the factors will take \d+ GiB, .* has 20 GiB free"):
-        require_outside("prepare", large, run, [])
+        require_all("prepare", large, run, [])
 
 
 def test_it_is_looked_once_not_before_every_stage(tmp_path: Path) -> None:
     run = supervised(tmp_path, *ALL)
     asked = settings(benchmark={"data": str(tmp_path / "rows")})
-    require_outside("train", asked, run, [Started("prepare", time.time() + 1, 1)])
+    require_all("train", asked, run, [Started("prepare", time.time() + 1, 1)])
     with pytest.raises(HeadwaterError):
-        require_outside("train", asked, run, [Started("prepare", time.time() - 99, 1)])
+        require_all("train", asked, run, [Started("prepare", time.time() - 99, 1)])

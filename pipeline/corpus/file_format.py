@@ -66,7 +66,7 @@ _MOST_CONTROL = 0.05
 
 
 @dataclass(frozen=True)
-class Look:
+class FileFormat:
     """What a file is by its first bytes and, where these leave it open, by its suffix."""
 
     kind: Kind
@@ -78,7 +78,7 @@ class Look:
     """Its size; of a Git LFS pointer the size of the file that it stands for."""
 
 
-def look_at(file: Path) -> Look:
+def detect_format(file: Path) -> FileFormat:
     """Looks at the first bytes of a file, unpacked where it is compressed.
 
     Raises:
@@ -93,14 +93,14 @@ def look_at(file: Path) -> Look:
             with opened(file, compression) as unpacked:
                 head = unpacked.read(_HEAD)
         except _DAMAGED as error:
-            return Look(
+            return FileFormat(
                 claimed, compression, f"cannot be read: damaged {compression}: {error}", length
             )
     if head.startswith(_POINTER):
         return _pointer(head, claimed)
     if fault := _fault(head, claimed):
-        return Look(claimed, compression, fault, length)
-    return Look(_kind(head, claimed, bool(compression)), compression, "", length)
+        return FileFormat(claimed, compression, fault, length)
+    return FileFormat(_kind(head, claimed, bool(compression)), compression, "", length)
 
 
 def claimed_kind(file: Path) -> Kind:
@@ -184,8 +184,8 @@ def _no_text(head: bytes) -> str:
     return "is no text: it holds binary data" if control > _MOST_CONTROL * len(head) else ""
 
 
-def _pointer(head: bytes, claimed: Kind) -> Look:
+def _pointer(head: bytes, claimed: Kind) -> FileFormat:
     found = re.search(rb"^size (\d+)", head, re.MULTILINE)
     whole = int(found[1]) if found else 0
     told = f"is a Git LFS pointer to {size(whole)}, not the file itself; `git lfs pull` fetches it"
-    return Look(claimed, "", told, whole)
+    return FileFormat(claimed, "", told, whole)

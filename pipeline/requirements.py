@@ -22,7 +22,7 @@ _SPARE = 1 << 30
 """Bytes of the disk that are left to everything but factors."""
 
 
-def require_outside(stage: str, settings: Settings, run: RunDir, events: Iterable[Event]) -> None:
+def require_all(stage: str, settings: Settings, run: RunDir, events: Iterable[Event]) -> None:
     """Looks for what the stages behind `stage` need, if it is the first to do any work.
 
     `events`: those of the run so far.
@@ -32,16 +32,16 @@ def require_outside(stage: str, settings: Settings, run: RunDir, events: Iterabl
     """
     behind = _stages_behind(stage, settings, run, events)
     faults: dict[str, HeadwaterError] = {}
-    for look in (look for name in behind for look in _LOOKS.get(name, ())):
+    for check in (check for name in behind for check in _CHECKS.get(name, ())):
         try:
-            look(settings, run)
+            check(settings, run)
         except HeadwaterError as error:
             faults.setdefault(error.message, error)
     if faults:
         kind = type(next(iter(faults.values())))
         hints = dict.fromkeys(error.hint for error in faults.values() if error.hint)
-        told = "; ".join(" ".join(message.split()) for message in faults)
-        raise kind(f"missing for the stages that follow: {told}", "; ".join(hints))
+        messages = "; ".join(" ".join(message.split()) for message in faults)
+        raise kind(f"missing for the stages that follow: {messages}", "; ".join(hints))
 
 
 def _stages_behind(
@@ -51,13 +51,13 @@ def _stages_behind(
     state = SupervisorState.read(run)
     if state is None or stage not in state.stages:
         return []
-    place = state.stages.index(stage)
+    position = state.stages.index(stage)
     for event in events:
-        is_earlier = isinstance(event, Started) and event.stage in state.stages[:place]
+        is_earlier = isinstance(event, Started) and event.stage in state.stages[:position]
         if is_earlier and event.time >= state.began:
             return []
     now = RunFreshness(settings, run)
-    return [name for name in state.stages[place + 1 :] if not now.is_fresh(name)]
+    return [name for name in state.stages[position + 1 :] if not now.is_fresh(name)]
 
 
 def _trackers(settings: Settings, _run: RunDir) -> None:
@@ -123,19 +123,19 @@ def _benchmark_rows(settings: Settings, _run: RunDir) -> None:
     all_questions(ready(settings)[0])
 
 
-def _files(named: str, places: Callable[[Settings], Sequence[str]]) -> Callable[..., None]:
-    def look(settings: Settings, _run: RunDir) -> None:
-        if absent := [place for place in places(settings) if not Path(place).exists()]:
+def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[..., None]:
+    def check(settings: Settings, _run: RunDir) -> None:
+        if absent := [path for path in paths(settings) if not Path(path).exists()]:
             raise UsageError(f"{named}: there is no {', '.join(absent)}")
 
-    return look
+    return check
 
 
-_LOOKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
+_CHECKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
     "train": (_trackers, _model),
     "factors": (_room_for_factors,),
     "benchmark": (_benchmark_rows,),
     "index": (_files("index.added", lambda settings: settings.index.added),),
     "validate": (_files("validation.outside", lambda settings: settings.validation.outside),),
 }
-"""Stage → what to look for."""
+"""Stage → what it needs from outside."""

@@ -10,7 +10,7 @@ import pytest
 from pipeline.contract.errors import DataError
 from pipeline.contract.results.examples import FileAccount
 from pipeline.contract.settings.schema import DataSettings
-from pipeline.corpus.losses import ReadCounts
+from pipeline.corpus.read_counts import ReadCounts
 from pipeline.corpus.readers import read_documents
 
 
