@@ -92,8 +92,6 @@ def test_a_damaged_part_is_a_data_error(dataset: Path, streaming: bool) -> None:
 
 
 def test_what_only_a_script_could_load_is_read_as_the_hub_converted_it(tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ScriptedHub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     code = (
         "from pipeline.contract.settings.schema import DataSettings\n"
         "from pipeline.corpus.hub import hub_rows\n"
@@ -102,12 +100,18 @@ def test_what_only_a_script_could_load_is_read_as_the_hub_converted_it(tmp_path:
         "                        streaming=streaming)\n"
         "    print([row.cells['input'] for row in hub_rows(data, ['input', 'target'])])\n"
     )
-    reached = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path)}
-    environment = {**os.environ, **reached, "HF_HUB_OFFLINE": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    server.shutdown()
+    with ThreadingHTTPServer(("127.0.0.1", 0), ScriptedHub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        reached = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **reached},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        server.shutdown()
     assert done.stdout.splitlines() == ["['q1', 'q2']", "['q1', 'q2']", "['other']"]
 
 
