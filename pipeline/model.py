@@ -276,12 +276,14 @@ def require_base(run: RunDir) -> None:
     """Checks that there is a model to compare the trained one with.
 
     Raises:
-        ModelError: the model was trained elsewhere, and the settings do not say from which.
+        ModelError: the model was trained elsewhere, and the settings do not say from which; or
+            somebody has deleted the base.
     """
     if not run.base.exists():
         raise ModelError(
-            "there is no base to compare the model with: model.name is empty",
-            "name the model that model.trained was trained from in model.name",
+            f"there is no base to compare the model with: {run.base} is missing",
+            "name the model that model.trained was trained from in model.name; a base that was "
+            f"deleted comes back by `headwater run train --force --run {run.name}`",
         )
 
 

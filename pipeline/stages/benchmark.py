@@ -52,10 +52,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     benchmarks, skipped = ready(settings)
     if settings.benchmark.chat_template:
         require_template(load_tokenizer(run.tokenizer), "benchmark.chat_template = true")
-    if "base" in settings.benchmark.models:
-        require_base(run)
     warnings += [f"{name} is skipped: {reason}" for name, reason in skipped.items()]
     questions = all_questions(benchmarks)
+    if "base" in settings.benchmark.models:
+        require_base(run)
     answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}
     seconds: dict[ModelName, float] = {}
     for name in settings.benchmark.models:
