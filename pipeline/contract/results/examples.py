@@ -328,7 +328,8 @@ class FileAccount:
         """The figures in one line."""
         lines = f", {self.lines:,} lines" if self.lines else ""
         documents = f"{self.documents:,} document{'' if self.documents == 1 else 's'}"
-        return f"{self.read_share:.2%} of {size(self.bytes)}{lines} became {documents}"
+        whole = size(self.bytes) if self.bytes else "the rows"
+        return f"{self.read_share:.2%} of {whole}{lines} became {documents}"
 
 
 @dataclass(frozen=True)

@@ -77,3 +77,8 @@ def test_sources_that_tell_no_bytes_are_counted_in_rows() -> None:
             reading.skip(row, "no text")
     assert reading.share == 0.25
     assert reading.files() == (FileAccount("hub/name", 0, 0, 1, 0.25),)
+
+
+def test_a_source_without_bytes_is_counted_in_rows() -> None:
+    account = FileAccount("some/dataset", 0, 0, 1, 1.0)
+    assert account.told() == "100.00% of the rows became 1 document"
