@@ -118,8 +118,7 @@ class AskScreen(View[None], Renewing):
         reader, working = RunReader(self._run), True
         while working:
             snapshot = await asyncio.to_thread(reader.read)
-            with self.unless_closed():
-                self._tell(snapshot)
+            self._tell(snapshot)
             working = snapshot.working
             if not self.missing:
                 break
@@ -159,19 +158,16 @@ class AskScreen(View[None], Renewing):
     async def _warm(self) -> None:
         self._stand("● loading the model …")
         settings = await asyncio.to_thread(load_settings, self._run.settings)
-        with self.unless_closed():
-            self.query_one("#meaning", Static).update(meaning(settings))
+        self.query_one("#meaning", Static).update(meaning(settings))
         await asyncio.to_thread(self._answerer.warm)
 
     def _stand(self, text: str) -> None:
-        with self.unless_closed():
-            ink: Ink = "good" if text.startswith("✓") else "accent"
-            self.query_one(Banner).standing = (text, ink)
+        ink: Ink = "good" if text.startswith("✓") else "accent"
+        self.query_one(Banner).standing = (text, ink)
 
     def _fail(self, error: HeadwaterError) -> None:
-        with self.unless_closed():
-            self.query_one(Notice).trouble = str(error)
-            self.query_one(Banner).standing = ("", "dim")
+        self.query_one(Notice).trouble = str(error)
+        self.query_one(Banner).standing = ("", "dim")
 
     # A question
 
@@ -199,8 +195,7 @@ class AskScreen(View[None], Renewing):
             self._stand("● answering …")
             replies = self._answerer.replies(question)
             while reply := await asyncio.to_thread(next, replies, None):
-                with self.unless_closed():
-                    self._take(reply)
+                self._take(reply)
         except CancelledError:
             return
         except HeadwaterError as error:

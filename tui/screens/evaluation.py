@@ -71,12 +71,11 @@ class EvaluationScreen(Tabled):
     @work
     async def _load(self) -> None:
         await asyncio.to_thread(self._read)
-        with self.unless_closed():
-            pages = (self._first, *range(len(_PAGES)))
-            first = next((page for page in pages if page in self._pages), 0)
-            self.set_reactive(EvaluationScreen.page, first)
-            self.query_one(PageBar).leaves = tuple(map(self._leaf, range(len(_PAGES))))
-            self._show()
+        pages = (self._first, *range(len(_PAGES)))
+        first = next((page for page in pages if page in self._pages), 0)
+        self.set_reactive(EvaluationScreen.page, first)
+        self.query_one(PageBar).leaves = tuple(map(self._leaf, range(len(_PAGES))))
+        self._show()
 
     def _leaf(self, number: int) -> Leaf:
         page = self._pages.get(number)

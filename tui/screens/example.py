@@ -147,10 +147,9 @@ class ExampleScreen(View[Browsed], Taking):
             self._detail = await asyncio.to_thread(detail, *arguments)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self.query_one(Notice).tell(failed, "the example")
-            if self._detail and not failed:
-                self._show(self._detail)
+        self.query_one(Notice).tell(failed, "the example")
+        if self._detail and not failed:
+            self._show(self._detail)
 
     def _show(self, found: Detail) -> None:
         ranking = self._listing.ranking

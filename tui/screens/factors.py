@@ -114,11 +114,10 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             overview = await asyncio.to_thread(self._reader.overview)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self.query_one(Notice).tell(failed, "the spectra")
-            self.query_one("#factors").display = overview is not None
-            if overview:
-                self._browse(overview)
+        self.query_one(Notice).tell(failed, "the spectra")
+        self.query_one("#factors").display = overview is not None
+        if overview:
+            self._browse(overview)
 
     def _browse(self, overview: SpectraOverview) -> None:
         self._overview = overview
@@ -189,9 +188,8 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         except HeadwaterError as error:
             self.query_one(Notice).tell(error, "the spectra")
             return
-        with self.unless_closed():
-            self._draw(entry, series, tiles)
-            self._tell()
+        self._draw(entry, series, tiles)
+        self._tell()
 
     def _draw(
         self, entry: ModuleEntry, series: tuple[Series, ...], tiles: tuple[Tile, ...]

@@ -78,10 +78,9 @@ class QuestionsScreen(Tabled):
             rows = await asyncio.to_thread(self._read_rows)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self._rows = rows
-            self.query_one(Notice).tell(failed)
-            self._show()
+        self._rows = rows
+        self.query_one(Notice).tell(failed)
+        self._show()
 
     def _read_rows(self) -> list[Row]:
         folder, score = self._folder or load_benchmarks(self._run).value.folder, self._score

@@ -115,10 +115,9 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             self._scored = await asyncio.to_thread(self._reader.scored)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self.query_one(Notice).tell(failed, "the rankings")
-            if self._overview and self._scored:
-                self._browse(self._overview, self._scored)
+        self.query_one(Notice).tell(failed, "the rankings")
+        if self._overview and self._scored:
+            self._browse(self._overview, self._scored)
 
     def _browse(self, overview: RankingsOverview, scored: Scored) -> None:
         if overview.stale:
@@ -183,16 +182,15 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
             listing = await asyncio.to_thread(self._listing, answer.id)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self.query_one(Notice).tell(failed, "the rankings")
-            self._show(listing)
-            panes = self.query_one("#panes")
-            if not panes.display:
-                panes.display = True
-                if self._held and self._held.is_inside:
-                    self._to_ranking()
-                else:
-                    self.query_one(PromptList).focus()
+        self.query_one(Notice).tell(failed, "the rankings")
+        self._show(listing)
+        panes = self.query_one("#panes")
+        if not panes.display:
+            panes.display = True
+            if self._held and self._held.is_inside:
+                self._to_ranking()
+            else:
+                self.query_one(PromptList).focus()
 
     def _listing(self, prompt_id: str) -> Listing:
         from tui.readers.listing import Listing

@@ -82,18 +82,17 @@ class ReportScreen(View[None], Filtering, Renewing):
             report = await asyncio.to_thread(read_report, self._run)
         except HeadwaterError as error:
             failed = error
-        with self.unless_closed():
-            self.query_one(Notice).tell(failed, "the report")
-            self.query_one("#report").display = report is not None
-            self._report = report
-            if report:
-                stale = "≠ stale: results have changed since" if report.stale else ""
-                self.query_one(Banner).standing = (stale, "warn")
-                self.filtered.focus()
-                self.watch_words()
-                titles = [section.title for section in report.sections]
-                self.filtered.cursor = titles.index(self._first) if self._first in titles else 0
-            self.refresh_bindings()
+        self.query_one(Notice).tell(failed, "the report")
+        self.query_one("#report").display = report is not None
+        self._report = report
+        if report:
+            stale = "≠ stale: results have changed since" if report.stale else ""
+            self.query_one(Banner).standing = (stale, "warn")
+            self.filtered.focus()
+            self.watch_words()
+            titles = [section.title for section in report.sections]
+            self.filtered.cursor = titles.index(self._first) if self._first in titles else 0
+        self.refresh_bindings()
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -118,8 +117,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
         text = fitted(section.markdown, page.size.width) if section else ""
         await self.query_one(HarmlessMarkdown).update(text)
-        with self.unless_closed():
-            page.scroll_home(animate=False)
+        page.scroll_home(animate=False)
 
     def on_resize(self) -> None:
         """Other tables have room now."""

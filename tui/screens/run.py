@@ -128,10 +128,9 @@ class RunScreen(StageKeys, ChartKeys):
     async def look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
         snapshot = await asyncio.to_thread(self._read_run)
-        with self.unless_closed():
-            self.snapshot = snapshot
-            await self._look_at_machine()
-            await self._read_log()
+        self.snapshot = snapshot
+        await self._look_at_machine()
+        await self._read_log()
 
     def _read_run(self) -> RunSnapshot:
         if self._reader is None:

@@ -92,10 +92,9 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     async def _look(self) -> None:
         away = self.away
         rows = await asyncio.to_thread(self._readers[away].read)
-        with self.unless_closed():
-            if away == self.away:
-                self._found = rows
-                self._show()
+        if away == self.away:
+            self._found = rows
+            self._show()
 
     def watch_words(self) -> None:
         """Another filter."""

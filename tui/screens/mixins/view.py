@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
+from textual.worker import Worker, WorkType
 
 from pipeline.contract.errors import HeadwaterError
 from tui.keys import PARTS, Scope, keymap_of, with_keys
@@ -20,6 +21,7 @@ FIRST_LOOK_S = 0.05
 reading would keep the thread that writes to the terminal waiting."""
 
 _Result = TypeVar("_Result")
+_Done = TypeVar("_Done")
 
 
 class View(Screen[_Result]):
@@ -63,10 +65,19 @@ class View(Screen[_Result]):
         above = stack[stack.index(self) + 1 :] if self in stack else [self]
         return all(isinstance(screen, ModalScreen) for screen in above)
 
-    @staticmethod
-    def unless_closed() -> AbstractContextManager[None]:
-        """For showing what was awaited: a screen that was closed meanwhile has no widgets left."""
-        return suppress(NoMatches)
+    def run_worker(self, work: WorkType[_Done], *arguments: Any, **named: Any) -> Worker[_Done]:
+        """Textual's, for coroutines: one that fails while the screen is being closed ends in
+        silence. A closing screen loses its widgets before its workers are cancelled, and what a
+        worker awaited may come in between."""
+        return super().run_worker(partial(self._while_open, work), *arguments, **named)
+
+    async def _while_open(self, work: Any) -> Any:
+        try:
+            return await (work() if callable(work) else work)
+        except NoMatches:
+            if self.is_attached and self.display:  # Textual hides what it is about to remove
+                raise
+            return None
 
     def complain(self, error: HeadwaterError) -> None:
         """Shows an error where the person is looking."""
