@@ -219,6 +219,9 @@ def demo_summary(run: RunDir) -> str:
             "",
             plain(rows),
             "",
+            f"These are the figures of one seed, {load_settings(run.settings).run.seed}: another"
+            " makes other facts, documents and weights, and gives others.",
+            "",
             LESSON,
             "",
             *_demo_examples(run, summary.default_method),

@@ -346,6 +346,8 @@ def test_statistics_are_those_of_all_scores(full: RunDir) -> None:
 def test_lessons_follow_the_figures(full: RunDir) -> None:
     page = Page(full.report_html.read_text()).text
     assert "ekfac_normalized ranks best, with an MRR of 0.96." in page
+    for told in (page, full.report_markdown.read_text()):
+        assert "the figures of one training with one seed, 0; another seed gives others" in told
     assert "takes MRR from 0.40 to 0.96: long or unusual examples crowd the top" in page
     assert "bm25 reaches MRR 0.93 against 0.96, so influence finds more" in page
 
