@@ -121,7 +121,7 @@ def _finished(
 ) -> Continuation:
     """Cuts the generated tokens at the first end token or the first stop string."""
     ended: Literal["end", "stop", "length"] = "length"
-    at_end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    at_end = next((index for index, token in enumerate(tokens) if token in ends), None)
     if at_end is not None:
         tokens, ended = tokens[:at_end], "end"
     text = _decode_after(tokenizer, context, tokens)

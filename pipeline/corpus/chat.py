@@ -233,8 +233,8 @@ def _faults_told() -> Iterator[None]:
     try:
         yield
     except (TemplateError, TypeError, ValueError) as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise RefusedConversationError(f"the template refuses it: {told}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RefusedConversationError(f"the template refuses it: {reason}") from error
 
 
 def _marked(

@@ -177,17 +177,17 @@ class ExampleBuilder:
         try:
             if self.data.form == "completion":
                 completion = completion_of(document.record)
-                found = completion_pieces(completion, self.tokenizer, self.data.max_tokens)
+                pieces = completion_pieces(completion, self.tokenizer, self.data.max_tokens)
             else:
                 conversation = conversation_of(document.record)
-                found = conversation_pieces(conversation, self.tokenizer, self.data.max_tokens)
+                pieces = conversation_pieces(conversation, self.tokenizer, self.data.max_tokens)
         except RefusedConversationError as error:
             self._refuse(document, str(error), reading)
             return []
-        self.answers += found.answers
-        self.dropped += found.dropped
-        self.rewritten += found.rewritten
-        return found.chunks
+        self.answers += pieces.answers
+        self.dropped += pieces.dropped
+        self.rewritten += pieces.rewritten
+        return pieces.chunks
 
     def _refuse(self, document: CleanDocument, reason: str, reading: ReadCounts) -> None:
         where = f"{document.source} row {document.row}"

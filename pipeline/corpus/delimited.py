@@ -39,9 +39,9 @@ def _rows(lines: _Lines, name: str, wanted: Sequence[str]) -> Iterator[Row]:
             fault = f"{len(cells)} cells, but the header names {len(names)}"
         if not fault and not "".join(cells).isascii():
             fault = _undecodable(cells)
-        found = dict(zip(names, cells, strict=False))
+        cells_by_name = dict(zip(names, cells, strict=False))
         size = record.size + (0 if number else _bytes(header))
-        yield Row(name, number, found, fault, record.line, size, record.lines)
+        yield Row(name, number, cells_by_name, fault, record.line, size, record.lines)
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ class _Usual:
             mostly_single = self._single > _SINGLE_SHARE * max(self._records, _MANY_LINES)
             return len(lines) >= _MANY_LINES and mostly_single
         # of the first line the quotes are as good as any letter: one of them is astray
-        found = [*csv.reader(lines[:1], quoting=csv.QUOTE_NONE)]
-        found += [cells for line in lines[1:] for cells in csv.reader([line]) if cells]
-        return len(found) > 1 and all(self._is_row(cells, len(lines)) for cells in found)
+        rows = [*csv.reader(lines[:1], quoting=csv.QUOTE_NONE)]
+        rows += [cells for line in lines[1:] for cells in csv.reader([line]) if cells]
+        return len(rows) > 1 and all(self._is_row(cells, len(lines)) for cells in rows)
 
     def _is_row(self, cells: list[str], lines: int) -> bool:
         if len(cells) != self._cells:

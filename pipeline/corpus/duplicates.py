@@ -80,12 +80,12 @@ class DuplicateIndex:
 
 def shingles(text: str) -> list[bytes]:
     """The text's word 5-grams; of a shorter text its words as one, or itself if it has none."""
-    found = words(text)
-    if len(found) < _SHINGLE_WORDS:
-        return [" ".join(found or [text]).encode("utf-8", "replace")]
+    tokens = words(text)
+    if len(tokens) < _SHINGLE_WORDS:
+        return [" ".join(tokens or [text]).encode("utf-8", "replace")]
     return [
         " ".join(gram).encode("utf-8", "replace")
-        for gram in zip(*(found[n:] for n in range(_SHINGLE_WORDS)), strict=False)
+        for gram in zip(*(tokens[n:] for n in range(_SHINGLE_WORDS)), strict=False)
     ]
 
 

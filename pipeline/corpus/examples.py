@@ -108,8 +108,8 @@ class TokenDataset(Dataset[TokenRow]):
 
     def tokens(self, index: int) -> list[int]:
         """The sequence's tokens."""
-        found: list[int] = self._tokens[index].tolist()
-        return found
+        tokens: list[int] = self._tokens[index].tolist()
+        return tokens
 
     def subset(self, indices: Sequence[int]) -> TokenDataset:
         """Some of the sequences, in the order of their indices."""
@@ -193,12 +193,12 @@ def _encode_conversation(
 ) -> tuple[list[int], list[int]]:
     """Tokens before the last answer, and of it; what a template writes behind it is left out."""
     with _refusal_told(what):
-        found = label(tokenizer, answer_rendering(tokenizer, prompt.messages))
-    positions = [position for position, on in enumerate(found.labelled) if on]
+        labelled = label(tokenizer, answer_rendering(tokenizer, prompt.messages))
+    positions = [position for position, on in enumerate(labelled.labelled) if on]
     if not positions:
-        return found.tokens, []
+        return labelled.tokens, []
     first, last = positions[0], positions[-1]
-    return found.tokens[:first], found.tokens[first : last + 1]
+    return labelled.tokens[:first], labelled.tokens[first : last + 1]
 
 
 @contextmanager

@@ -161,9 +161,9 @@ def _begins_array(text: bytes) -> bool:
 
 
 def _fault(head: bytes, claimed: Kind) -> str:
-    for mark, told in _STRANGE.items():
+    for mark, description in _STRANGE.items():
         if head.startswith(mark):
-            return f"is {told}"
+            return f"is {description}"
     if head[_TAR_MARK] == b"ustar":
         return "is a tar archive; unpack it"
     if claimed in ("parquet", "arrow") or any(map(head.startswith, _ROW_KINDS)):
@@ -185,7 +185,9 @@ def _no_text(head: bytes) -> str:
 
 
 def _pointer(head: bytes, claimed: Kind) -> FileFormat:
-    found = re.search(rb"^size (\d+)", head, re.MULTILINE)
-    whole = int(found[1]) if found else 0
-    told = f"is a Git LFS pointer to {size(whole)}, not the file itself; `git lfs pull` fetches it"
-    return FileFormat(claimed, "", told, whole)
+    pointer_size = re.search(rb"^size (\d+)", head, re.MULTILINE)
+    whole = int(pointer_size[1]) if pointer_size else 0
+    description = (
+        f"is a Git LFS pointer to {size(whole)}, not the file itself; `git lfs pull` fetches it"
+    )
+    return FileFormat(claimed, "", description, whole)

@@ -42,8 +42,8 @@ def file_rows(
             that is something else than its name says.
     """
     selection = select(path, split)
-    for told in selection.left_out:
-        warn(f"left out of {printable(path)}: {told}")
+    for group in selection.left_out:
+        warn(f"left out of {printable(path)}: {group}")
     for file in selection.files:
         with _damage_explained(file):
             detected = detect_format(file)

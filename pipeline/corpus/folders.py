@@ -62,12 +62,12 @@ def select(path: Path, split: str) -> Selection:
                 "by gzip, bzip2, xz or zstd"
             )
         return Selection([path])
-    found = Selection(sorted(_visible(path)))
-    passed = _without_saved_leftovers(found)
-    _without_other_formats(found, path, passed)
-    _without_texts_about_data(found)
-    _without_other_splits(found, path, split)
-    return found
+    selection = Selection(sorted(_visible(path)))
+    passed = _without_saved_leftovers(selection)
+    _without_other_formats(selection, path, passed)
+    _without_texts_about_data(selection)
+    _without_other_splits(selection, path, split)
+    return selection
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -76,28 +76,28 @@ def _visible(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _without_saved_leftovers(found: Selection) -> set[Path]:
+def _without_saved_leftovers(selection: Selection) -> set[Path]:
     """Of saved datasets only the files that belong to them; gives the files that describe them."""
-    folders = {file.parent for file in found.files if file.name == _SAVED}
+    folders = {file.parent for file in selection.files if file.name == _SAVED}
     named = {folder: _saved_files(folder / _SAVED) for folder in folders}
     left = [
         file
-        for file in found.files
+        for file in selection.files
         if file.suffix == ".arrow" and file.name not in named.get(file.parent, {file.name})
     ]
     loose = [
         file
-        for file in found.files
+        for file in selection.files
         if file.parent not in folders and re.fullmatch(r"(cache|tmp)[-\w]*\.arrow", file.name)
     ]
     if drop := {*left, *loose}:
-        found.left_out.append(
+        selection.left_out.append(
             f"{_counted(drop, 'file')} that `datasets` keeps beside its data (caches of map, "
             f"filter or shuffle): {_names(drop)}"
         )
-    found.files = [file for file in found.files if file not in drop]
+    selection.files = [file for file in selection.files if file not in drop]
     about = (_INFO, _SAVED, _DICTIONARY)
-    return {file for file in found.files if file.name in about}
+    return {file for file in selection.files if file.name in about}
 
 
 def _saved_files(state: Path) -> set[str]:
@@ -119,20 +119,20 @@ def _saved_files(state: Path) -> set[str]:
     return names
 
 
-def _without_other_formats(found: Selection, folder: Path, passed: set[Path]) -> None:
-    kept = [file for file in found.files if file not in passed and _is_readable(file)]
+def _without_other_formats(selection: Selection, folder: Path, passed: set[Path]) -> None:
+    kept = [file for file in selection.files if file not in passed and _is_readable(file)]
     others = Counter(
         printable(file.suffix or file.name)
-        for file in found.files
+        for file in selection.files
         if file not in passed and file not in set(kept)
     )
-    told = ", ".join(f"{count} × {suffix}" for suffix, count in others.most_common(5))
+    listing = ", ".join(f"{count} × {suffix}" for suffix, count in others.most_common(5))
     if not kept:
-        there = f"there are: {told}" if told else "it is empty"
+        there = f"there are: {listing}" if listing else "it is empty"
         raise DataError(f"{printable(folder)} holds no file of a known format ({KNOWN}); {there}")
-    if told:
-        found.left_out.append(f"files of other formats: {told}")
-    found.files = kept
+    if listing:
+        selection.left_out.append(f"files of other formats: {listing}")
+    selection.files = kept
 
 
 def _is_readable(file: Path) -> bool:
@@ -143,21 +143,21 @@ def _is_readable(file: Path) -> bool:
     return bool(claimed)
 
 
-def _without_texts_about_data(found: Selection) -> None:
+def _without_texts_about_data(selection: Selection) -> None:
     about = {
         file
-        for file in found.files
+        for file in selection.files
         if claimed_kind(file) in ("txt", "array") and _ABOUT.fullmatch(file.stem)
     }
-    if about and len(about) < len(found.files):
-        found.left_out.append(f"{_counted(about, 'file')} about the data: {_names(about)}")
-        found.files = [file for file in found.files if file not in about]
+    if about and len(about) < len(selection.files):
+        selection.left_out.append(f"{_counted(about, 'file')} about the data: {_names(about)}")
+        selection.files = [file for file in selection.files if file not in about]
 
 
-def _without_other_splits(found: Selection, folder: Path, split: str) -> None:
+def _without_other_splits(selection: Selection, folder: Path, split: str) -> None:
     if not split:
         return
-    of_file = {file: _split_of(file, folder) for file in found.files}
+    of_file = {file: _split_of(file, folder) for file in selection.files}
     splits = sorted(set(filter(None, of_file.values())))
     asked, cut, _ = split.partition("[")
     if splits and cut:
@@ -172,19 +172,19 @@ def _without_other_splits(found: Selection, folder: Path, split: str) -> None:
             f"{printable(folder)} has no split {wanted!r}; there are: {', '.join(splits)}",
             f'data.split names the one to read, e.g. "{splits[0]}"; "" reads all',
         )
-    if len(kept) < len(found.files):
-        found.left_out.append(
-            f"{_counted(set(found.files) - set(kept), 'file')} of other splits than "
+    if len(kept) < len(selection.files):
+        selection.left_out.append(
+            f"{_counted(set(selection.files) - set(kept), 'file')} of other splits than "
             f"{wanted!r} (data.split): {', '.join(s for s in splits if s != wanted)}"
         )
-        found.files = kept
+        selection.files = kept
 
 
 def _split_of(file: Path, folder: Path) -> str:
     """The split that a file belongs to by its name, its folder's, or a saved dictionary's."""
-    place = file.relative_to(folder)
+    relative = file.relative_to(folder)
     root = folder
-    for part in place.parts[:-1]:
+    for part in relative.parts[:-1]:
         if (root / _DICTIONARY).is_file():
             return _ALIASES.get(part.lower(), part)
         root /= part
@@ -192,7 +192,7 @@ def _split_of(file: Path, folder: Path) -> str:
     if file.suffix == ".arrow" and not saved and (file.parent / _INFO).is_file():
         cached = _CACHED.fullmatch(file.stem)  # in the cache of `datasets`: <name>-<split>.arrow
         return _ALIASES.get(cached[1], cached[1]) if cached else ""
-    for name in (_stem(file), *reversed(place.parts[:-1])):
+    for name in (_stem(file), *reversed(relative.parts[:-1])):
         match = _SHARD.fullmatch(name.lower())
         if match and match[1] in _ALIASES:
             return _ALIASES[match[1]]

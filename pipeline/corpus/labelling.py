@@ -60,7 +60,7 @@ def extents(encoding: Encoding, text: str) -> list[Span]:
     with the whole letter where a token holds a part of its bytes, and with what a tokenizer takes
     together with the letter before it, such as an accent.
     """
-    found: list[Span] = []
+    spans: list[Span] = []
     reached = 0
     following = [*(start for start, _ in encoding.offsets[1:]), len(text)]
     for token, (start, end), after in zip(
@@ -73,9 +73,9 @@ def extents(encoding: Encoding, text: str) -> list[Span]:
                 end += min(len(token) - len(token.rstrip(_BLANK)), after - end)
             if text[end:after].strip():
                 end = after
-        found.append((start, max(end, start + 1)))
+        spans.append((start, max(end, start + 1)))
         reached = max(reached, end)
-    return found
+    return spans
 
 
 def covering(encoding: Encoding, text: str, spans: Sequence[Span]) -> list[bool]:
@@ -85,13 +85,13 @@ def covering(encoding: Encoding, text: str, spans: Sequence[Span]) -> list[bool]
 
 def overlapping(pieces: Sequence[Span], spans: Sequence[Span]) -> list[bool]:
     """Which of the pieces have a character in any of the spans; both are in order."""
-    found = []
+    labelled = []
     current = 0
     for start, end in pieces:
         while current < len(spans) and spans[current][1] <= start:
             current += 1
-        found.append(current < len(spans) and spans[current][0] < end)
-    return found
+        labelled.append(current < len(spans) and spans[current][0] < end)
+    return labelled
 
 
 def encode_context(tokenizer: PreTrainedTokenizerBase, context: str) -> list[int]:
@@ -127,12 +127,12 @@ def encode_completions(
     stripped = context.rstrip()
     begin = [] if spelled else _beginning(tokenizer)
     texts = [context + completion if completion else stripped for completion in completions]
-    found = []
+    pieces = []
     for encoding, text in zip(encode(texts, tokenizer, spelled), texts, strict=True):
         labelled = covering(encoding, text, [(len(stripped), len(text))])
         first = labelled.index(True) if True in labelled else len(labelled)
-        found.append((begin + encoding.ids[:first], encoding.ids[first:]))
-    return found
+        pieces.append((begin + encoding.ids[:first], encoding.ids[first:]))
+    return pieces
 
 
 def require_answer(context: Sequence[int], answer: Sequence[int], what: str) -> None:

@@ -27,7 +27,7 @@ class _Account:
     lines: int = 0
     lost_bytes: int = 0
 
-    def told(self, source: str) -> FileAccount:
+    def of_file(self, source: str) -> FileAccount:
         documents = self.rows - self.empty - self.lost
         return FileAccount(source, self.bytes, self.lines, documents, self.share)
 
@@ -110,7 +110,7 @@ class ReadCounts:
     def files(self) -> tuple[FileAccount, ...]:
         """An account of each file, the one that lost most first; of many files only these."""
         by_loss = sorted(self._accounts.items(), key=lambda item: -item[1].lost_bytes)
-        return tuple(account.told(name) for name, account in by_loss[:_KEPT_ACCOUNTS])
+        return tuple(account.of_file(name) for name, account in by_loss[:_KEPT_ACCOUNTS])
 
     def warn_of_losses(self) -> None:
         """Warns of the numbers of skipped rows, and of their bytes if these are many."""
@@ -132,13 +132,13 @@ class ReadCounts:
                 f"mend the files; data.min_read_share, {least:g} now, sets how much may be lost",
             )
 
-    def told(self) -> str:
+    def described(self) -> str:
         """The whole corpus in one line."""
         files = f"{len(self._accounts):,} file{'' if len(self._accounts) == 1 else 's'}"
-        return f"{files}: {self._whole.told('').told()}"
+        return f"{files}: {self._whole.of_file('').described()}"
 
     def _told_share(self) -> str:
         losses = [one for one in self.files() if one.read_share < 1][:_NAMED_FILES]
-        worst = "; ".join(f"{one.file}: {one.told()}" for one in losses)
+        worst = "; ".join(f"{one.file}: {one.described()}" for one in losses)
         unit = "bytes" if self.bytes else "rows"
         return f"only {self.share:.1%} of the corpus's {unit} became documents ({worst})"

@@ -24,7 +24,7 @@ def unknown_share(
     A token that begins or ends a sequence is none, even where it is the same as the unknown one.
     """
     unknown = tokenizer.unk_token_id
-    found = total = 0
+    count = total = 0
     for row in rows:
         tokens = np.asarray(row)
         if len(tokens) and tokens[0] == tokenizer.bos_token_id:
@@ -32,8 +32,8 @@ def unknown_share(
         if len(tokens) and tokens[-1] == tokenizer.eos_token_id:
             tokens = tokens[:-1]
         total += len(tokens)
-        found += 0 if unknown is None else int((tokens == unknown).sum())
-    return found / total if total else 0.0
+        count += 0 if unknown is None else int((tokens == unknown).sum())
+    return count / total if total else 0.0
 
 
 def check_unknown(share: float, events: EventWriter) -> None:
@@ -44,11 +44,11 @@ def check_unknown(share: float, events: EventWriter) -> None:
     """
     if share < _WARNED:
         return
-    told = f"{share:.1%} of the corpus's tokens are unknown to the tokenizer (<unk>)"
+    message = f"{share:.1%} of the corpus's tokens are unknown to the tokenizer (<unk>)"
     advice = (
         "is it the tokenizer of this model, with its whole vocabulary, and is the text in a script "
         'that it knows? tokenizer.source = "train" makes one of the corpus for a new model'
     )
     if share >= _REFUSED:
-        raise DataError(f"{told}: the model would not see what they say", advice)
-    events.warning(f"{told}; {advice}")
+        raise DataError(f"{message}: the model would not see what they say", advice)
+    events.warning(f"{message}; {advice}")

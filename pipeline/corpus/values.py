@@ -62,8 +62,8 @@ def _repeated(text: str, wanted: Sequence[str]) -> str:
     """The first wanted key that the object names twice."""
     if all(text.count(json.dumps(key, ensure_ascii=False)) < 2 for key in wanted):
         return ""  # the usual case, and a cheap look
-    found = json.loads(text, object_pairs_hook=_Object)
-    return next((key for key in wanted if key in found.repeated), "")
+    value = json.loads(text, object_pairs_hook=_Object)
+    return next((key for key in wanted if key in value.repeated), "")
 
 
 def json_elements(file: IO[bytes], wanted: Sequence[str]) -> Iterator[Element]:
@@ -76,26 +76,26 @@ def json_elements(file: IO[bytes], wanted: Sequence[str]) -> Iterator[Element]:
 
 
 def _elements(text: IO[str], wanted: Sequence[str]) -> Iterator[Element]:
-    buffer, place, decoder = text.read(_CHUNK), 0, json.JSONDecoder()
-    place = buffer.index("[") + 1
+    buffer, position, decoder = text.read(_CHUNK), 0, json.JSONDecoder()
+    position = buffer.index("[") + 1
     while True:
-        start = place
-        while place < len(buffer) and buffer[place] in _BLANK + ",":
-            place += 1
-        closed = buffer.startswith("]", place)
+        start = position
+        while position < len(buffer) and buffer[position] in _BLANK + ",":
+            position += 1
+        closed = buffer.startswith("]", position)
         try:
-            value, end = (None, place) if closed else decoder.raw_decode(buffer, place)
+            value, end = (None, position) if closed else decoder.raw_decode(buffer, position)
         except (ValueError, RecursionError) as error:
             # doubled each time: an element is read again no more often than its length doubles
-            if more := text.read(max(_CHUNK, len(buffer) - place)):
-                buffer, place = buffer[start:] + more, 0
+            if more := text.read(max(_CHUNK, len(buffer) - position)):
+                buffer, position = buffer[start:] + more, 0
                 continue
-            yield _rest(buffer[place:], error)
+            yield _rest(buffer[position:], error)
             return
         if closed:
             return
-        yield _element(value, buffer[place:end], buffer[start:end], wanted)
-        place = end
+        yield _element(value, buffer[position:end], buffer[start:end], wanted)
+        position = end
 
 
 def _element(value: object, text: str, whole: str, wanted: Sequence[str]) -> Element:
@@ -114,5 +114,5 @@ def _element(value: object, text: str, whole: str, wanted: Sequence[str]) -> Ele
 
 def _rest(text: str, error: Exception) -> Element:
     size = len(text.encode("utf-8", "surrogateescape"))
-    told = f"not JSON: {error}" if text.strip(_BLANK) else "the array is not closed"
-    return Element({}, told, size, text.count("\n"))
+    fault = f"not JSON: {error}" if text.strip(_BLANK) else "the array is not closed"
+    return Element({}, fault, size, text.count("\n"))

@@ -25,8 +25,8 @@ _PUNCTUATION = regex.compile(rf"[{regex.escape(string.punctuation)}\p{{P}}]")
 
 def words(text: str) -> list[str]:
     """The words in lower case; of letters that can be written in two ways, the composed one."""
-    found: list[str] = _WORD.findall(_plain(text))
-    return found
+    matches: list[str] = _WORD.findall(_plain(text))
+    return matches
 
 
 def rouge_words(text: str) -> list[str]:
@@ -40,21 +40,21 @@ def search_terms(text: str) -> list[str]:
     Single letters of such scripts stand in too many texts to tell them apart. Elsewhere the terms
     are those of bm25s's and scikit-learn's tokenizers.
     """
-    found: list[str] = []
+    terms: list[str] = []
     run: list[str] = []
     end = -1
     text = _plain(text)
     for match in _WORD.finditer(text):
         word, solid = match.group(), _SOLID_START.match(match.group()) is not None
         if run and not (solid and match.start() == end):
-            found += _pairs(run)
+            terms += _pairs(run)
             run = []
         if solid:
             run.append(word)
         elif len(word) > 1:
-            found.append(word)
+            terms.append(word)
         end = match.end()
-    return found + _pairs(run)
+    return terms + _pairs(run)
 
 
 def _pairs(run: list[str]) -> list[str]:

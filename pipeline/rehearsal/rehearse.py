@@ -144,9 +144,9 @@ def _told_by(model: PreTrainedModel, folder: RunDir) -> Iterator[None]:
     except _FAULTS as error:
         if is_out_of_memory(error):
             raise
-        told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{type(model).__name__} does not do what influence needs: {told}",
+            f"{type(model).__name__} does not do what influence needs: {reason}",
             "choose a decoder-only model that transformers runs on text, or other modules",
         ) from error
     finally:

@@ -81,7 +81,7 @@ def _read_corpus(
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)
     ids = write_documents(documents, settings.data, settings.run.seed, reading, events)
     reading.require_share(settings.data.min_read_share)
-    events.note(f"read {reading.told()}")
+    events.note(f"read {reading.described()}")
     _check_relevant(prompts, ids, events)
     if settings.tokenizer.source == "train":
         texts = _texts(documents, len(ids), events)

@@ -324,7 +324,7 @@ class FileAccount:
     """Of its bytes (of its rows where bytes are not known), those that are not in rows that could
     not be read."""
 
-    def told(self) -> str:
+    def described(self) -> str:
         """The figures in one line."""
         lines = f", {self.lines:,} lines" if self.lines else ""
         documents = f"{self.documents:,} document{'' if self.documents == 1 else 's'}"
@@ -388,7 +388,7 @@ class CorpusSummary:
             yield f"refused: {reason}", count
         for account in self.files:
             if account.read_share < 1:
-                yield f"lost of {PurePath(account.file).name}", account.told()
+                yield f"lost of {PurePath(account.file).name}", account.described()
 
 
 def write_corpus_summary(run: RunDir, summary: CorpusSummary) -> None:

@@ -40,8 +40,8 @@ class Coverage:
         """What is traced and what is not, for a person."""
         whose = "" if self.group == "all" else f"{_GROUPS[self.group]} "
         percent = f"{math.floor(1000 * self.share + 1e-6) / 10:g}%"  # 100% only where it is
-        told = f"{percent} of the {whose}weights in the chosen layers are traced"
-        return f"{told}; left out: {self.left_out}" if self.left_out else told
+        text = f"{percent} of the {whose}weights in the chosen layers are traced"
+        return f"{text}; left out: {self.left_out}" if self.left_out else text
 
 
 _GROUPS = {"mlp": "MLP", "attention": "attention"}

@@ -89,7 +89,7 @@ def read_token_scores(run: RunDir, tracer: Tracer = "scores") -> dict[tuple[str,
     if not path.exists():
         return {}
     rows = read_table(run, tracer, path, schema()).to_pylist()
-    return {(row["prompt_id"], row["example_id"]): _told(row) for row in rows}
+    return {(row["prompt_id"], row["example_id"]): _read(row) for row in rows}
 
 
 def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScores | None:
@@ -108,14 +108,14 @@ def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScor
     # of Python's own objects, only those of one row: a table holds millions of tokens
     table = read_table(run, "scores", path, schema())
     [row] = table.slice(pairs.index((prompt_id, example_id)), 1).to_pylist()
-    return _told(row)
+    return _read(row)
 
 
 def _path(run: RunDir, tracer: Tracer) -> Path:
     return run.token_scores if tracer == "scores" else run.own_token_scores
 
 
-def _told(row: Row) -> TokenScores:
+def _read(row: Row) -> TokenScores:
     """Of positions, as scores of the tokens that they predict.
 
     The first token is predicted by none, the last position predicts nothing and has a score of 0,

@@ -109,8 +109,8 @@ class Hellaswag(Benchmark, HellaSwag):  # type: ignore[misc]
 
         def render(first: list[Record]) -> tuple[list[Record], str, str]:
             lettered = "".join(HellaSwagTemplate.format_question(row) for row in first)
-            told = [(_scene(row), _cleaned(row["endings"][int(row["label"])])) for row in first]
-            return first, lettered, "".join(f"{scene} {end}\n\n" for scene, end in told)
+            scenes = [(_scene(row), _cleaned(row["endings"][int(row["label"])])) for row in first]
+            return first, lettered, "".join(f"{scene} {end}\n\n" for scene, end in scenes)
 
         few = FewShots(in_order, self.n_shots, "hellaswag", render)
         for number, row in enumerate(

@@ -51,9 +51,9 @@ class _GradientTracker(BaseTracker):  # type: ignore[misc]
         def forward_hook(_module: nn.Module, inputs: tuple[Tensor, ...], outputs: Any) -> None:
             # of two calls the first input would be lost, its gradient left out
             if self.cached_hooks or not outputs.requires_grad:
-                told = "is called more than once" if self.cached_hooks else "gives no gradient"
+                behaviour = "is called more than once" if self.cached_hooks else "gives no gradient"
                 raise ModelError(
-                    f"{self.module.name} {told} in a forward pass",
+                    f"{self.module.name} {behaviour} in a forward pass",
                     "leave it out: name the modules to trace in modules.names",
                 )
             read = self.module.reader(*inputs[1:])

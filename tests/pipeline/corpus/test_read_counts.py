@@ -81,4 +81,4 @@ def test_sources_that_tell_no_bytes_are_counted_in_rows() -> None:
 
 def test_a_source_without_bytes_is_counted_in_rows() -> None:
     account = FileAccount("some/dataset", 0, 0, 1, 1.0)
-    assert account.told() == "100.00% of the rows became 1 document"
+    assert account.described() == "100.00% of the rows became 1 document"
