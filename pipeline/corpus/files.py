@@ -82,7 +82,14 @@ def _damage_explained(file: Path) -> Iterator[None]:
     """Turns errors of reading a damaged file into DataError."""
     try:
         yield
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
+    except (
+        OSError,
+        EOFError,
+        UnicodeError,
+        zlib.error,
+        lzma.LZMAError,
+        pa.ArrowException,
+    ) as error:
         reason = " ".join(str(error).split())
         hint = "repair or remove the file"
         raise DataError(f"{printable(file)} cannot be read: {reason}", hint) from error
@@ -148,7 +155,28 @@ def _arrow(path: Path, name: str, wanted: Sequence[str], optional: Sequence[str]
             batches = map(reader.get_batch, range(reader.num_record_batches))
         check_columns(wanted, reader.schema.names, name)
         columns = present(wanted, optional, reader.schema.names)
-        yield from _arrow_rows(name, (batch.select(columns) for batch in batches))
+        yield from _arrow_rows(name, (_sound(batch.select(columns)) for batch in batches))
+
+
+def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, every offset and length in it checked: Arrow itself believes what a mapped file
+    says of them, and would read anywhere in the memory. Letters are checked row by row later."""
+    columns = [column.view(_as_bytes(column.type)) for column in batch.columns]
+    pa.RecordBatch.from_arrays(columns, names=batch.schema.names).validate(full=True)
+    return batch
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    """The type with bytes in the place of text."""
+    if kind in (pa.string(), pa.large_string()):
+        return pa.binary() if kind == pa.string() else pa.large_binary()
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_as_bytes(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_as_bytes(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_bytes(field.type)) for field in kind.fields])
+    return kind
 
 
 def _arrow_rows(name: str, batches: Iterable[Any], share: int = 0) -> Iterator[Row]:
