@@ -128,19 +128,18 @@ def _parquet(
         check_columns(wanted, file.schema_arrow.names, name)
         columns = present(wanted, optional, file.schema_arrow.names)
         share = path.stat().st_size // max(1, file.metadata.num_rows)
-        rows = _batch_rows(file.metadata, columns)
+        rows = _batch_rows(file.metadata)
         yield from _arrow_rows(name, file.iter_batches(rows, columns=columns), share)
 
 
-def _batch_rows(metadata: Any, wanted: Sequence[str]) -> int:
-    """How many rows make a batch that is not too large for the memory, and not too long."""
-    most = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        columns = map(group.column, range(group.num_columns))
-        held = sum(
-            c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in wanted
-        )
-        most = max(most, held // max(1, group.num_rows))
+def _batch_rows(metadata: Any) -> int:
+    """How many rows make a batch that is not too large for the memory, and not too long.
+
+    Of whole rows, though only some columns are read: PyArrow ends the process where the metadata
+    of a column are damaged.
+    """
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    most = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, most)))
 
 
