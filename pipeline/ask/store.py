@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import read_json, replacing, write_json
+from pipeline.contract.files import read_object, replacing, write_json
 
 Lengths = NDArray[np.float32]
 
@@ -48,10 +48,10 @@ class _Head:
     @classmethod
     def read(cls, path: Path) -> _Head | None:
         """What is there, or None."""
-        found = read_json(path)
-        if not isinstance(found, dict):
+        head = read_object(path)
+        if head is None:
             return None
-        return cls(**{**found, "chunks": tuple(_Chunk(**one) for one in found["chunks"])})
+        return cls(**{**head, "chunks": tuple(_Chunk(**one) for one in head["chunks"])})
 
 
 class FeatureStore:

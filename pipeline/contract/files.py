@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import io
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 Json = dict[str, Any]  # Any: a JSON object before its types are checked
+NO_FILE = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EINVAL, errno.ENXIO),  # a pipe, a socket
+}
+"""What the system says where there is no regular file at a path."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -82,6 +89,19 @@ def lenient_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading that may be of any kind: a pipe in its place would be waited for.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, a pipe or a device.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
 def read_text(path: Path) -> str:
     """Reads text that somebody else wrote: UTF-8, with or without a byte-order mark.
 
@@ -89,7 +109,8 @@ def read_text(path: Path) -> str:
         OSError: there is no such file, or it cannot be read.
         ValueError: it is not UTF-8; says what it is, or at which byte it is not.
     """
-    raw = path.read_bytes()
+    with open_regular(path) as file:
+        raw = file.read()
     for mark, name in _MARKS.items():
         if raw.startswith(mark):
             raise ValueError(f"it is {name} text; save it as UTF-8")
@@ -104,11 +125,26 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file, or gives None where there is none or it is not JSON."""
+    """Reads a JSON file, or gives None where there is none or it is not JSON.
+
+    Raises:
+        OSError: there is a file, but the permission or the disk is not good.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        with open_regular(path) as file:
+            return json.loads(file.read().decode())
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return None
+        raise
+    except (ValueError, RecursionError):  # numbers too long and lists too deep among them
         return None
+
+
+def read_object(path: Path) -> Json | None:
+    """As `read_json`, or gives None where it is not an object."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else None
 
 
 def append_json_lines(path: Path, values: Iterable[Any]) -> None:

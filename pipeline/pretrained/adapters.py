@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME
 
 from pipeline.contract.errors import ModelError, SettingsError
-from pipeline.contract.files import read_json
+from pipeline.contract.files import read_object
 from pipeline.contract.settings.schema import LoraSettings
 from pipeline.pretrained.weights import counted, require_finite
 
@@ -76,8 +76,8 @@ def read_lora_config(folder: Path, setting: str) -> LoraConfig:
     Raises:
         ModelError: it is no LoRA, or one of a kind for which nothing here is known to be right.
     """
-    value = read_json(folder / ADAPTER_CONFIG_NAME)
-    if not isinstance(value, dict):
+    value = read_object(folder / ADAPTER_CONFIG_NAME)
+    if value is None:
         raise ModelError(f"{setting}: {folder / ADAPTER_CONFIG_NAME} is not JSON")
     where = f"{setting}: the adapter in {folder}"
     if value.get("peft_type") != "LORA":

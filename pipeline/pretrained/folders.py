@@ -20,7 +20,7 @@ from transformers.utils.peft_utils import (
 )
 
 from pipeline.contract.errors import ModelError
-from pipeline.contract.files import read_json
+from pipeline.contract.files import read_object
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _READ = (".safetensors", ".bin", ".json", ".model", ".txt")
@@ -196,9 +196,8 @@ def _refuse_without_config(folder: Path, setting: str) -> NoReturn:
 
 def _shards(index: Path) -> list[str]:
     """Names of the files that an index of weights lists."""
-    found = read_json(index)
-    places = found.get("weight_map") if isinstance(found, dict) else None
-    return sorted(set(places.values())) if isinstance(places, dict) else []
+    files = (read_object(index) or {}).get("weight_map")
+    return sorted(set(files.values())) if isinstance(files, dict) else []
 
 
 def _contents(folder: Path) -> str:

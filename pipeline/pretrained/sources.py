@@ -8,7 +8,7 @@ from huggingface_hub import snapshot_download
 from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
 from pipeline.contract.errors import ModelError
-from pipeline.contract.files import read_json
+from pipeline.contract.files import read_object
 from pipeline.contract.settings.schema import Settings
 from pipeline.pretrained.folders import has_tokenizer, require_adapter
 from pipeline.pretrained.hub import from_hub_or_folder
@@ -57,7 +57,7 @@ def base_name(settings: Settings) -> str:
 
 def named_base(adapter: Path) -> str:
     """What an adapter's folder says of the model that it sits on; may be empty."""
-    named = (read_json(adapter / ADAPTER_CONFIG_NAME) or {}).get(_BASE)
+    named = (read_object(adapter / ADAPTER_CONFIG_NAME) or {}).get(_BASE)
     return named if isinstance(named, str) else ""
 
 

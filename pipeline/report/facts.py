@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.files import Json, read_json, read_text
+from pipeline.contract.files import Json, read_object, read_text
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
@@ -126,7 +126,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
     last = {status.stage: attempts.get(status.stage, []) for status in statuses}
     return RunFacts(
         name=run.name,
-        manifest=read_json(run.manifest) or {},
+        manifest=read_object(run.manifest) or {},
         changed=changed_settings(settings),
         settings_text=read_text(run.settings) if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.files import read_json, read_text, write_text
+from pipeline.contract.files import read_object, read_text, write_text
 
 
 @dataclass
@@ -33,10 +33,9 @@ class _Remembered:
         Checked by hand: everybody has this file, and the first paint does not wait for pydantic.
         """
         try:
-            state = read_json(path) if path else None
+            state = (read_object(path) if path else None) or {}
         except OSError:
-            state = None
-        state = state if isinstance(state, dict) else {}
+            state = {}
         pins, seen = state.get("pins"), state.get("seen")
         pins = pins.items() if isinstance(pins, dict) else ()
         return cls({runs: _names(names) for runs, names in pins}, _names(seen))

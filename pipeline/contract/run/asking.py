@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
-from pipeline.contract.files import Json, read_json
+from pipeline.contract.files import Json, read_object
 from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.processes import ProcessIdentity
@@ -136,8 +136,8 @@ class WorkerAddress:
     @classmethod
     def read(cls, run: RunDir) -> WorkerAddress | None:
         """The address of the run's worker if it is alive and has loaded the current index."""
-        value = read_json(run.ask_address)
-        if not isinstance(value, dict):
+        value = read_object(run.ask_address)
+        if value is None:
             return None
         address = cls(**{**value, "process": ProcessIdentity(**value["process"])})
         index = Done.read("index", run)

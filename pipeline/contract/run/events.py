@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, get_type_hints
 
-from pipeline.contract.files import Json, json_text
+from pipeline.contract.files import NO_FILE, Json, json_text, open_regular
 
 _PROGRESS_INTERVAL_S = 0.5
 
@@ -234,14 +234,16 @@ class EventReader:
         `limit`: stop at the first line end after so many bytes, to read a long file in parts.
         """
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
                     self._inode, self._offset = status.st_ino, 0
                 file.seek(self._offset)
                 chunk = file.read(limit) + (file.readline() if limit >= 0 else b"")
-        except FileNotFoundError:
-            return []
+        except OSError as error:
+            if error.errno in NO_FILE:
+                return []
+            raise
         whole, newline, _torn = chunk.rpartition(b"\n")
         self._offset += len(whole) + len(newline)
         return list(_parse(whole))
@@ -252,7 +254,7 @@ def _parse(lines: bytes) -> Iterator[Event]:
         try:
             record = json.loads(line.decode())  # of bytes it would guess the encoding, line by line
             form = _FORMS.get(record["type"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line cut short by a full disk; the next ones are whole again
         if form and (event := form.event(record)):  # a newer version has other types, too
             yield event

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import DamagedResultError
-from pipeline.contract.files import Json, read_json, write_json
+from pipeline.contract.files import Json, read_json, read_object, write_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import CORPUS_STAGE, STAGES, settings_read
+from pipeline.contract.run.typed import require_types
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
@@ -77,7 +78,9 @@ class Done:
             fingerprint = Fingerprint(**value.pop("fingerprint"))
             sources, models = _marks(value.pop("sources")), value.pop("model_files", None)
             models = None if models is None else _marks(models)
-            return cls(fingerprint=fingerprint, sources=sources, model_files=models, **value)
+            return require_types(
+                cls(fingerprint=fingerprint, sources=sources, model_files=models, **value)
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedResultError(
                 f"{stage}/done.json does not say how the stage finished",
@@ -94,7 +97,7 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     now = RunFreshness(settings, run)
     fingerprint = now.fingerprint(stage)
     attempt = {**asdict(fingerprint), **_outside(stage, settings)}
-    before = read_json(run.started(stage)) or {}
+    before = read_object(run.started(stage)) or {}
     same = all(before.get(part) == attempt[part] for part in _compared(stage))
     if not same and not (STAGES[stage].writes_corpus and now.has_corpus()):
         clear(stage, run)
@@ -125,7 +128,7 @@ def finish(
 ) -> None:
     """Writes `done.json`, the last file of a stage."""
     # as they were when it began: what changed since, the stage may not have read
-    outside = {**_outside(stage, settings), **(read_json(run.started(stage)) or {})}
+    outside = {**_outside(stage, settings), **(read_object(run.started(stage)) or {})}
     done = Done(
         stage=stage,
         id=uuid.uuid4().hex,
@@ -242,8 +245,7 @@ class RunFreshness:
 
     @cached_property
     def _corpus_mark(self) -> Json:
-        mark = read_json(self._run.corpus_mark)
-        return mark if isinstance(mark, dict) else {}
+        return read_object(self._run.corpus_mark) or {}
 
     @property
     def _corpus_digest(self) -> str:

@@ -17,13 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.contract.errors import (
+    DamagedResultError,
     HeadwaterError,
     RunBusyError,
     UsageError,
     disk_errors_explained,
 )
-from pipeline.contract.files import Json, read_json, write_json, write_text
+from pipeline.contract.files import NO_FILE, read_json, write_json, write_text
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.typed import require_types
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO}
 
@@ -83,18 +85,29 @@ class SupervisorState:
 
     @classmethod
     def read(cls, run: RunDir) -> SupervisorState | None:
-        """The last supervisor's state, or None if there never was one."""
-        value: Json | None = read_json(run.state)
+        """The last supervisor's state, or None if there never was one.
+
+        Raises:
+            DamagedResultError: the file holds something else.
+        """
+        value = read_json(run.state)
         if value is None:
             return None
-        child = value.pop("stage_process")
-        return cls(
-            supervisor=ProcessIdentity(**value.pop("supervisor")),
-            stage_process=ProcessIdentity(**child) if child else None,
-            stages=tuple(value.pop("stages")),
-            asked=tuple(value.pop("asked", ())),
-            **value,
-        )
+        try:
+            child = value.pop("stage_process")
+            state = cls(
+                supervisor=require_types(ProcessIdentity(**value.pop("supervisor"))),
+                stage_process=require_types(ProcessIdentity(**child)) if child else None,
+                stages=tuple(map(str, value.pop("stages"))),
+                asked=tuple(map(str, value.pop("asked", ()))),
+                **value,
+            )
+            return require_types(state)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise DamagedResultError(
+                f"{run.state} does not say who works in the run",
+                "remove it when no stage of the run is at work",
+            ) from error
 
 
 def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
@@ -161,9 +174,11 @@ def is_locked(run: RunDir) -> bool:
     """
     try:
         # for reading: a finished run may lie where nobody can write
-        descriptor = os.open(run.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        descriptor = os.open(run.lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return False
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

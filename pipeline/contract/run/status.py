@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from pipeline.contract.files import read_json
+from pipeline.contract.files import read_object
 from pipeline.contract.run.events import (
     Cancelled,
     Event,
@@ -157,11 +157,11 @@ def _state_at_rest(
             return "cancelled", message
         case Failed(message=message, hint=hint):
             return "failed", "\n".join(filter(None, [message, hint]))
-    exit_record = read_json(run.exit(stage))
-    if isinstance(exit_record, dict):
-        if exit_record["state"] == "done":  # of the attempt that `run --force` has forgotten
-            return "lost", "it was to run again and has not; `headwater resume` runs it"
-        return exit_record["state"], exit_record["reason"]
+    exit_record = read_object(run.exit(stage)) or {}
+    if exit_record.get("state") == "done":  # of the attempt that `run --force` has forgotten
+        return "lost", "it was to run again and has not; `headwater resume` runs it"
+    if exit_record.get("state") in get_args(State):
+        return exit_record["state"], str(exit_record.get("reason", ""))
     if lost or attempt:
         return "lost", "its process is gone and left no word; `headwater resume` goes on from there"
     return "waiting", ""
