@@ -164,7 +164,7 @@ def _json_format(answer: str) -> bool:
     plain = re.sub(r"^```(?:json|Json|JSON)?|```$", "", answer.strip())
     try:
         json.loads(plain)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -110,7 +110,7 @@ def _kinds(value: object) -> object:
     if not isinstance(value, str):
         return value
     for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return read(value)
     return value
 

@@ -13,6 +13,9 @@ from pydantic_core import ErrorDetails
 from pipeline.contract.errors import SettingsError
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_MOST_FAULTS = 20
+_LONGEST = 80
+"""Letters of a wrong value that are repeated to the person."""
 
 
 def parse_as(model: type[_Model], text: str, name: str) -> _Model:
@@ -23,21 +26,25 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
     """
     try:
         return model.model_validate(tomli.loads(text))
-    except tomli.TOMLDecodeError as error:
-        raise SettingsError(f"{name}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise SettingsError(explain(error, model, text, name)) from error
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
+        raise SettingsError(f"{name}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{name}: its tables or lists lie too deep in each other") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel], text: str, name: str) -> str:
     """Gives one line for every fault that pydantic found in the TOML `text` of file `name`."""
     lines: dict[tuple[str, ...], tuple[int, str]] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details[:_MOST_FAULTS]:
         keys = tuple(str(part) for part in detail["loc"])[:2]  # no list positions or union branches
         number = _line_number(text, keys) if keys else 0
         where = f"{name}:{number}" if keys else name
         lines.setdefault(keys, (number, f"{where}: {_fault(detail, keys, model)}"))
-    return "\n".join(line for _, line in sorted(lines.values()))
+    more = [f"… and {len(details) - _MOST_FAULTS:,} more"] * (len(details) > _MOST_FAULTS)
+    return "\n".join([*(line for _, line in sorted(lines.values())), *more])
 
 
 def _fault(detail: ErrorDetails, keys: tuple[str, ...], model: type[BaseModel]) -> str:
@@ -99,4 +106,5 @@ def _literals(annotation: Any) -> list[Any]:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    text = str(value) if len(str(value)) <= _LONGEST else f"{str(value)[:_LONGEST]}…"
+    return f'"{text}"' if isinstance(value, str) else text

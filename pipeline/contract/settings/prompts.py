@@ -136,7 +136,7 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
         else:
             lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
             records = [(f"{file}:{n}", _json_line(line, f"{file}:{n}")) for n, line in lines]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise SettingsError(f"cannot read prompts from {file}: {error}") from error
     for position, (where, record) in enumerate(records, start=1):
         if isinstance(record, dict):
@@ -147,7 +147,7 @@ def _records(file: Path) -> Iterator[tuple[str, Any]]:
 def _json_line(line: str, where: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{where}: not JSON: {error}") from error
 
 

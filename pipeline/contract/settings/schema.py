@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,37 @@ BENCHMARKS = (
 )  # fmt: skip
 
 
+_LARGEST = 2**53
+"""JSON and float64 hold whole numbers exactly up to here; nothing that is counted is larger."""
+
+
 class Section(BaseModel):
     """A table of settings.toml: immutable, and no key but the ones below."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
+
+    @field_validator("*")
+    @classmethod
+    def _not_beyond_all_bounds(cls, value: object) -> object:
+        if isinstance(value, int) and value > _LARGEST:
+            raise PydanticCustomError("too_large", f"a whole number has at most {_LARGEST:,}")
+        return value
 
 
 class RunSettings(Section):
     """The run as a whole."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of everything random: corpus split, weights, order, sampled Fisher labels."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute: "auto" takes a GPU if there is one."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """CPU threads; 0 means all that this process may use."""
     tf32: bool = False
     """Let a GPU multiply the float32 numbers of factors and scores in TF32: faster, 3 digits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,23 @@ def test_the_prompts_of_the_project_are_what_init_writes(tmp_path: Path) -> None
         ),
         ("[data]\n", "data.path is empty: name a dataset, a file or a folder"),
         ("data = ", "s.toml: not valid TOML"),
+        (f"[run]\nseed = {10**25}", f"s.toml:2: run.seed = {10**25}: Input should be less than"),
+        (
+            f"[train]\nbatch_tokens = {10**25}",
+            f"s.toml:2: train.batch_tokens = {10**25}: a whole number has at most 9,007,199,254,",
+        ),
+        (
+            "[train]\nlearning_rate = inf",
+            "s.toml:2: train.learning_rate = inf: Input should be a f",
+        ),
+        (
+            "[train]\nlearning_rate = nan",
+            "s.toml:2: train.learning_rate = nan: Input should be a f",
+        ),
+        ("[run]\nseed = " + "9" * 5000, "s.toml: not valid TOML: Exceeds the limit"),
+        ("x = " + "[" * 5000, "s.toml: its tables or lists lie too deep in each other"),
+        ("[" + "a." * 5000 + "a]", "s.toml: its tables or lists lie too deep in each other"),
+        ('[run]\ndevice = "' + "x" * 100_000 + '"', "x" * 80 + '…": valid: "auto", "cpu", "cuda"'),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_place(text: str, message: str) -> None:
@@ -82,6 +101,28 @@ def test_every_fault_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         parse_settings('[data]\npath = 3\n[run]\nseed = -1\ndevice = "tpu"', "s.toml")
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["2", "4", "5"]
+
+
+def test_of_very_many_faults_the_first_are_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings("".join(f"k{n} = 1\n" for n in range(20_000)), "s.toml")
+    first, *_, last = str(caught.value).splitlines()
+    assert first.startswith("s.toml:1: unknown setting k0; valid: run")
+    assert last.startswith("… and 19,98")
+    assert len(str(caught.value).splitlines()) == 21
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_settings_and_prompts_that_are_no_files_are_refused(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "settings.toml")
+    with pytest.raises(SettingsError, match=r"cannot read .*settings\.toml"):
+        load_settings(tmp_path / "settings.toml")
+    (tmp_path / "prompts").mkdir()
+    make(tmp_path / "prompts" / "a.jsonl")
+    with pytest.raises(SettingsError, match=r"cannot read prompts from .*a\.jsonl"):
+        load_prompts(tmp_path / "prompts")
 
 
 def test_a_missing_settings_file_points_to_init(tmp_path: Path) -> None:
@@ -118,6 +159,9 @@ def test_prompts_come_from_a_folder_in_name_order(tmp_path: Path) -> None:
         ('{"id": "a", "completion": "c"}', "p.jsonl:1: prompt: Field required; keys: id, prompt"),
         ('{"id": "a", "prompt": "p", "answer": "c"}', "p.jsonl:1: answer: Extra inputs"),
         ("\n{not json}", "p.jsonl:2: not JSON"),
+        ("\n" + "[" * 100_000, "cannot read prompts from"),
+        ('\n{"id": ' + "[" * 100_000, "p.jsonl:2: not JSON: maximum recursion depth"),
+        ('\n{"id": ' + "9" * 5000 + "}", "p.jsonl:2: not JSON: Exceeds the limit"),
         (
             r'{"id": "a", "prompt": "p \ud83d", "completion": "c"}',
             "p.jsonl:1: \\ud83d is half of a character",
