@@ -146,6 +146,18 @@ def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     assert run_python(code) == "[]"
 
 
+def test_verbs_print_through_the_one_place_that_cleans() -> None:
+    calls = [
+        (file, call.lineno)
+        for file in (ROOT / "tui").rglob("*.py")
+        if file != ROOT / "tui/printed/output.py"
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in ("print", "click.echo", "click.secho", "sys.stdout.write")
+    ]
+    assert not calls
+
+
 def test_stages_are_files_of_their_names() -> None:
     from pipeline.contract.run.stages import STAGES
 

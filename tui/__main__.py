@@ -28,7 +28,9 @@ def main() -> None:
     try:
         open_dashboard(runs, find_run(runs, name) if name else None)
     except HeadwaterError as error:
-        print(f"headwater: {error}", file=sys.stderr)
+        from tui.printed.output import echo  # the dashboard does not wait for Click
+
+        echo(f"headwater: {error}", err=True)
         sys.exit(error.exit_code)
 
 

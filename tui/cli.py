@@ -13,6 +13,7 @@ import click
 
 from pipeline.contract.errors import HeadwaterError
 from tui.dashboard import open_dashboard
+from tui.printed.output import echo
 from tui.runs_folder import RUNS, RUNS_VARIABLE
 from tui.verbs import asking, opening, questions, reading, running
 
@@ -25,7 +26,7 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except HeadwaterError as error:
-            click.echo(f"headwater: {error}", err=True)
+            echo(f"headwater: {error}", err=True)
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             sys.stderr.close()  # the reader of our stdout has gone, as `| head` does

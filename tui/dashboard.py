@@ -41,7 +41,7 @@ def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     os.environ.setdefault("ESCDELAY", _ESCAPE_MS)  # Textual reads it when it is imported
     from tui.app import HeadwaterApp  # textual takes a quarter of a second to import
     from tui.person.user import User
-    from tui.readers.clean import clean
+    from tui.printed.output import echo
 
     app = HeadwaterApp(runs, run, User.of(os.environ))
     gc.freeze()  # what was imported stays: the collector need not look at it again
@@ -49,5 +49,5 @@ def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     if app.return_code == 0:
         for busy in app.at_work():
             message = f"{busy.name} is still at work: `{command_to_open(busy)}` comes back"
-            print(clean(message), file=sys.stderr)
+            echo(message, err=True)
     return app.return_code or 0

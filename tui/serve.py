@@ -21,6 +21,7 @@ from aiohttp import web
 from textual_serve.server import Server
 
 from pipeline.contract.errors import UsageError
+from tui.printed.output import echo
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -74,7 +75,7 @@ class DashboardServer(Server):
 
     async def on_startup(self, app: web.Application) -> None:
         """Says where it is to be found."""
-        print(f"the dashboard is at {self.address}\nCtrl-C ends it; stages go on", flush=True)
+        echo(f"the dashboard is at {self.address}\nCtrl-C ends it; stages go on")
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
         """The page; it finds its way back by the name that the visitor came by."""

@@ -23,6 +23,8 @@ NO_FILE = {
     *(errno.EINVAL, errno.ENXIO),  # a pipe, a socket
 }
 """What the system says where there is no regular file at a path."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets compute (OWASP, CSV Injection)."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -176,9 +178,16 @@ class _UnixLines:
 
 
 def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Writes a header and rows as CSV with Unix line ends; `file` is opened with newline=""."""
+    """Writes a header and rows as CSV with Unix line ends; `file` is opened with newline="".
+
+    Text that a spreadsheet would run as a formula has a "'" before it.
+    """
     # The writer quotes the characters of its own line end alone. With "\n" it would leave a lone
     # "\r" bare, at which every reader ends the row.
     writer = csv.DictWriter(_UnixLines(file), list(columns))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(cell) for key, cell in row.items()} for row in rows)
+
+
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -30,7 +30,7 @@ from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 from tui.processes.launcher import refuse_full_disk, start_stages
-from tui.readers.clean import clean
+from tui.readers.clean import clean, clean_lines
 
 _POLL_S = 0.25
 _PLAIN_INTERVAL_S = 10.0
@@ -93,7 +93,7 @@ class _PlainNarrator:
         self._spoken = 0.0
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(clean_lines(text), markup=False, highlight=False, soft_wrap=True)
 
     def tell(self, event: Event) -> None:
         if isinstance(event, Progress) and not self._due():

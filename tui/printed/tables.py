@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -171,16 +170,17 @@ def _require(run: RunDir, stage: str) -> None:
         raise MissingResultError(f"stage {stage} of run {run.name} is out of date", hint)
 
 
-def render_ranking(examples: Sequence[RankedExample], as_format: str | None) -> str:
-    """Ranked examples as JSON, CSV or text for reading."""
+def ranking_csv(examples: Sequence[RankedExample]) -> str:
+    """Ranked examples as CSV with a header; empty where there are none."""
     rows = [example.record() for example in examples]
-    if as_format == "json":
-        return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"
-    if as_format == "csv":
-        out = io.StringIO()
-        if rows:
-            write_csv(out, list(rows[0]), rows)
-        return out.getvalue()
+    out = io.StringIO()
+    if rows:
+        write_csv(out, list(rows[0]), rows)
+    return out.getvalue()
+
+
+def ranking_text(examples: Sequence[RankedExample]) -> str:
+    """Ranked examples for reading."""
     return "".join(map(_reading, examples))
 
 

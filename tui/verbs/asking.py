@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pipeline.contract.run.new_run import adding_to_index, change_settings
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
 from tui.printed import narration, tables
+from tui.printed.output import echo, echo_json
 from tui.readers.clean import clean
 from tui.runs_folder import find_run
 
@@ -71,9 +71,9 @@ def ask(
         answer, replies = _listen(address, question)
     if as_json:
         record = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
-        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        echo_json(record)
     else:
-        click.echo(tables.plain([_row(row) for row in replies[-1].rows]))
+        echo(tables.plain([_row(row) for row in replies[-1].rows]))
 
 
 @click.command()
@@ -102,9 +102,7 @@ def index(runs: Path, run: str, added: tuple[Path, ...]) -> None:
             change_settings(target, before)
         raise
     made = load_index_summary(target).value
-    click.echo(
-        f"{made.examples:,} examples indexed, {made.added:,} of them added; {size(made.bytes)}"
-    )
+    echo(f"{made.examples:,} examples indexed, {made.added:,} of them added; {size(made.bytes)}")
 
 
 def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[ExampleList]]:
@@ -114,14 +112,14 @@ def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[ExampleL
     for reply in put(address, question):
         if isinstance(reply, AnswerPart):
             answer += reply.text
-            click.echo(clean(reply.text), nl=False, err=True)
+            echo(reply.text, err=True, end="")
         if not isinstance(reply, ExampleList):
             continue
         if not lists and answer:
-            click.echo(err=True)
+            echo(err=True)
         lists.append(reply)
         kind = "exact" if reply.exact else "first"
-        click.echo(f"{kind} list after {time.monotonic() - begun:.1f} s", err=True)
+        echo(f"{kind} list after {time.monotonic() - begun:.1f} s", err=True)
     return answer, lists
 
 
@@ -137,7 +135,7 @@ def _row(row: AskedExample) -> tables.Row:
 
 def _serve(run: RunDir) -> None:
     address = start_worker(run)
-    click.echo(f'ready: `headwater ask {run.name} "…"`; Ctrl-C ends it', err=True)
+    echo(f'ready: `headwater ask {run.name} "…"`; Ctrl-C ends it', err=True)
     try:
         while address.process.is_alive():
             time.sleep(_LOOK_S)

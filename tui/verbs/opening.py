@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipeline.contract.settings.profiles import (
 )
 from pipeline.contract.settings.prompts import save_prompts
 from tui.dashboard import open_dashboard
+from tui.printed.output import echo, echo_data, echo_json
 from tui.runs_folder import find_run
 
 
@@ -51,8 +51,8 @@ def init(folder: Path, profile_name: str) -> None:
     chosen = profile(profile_name)
     settings.write_text(render_settings(chosen), encoding="utf-8")
     save_prompts(prompts, starter_prompts(chosen))
-    click.echo(f"wrote {settings} and {prompts}", err=True)
-    click.echo(f"edit them, then: headwater run all --settings {settings}", err=True)
+    echo(f"wrote {settings} and {prompts}", err=True)
+    echo(f"edit them, then: headwater run all --settings {settings}", err=True)
 
 
 @click.command()
@@ -64,9 +64,9 @@ def doctor(runs: Path, as_json: bool) -> None:
 
     results = checks(runs)
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in results], indent=2))
+        echo_json([asdict(check) for check in results])
     else:
-        click.echo("\n".join(check.line() for check in results))
+        echo("\n".join(check.line() for check in results))
     sys.exit(1 if any(check.level == "fail" for check in results) else 0)
 
 
@@ -91,4 +91,4 @@ def keys_() -> None:
     """Print every key, to be changed in $XDG_CONFIG_HOME/headwater/config.toml."""
     from tui.keys import keys_toml
 
-    click.echo(keys_toml())
+    echo_data(keys_toml() + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pipeline.contract.results.generation import ModelName
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tui.drafts.question_prompt import prompt_of
 from tui.printed import tables
+from tui.printed.output import echo, echo_json
 from tui.readers.clean import clean
 from tui.runs_folder import find_run
 
@@ -65,13 +65,13 @@ def questions(
     if prompts_file:
         prompts = list(_prompts(asked, score, name, right))
         save_prompts(prompts_file, prompts)
-        click.echo(f"wrote {len(prompts)} prompts to {prompts_file}", err=True)
+        echo(f"wrote {len(prompts)} prompts to {prompts_file}", err=True)
         return
     if as_json:
         whole = [_row(question, name) for question in asked]
-        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        echo_json(whole)
     else:
-        click.echo(tables.plain([_short_row(question, name) for question in asked]))
+        echo(tables.plain([_short_row(question, name) for question in asked]))
 
 
 def _chosen(benchmarks: Benchmarks, benchmark: str | None, scored_by: str | None) -> TaskScores:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import asdict
@@ -21,6 +20,8 @@ from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
+from tui.printed.output import echo, echo_data, echo_json
+from tui.readers.clean import clean_lines
 from tui.runs_folder import find_run
 
 
@@ -34,9 +35,9 @@ def status(runs: Path, run: str, as_json: bool) -> None:
     stages = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
-        click.echo(json.dumps({**record, "stages": [asdict(stage) for stage in stages]}, indent=2))
+        echo_json({**record, "stages": [asdict(stage) for stage in stages]})
     else:
-        click.echo(tables.status(stages))
+        echo(tables.status(stages))
 
 
 @click.command(name="runs")
@@ -45,7 +46,10 @@ def status(runs: Path, run: str, as_json: bool) -> None:
 def runs_(runs: Path, as_json: bool) -> None:
     """List the runs."""
     rows = tables.run_rows(list_runs(runs))
-    click.echo(json.dumps(rows, indent=2) if as_json else tables.plain(rows))
+    if as_json:
+        echo_json(rows)
+    else:
+        echo(tables.plain(rows))
 
 
 @click.command()
@@ -57,7 +61,7 @@ def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
     """Print what the stages of RUN wrote to their logs, or STAGE alone."""
     target = find_run(runs, run)
     for text in tables.log_text(target, (stage,) if stage else tuple(STAGES), follow):
-        click.echo(text, nl=False)
+        echo_data(text)
 
 
 @click.command()
@@ -66,7 +70,7 @@ def logs(runs: Path, run: str, stage: str | None, follow: bool) -> None:
 @click.pass_obj
 def inspect(runs: Path, run: str, layer: int | None) -> None:
     """Print the spectra of one layer's factors, and where its pictures lie."""
-    click.echo(tables.layer_report(find_run(runs, run), layer))
+    echo(tables.layer_report(find_run(runs, run), layer))
 
 
 @click.command()
@@ -91,7 +95,12 @@ def rank(
     target = find_run(runs, run)
     end: End = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
-    click.echo(tables.render_ranking(rows, as_format), nl=False)
+    if as_format == "json":
+        echo_json([row.record() for row in rows])
+    elif as_format == "csv":
+        echo_data(tables.ranking_csv(rows))
+    else:
+        echo(tables.ranking_text(rows), end="")
 
 
 @click.command()
@@ -106,7 +115,7 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     if open_it:
         click.launch(str(target.report_html.resolve()))
     if as_html or open_it:
-        click.echo(target.report_html)
+        echo(str(target.report_html))
     else:
         _print_page(read_report(target))
 
@@ -114,13 +123,13 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
 def _print_page(text: str) -> None:
     """Markdown as it is for a file or a pipe, laid out for a person at a terminal."""
     if not sys.stdout.isatty():
-        click.echo(text, nl=False)
+        echo_data(text)
         return
     from rich.console import Console  # here: other verbs do not wait for it
     from rich.markdown import Markdown
 
     pictures_named = re.sub(r"(?m)^!\[(.*)\]\(.*\)$", r"*Picture, in the HTML page: \1*", text)
-    Console().print(Markdown(pictures_named, hyperlinks=False))
+    Console().print(Markdown(clean_lines(pictures_named), hyperlinks=False))
 
 
 @click.command()
@@ -133,9 +142,9 @@ def validate(runs: Path, run: str, as_json: bool) -> None:
     narration.bring_up_to_date("validate", target)
     summary = read_validation(target)
     if as_json:
-        click.echo(json.dumps(asdict(summary), indent=2))
+        echo_json(asdict(summary))
     else:
-        click.echo(validation.text(summary))
+        echo(validation.text(summary))
 
 
 @click.command()
@@ -150,6 +159,6 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
     if as_json:
         record = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
-        click.echo(json.dumps(record, indent=2))
+        echo_json(record)
     else:
-        click.echo(comparison_text(first, second))
+        echo(comparison_text(first, second))

@@ -21,6 +21,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
 from tui.dashboard import has_terminal, open_dashboard
 from tui.printed import narration, tables
+from tui.printed.output import echo
 from tui.processes.launcher import start_stages
 from tui.runs_folder import find_run
 
@@ -43,7 +44,7 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
         return
     code = narration.follow(run, EventReader(run.events))
     if code == 0:
-        click.echo(tables.demo_summary(run))
+        echo(tables.demo_summary(run))
     sys.exit(code)
 
 
@@ -108,7 +109,7 @@ def resume(runs: Path, run: str, detach: bool) -> None:
     settings = load_settings(target.settings)
     left = left_over(run_status(target, settings))
     if not left:
-        click.echo(f"run {target.name} has finished all that was asked for", err=True)
+        echo(f"run {target.name} has finished all that was asked for", err=True)
         return
     _start_and_follow(target, left, detach)
 
@@ -120,11 +121,11 @@ def cancel(runs: Path, run: str) -> None:
     """Stop what works in RUN; what is finished stays. A second time: kill it."""
     target = find_run(runs, run)
     if not request_cancel(target):
-        click.echo(f"nothing is running in {target.name}", err=True)
+        echo(f"nothing is running in {target.name}", err=True)
         return
     while is_locked(target):
         time.sleep(0.1)
-    click.echo(f"stopped; `headwater resume {target.name}` goes on", err=True)
+    echo(f"stopped; `headwater resume {target.name}` goes on", err=True)
 
 
 @click.command()
@@ -164,9 +165,9 @@ def _start_and_follow(
     if not force:
         now = RunFreshness(load_settings(run.settings), run)
         if kept := [stage for stage in stages if now.is_fresh(stage)]:
-            click.echo(f"up to date: {', '.join(kept)}", err=True)
+            echo(f"up to date: {', '.join(kept)}", err=True)
     start_stages(run, stages, again=stages if force else ())
     if detach:
-        click.echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
+        echo(f"running; `headwater tui {run.name}` watches, `headwater wait` waits", err=True)
         return
     sys.exit(narration.follow(run, events))
