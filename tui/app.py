@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import work
-from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.driver import Driver
@@ -23,6 +22,7 @@ from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir, list_runs
+from tui.key_queue import KeyQueue
 from tui.keys import Scope, bindings, hint
 from tui.person.user import User
 from tui.readers.clean import clean
@@ -47,7 +47,7 @@ def _commands() -> type[Provider]:
     return Commands
 
 
-class HeadwaterApp(App[None], inherit_bindings=False):
+class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
     """The dashboard: lists runs, watches and starts stages, shows their results."""
 
     TITLE = "Headwater"
@@ -182,6 +182,13 @@ class HeadwaterApp(App[None], inherit_bindings=False):
         from tui.screens.run import RunScreen
 
         return RunScreen(run, self._machine)
+
+    def action_command_palette(self) -> None:
+        """Finds a command by its name."""
+        from tui.screens.dialogs.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
 
     def action_keys(self) -> None:
         """Shows all keys."""

@@ -185,6 +185,11 @@ async def test_a_run_is_put_away_and_brought_back(runs: Path) -> None:
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "older")
         await pilot.press("a")
+        await until_shown(pilot, "Put older away?")
+        await pilot.press("n", "a")
+        await until_shown(pilot, "Put older away?")
+        assert (runs / "older").exists()
+        await pilot.press("y")
         await until(pilot, lambda: names(app) == ["newest", "oldest"])
         await pilot.press("A")
         await until_shown(pilot, "Put away · 1")
@@ -222,9 +227,8 @@ async def test_a_run_at_work_is_neither_put_away_nor_deleted(runs: Path, key: st
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "older")
         await pilot.press(key)
-        if key == "d":
-            await until_shown(pilot, "Delete older?")
-            await pilot.press("y")
+        await until_shown(pilot, {"a": "Put older away?", "d": "Delete older?"}[key])
+        await pilot.press("y")
         await until_shown(pilot, "is being worked on")
         assert len(names(app)) == 3
     assert (runs / "older" / "weight").exists()
@@ -256,7 +260,7 @@ async def test_the_last_line_keeps_help_and_quit_and_takes_clicks(runs: Path) ->
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        (("a",), "any more"),
+        (("a", "y"), "any more"),
         (("d", "y"), "any more"),
         (("n", "x", "enter"), "there is no settings file"),
     ],

@@ -74,6 +74,8 @@ async def test_no_text_names_a_key_that_was_changed(tmp_path: Path) -> None:
         await until_shown(pilot, "z puts it away instead")
         await until_shown(pilot, "o keep it")
         await pilot.press("o", "z")
+        await until_shown(pilot, "Z shows it, z there brings it back")
+        await pilot.press("y")
         await until_shown(pilot, "was put away; Z shows it")
         await pilot.press("h")
         await until_shown(pilot, "show the runs that were put away")

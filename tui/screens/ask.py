@@ -68,7 +68,7 @@ class AskScreen(View[None], Renewing):
         """The entries are filled in as given."""
         super().__init__()
         self._run, self._given = run, {"prompt": prompt, "completion": completion}
-        self._answerer = Answerer(run)
+        self._answerer, self._starting = Answerer(run), False
         self._prompt = self._said = self._written = ""
         self.examples: dict[str, AskedExample] = {}
         """By id, in the order of the list."""
@@ -288,10 +288,14 @@ class AskScreen(View[None], Renewing):
     @work
     async def action_index(self) -> None:
         """Runs the stages that are missing, and goes on when they have finished."""
+        if self._starting:
+            return
+        self._starting = True
         try:
             await asyncio.to_thread(start_stages, self._run, self.missing)
         except HeadwaterError as error:
             self.complain(error)
+        self._starting = False
         self._prepare()
 
     def action_leave(self) -> None:

@@ -290,6 +290,9 @@ class RunScreen(StageKeys, ChartKeys):
         """Opens the search of the log."""
         from tui.widgets.entry import Entry
 
+        if opened := self.query("#find"):
+            opened.first(Entry).focus()
+            return
         words = self.query_one(LogPanel).words
         entry = Entry(words, "search the log", id="find")
         await self.mount(entry, before=self.query_one(KeyBar))

@@ -227,12 +227,18 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     @work
     async def action_archive(self) -> None:
         """Puts the run away, or brings it back."""
-        if row := self.list.selected:
-            move = restore if self.away else archive
-            outcome = (
-                "is among the runs again" if self.away else "was put away; {runs.shelf} shows it"
-            )
-            await self._change(lambda: move(row.run), f"{row.run.name} {self.told(outcome)}")
+        row = self.list.selected
+        if row is None:
+            return
+        name = row.run.name
+        if self.away:
+            await self._change(lambda: restore(row.run), f"{name} is among the runs again")
+            return
+        text = self.told("It is kept: {runs.shelf} shows it, {runs.archive} there brings it back.")
+        question = ConfirmDialog(f"Put {name} away?", text, "put it away", "leave it")
+        if await self.app.push_screen_wait(question):
+            outcome = self.told("was put away; {runs.shelf} shows it")
+            await self._change(lambda: archive(row.run), f"{name} {outcome}")
 
     @work
     async def action_delete(self) -> None:

@@ -12,7 +12,7 @@ from pipeline.contract.files import read_json, read_text, write_csv, write_json,
 
 HOSTILE = [
     "a\rb",
-    "\r",
+    "a\r",
     "a\nb",
     "a\r\nb",
     "ends\r\n",

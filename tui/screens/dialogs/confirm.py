@@ -17,12 +17,13 @@ from textual.widgets import Input, Static
 from tui.keys import KEY, bindings, keymap_of
 from tui.readers.clean import clean, clean_lines
 from tui.screens.breakpoints import HEIGHTS
+from tui.screens.once import DismissedOnce
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool], DismissedOnce[bool]):
     """Asks before something that cannot be taken back; gives True for yes."""
 
     CSS_PATH = "../boxes.tcss"
@@ -53,7 +54,7 @@ class ConfirmDialog(ModalScreen[bool]):
         self.dismiss(answer)
 
 
-class TextDialog(ModalScreen[str | None]):
+class TextDialog(ModalScreen[str | None], DismissedOnce[str | None]):
     """Asks for a line of text; gives None where the person changes their mind."""
 
     CSS_PATH = "../boxes.tcss"

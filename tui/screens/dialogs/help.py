@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import KEY, TITLES, Key, Scope, bindings, keys, letter_of
+from tui.screens.once import DismissedOnce
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
@@ -22,7 +23,7 @@ _KEYS_WIDTH, _HELP_WIDTH = 13, 52
 """Cells of the keys, and of what they do: together the box's."""
 
 
-class Help(ModalScreen[None]):
+class Help(ModalScreen[None], DismissedOnce[None]):
     """The keys that work here, and everywhere."""
 
     CSS_PATH = "../boxes.tcss"

@@ -18,11 +18,12 @@ from pipeline.contract.settings.prompts import Prompt
 from tui.keys import bindings
 from tui.readers.clean import clean, visible_letters
 from tui.screens.breakpoints import HEIGHTS
+from tui.screens.once import DismissedOnce
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
 
-class PromptForm(ModalScreen[Prompt | None]):
+class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
 
     CSS_PATH = ["../boxes.tcss", "../editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)

@@ -28,7 +28,7 @@ class StageKeys(View[None]):
 
     def __init__(self, run: RunDir) -> None:
         super().__init__()
-        self._run = run
+        self._run, self._starting = run, False
 
     async def look(self) -> None:
         """Reads how the run stands now."""
@@ -122,11 +122,15 @@ class StageKeys(View[None]):
     async def _start(self, stages: tuple[str, ...], again: tuple[str, ...] = ()) -> None:
         from tui.processes.launcher import start_stages
 
+        if self._starting:  # a key that is held down asks again and again
+            return
+        self._starting = True
         try:
             await asyncio.to_thread(start_stages, self._run, stages, again)
         except HeadwaterError as error:
             self.complain(error)
         await self.look()
+        self._starting = False
 
 
 def choices(snapshot: RunSnapshot | None) -> dict[str, bool]:

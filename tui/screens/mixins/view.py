@@ -15,6 +15,7 @@ from pipeline.contract.errors import HeadwaterError
 from tui.keys import PARTS, Scope, keymap_of, with_keys
 from tui.readers.clean import clean_lines
 from tui.screens.breakpoints import HEIGHTS, WIDTHS
+from tui.screens.once import DismissedOnce
 
 FIRST_LOOK_S = 0.05
 """When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
@@ -24,7 +25,7 @@ _Result = TypeVar("_Result")
 _Done = TypeVar("_Done")
 
 
-class View(Screen[_Result]):
+class View(DismissedOnce[_Result]):
     """A screen with keys of its own."""
 
     SCOPE: ClassVar[Scope]

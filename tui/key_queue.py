@@ -1,0 +1,70 @@
+"""Keys that come faster than they are acted on: each waits for the one before it.
+
+A slow line, a paste or a key held down brings several keys in one read. Textual hands them all to
+the widget that has the focus then, so that what is typed behind "/" would be commands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeVar
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+from textual.screen import Screen
+
+_Result = TypeVar("_Result")
+_PATIENCE_S = 0.25
+"""After so long the next key is taken, though nothing has said that the one before is through: the
+widget that had it may be gone."""
+
+
+class KeyQueue(App[_Result]):
+    """Takes the next key only when the one before it has had its effect."""
+
+    class KeyDone(Message, bubble=True):
+        """Follows a key on its way from the widget with the focus up to the app."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting_keys: deque[events.Key | events.Paste] = deque()
+        self._key_in_hand: KeyQueue.KeyDone | None = None
+        self._typed_on: Screen[object] | None = None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Puts typing in its turn; all else goes its usual way."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._waiting_keys.append(event)
+            if self._key_in_hand is None:
+                await self._take_key()
+        else:
+            await super().on_event(event)
+
+    async def _take_key(self) -> None:
+        if not self._waiting_keys:
+            return
+        done = self._key_in_hand = self.KeyDone()
+        event, target = self._waiting_keys.popleft(), self.focused or self.screen
+        self._typed_on = self.screen
+        await super().on_event(event)
+        if event.is_forwarded and target.post_message(done):
+            self.set_timer(_PATIENCE_S, lambda: self._next_key(done))
+        else:
+            self.call_later(self._next_key, done)
+
+    def on_key_queue_key_done(self, done: KeyDone) -> None:
+        """The key is through; what it asked the app to do later comes before the next one."""
+        self.call_later(self._next_key, done)
+
+    async def _next_key(self, done: KeyDone) -> None:
+        if done is not self._key_in_hand:
+            return  # the other of the two that end the wait was first
+        if self.screen is not self._typed_on and self._waiting_keys:
+            self._typed_on = self.screen
+            # a screen that has just come has neither widgets nor a focus yet
+            if self.screen.call_after_refresh(self.call_later, self._next_key, done):
+                self.set_timer(_PATIENCE_S, lambda: self._next_key(done))
+                return
+        self._key_in_hand = None
+        await self._take_key()
