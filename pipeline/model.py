@@ -28,7 +28,8 @@ from pipeline.pretrained.adapters import network_of, with_ready_adapter
 from pipeline.pretrained.decoding import decode_plainly, keep_ends_alone
 from pipeline.pretrained.folders import is_adapter, require_model, require_weights
 from pipeline.pretrained.hub import from_hub_or_folder
-from pipeline.pretrained.sources import NAME, analysed, base_name
+from pipeline.pretrained.kinds import require_text_decoder
+from pipeline.pretrained.sources import NAME, analysed, base_name, whole_models
 from pipeline.pretrained.weights import load_complete, require_all_named
 
 
@@ -108,13 +109,23 @@ def pretrained_config(name: str, setting: str = NAME) -> PretrainedConfig:
 
     Raises:
         HubUnreachableError: see `from_hub_or_folder`.
-        ModelError: likewise; or a folder holds no whole model, or the model is quantised.
+        ModelError: likewise; a folder holds no whole model; or see `require_text_decoder`.
     """
     if Path(name).is_absolute() and Path(name).is_dir():
         require_model(Path(name), setting)
     config: PretrainedConfig = from_hub_or_folder(AutoConfig.from_pretrained, name, setting)
-    _refuse_quantised(config, name, setting)
+    require_text_decoder(config, f"{setting}: {name}")
     return config
+
+
+def require_models(settings: Settings) -> None:
+    """Checks by their configurations that all models of the settings are there, and can be traced.
+
+    Raises:
+        HubUnreachableError, ModelError: see `pretrained_config`.
+    """
+    for name, setting in whole_models(settings):
+        pretrained_config(name, setting)
 
 
 def model_config(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
@@ -177,29 +188,12 @@ def check_weights(settings: Settings) -> None:
         ModelError: see `load_pretrained`.
         HubUnreachableError: a configuration is on the hub, and the hub does not answer.
     """
-    if settings.model.init == "scratch":
-        return
-    for name, setting in dict.fromkeys([analysed(settings), (base_name(settings), NAME)]):
-        if name:
-            config = pretrained_config(name, setting)
-            check_compatible(config, settings)
-            if Path(name).is_dir():
-                require_weights(Path(name), setting)
-                require_all_named(Path(name), config)
-
-
-def _refuse_quantised(config: PretrainedConfig, name: str, setting: str) -> None:
-    """Gradients at rounded weights are not those of the model that was trained, and a model that
-    is dequantised on loading is saved as one that loads as something else."""
-    found = getattr(config, "quantization_config", None)
-    if found is None:
-        return
-    kind = found.get("quant_method") if isinstance(found, dict) else found.quant_method
-    raise ModelError(
-        f"{setting}: {name} is quantised ({getattr(kind, 'value', kind) or 'unknown method'}): "
-        "its weights are rounded, and influence needs their gradients",
-        "name the model that it was made from, in float32, bfloat16 or float16",
-    )
+    for name, setting in whole_models(settings):
+        config = pretrained_config(name, setting)
+        check_compatible(config, settings)
+        if Path(name).is_dir():
+            require_weights(Path(name), setting)
+            require_all_named(Path(name), config)
 
 
 def check_compatible(config: PretrainedConfig, settings: Settings) -> None:

@@ -1,6 +1,6 @@
-"""Whether a model's configuration allows influence at all, and what share of its weights is traced.
+"""What share of a model's weights is traced.
 
-Both are known before anything is read: the model is made without weights, on torch's meta device.
+It is known before anything is read: the model is made without weights, on torch's meta device.
 """
 
 from __future__ import annotations
@@ -9,13 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
-    MODEL_FOR_MASKED_LM_MAPPING,
-    AutoModelForCausalLM,
-    PretrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.results.factors import Coverage
@@ -25,7 +19,6 @@ from pipeline.influence.modules import chosen_parameters, resolve_modules, summa
 
 _LEAST = 0.5
 """Share of the chosen weights below which a ranking would not be that of the model."""
-_DECODER = "choose a decoder-only language model"
 
 
 def examine(
@@ -33,16 +26,15 @@ def examine(
     wanted: ModuleSettings,
     adapt: Callable[[PreTrainedModel], PreTrainedModel] = lambda model: model,
 ) -> Coverage:
-    """Checks the configuration and the chosen modules against it: no weights, no memory, no time.
+    """Checks the chosen modules against the configuration: no weights, no memory, no time.
 
     `adapt` puts an adapter on the model, where it gets one.
 
     Raises:
-        ModelError: the model is no decoder, is quantised, lacks the modules, or less than half of
-            the chosen weights can be traced.
+        ModelError: the model lacks the modules, or less than half of the chosen weights can be
+            traced.
         SettingsError: `wanted.layers` is not a list of layers.
     """
-    refuse_unsuited(config)
     with torch.device("meta"):
         plain = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
         model = adapt(plain)
@@ -56,29 +48,6 @@ def examine(
             "modules to trace in modules.names",
         )
     return found
-
-
-def refuse_unsuited(config: PretrainedConfig) -> None:
-    """Refuses what no setting makes right.
-
-    Raises:
-        ModelError: the model is no language model, sees the future, answers an encoder, or is
-            quantised.
-    """
-    kind, decodes = config.model_type, bool(getattr(config, "is_decoder", False))
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ModelError(f"model type {kind!r} is no language model of transformers", _DECODER)
-    if config.is_encoder_decoder:
-        raise ModelError(f"model type {kind!r} is an encoder with a decoder", _DECODER)
-    if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not decodes:
-        raise ModelError(
-            f"model type {kind!r} is an encoder: it sees the tokens that it is to predict", _DECODER
-        )
-    if getattr(config, "quantization_config", None) is not None:
-        raise ModelError(
-            f"the {kind} model is quantised: its weights have no gradients",
-            "choose the model in bfloat16 or float32",
-        )
 
 
 def coverage(model: nn.Module, names: list[str], wanted: ModuleSettings) -> Coverage:

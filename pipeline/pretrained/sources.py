@@ -68,6 +68,14 @@ def analysed(settings: Settings) -> tuple[str, str]:
     return base_name(settings), NAME
 
 
+def whole_models(settings: Settings) -> list[tuple[str, str]]:
+    """Name and setting of each whole model that is loaded: the analysed one, and its base."""
+    if settings.model.init == "scratch":
+        return []
+    found = dict.fromkeys([analysed(settings), (base_name(settings), NAME)])
+    return [(name, setting) for name, setting in found if name]
+
+
 def tokenizer_source(settings: Settings) -> tuple[str, str]:
     """Name of what the model's own tokenizer is taken from, and its setting.
 

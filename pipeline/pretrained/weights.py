@@ -53,10 +53,11 @@ def require_all_named(folder: Path, config: PretrainedConfig) -> None:
                 f"{file} is damaged: {str(error).strip().splitlines()[0]}", "copy it again"
             ) from error
     with torch.device("meta"):
-        kind = type(AutoModelForCausalLM.from_config(config))  # type: ignore[no-untyped-call]
-    _, info = kind.from_pretrained(
+        # of a multimodal model whose text decoder is taken alone, with that one's configuration
+        made: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    _, info = type(made).from_pretrained(
         None,
-        config=config,
+        config=made.config,
         state_dict=shapes,
         dtype=torch.float32,
         device_map={"": "meta"},
@@ -86,7 +87,8 @@ def require_all_used(info: Mapping[str, Any], name: str) -> None:
             f"{name} holds weights of {counted(unexpected)} which a model of its configuration "
             "has no place for: they would be left out, and another model analysed",
             "config.json and weights are not of the same model, or the architecture is not the "
-            "one that was trained",
+            "one that was trained; of a multimodal model, save the text decoder alone: README.md "
+            "has the lines that do it",
         )
 
 

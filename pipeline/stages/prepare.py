@@ -46,6 +46,7 @@ from pipeline.model import (
     embedding_count,
     load_tokenizer,
     model_config,
+    require_models,
 )
 from pipeline.training.adapting import planned
 
@@ -76,6 +77,7 @@ def _read_corpus(
     _remove_leftovers(folder)
     reading = ReadCounts(strict=settings.data.strict, warn=events.warning)
 
+    require_models(settings)
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         _save_tokenizer(pretrained_tokenizer(settings), prompts, settings, run_dir)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)

@@ -63,26 +63,6 @@ def test_modules_that_are_named_are_no_share_of_anything() -> None:
     assert examine(small("llama"), ModuleSettings(names=[name])).share == 1
 
 
-def test_encoders_are_refused_unless_they_are_made_decoders() -> None:
-    assert "is an encoder" in refusal(small("bert")).message
-    assert examine(small("bert", is_decoder=True), ModuleSettings(group="all")).share > 0.9
-
-
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [("bart", "encoder with a decoder"), ("t5", "no language model"), ("vit", "no language model")],
-)
-def test_what_is_no_decoder_is_refused_by_its_kind(kind: str, told: str) -> None:
-    error = refusal(AutoConfig.for_model(kind))
-    assert told in error.message
-    assert repr(kind) in error.message
-
-
-def test_quantised_weights_are_refused() -> None:
-    config = small("llama", quantization_config={"quant_method": "gptq", "bits": 4})
-    assert "quantised" in refusal(config).message
-
-
 def test_a_model_without_mlps_is_told_what_it_has() -> None:
     error = refusal(small("mamba", state_size=4), "mlp")
     assert "no such modules" in error.message

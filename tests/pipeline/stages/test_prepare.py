@@ -307,16 +307,21 @@ def test_a_module_or_layer_that_the_model_lacks_is_refused_before_reading(
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [("vit", "no language model"), ("bert", "is an encoder")]
+    ("kind", "told"),
+    [
+        ("vit", "no language model"),
+        ("bert", "is an encoder"),
+        ("t5", "is an encoder with a decoder"),
+        ("llava", "is a multimodal model"),
+    ],
 )
 def test_a_model_that_is_no_decoder_is_refused_before_reading(
     tmp_path: Path, run_stage: Prepare, kind: str, told: str
 ) -> None:
     AutoConfig.for_model(kind).save_pretrained(tmp_path / "model")
-    train_tokenizer([prose(1, 99)], 300).save_pretrained(tmp_path / "tokenizer")
     asked = settings(
         {"path": str(tmp_path / "no such corpus")},
-        tokenizer={"source": str(tmp_path / "tokenizer")},
+        tokenizer={"source": "model"},  # there is none: that would be told after its kind
         model={"init": "pretrained", "name": str(tmp_path / "model")},
     )
     with pytest.raises(ModelError, match=told):
