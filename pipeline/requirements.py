@@ -41,7 +41,7 @@ def require_all(stage: str, settings: Settings, run: RunDir, events: Iterable[Ev
         kind = type(next(iter(faults.values())))
         hints = dict.fromkeys(error.hint for error in faults.values() if error.hint)
         messages = "; ".join(" ".join(message.split()) for message in faults)
-        raise kind(f"missing for the stages that follow: {messages}", "; ".join(hints))
+        raise kind(f"the stages that follow cannot be done: {messages}", "; ".join(hints))
 
 
 def _stages_behind(
@@ -66,11 +66,10 @@ def _trackers(settings: Settings, _run: RunDir) -> None:
     require_trackers(settings)
 
 
-def _model(settings: Settings, _run: RunDir) -> None:
-    from pipeline.model import pretrained_config
+def _models(settings: Settings, _run: RunDir) -> None:
+    from pipeline.model import require_models
 
-    if settings.model.init == "pretrained":
-        pretrained_config(settings.model.name)
+    require_models(settings)
 
 
 def _room_for_factors(settings: Settings, run: RunDir) -> None:
@@ -96,11 +95,14 @@ def _shapes(settings: Settings) -> list[tuple[int, int]]:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    from pipeline.influence.modules import resolve_modules
+    from pipeline.influence.experts import separate_experts
+    from pipeline.influence.modules import resolve_modules, weight_shape
     from pipeline.model import PRESETS, pretrained_config
+    from pipeline.pretrained.sources import analysed
+    from pipeline.training.adapting import planned
 
     if settings.model.init == "pretrained":
-        config = pretrained_config(settings.model.name)
+        config = pretrained_config(*analysed(settings))
     else:
         shape = PRESETS[settings.model.preset]
         config = LlamaConfig(
@@ -112,9 +114,11 @@ def _shapes(settings: Settings) -> list[tuple[int, int]]:
             num_key_value_heads=shape.kv_heads,
         )
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    weights = [model.get_submodule(n).weight for n in resolve_modules(model, settings.modules)]
-    return [(weight.shape[0], weight.shape[1]) for weight in weights]
+        plain = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        model = planned(settings)(plain)
+        separate_experts(model)
+    names = resolve_modules(model, settings.modules)
+    return [weight_shape(model.get_submodule(name)) for name in names]
 
 
 def _benchmark_rows(settings: Settings, _run: RunDir) -> None:
@@ -132,7 +136,7 @@ def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[.
 
 
 _CHECKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
-    "train": (_trackers, _model),
+    "train": (_trackers, _models),
     "factors": (_room_for_factors,),
     "benchmark": (_benchmark_rows,),
     "index": (_files("index.added", lambda settings: settings.index.added),),

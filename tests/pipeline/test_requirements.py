@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.events import Started
@@ -15,6 +16,8 @@ from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.requirements import require_all
+from tests.pipeline.influence.architectures import config_of
+from tests.small_models import save_folder, small_llama
 
 ALL = ("prepare", "train", "factors", "benchmark", "index", "validate", "report")
 
@@ -55,6 +58,42 @@ def test_a_model_that_does_not_exist_is_told_before_the_reading(tmp_path: Path) 
     absent = {"init": "pretrained", "name": str(tmp_path / "absent")}
     with pytest.raises(HeadwaterError, match=r"model\.name: there is no folder"):
         require_all("prepare", settings(model=absent), run, [])
+
+
+def test_a_model_trained_elsewhere_needs_no_base(tmp_path: Path) -> None:
+    run = supervised(tmp_path / "run", "prepare", "train", "factors")
+    theirs = {"trained": str(save_folder(small_llama(), tmp_path / "theirs"))}
+    require_all("prepare", settings(model=theirs), run, [])
+    AutoConfig.for_model("bert").save_pretrained(tmp_path / "encoder")
+    encoder = {"name": str(tmp_path / "encoder")}
+    with pytest.raises(HeadwaterError, match=r"model\.name: .* is an encoder"):
+        require_all("prepare", settings(model=theirs | encoder), run, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "sections", "count"),
+    [
+        ("mixtral", {}, 2 * 4 * 2),  # layers, experts, matrices of each
+        ("gpt2", {}, 2 * 2),
+        ("llama", {"lora": {"rank": 2}}, 2 * 3 * 2),  # layers, projections, matrices of each
+    ],
+)
+def test_the_factors_of_all_kinds_of_modules_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, sections: Any, count: int
+) -> None:
+    config_of(kind).save_pretrained(tmp_path / "model")
+    run = supervised(tmp_path / "run", "prepare", "train", "factors")
+    asked = settings(model={"name": str(tmp_path / "model")}, **sections)
+    require_all("prepare", asked, run, [])
+    counted: list[int] = []
+
+    def curvature_bytes(shapes: list[tuple[int, int]], _strategy: str) -> int:
+        counted.append(len(shapes))
+        return 0
+
+    monkeypatch.setattr("pipeline.influence.arguments.curvature_bytes", curvature_bytes)
+    require_all("prepare", asked, run, [])
+    assert set(counted) == {count}
 
 
 def test_factors_that_the_disk_cannot_hold_are_told(
