@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from pipeline.batches import token_budget_batches
 from pipeline.contract.results.ranks import Scores
-from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
+from pipeline.corpus.examples import IGNORED, TokenBatch, TokenDataset, pad_batch
 
 
 def hidden_cosine(
@@ -39,14 +39,22 @@ def _mean_states(model: PreTrainedModel, dataset: TokenDataset, budget: int) -> 
     means = torch.empty(len(dataset), width, device=model.device)
     for indices in token_budget_batches(dataset.lengths, budget):
         batch = pad_batch([dataset[index] for index in indices])
-        output = model.base_model(
-            input_ids=batch["input_ids"].to(model.device),
-            attention_mask=batch["attention_mask"].to(model.device),
-            use_cache=False,
-        )
         labelled = (batch["labels"] != IGNORED).to(model.device, torch.float32)  # [B, T]
-        states = output.last_hidden_state.float()  # [B, T, H]; float32 for the sum over tokens
+        states = _last_states(model, batch).float()  # [B, T, H]; float32 for the sum over tokens
         sums = torch.einsum("bth,bt->bh", states, labelled)
         # clamped: without a labelled token the mean is 0, not NaN
         means[indices] = sums / labelled.sum(dim=1, keepdim=True).clamp_min(1)
     return means
+
+
+def _last_states(model: PreTrainedModel, batch: TokenBatch) -> Tensor:
+    """What the vocabulary projection reads [B, T, H]."""
+    whole = model.base_model is model  # as Llama 4's: its layers have no name of their own
+    output = model.base_model(
+        input_ids=batch["input_ids"].to(model.device),
+        attention_mask=batch["attention_mask"].to(model.device),
+        use_cache=False,
+        output_hidden_states=whole,
+    )
+    states: Tensor = output.hidden_states[-1] if whole else output.last_hidden_state
+    return states

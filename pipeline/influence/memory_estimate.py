@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psutil
 import torch
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.contract.container import memory_limit
 
@@ -32,7 +32,16 @@ def bytes_per_token(model: PreTrainedModel, longest: int) -> int:
     `longest`: tokens of the longest example, on which the size of attention depends.
     """
     config = model.config.get_text_config()
-    layer: int = _STATES * config.hidden_size + _ATTENTIONS * config.num_attention_heads * longest
-    layers: int = config.num_hidden_layers * layer
+    states: int = _STATES * config.hidden_size * config.num_hidden_layers
+    attentions = _ATTENTIONS * longest * _attention_heads(config)
     vocabulary: int = config.vocab_size
-    return _FLOAT_BYTES * (_LOGITS * vocabulary + layers)
+    return _FLOAT_BYTES * (_LOGITS * vocabulary + states + attentions)
+
+
+def _attention_heads(config: PretrainedConfig) -> int:
+    """Those of all layers together; 0 of a model without attention."""
+    if getattr(config, "is_heterogeneous", False):  # older transformers has none
+        return sum(int(layer.num_attention_heads) for layer in config.per_layer_config)
+    heads: int = getattr(config, "num_attention_heads", 0)
+    layers: int = config.num_hidden_layers
+    return layers * heads

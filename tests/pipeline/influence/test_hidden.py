@@ -29,3 +29,14 @@ def test_only_a_prompts_completion_is_looked_at() -> None:
     model, whole = new_model(), TokenDataset(tokens)
     last = hidden_cosine(model, TokenDataset(tokens, labels), whole, budget=64)
     assert last[0, 0] < 0.999, "the mean over the text is another state than its last"
+
+
+def test_a_model_whose_layers_have_no_name_of_their_own_gives_the_same(
+    examples: TokenDataset,
+) -> None:
+    """As Llama 4's text decoder: its base model is itself, and it gives logits."""
+    named, nameless = new_model(), new_model()
+    nameless.base_model_prefix = "language_model"
+    assert nameless.base_model is nameless
+    expected = hidden_cosine(named, examples, examples, budget=40)
+    assert (hidden_cosine(nameless, examples, examples, budget=40) == expected).all()
