@@ -31,12 +31,18 @@ _FAINT = 1e-4
 def squared_norms(
     model: PreTrainedModel, names: Sequence[str], rows: Sequence[TokenRow]
 ) -> dict[str, Tensor]:
-    """‖gradient‖² [N] of each module's weight and bias, float64; one gradient at a time is kept."""
+    """‖gradient‖² [N] of each module's weight and bias, float64; one gradient at a time is kept.
+
+    Raises:
+        ModelError: no row's loss gives a module a gradient; names it.
+    """
     found = {name: torch.zeros(len(rows), dtype=torch.float64) for name in names}
+    reached: set[str] = set()
 
     def add(row: int, parts: Sequence[Part], parameter: Tensor) -> None:
         assert parameter.grad is not None
         for name, expert in parts:
+            reached.add(name)
             gradient = parameter.grad if expert is None else parameter.grad[expert]
             length = torch.linalg.vector_norm(gradient, dtype=torch.float64)
             found[name][row] += float(length) ** 2
@@ -46,6 +52,12 @@ def squared_norms(
     for index, row in enumerate(rows):
         with _each_gradient(weights, partial(add, index)):
             _loss(model, row).backward()  # type: ignore[no-untyped-call]
+    if without := [name for name in names if name not in reached]:
+        raise ModelError(
+            f"{without[0]} gets no gradient from a text of {len(rows[0]['input_ids'])} tokens: it "
+            "only chooses what others do, or such a text does not need it",
+            "leave it out: name the modules to trace in modules.names, or set modules.group",
+        )
     return found
 
 

@@ -137,6 +137,18 @@ def test_a_module_that_text_never_reaches_is_refused(llama: LlamaForCausalLM, tr
         try_out(llama)
 
 
+def test_a_module_that_only_chooses_is_refused_by_name(
+    llama: LlamaForCausalLM, try_out: Try
+) -> None:
+    """No gradient comes back through a choice, as in the indexers of sparse attention."""
+    plain, chooser = mlp(llama).forward, nn.Linear(16, 16)
+    mlp(llama).chooser = chooser
+    mlp(llama).forward = lambda x: plain(x) * (chooser(x) > 0)
+    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.chooser gets no gradient") as caught:
+        try_out(llama)
+    assert "modules.names" in caught.value.hint
+
+
 def test_modules_that_share_a_weight_are_refused(llama: LlamaForCausalLM, try_out: Try) -> None:
     mlp(llama).down_proj.weight = llama.get_submodule("model.layers.0.mlp.down_proj").weight
     with pytest.raises(ModelError, match=r"layers\.0\.mlp\.down_proj shares its weight with"):
