@@ -7,11 +7,13 @@ correlations between two runs of the same computation have been as low as 0.73.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import torch
 from accelerate.utils import send_to_device  # type: ignore[import-untyped]
 from kronfluence.arguments import FactorArguments
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
@@ -51,8 +53,8 @@ def preflight(
 ) -> GradientErrors:
     """Compares one example's gradient in float32, alone, and in two batches that the pass allows.
 
-    Only the first and the last tracked module are compared: the gradient of the first has passed
-    through all layers, so errors add up there.
+    Only the first and the last tracked module that the example reaches are compared: the gradient
+    of the first has passed through all layers, so errors add up there.
     """
     amp, tf32 = torch_dtype(section.amp_dtype), analyzer.settings.run.tf32
     tokens = analyzer.tokens_per_batch(section.batch_size, examples)
@@ -62,30 +64,63 @@ def preflight(
     probe, like = by_length[middle], by_length[middle - 1]
     fitting = [index for index in by_length if 2 * examples.lengths[index] <= tokens]
     batches = [[probe, mate] for mate in (like, *fitting[-1:])]
-    with analyzer.progress.phase("preflight", total=2 + 2 * len(batches)):
-        exact = _gradient(analyzer, examples, [probe], None, tf32=False)
-        alone = _gradient(analyzer, examples, [probe], amp, tf32)
-        beside = [_gradient(analyzer, examples, rows, amp, tf32) for rows in batches]
+    with analyzer.progress.phase("preflight", total=3 + 2 * len(batches)):
+        gradient = partial(_gradient, analyzer, examples, _ends(analyzer, examples, probe))
+        exact = gradient([probe], None, tf32=False)
+        alone = gradient([probe], amp, tf32)
+        beside = [gradient(rows, amp, tf32) for rows in batches]
     # a gradient of zero has no relative error: no division by zero
     length = max(float(exact.norm()), torch.finfo(exact.dtype).tiny)
     moved = max(float((other - alone).norm()) for other in beside)
     return GradientErrors(moved / length, float((alone - exact).norm()) / length)
 
 
+def _ends(analyzer: InfluenceAnalyzer, examples: TokenDataset, probe: int) -> list[str]:
+    """The first and the last tracked module that the example's loss has a gradient at: of many
+    experts most get none of its tokens."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str, _module: nn.Module, _inputs: object, output: Tensor) -> None:
+        outputs[name] = output
+
+    model = analyzer.kronfluence.model
+    with ExitStack() as hooks:
+        for name in analyzer.modules:
+            hook = model.get_submodule(name).register_forward_hook(partial(keep, name))
+            hooks.callback(hook.remove)
+        loss = _loss(analyzer, examples, [probe])
+    gradients = torch.autograd.grad(loss, list(outputs.values()), allow_unused=True)
+    reached = [
+        name
+        for name, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and bool(gradient.any())
+    ]
+    names = reached or analyzer.modules
+    # a dict keeps the order, and one entry if there is only one module
+    return list(dict.fromkeys((names[0], names[-1])))
+
+
+def _loss(analyzer: InfluenceAnalyzer, examples: TokenDataset, rows: list[int]) -> Tensor:
+    """Of the first row; the other rows have no labels."""
+    model, batch = analyzer.kronfluence.model, pad_batch([examples[row] for row in rows])
+    batch["labels"][1:] = IGNORED
+    loss: Tensor = analyzer.kronfluence.task.compute_train_loss(
+        send_to_device(batch, model.device), model
+    )
+    return loss
+
+
 def _gradient(
     analyzer: InfluenceAnalyzer,
     examples: TokenDataset,
+    names: list[str],
     rows: list[int],
     amp: torch.dtype | None,
     tf32: bool,
 ) -> Tensor:
-    """Gradient [n] of the first row's loss, float64; the other rows have no labels."""
-    model, task = analyzer.kronfluence.model, analyzer.kronfluence.task
-    batch = pad_batch([examples[row] for row in rows])
-    batch["labels"][1:] = IGNORED
-    # a dict keeps the order, and one entry if there is only one module
-    ends = dict.fromkeys((analyzer.modules[0], analyzer.modules[-1]))
-    weights = [model.get_submodule(name).original_module.weight for name in ends]
+    """Gradient [n] of the first row's loss at the named modules' weights, float64."""
+    model = analyzer.kronfluence.model
+    weights = [model.get_submodule(name).original_module.weight for name in names]
     # as Kronfluence does: unscaled, small gradients would underflow to 0 in float16
     scaled = amp == torch.float16 and model.device.type == "cuda"
     scale = FactorArguments().amp_scale if scaled else 1.0
@@ -94,7 +129,7 @@ def _gradient(
         for weight in weights:
             weight.requires_grad_(True)
         with torch.autocast(model.device.type, amp, enabled=amp is not None):
-            loss = task.compute_train_loss(send_to_device(batch, model.device), model)
+            loss = _loss(analyzer, examples, rows)
         gradients = torch.autograd.grad(loss * scale, weights)
         for weight in weights:
             weight.requires_grad_(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import fit
 from pipeline.influence.preflight import preflight, warnings
 
+from .architectures import exact_analyzer, rows_of
 from .conftest import MakeAnalyzer
 
 
@@ -45,6 +47,16 @@ def test_a_model_that_mixes_its_batch_is_found_out(
     (message,) = warnings(found, "factors")
     assert "batch mates" in message
     assert 'factors.amp_dtype = "none"' in message
+
+
+def test_experts_that_the_example_does_not_reach_are_not_looked_at(tmp_path: Path) -> None:
+    """Their gradient is zero, and zero differs from zero by nothing, whatever the precision."""
+    halves: dict[str, object] = {"amp_dtype": "bfloat16", "batch_size": 2}
+    analyzer = exact_analyzer(
+        "mixtral of many experts", tmp_path, modules={"group": "mlp"}, factors=halves
+    )
+    analyzer.kronfluence.model.to(dtype=torch.float32)
+    assert checked(analyzer, rows_of("examples")).precision > 2**-8 / 10
 
 
 @pytest.mark.parametrize(("amp", "error"), [("bfloat16", 2**-8), ("float16", 2**-11)])
