@@ -1,8 +1,8 @@
 """Does once, on a few tokens, what every later stage will do with the model.
 
 Two training examples and two prompts of at most 16 tokens, made of the run's own; of the passes
-that take memory, a few modules of the first and the last layer. So it takes seconds, on a model of
-a billion parameters too, and comes before anything is trained.
+that take memory, a few modules of the first and the last layer. So it takes seconds with a small
+model and a minute or two of a processor with a billion parameters; it comes before the training.
 """
 
 from __future__ import annotations

@@ -20,6 +20,10 @@ from transformers import (
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    MistralConfig,
+    PixtralVisionConfig,
     PretrainedConfig,
     PreTrainedModel,
     Qwen3_5Config,
@@ -85,6 +89,11 @@ def llava() -> PreTrainedModel:
     images = CLIPVisionConfig(**IMAGES)
     config = LlavaConfig(text_config=LlamaConfig(**TEXT), vision_config=images, image_token_index=5)
     return LlavaForConditionalGeneration(config)
+
+
+def mistral3() -> PreTrainedModel:
+    text, images = MistralConfig(**TEXT), PixtralVisionConfig(**IMAGES)
+    return Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=images))
 
 
 @pytest.mark.parametrize("name", DENSE | EXPERTS)
@@ -161,7 +170,7 @@ def test_the_base_and_the_trained_model_are_both_looked_at(tmp_path: Path, setti
         require_models(settings(**both | {setting: str(tmp_path / "images")}))
 
 
-@pytest.mark.parametrize("make", [gemma3, llava])
+@pytest.mark.parametrize("make", [gemma3, llava, mistral3])
 def test_the_readmes_lines_save_the_text_decoder_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
