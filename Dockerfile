@@ -14,7 +14,8 @@ ENV VIRTUAL_ENV=/opt/headwater \
     PATH=/opt/headwater/bin:$PATH \
     TERM=xterm-256color \
     LANG=C.UTF-8 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    PYTHONSAFEPATH=1
 
 WORKDIR /src
 COPY pyproject.toml README.md ./

@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import FrameType
 
+from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.files import lenient_output, write_json
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 def stage_command(stage: str, run: RunDir) -> list[str]:
     """The command line of a stage's process."""
-    return [sys.executable, "-m", "pipeline", stage, str(run.root)]
+    return python_command("-m", "pipeline", stage, str(run.root))
 
 
 class Supervisor:
@@ -128,7 +129,7 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 process_group=0,
                 pass_fds=[self._lock],
-                env={**os.environ, TOKEN: self._state.token},
+                env=child_environment(**{TOKEN: self._state.token}),
             )
         identity = ProcessIdentity.of(process.pid)
         self._update(stage=stage, stage_process=identity, stage_started=started)

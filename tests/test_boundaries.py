@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,15 @@ OTHER_KEYS = {
     "bench/kronfluence_tests.py": "attributes of a test report's XML",
 }
 """File or folder → what its keys are of that are called as those of artefacts are."""
+
+CHILDREN = "pipeline/contract/children.py"
+STARTING = re.compile("exec|spawn|posix_spawn|fork|popen|system$")
+OTHER_STARTS = {
+    ("pipeline/contract/run/new_run.py", "subprocess.run"): "git",
+    ("pipeline/evaluation/sandbox.py", "subprocess.Popen"): "an isolated Python, nothing inherited",
+    ("tui/doctor.py", "sys.executable"): "printed",
+}
+"""File and what it does → why no Python process comes of it that imports from anywhere."""
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -256,6 +266,44 @@ def test_no_artefacts_column_or_key_is_spelled_outside_the_room() -> None:
 
 def test_the_room_has_the_keys_that_the_wall_is_for() -> None:
     assert {"example_id", "duplicate_group", "end", "n_tokens", "default_method"} <= artefact_keys()
+
+
+def test_every_python_process_is_started_by_the_one_helper() -> None:
+    wrong = [
+        f"{name}:{line} {what}"
+        for package in ("pipeline", "tui", "headwater")
+        for file in sorted((ROOT / package).rglob("*.py"))
+        if (name := str(file.relative_to(ROOT))) != CHILDREN
+        for line, what in own_starts(file)
+        if (name, what) not in OTHER_STARTS
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(("name", "what"), OTHER_STARTS)
+def test_every_exception_to_the_helper_is_needed(name: str, what: str) -> None:
+    assert what in {found for _, found in own_starts(ROOT / name)}
+
+
+def own_starts(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of what would start a process otherwise than by `children.py`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Attribute(value=ast.Name("sys"), attr="executable"):
+                yield node.lineno, "sys.executable"
+            case ast.Attribute(value=ast.Name("os"), attr=name) if STARTING.match(name):
+                yield node.lineno, f"os.{name}"
+            case ast.Call(func=ast.Attribute(value=ast.Name("subprocess"), attr=name)):
+                given = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                if not given.get("env", "").startswith("child_environment("):
+                    yield node.lineno, f"subprocess.{name}"
+            case ast.Import(names=[ast.alias(name="multiprocessing")]):
+                yield node.lineno, "multiprocessing"
+            case ast.ImportFrom(module="subprocess" | "multiprocessing" as module):
+                yield node.lineno, f"from {module}"
+            case ast.ImportFrom(module="sys", names=names):
+                if any(alias.name == "executable" for alias in names):
+                    yield node.lineno, "sys.executable"
 
 
 @pytest.mark.parametrize("name", OTHER_KEYS)

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.container import usable_cpus
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.units import size
@@ -101,7 +102,11 @@ def _driver() -> Check:
 
 def _torch() -> Check:
     probe = subprocess.run(
-        [sys.executable, "-c", _TORCH_PROBE], capture_output=True, text=True, check=False
+        python_command("-c", _TORCH_PROBE),
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if probe.returncode != 0:
         last = probe.stderr.strip().splitlines()[-1:] or ["it died"]

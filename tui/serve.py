@@ -11,8 +11,6 @@ import hmac
 import ipaddress
 import logging
 import secrets
-import shlex
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from textual_serve.server import Server
 
+from pipeline.contract.children import shell_command
 from pipeline.contract.errors import UsageError
 from tui.printed.output import echo
 
@@ -55,8 +54,8 @@ class DashboardServer(Server):
     def __init__(self, runs: Path, host: str, port: int, token: str) -> None:
         if not token and not is_loopback(host):
             raise UsageError(f"{host} can be reached from elsewhere: that takes a token")
-        command = [sys.executable, "-m", "tui", "--runs", str(runs.resolve()), "tui"]
-        super().__init__(shlex.join(command), host, port, title="Headwater")
+        command = shell_command("-m", "tui", "--runs", str(runs.resolve()), "tui")
+        super().__init__(command, host, port, title="Headwater")
         self._token = token
 
     @property

@@ -14,15 +14,14 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
+from pipeline.contract.children import python_command
 from pipeline.evaluation import confined
 
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
 _MEMORY = 1 << 30
-_PROGRAM = Path(confined.__file__)
+_PROGRAM = confined.__file__
 
 
 def passes(code: str, seconds: float = 10.0) -> bool:
@@ -30,7 +29,7 @@ def passes(code: str, seconds: float = 10.0) -> bool:
     outlives it."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", _PROGRAM],
+            python_command("-I", "-S", "-B", _PROGRAM),
             cwd=folder,
             env={},
             stdin=subprocess.PIPE,

@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,15 @@ from PIL import Image
 
 from pipeline.contract.errors import UsageError
 from tests.tui import sample_run
+from tests.tui.serving import PATIENCE_S, seeing, served, visiting
 from tui.serve import DashboardServer, is_loopback
 
-PATIENCE_S = 60
 GROUND, ACCENT = (0x10, 0x15, 0x1A), (0x5C, 0xC4, 0xD6)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @asynccontextmanager
-async def visiting(server: DashboardServer) -> AsyncIterator[TestClient[Any, Any]]:
+async def client_of(server: DashboardServer) -> AsyncIterator[TestClient[Any, Any]]:
     async with TestClient(TestServer(await server._make_app())) as client:
         yield client
 
@@ -48,13 +48,13 @@ def test_beyond_the_loopback_it_takes_a_token(tmp_path: Path) -> None:
 
 
 async def test_without_the_token_nobody_gets_in(tmp_path: Path) -> None:
-    async with visiting(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
+    async with client_of(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
         for path in ("/", "/ws", "/static/js/textual.js", "/?token=guess", "/ws?token="):
             assert (await client.get(path)).status == 401
 
 
 async def test_the_token_opens_the_page_and_leaves_the_address_bar(tmp_path: Path) -> None:
-    async with visiting(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
+    async with client_of(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
         entered = await client.get("/?token=secret", allow_redirects=False)
         assert (entered.status, entered.headers["Location"]) == (303, "/")
         assert "HttpOnly" in entered.headers["Set-Cookie"]
@@ -68,37 +68,10 @@ async def test_the_token_opens_the_page_and_leaves_the_address_bar(tmp_path: Pat
     "headers", [{"Host": "evil.example:8000"}, {"Origin": "https://evil.example"}]
 )
 async def test_a_page_of_another_site_gets_nothing(tmp_path: Path, headers: dict[str, str]) -> None:
-    async with visiting(DashboardServer(tmp_path, "127.0.0.1", 8000, "")) as client:
+    async with client_of(DashboardServer(tmp_path, "127.0.0.1", 8000, "")) as client:
         assert (await client.get("/")).status == 200
         for path in ("/", "/ws"):
             assert (await client.get(path, headers=headers)).status == 403
-
-
-@contextmanager
-def served(runs: Path, *options: str) -> Iterator[str]:
-    """`headwater serve` as a process; gives the address that it prints."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tui", "--runs", str(runs), "serve", "--port", str(port)]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        wait_for(port)
-        yield line.rsplit(" ", 1)[1].strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE_S)
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        with socket.socket() as knocking:
-            if knocking.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -116,15 +89,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 async def test_it_is_the_same_dashboard_and_ends_with_its_visitor(tmp_path: Path) -> None:
     sample_run.scored_run(tmp_path, "books")
     with served(tmp_path) as address:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"{address}/ws?width=80&height=24") as socket_,
-        ):
-            seen = b""
-            async with asyncio.timeout(PATIENCE_S):
-                while b"all stages done" not in seen:
-                    message = await socket_.receive()
-                    seen += message.data if isinstance(message.data, bytes) else b""
+        async with visiting(address) as visitor, seeing(visitor, b"all stages done"):
+            assert visitors(tmp_path)
         deadline = time.monotonic() + PATIENCE_S
         while visitors(tmp_path) and time.monotonic() < deadline:
             await asyncio.sleep(0.2)

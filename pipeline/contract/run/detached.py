@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from pathlib import Path
+
+from pipeline.contract.children import child_environment, python_command
 
 
 def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
@@ -13,10 +14,11 @@ def start_detached(module: str, *arguments: str, log: Path) -> subprocess.Popen[
     log.parent.mkdir(exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            python_command("-m", module, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=child_environment(),
             start_new_session=True,
         )
     # waited for whenever it ends: a dashboard that is open for days would collect zombies
