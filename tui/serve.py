@@ -1,19 +1,23 @@
 """The dashboard in a browser, by textual-serve: every visitor gets a process of their own.
 
-Whoever reaches the page can start and delete runs. So it listens on the loopback only, or asks
-for a token; and a page of another site that the same browser has open gets no further than one
-of another machine: its requests name the wrong host or origin.
+Whoever gets in can start and delete runs, and every account of this machine reaches what listens
+on the loopback. So a token is asked for. No command line shows it: other accounts can read those.
+A page of another site that the same browser has open gets no further than one of another machine:
+its requests name the wrong host or origin.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import logging
+import os
 import secrets
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from aiohttp import web
 from textual_serve.server import Server
@@ -24,7 +28,7 @@ from tui.printed.output import echo
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_COOKIE = "headwater"
+TOKEN = "HEADWATER_TOKEN"
 _OWN = "'self' 'unsafe-inline' data: blob: ws: wss:"
 _HEADERS = {
     # the template asks another site for a font: offline that can hold the page up for minutes
@@ -45,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 class DashboardServer(Server):
-    """Serves `headwater tui`; `token` is asked of every visitor where it is not empty.
+    """Serves `headwater tui`; `token` is asked of every visitor, "" = of none.
 
     Raises:
         UsageError: it would listen beyond the loopback without a token.
@@ -57,11 +61,14 @@ class DashboardServer(Server):
         command = shell_command("-m", "tui", "--runs", str(runs.resolve()), "tui")
         super().__init__(command, host, port, title="Headwater")
         self._token = token
+        # browsers send a cookie to every port of a host: each server's has a name of its own
+        self._cookie = f"headwater-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
     @property
     def address(self) -> str:
         """What to open in the browser."""
-        return f"{self.public_url}/?token={self._token}" if self._token else self.public_url
+        token = quote(self._token, safe="")
+        return f"{self.public_url}/?token={token}" if token else self.public_url
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -96,9 +103,10 @@ class DashboardServer(Server):
         if self._is_right(request.query.get("token", "")):
             # to the same place again, so that the token does not stay in the address bar
             entered = web.Response(status=303, headers={"Location": request.path})
-            entered.set_cookie(_COOKIE, self._token, httponly=True, samesite="Strict")
+            value = quote(self._token, safe="")
+            entered.set_cookie(self._cookie, value, httponly=True, samesite="Strict")
             return entered
-        if not self._is_right(request.cookies.get(_COOKIE, "")):
+        if not self._is_right(unquote(request.cookies.get(self._cookie, ""))):
             raise web.HTTPUnauthorized(text="open the address with the token that was printed\n")
         return await handler(request)
 
@@ -111,14 +119,36 @@ class DashboardServer(Server):
         return hmac.compare_digest(token.encode(), self._token.encode())
 
 
-def serve(runs: Path, host: str, port: int, token: str | None) -> None:
-    """Serves the dashboard until it is interrupted; makes a token where one is needed.
+def chosen_token(file: Path | None, environment: MutableMapping[str, str]) -> str:
+    """The first line of the file ("-" = stdin), else HEADWATER_TOKEN, which is taken out of the
+    environment so that no session inherits it, else a new one.
 
     Raises:
-        UsageError: it cannot listen there.
+        UsageError: the file holds none, or others can read it.
     """
-    if token is None:
-        token = "" if is_loopback(host) else secrets.token_urlsafe(24)
+    named = environment.pop(TOKEN, "")
+    return _token_in(file) if file else named or secrets.token_urlsafe(24)
+
+
+def _token_in(file: Path) -> str:
+    try:
+        with sys.stdin if file == Path("-") else file.open(encoding="utf-8") as lines:
+            if file != Path("-") and os.fstat(lines.fileno()).st_mode & 0o077:
+                raise UsageError(f"{file} can be read by others", f"chmod 600 {file}")
+            token = lines.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    if not token:
+        raise UsageError(f"there is no token in the first line of {file}")
+    return token
+
+
+def serve(runs: Path, host: str, port: int, token: str) -> None:
+    """Serves the dashboard until it is interrupted.
+
+    Raises:
+        UsageError: it cannot listen there, or not without a token.
+    """
     server = DashboardServer(runs, host, port, token)
     try:
         server.serve()

@@ -13,20 +13,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
 from PIL import Image
+from yarl import URL
 
 from pipeline.contract.errors import UsageError
 from tests.tui import sample_run
 from tests.tui.serving import PATIENCE_S, seeing, served, visiting
-from tui.serve import DashboardServer, is_loopback
+from tui import cli
+from tui.serve import DashboardServer, chosen_token, is_loopback
 
 GROUND, ACCENT = (0x10, 0x15, 0x1A), (0x5C, 0xC4, 0xD6)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,11 +37,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @asynccontextmanager
 async def client_of(server: DashboardServer) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(await server._make_app())) as client:
+    jar = aiohttp.CookieJar(unsafe=True)  # takes cookies of a host that has no name, too
+    async with TestClient(TestServer(await server._make_app()), cookie_jar=jar) as client:
         yield client
 
 
-def test_beyond_the_loopback_it_takes_a_token(tmp_path: Path) -> None:
+def test_beyond_the_loopback_there_is_no_way_without_a_token(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.168.1.7", "gpu-server"):
         assert not is_loopback(host)
         with pytest.raises(UsageError, match="takes a token"):
@@ -47,21 +51,36 @@ def test_beyond_the_loopback_it_takes_a_token(tmp_path: Path) -> None:
         assert is_loopback(host)
 
 
-async def test_without_the_token_nobody_gets_in(tmp_path: Path) -> None:
-    async with client_of(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+async def test_without_the_token_nobody_gets_in(tmp_path: Path, host: str) -> None:
+    async with client_of(DashboardServer(tmp_path, host, 8000, "secret")) as client:
         for path in ("/", "/ws", "/static/js/textual.js", "/?token=guess", "/ws?token="):
             assert (await client.get(path)).status == 401
 
 
-async def test_the_token_opens_the_page_and_leaves_the_address_bar(tmp_path: Path) -> None:
-    async with client_of(DashboardServer(tmp_path, "0.0.0.0", 8000, "secret")) as client:
-        entered = await client.get("/?token=secret", allow_redirects=False)
+@pytest.mark.parametrize("token", ["secret", "a&b=c d+é;%", '"quoted"'])
+async def test_the_token_opens_the_page_and_leaves_the_address_bar(
+    tmp_path: Path, token: str
+) -> None:
+    server = DashboardServer(tmp_path, "0.0.0.0", 8000, token)
+    async with client_of(server) as client:
+        path = URL(server.address, encoded=True).relative()
+        entered = await client.get(path, allow_redirects=False)
         assert (entered.status, entered.headers["Location"]) == (303, "/")
         assert "HttpOnly" in entered.headers["Set-Cookie"]
         assert "SameSite=Strict" in entered.headers["Set-Cookie"]
-        client.session.cookie_jar.update_cookies({"headwater": "secret"}, client.make_url("/"))
         page = await (await client.get("/")).text()
         assert f"ws://{client.host}:{client.port}/ws" in page
+
+
+async def test_two_servers_on_one_machine_keep_apart_in_one_browser(tmp_path: Path) -> None:
+    one, other = (DashboardServer(tmp_path, "127.0.0.1", 8000, token) for token in ("a", "b"))
+    async with client_of(one) as client, client_of(other) as another:
+        another.session._cookie_jar = client.session.cookie_jar
+        for visitor, token in ((client, "a"), (another, "b")):
+            assert (await visitor.get(f"/?token={token}")).status == 200
+        for visitor in (client, another):
+            assert (await visitor.get("/")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -72,6 +91,92 @@ async def test_a_page_of_another_site_gets_nothing(tmp_path: Path, headers: dict
         assert (await client.get("/")).status == 200
         for path in ("/", "/ws"):
             assert (await client.get(path, headers=headers)).status == 403
+
+
+async def test_on_the_loopback_too_it_asks_for_a_token(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        base, _, token = address.partition("/?token=")
+        assert len(token) >= 32
+        async with aiohttp.ClientSession(base) as stranger:
+            for path in ("/", "/ws?width=80&height=24"):
+                assert (await stranger.get(path)).status == 401
+        async with visiting(address) as visitor, seeing(visitor, b"run"):
+            assert not [line for line in visitors(tmp_path) if token in line]
+
+
+async def test_without_a_token_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    with served(tmp_path, "--no-token") as address:
+        assert "token" not in address
+        async with aiohttp.ClientSession(address) as stranger:
+            assert (await stranger.get("/")).status == 200
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "stdin"])
+async def test_a_token_of_ones_own_is_on_no_command_line(tmp_path: Path, way: str) -> None:
+    token = "of-my-own-and-long"
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text(f"{token}\n")
+    options = {
+        "environment": (),
+        "file": ("--token-file", str(file)),
+        "stdin": ("--token-file", "-"),
+    }
+    variable = {"HEADWATER_TOKEN": token} if way == "environment" else {}
+    with file.open() as stdin:
+        process: dict[str, Any] = {"stdin": stdin, "env": {**os.environ, **variable}}
+        with served(tmp_path, *options[way], **process) as address:
+            assert address.endswith(f"/?token={token}")
+            async with visiting(address) as visitor, seeing(visitor, b"run"):
+                assert visitors(tmp_path)
+                assert not processes_that_show(token)
+
+
+def processes_that_show(token: str) -> list[str]:
+    """Command lines with the token; environments of the dashboards with it."""
+    told = [line for line in command_lines() if token in line]
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            variables = path.read_bytes()
+            if token.encode() in variables and b"TEXTUAL_DRIVER=" in variables:
+                told.append(f"{path}")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("secret", 0o644, "can be read by others"),
+        ("secret", 0o640, "can be read by others"),
+        ("\n", 0o600, "no token"),
+        (None, 0, "cannot be read"),
+    ],
+)
+def test_a_file_that_can_hold_no_secret_is_refused(
+    tmp_path: Path, content: str | None, mode: int, said: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+        file.chmod(mode)
+    with pytest.raises(UsageError, match=said) as refused:
+        chosen_token(file, {})
+    assert str(file) in refused.value.message
+
+
+def test_a_token_is_made_where_none_is_given() -> None:
+    made = {chosen_token(None, {}) for _ in range(3)} | {
+        chosen_token(None, {"HEADWATER_TOKEN": ""})
+    }
+    assert len(made) == 4
+    assert all(len(token) >= 32 for token in made)
+
+
+def test_a_token_and_none_at_once_are_refused(tmp_path: Path) -> None:
+    arguments = ["--runs", str(tmp_path), "serve", "--no-token", "--token-file", "x"]
+    refused = CliRunner().invoke(cli.main, arguments)
+    assert refused.exit_code == 2
+    assert "exclude each other" in refused.output
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -99,22 +204,20 @@ async def test_it_is_the_same_dashboard_and_ends_with_its_visitor(tmp_path: Path
 
 def visitors(runs: Path) -> list[str]:
     """Command lines of the dashboards that a server has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
     wanted = re.compile(rf"-m tui --runs {re.escape(str(runs))} tui")
-    return [line for line in found if wanted.search(line)]
+    return [line for line in command_lines() if wanted.search(line)]
+
+
+def command_lines() -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 async def test_a_browser_shows_it(tmp_path: Path) -> None:
     sample_run.scored_run(tmp_path / "runs", "books")
-    options = ("--host", "0.0.0.0", "--token", "secret")
-    with served(tmp_path / "runs", *options) as address:
-        assert address.endswith("/?token=secret")
+    with served(tmp_path / "runs", "--host", "0.0.0.0") as address:
         address = address.replace("0.0.0.0", "127.0.0.1")
         async with browsing(tmp_path / "profile", address) as page:
             colours: dict[object, int] = {}

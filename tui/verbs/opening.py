@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -74,16 +75,21 @@ def doctor(runs: Path, as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 @click.option(
-    "--token",
-    envvar="HEADWATER_TOKEN",
-    help="What visitors must show.  [default: none on the loopback, else made up and printed]",
+    "--token-file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File of mode 0600, or - for stdin: its first line is what visitors must show.  "
+    "[default: HEADWATER_TOKEN, else a new one is printed]",
 )
+@click.option("--no-token", is_flag=True, help="Let every account of this machine in.")
 @click.pass_obj
-def serve(runs: Path, host: str, port: int, token: str | None) -> None:
+def serve(runs: Path, host: str, port: int, token_file: Path | None, no_token: bool) -> None:
     """Serve the dashboard to browsers; stages outlive it as they outlive a terminal."""
-    from tui.serve import serve as serve_dashboard  # a web server is needed nowhere else
+    from tui import serve as server  # a web server is needed nowhere else
 
-    serve_dashboard(runs, host, port, token)
+    if no_token and token_file:
+        raise UsageError("--no-token and --token-file exclude each other", "leave one out")
+    token = server.chosen_token(token_file, os.environ)
+    server.serve(runs, host, port, "" if no_token else token)
 
 
 @click.command(name="keys")
