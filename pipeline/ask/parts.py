@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from pipeline.contract.files import read_json, write_json
 from pipeline.contract.results.examples import read_origins, write_examples
 from pipeline.contract.run.events import EventWriter
-from pipeline.contract.run.freshness import file_marks
+from pipeline.contract.run.file_marks import file_marks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.cutting import ExampleBuilder, write_documents
@@ -96,4 +96,4 @@ def _part(run: RunDir, source: str) -> Part:
 
 
 def _marks(source: str) -> dict[str, list[int]]:
-    return {name: list(mark) for name, mark in file_marks([source]).items()}
+    return {name: list(mark) for name, mark in file_marks(source).items()}

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from pipeline.contract.errors import ModelError
-from pipeline.contract.files import read_object
+from pipeline.contract.run.stages import adapters_base
 from pipeline.contract.settings.schema import Settings
 from pipeline.pretrained.folders import has_tokenizer, require_adapter
 from pipeline.pretrained.hub import from_hub_or_folder
 
 NAME, TRAINED = "model.name", "model.trained"
 """The settings, as messages call them."""
-_BASE = "base_model_name_or_path"
 _ADAPTER_FILES = ["adapter_*", "*token*", "vocab*", "merges.txt", "*.jinja", "*.model"]
 
 
@@ -44,7 +43,7 @@ def base_name(settings: Settings) -> str:
     adapter = ready_adapter(settings)
     if adapter is None:
         return ""
-    named = named_base(adapter)
+    named = adapters_base(adapter)
     path = Path(named).expanduser()
     # a path of another machine, or relative to a folder that nobody knows any more
     if not named or named.startswith(".") or (path.is_absolute() and not path.is_dir()):
@@ -53,12 +52,6 @@ def base_name(settings: Settings) -> str:
             f"{TRAINED}: the adapter in {adapter} {told}", "name its base in model.name"
         )
     return named
-
-
-def named_base(adapter: Path) -> str:
-    """What an adapter's folder says of the model that it sits on; may be empty."""
-    named = (read_object(adapter / ADAPTER_CONFIG_NAME) or {}).get(_BASE)
-    return named if isinstance(named, str) else ""
 
 
 def analysed(settings: Settings) -> tuple[str, str]:

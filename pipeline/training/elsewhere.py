@@ -12,11 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from pipeline.contract.results.training import TrainingSummary
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import adapters_base
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.model import build_model, load_model, load_pretrained, save_model, select_device
 from pipeline.pretrained.adapters import with_ready_adapter
-from pipeline.pretrained.sources import TRAINED, base_name, named_base, ready_adapter
+from pipeline.pretrained.sources import TRAINED, base_name, ready_adapter
 from pipeline.training.adapting import adapter_summary
 from pipeline.training.losses import SavedModelCheck, mean_loss, sampled
 from pipeline.training.trainer import perplexity
@@ -110,7 +111,7 @@ def summary_of(
 def warn_of_other_base(settings: Settings, events: EventWriter) -> None:
     """Warns where the adapter names another base than the settings: shapes alone cannot tell."""
     adapter = ready_adapter(settings)
-    named, chosen = named_base(adapter) if adapter else "", settings.model.name
+    named, chosen = adapters_base(adapter) if adapter else "", settings.model.name
     if named and chosen and Path(named).name.lower() != Path(chosen).name.lower():
         events.warning(
             f"the adapter says that it was trained on {named}, model.name is {chosen}: unless both "

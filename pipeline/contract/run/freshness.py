@@ -14,14 +14,19 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import Json, read_json, read_object, write_json
+from pipeline.contract.run.file_marks import (
+    Marks,
+    OutsideMarks,
+    all_files,
+    outside_marks,
+    same_files,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import CORPUS_STAGE, STAGES, settings_read
 from pipeline.contract.run.typed import require_types
@@ -32,9 +37,6 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 
 FORMAT = 2
 """The format of what stages write; see `results/migrations.py`."""
-
-Sources = dict[str, tuple[int, int]]
-"""Files → (bytes, mtime in ns)."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class Done:
     seconds: float
     finished: float
     """Seconds since the epoch."""
-    sources: Sources = field(default_factory=dict)
+    sources: Marks = field(default_factory=dict)
     """Local files outside the run that the stage read, as they were when it began."""
-    model_files: Sources | None = None
+    model_files: Marks | None = None
     """Likewise files of models and tokenizers; None in runs of old, which do not say it."""
     corpus: str = ""
     """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
@@ -94,23 +96,19 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     What an attempt with the same fingerprint left is kept to go on from, and the corpus where only
     the prompts are new; anything else is cleared, so that no stage ever meets old outputs.
     """
-    now = RunFreshness(settings, run)
-    fingerprint = now.fingerprint(stage)
-    attempt = {**asdict(fingerprint), **_outside(stage, settings)}
+    spec, now = STAGES[stage], RunFreshness(settings, run)
+    fingerprint, outside = now.fingerprint(stage), now.outside(stage)
+    attempt = asdict(fingerprint)
     before = read_object(run.started(stage)) or {}
-    same = all(before.get(part) == attempt[part] for part in _compared(stage))
-    if not same and not (STAGES[stage].writes_corpus and now.has_corpus()):
+    same_inputs = all(before.get(part) == attempt[part] for part in attempt)
+    same = same_files(outside, {kind: before.get(kind, {}) for kind in outside})
+    goes_on = same_inputs and (same or spec.knows_its_files)
+    if not goes_on and not (spec.writes_corpus and now.has_corpus()):
         clear(stage, run)
-    if before != attempt:
-        write_json(run.started(stage), attempt)
+    if not (same_inputs and same):  # else what it first read is known, and may be away now
+        write_json(run.started(stage), {**attempt, **all_files(outside)})
     run.done(stage).unlink(missing_ok=True)
     return fingerprint
-
-
-def _compared(stage: str) -> tuple[str, ...]:
-    """Of what a stage reads, the parts that must be the same for an attempt to go on."""
-    own = tuple(field.name for field in fields(Fingerprint))
-    return own if STAGES[stage].knows_its_files else (*own, "sources", "model_files")
 
 
 def clear(stage: str, run: RunDir) -> None:
@@ -128,7 +126,8 @@ def finish(
 ) -> None:
     """Writes `done.json`, the last file of a stage."""
     # as they were when it began: what changed since, the stage may not have read
-    outside = {**_outside(stage, settings), **(read_object(run.started(stage)) or {})}
+    now = all_files(outside_marks(stage, settings))
+    outside = {**now, **(read_object(run.started(stage)) or {})}
     done = Done(
         stage=stage,
         id=uuid.uuid4().hex,
@@ -142,24 +141,15 @@ def finish(
     write_json(run.done(stage), asdict(done))
 
 
-def _outside(stage: str, settings: Settings) -> Json:
-    """Marks of all files outside the run that a stage reads, as JSON gives them back."""
-    spec = STAGES[stage]
-    kinds = {"sources": spec.outside_files(settings), "model_files": spec.models(settings)}
-    return {
-        kind: {path: list(mark) for path, mark in file_marks(files).items()}
-        for kind, files in kinds.items()
-    }
-
-
-def _marks(value: Json) -> Sources:
+def _marks(value: Json) -> Marks:
     return {path: (size, mtime) for path, (size, mtime) in value.items()}
 
 
 def mark_corpus(settings: Settings, run: RunDir) -> None:
     """Writes down what the corpus, now complete, was made from."""
-    mark = {**RunFreshness(settings, run).corpus_source(), "digest": _digest_of_corpus(run)}
-    write_json(run.corpus_mark, mark)
+    now = RunFreshness(settings, run)
+    mark = {"settings": now.corpus_settings(), **all_files(now.outside(CORPUS_STAGE))}
+    write_json(run.corpus_mark, {**mark, "digest": _digest_of_corpus(run)})
 
 
 def _digest_of_corpus(run: RunDir) -> str:
@@ -181,7 +171,7 @@ class RunFreshness:
         self._whole: Json = settings.model_dump(mode="json")
         self._done: dict[str, Done | None] = {}
         self._fresh: dict[str, bool] = {}
-        self._now: dict[str, Json] = {}
+        self._outside: dict[str, OutsideMarks] = {}
 
     def done(self, stage: str) -> Done | None:
         """How the stage finished, or None if it has not."""
@@ -194,7 +184,7 @@ class RunFreshness:
         if stage not in self._fresh:
             done = self.done(stage)
             same = done is not None and done.fingerprint == self.fingerprint(stage)
-            self._fresh[stage] = same and self._has_same_sources(stage) and not self.unmet(stage)
+            self._fresh[stage] = same and self._has_same_files(stage) and not self.unmet(stage)
         return self._fresh[stage]
 
     def unmet(self, stage: str) -> list[str]:
@@ -229,19 +219,24 @@ class RunFreshness:
             picked[name] = self._whole[section][key] if key else self._whole[section]
         return hashlib.sha256(json.dumps(picked, sort_keys=True).encode()).hexdigest()
 
-    def corpus_source(self) -> dict[str, object]:
-        """Identifies what the corpus would be made from if it were written now."""
+    def corpus_settings(self) -> str:
+        """A digest of the settings that a corpus would be made with now."""
         spec = STAGES[CORPUS_STAGE]
-        names = tuple(name for name in spec.settings if name not in spec.prompts_only)
-        return {"settings": self.digest(names), **self._outside_now(CORPUS_STAGE)}
+        return self.digest(tuple(name for name in spec.settings if name not in spec.prompts_only))
 
     def has_corpus(self) -> bool:
         """Whether the same corpus would be written again, whatever the prompts are now."""
-        then, now = self._corpus_mark, self.corpus_source()
-        return then.get("settings") == now["settings"] and all(
-            now[kind] in ({}, then.get(kind, now[kind]))  # {}: as below
-            for kind in ("sources", "model_files")
+        then = self._corpus_mark
+        return then.get("settings") == self.corpus_settings() and same_files(
+            self.outside(CORPUS_STAGE),
+            {kind: then.get(kind) for kind in ("sources", "model_files")},
         )
+
+    def outside(self, stage: str) -> OutsideMarks:
+        """Marks of all files outside the run that the stage reads."""
+        if stage not in self._outside:
+            self._outside[stage] = outside_marks(stage, self._settings)
+        return self._outside[stage]
 
     @cached_property
     def _corpus_mark(self) -> Json:
@@ -252,39 +247,15 @@ class RunFreshness:
         done = self.done(CORPUS_STAGE)
         return self._corpus_mark.get("digest") or (done.corpus if done else "")
 
-    def _has_same_sources(self, stage: str) -> bool:
-        done, now = self.done(stage), self._outside_now(stage)
-        if done is None:
-            return False
-        # none: the run was copied to another machine, or a run of old does not say which
-        same_sources = not now["sources"] or _marks(now["sources"]) == done.sources
-        same_models = (
-            not now["model_files"]
-            or done.model_files is None
-            or _marks(now["model_files"]) == done.model_files
-        )
-        return same_sources and same_models
-
-    def _outside_now(self, stage: str) -> Json:
-        if stage not in self._now:
-            self._now[stage] = _outside(stage, self._settings)
-        return self._now[stage]
+    def _has_same_files(self, stage: str) -> bool:
+        done = self.done(stage)
+        then = {"sources": done.sources, "model_files": done.model_files} if done else {}
+        return same_files(self.outside(stage), then)
 
 
 def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
     """Whether the stage has finished and nothing that it read has changed since."""
     return RunFreshness(settings, run).is_fresh(stage)
-
-
-def file_marks(paths: Iterable[str]) -> Sources:
-    """Size and time of last change of every file at the paths or below them."""
-    marks: Sources = {}
-    for path in map(Path, paths):
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                status = file.stat()
-                marks[str(file)] = (status.st_size, status.st_mtime_ns)
-    return marks
 
 
 def forget(stage: str, run: RunDir) -> None:

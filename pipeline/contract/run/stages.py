@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_object
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
@@ -29,8 +30,17 @@ def _corpus_files(settings: Settings) -> Sequence[str]:
 def _models(settings: Settings) -> Sequence[str]:
     """Local folders of models that training reads."""
     chosen = settings.model
-    named = (chosen.name, chosen.trained) if chosen.init == "pretrained" else ()
-    return [name for name in named if Path(name).is_absolute()]
+    named = [chosen.name, chosen.trained] if chosen.init == "pretrained" else []
+    local = [name for name in named if Path(name).is_absolute()]
+    bases = [] if chosen.name else map(adapters_base, map(Path, local))
+    return [*local, *(base for base in bases if Path(base).is_absolute())]
+
+
+def adapters_base(folder: Path) -> str:
+    """What an adapter's folder says of the model that it sits on; "" where it says nothing, or is
+    none."""
+    named = (read_object(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+    return named if isinstance(named, str) else ""
 
 
 def _models_and_tokenizer(settings: Settings) -> Sequence[str]:

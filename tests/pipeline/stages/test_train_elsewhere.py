@@ -28,7 +28,7 @@ from pipeline.model import load_model, save_model
 from pipeline.stages import train
 from pipeline.training.losses import mean_loss
 from tests.small_models import save_folder, small_llama
-from tests.small_runs import prepare_run
+from tests.small_runs import prepare_run, run_here
 
 CPU = torch.device("cpu")
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
@@ -98,6 +98,15 @@ def test_the_summary_is_what_the_saved_adapter_shows(adapted: RunDir) -> None:
     validation = TokenDataset.of_examples(adapted, adapted.validation)
     loss = mean_loss(load_model(adapted.model, CPU), validation, 256)
     assert read_training(adapted).validation_loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_weights_that_were_replaced_in_their_folder_are_trained_from(tmp_path: Path) -> None:
+    folder = save_folder(small_llama(), tmp_path / "base")
+    run = lora_run(tmp_path / "run", folder)
+    run_here(run, train)
+    small_llama(seed=1).save_pretrained(folder)
+    run_here(run, train)
+    assert same_weights(folder, run.base)
 
 
 @torch.no_grad()

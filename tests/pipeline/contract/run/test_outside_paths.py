@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.contract.files import write_text
 from pipeline.contract.run.freshness import RunFreshness, begin, finish
 from pipeline.contract.run.new_run import change_settings, write_run
 from pipeline.contract.run.outside_paths import places
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES, upstream
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.schema import Settings
@@ -152,6 +155,98 @@ def test_an_attempt_on_other_files_starts_from_nothing(home: Path) -> None:
     (home / "tiny/config.json").write_text('{"other": 1}')
     begin("train", settings, run)
     assert not run.base.exists()
+
+
+READ = [
+    ("prepare", "data", "path"),
+    ("prepare", "data", "chat_template"),
+    ("prepare", "tokenizer", "source"),
+    ("prepare", "model", "name"),
+    ("prepare", "model", "trained"),
+    ("train", "model", "name"),
+    ("train", "model", "trained"),
+    ("benchmark", "benchmark", "data"),
+    ("index", "index", "added"),
+    ("validate", "validation", "outside"),
+]
+"""Stages, and the settings that name what they read outside the run."""
+
+
+def reading(home: Path, folder: Path, section: str, key: str) -> Settings:
+    """Settings that name the folder there."""
+    values: dict[str, dict[str, Any]] = {section: {key: str(folder)}}
+    if key == "chat_template":
+        values[section] |= {"source": "local", "path": "texts", "form": "chat"}
+    if (section, key) == ("data", "path"):
+        values[section]["source"] = "local"
+    if key in ("added", "outside"):
+        values[section] = {key: [str(folder)]}
+    return made(home, **values)
+
+
+def test_every_place_outside_is_read_by_a_stage_or_copied_into_the_run() -> None:
+    read = {(section, key) for _, section, key in READ}
+    assert {(section, key) for section, key, _ in places()} == read | {("prompts", "path")}
+
+
+@pytest.mark.parametrize(("stage", "section", "key"), READ)
+def test_a_file_that_was_replaced_is_read_again(
+    home: Path, stage: str, section: str, key: str
+) -> None:
+    folder = home / "outside"
+    (folder / "linked").mkdir(parents=True)
+    (home / "elsewhere").mkdir()
+    (folder / "linked/far").symlink_to(home / "elsewhere")
+    (folder / "linked/far/back").symlink_to(folder)  # a circle
+    files = [folder / "weights", home / "elsewhere/rows"]
+    for file in files:
+        file.write_text("old one")
+    settings, run = reading(home, folder, section, key), RunDir(home / "runs/one")
+    before = [name for name in STAGES if name in upstream(stage)]
+    for file in files:
+        finished(run, settings, *before, stage)
+        write_text(run.stage(stage) / "result", "of the old files")
+        assert RunFreshness(settings, run).is_fresh(stage)
+        file.write_text("new!")
+        assert not RunFreshness(settings, run).is_fresh(stage)
+        begin(stage, settings, run)
+        keeps = STAGES[stage].knows_its_files
+        assert (run.stage(stage) / "result").exists() == keeps
+
+
+@pytest.mark.parametrize(("stage", "section", "key"), READ)
+def test_a_folder_that_is_away_for_a_time_costs_nothing(
+    home: Path, stage: str, section: str, key: str
+) -> None:
+    folder = home / "outside"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    settings, run = reading(home, folder, section, key), RunDir(home / "runs/one")
+    begin(stage, settings, run)
+    write_text(run.stage(stage) / "checkpoint", "days of work")
+    folder.rename(home / "away")
+    begin(stage, settings, run)
+    folder.mkdir()  # where a disk was mounted
+    begin(stage, settings, run)
+    folder.rmdir()
+    (home / "away").rename(folder)
+    begin(stage, settings, run)
+    assert (run.stage(stage) / "checkpoint").exists()
+    (folder / "weights").write_text("new!")
+    begin(stage, settings, run)
+    assert (run.stage(stage) / "checkpoint").exists() == STAGES[stage].knows_its_files
+
+
+def test_the_base_that_an_adapter_names_is_read_too(home: Path) -> None:
+    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(home / "tiny")})
+    (home / "models/tiny/adapter_config.json").write_text(config)
+    (home / "tiny/model.safetensors").write_text("old")
+    settings = made(home, model={"name": "", "trained": "models/tiny"})
+    run = RunDir(home / "runs/one")
+    finished(run, settings, "prepare", "train")
+    assert RunFreshness(settings, run).is_fresh("train")
+    (home / "tiny/model.safetensors").write_text("new!")
+    assert not RunFreshness(settings, run).is_fresh("train")
 
 
 def test_the_recipe_of_a_model_trained_elsewhere_is_read_by_validate_alone(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.run import freshness, stages
+from pipeline.contract.run import file_marks, freshness, stages
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 
@@ -132,17 +132,17 @@ def test_new_prompts_train_no_model_again_where_the_corpus_is_the_same(run: RunD
 def test_the_corpus_s_folder_is_gone_through_once(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[list[str]] = []
-    real = freshness.file_marks
+    looked: list[str] = []
+    real = file_marks.file_marks
 
-    def counted(paths: list[str]) -> dict[str, tuple[int, int]]:
-        looked.append(paths)
-        return real(paths)
+    def counted(path: str) -> file_marks.Marks:
+        looked.append(path)
+        return real(path)
 
-    monkeypatch.setattr(freshness, "file_marks", counted)
+    monkeypatch.setattr(file_marks, "file_marks", counted)
     now = freshness.RunFreshness(settings(), run)
     assert all(now.is_fresh(name) for name in stages.STAGES)
-    assert looked.count(["no-such-file"]) == 1
+    assert looked.count("no-such-file") == 1
 
 
 def test_a_changed_source_file_makes_everything_stale(tmp_path: Path) -> None:
