@@ -6,14 +6,10 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PretrainedConfig,
@@ -29,6 +25,7 @@ from pipeline.pretrained.decoding import decode_plainly, keep_ends_alone
 from pipeline.pretrained.folders import is_adapter, require_model, require_weights
 from pipeline.pretrained.hub import from_hub_or_folder
 from pipeline.pretrained.kinds import require_text_decoder
+from pipeline.pretrained.loading import load_config, load_network, load_tokenizer_of
 from pipeline.pretrained.sources import NAME, analysed, base_name, whole_models
 from pipeline.pretrained.weights import load_complete, require_all_named
 
@@ -113,7 +110,7 @@ def pretrained_config(name: str, setting: str = NAME) -> PretrainedConfig:
     """
     if Path(name).is_absolute() and Path(name).is_dir():
         require_model(Path(name), setting)
-    config: PretrainedConfig = from_hub_or_folder(AutoConfig.from_pretrained, name, setting)
+    config: PretrainedConfig = from_hub_or_folder(load_config, name, setting)
     require_text_decoder(config, f"{setting}: {name}")
     return config
 
@@ -234,10 +231,7 @@ def context_length(config: PretrainedConfig) -> int | None:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Loads a tokenizer that an earlier stage saved."""
     # local only: an earlier stage saved it, so a missing file is no reason to ask the hub
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
-    )
-    return tokenizer
+    return load_tokenizer_of(folder, local_files_only=True)
 
 
 def load_model(
@@ -253,8 +247,7 @@ def load_model(
     """
     adapted = is_adapter(folder)
     whole = folder.with_name("base") if adapted else folder
-    # no attention is asked for: transformers takes sdpa where the architecture has it, else eager
-    loaded: Any = AutoModelForCausalLM.from_pretrained(whole, local_files_only=True, dtype=dtype)
+    loaded = load_network(whole, local_files_only=True, dtype=dtype)
     keep_ends_alone(loaded)
     model: PreTrainedModel = loaded.to(device).eval()
     if not adapted:

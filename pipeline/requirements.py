@@ -93,11 +93,12 @@ def _room_for_factors(settings: Settings, run: RunDir) -> None:
 def _shapes(settings: Settings) -> list[tuple[int, int]]:
     """Shapes of the weights of the modules that the settings choose."""
     import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import LlamaConfig
 
     from pipeline.influence.experts import separate_experts
     from pipeline.influence.modules import resolve_modules, weight_shape
     from pipeline.model import PRESETS, pretrained_config
+    from pipeline.pretrained.loading import new_network
     from pipeline.pretrained.sources import analysed
     from pipeline.training.adapting import planned
 
@@ -114,8 +115,7 @@ def _shapes(settings: Settings) -> list[tuple[int, int]]:
             num_key_value_heads=shape.kv_heads,
         )
     with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-        model = planned(settings)(plain)
+        model = planned(settings)(new_network(config))
         separate_experts(model)
     names = resolve_modules(model, settings.modules)
     return [weight_shape(model.get_submodule(name)) for name in names]

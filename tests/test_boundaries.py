@@ -141,6 +141,26 @@ def test_deepeval_is_imported_in_one_room_which_quiets_it_first() -> None:
     assert not wrong
 
 
+def test_what_loads_a_model_leaves_its_code_and_kernels_to_no_default() -> None:
+    files = sorted((ROOT / "pipeline").rglob("*.py"))
+    assert not [f"{file.name}:{line}" for file in files for line in lenient_loaders(file)]
+
+
+def lenient_loaders(file: Path) -> Iterator[int]:
+    """Lines with a loader of transformers that is not told to run nothing of the model's."""
+    tree = ast.parse(file.read_text())
+    strict = set()
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        words = {ast.unparse(word) for word in call.keywords}
+        whole = not ast.unparse(call.func).startswith(("AutoConfig.", "AutoTokenizer."))
+        if {"trust_remote_code=False", *(["**OWN_KERNELS"] if whole else [])} <= words:
+            strict.add(call.func)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr="from_pretrained" | "from_config") if node not in strict:
+                yield node.lineno
+
+
 def test_the_supervisor_needs_only_the_standard_library() -> None:
     code = (
         "import sys, pipeline.supervisor as s; "

@@ -10,12 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.settings.schema import Settings
 from pipeline.pretrained.folders import require_tokenizer
 from pipeline.pretrained.hub import from_hub_or_folder
+from pipeline.pretrained.loading import load_tokenizer_of
 from pipeline.pretrained.sources import tokenizer_source
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
@@ -108,10 +109,10 @@ def _load(name: str) -> PreTrainedTokenizerBase:
 
     Raises:
         ValueError: the library cannot read its tokenizer.json.
-        OSError, ValueError: it does not exist, or see `AutoTokenizer.from_pretrained`.
+        OSError, ValueError: it does not exist, or see `load_tokenizer_of`.
     """
     try:
-        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name)
+        return load_tokenizer_of(name)
     except Exception as error:
         # Exception itself is what the library's Rust part raises, KeyError what Python's does
         if type(error) not in (Exception, KeyError):
@@ -120,4 +121,3 @@ def _load(name: str) -> PreTrainedTokenizerBase:
             f"its tokenizer.json cannot be read by tokenizers {metadata.version('tokenizers')}: "
             f"{error!r}; a newer version of the library may have written it, or it is damaged"
         ) from error
-    return found

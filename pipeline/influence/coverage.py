@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.contract.errors import ModelError
 from pipeline.contract.results.factors import Coverage
 from pipeline.contract.settings.schema import ModuleSettings
 from pipeline.influence.experts import is_separated, separate_experts
 from pipeline.influence.modules import chosen_parameters, resolve_modules, summarize
+from pipeline.pretrained.loading import new_network
 
 _LEAST = 0.5
 """Share of the chosen weights below which a ranking would not be that of the model."""
@@ -36,8 +37,7 @@ def examine(
         SettingsError: `wanted.layers` is not a list of layers.
     """
     with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-        model = adapt(plain)
+        model = adapt(new_network(config))
         separate_experts(model)
         found = coverage(model, resolve_modules(model, wanted), wanted)
     if found.share < _LEAST:

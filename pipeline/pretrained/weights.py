@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_utils import load_state_dict
 
 from pipeline.contract.errors import ModelError
 from pipeline.pretrained.folders import weight_files
+from pipeline.pretrained.loading import OWN_KERNELS, load_network, new_network
 
 _NAMED = 3
 
@@ -27,7 +28,7 @@ def load_complete(name: str) -> PreTrainedModel:
         OSError, ValueError: what transformers says of a name that it cannot load.
     """
     # transformers would fill missing weights with random ones, drop what is left over, and go on
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
+    loaded = load_network(
         name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
     )
     model: PreTrainedModel = loaded[0]
@@ -54,11 +55,13 @@ def require_all_named(folder: Path, config: PretrainedConfig) -> None:
             ) from error
     with torch.device("meta"):
         # of a multimodal model whose text decoder is taken alone, with that one's configuration
-        made: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        made = new_network(config)
     _, info = type(made).from_pretrained(
         None,
         config=made.config,
         state_dict=shapes,
+        trust_remote_code=False,
+        **OWN_KERNELS,
         dtype=torch.float32,
         device_map={"": "meta"},
         output_loading_info=True,
