@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from pipeline.contract.errors import ModelError, UsageError
+from pipeline.contract.files import mode_for
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.pretrained.adapters import network_of, with_ready_adapter
@@ -296,7 +297,8 @@ def save_model(
         model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     for file in temporary.iterdir():
-        file.chmod(0o644)  # weights are saved readable by their owner only
+        # weights are saved readable by their owner only
+        file.chmod(mode_for(folder / file.name, temporary))
         # on the disk before the rename: a crash must not leave empty files under the final name
         with file.open("rb") as written:
             os.fsync(written.fileno())

@@ -9,11 +9,12 @@ import io
 import json
 import os
 import re
+import secrets
 import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -36,8 +37,12 @@ _MARKS = {
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; on success it is synced and renamed over `path`."""
+    """Gives a temporary path beside `path`; on success it is synced and renamed over `path`.
+
+    Until then only its owner can read it, and after that who could read the file that it replaces.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = mode_for(path, path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -45,10 +50,26 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def mode_for(replaced: Path, folder: Path) -> int:
+    """The mode of the file that is to be replaced, else that which a new one in the folder gets."""
+    with suppress(OSError):
+        status = replaced.stat()
+        if stat.S_ISREG(status.st_mode):
+            return status.st_mode & 0o777
+    # made and looked at: the umask cannot be asked for without changing it for every thread
+    probe = folder / f".mode.{secrets.token_hex(8)}"
+    handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        return os.fstat(handle).st_mode & 0o777
+    finally:
+        os.close(handle)
+        probe.unlink()
 
 
 def writable(text: str) -> str:

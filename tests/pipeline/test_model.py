@@ -125,6 +125,24 @@ def test_the_seed_decides_the_weights(tokenizer: PreTrainedTokenizerBase) -> Non
     assert not torch.equal(first(3), first(4))
 
 
+def test_a_saved_model_is_as_open_as_the_umask_and_the_one_before_it(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    model = build_model(scratch(), tokenizer)
+    before = os.umask(0o027)
+    try:
+        save_model(model, tokenizer, folder)
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+        (folder / "model.safetensors").chmod(0o600)
+        save_model(model, tokenizer, folder)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes.pop("model.safetensors") == 0o600
+    assert set(modes.values()) == {0o640}
+
+
 def test_a_saved_model_comes_back_the_same_and_ready_to_evaluate(
     folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> None:

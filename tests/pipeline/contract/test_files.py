@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.contract.files import read_json, read_text, write_csv, write_json, write_text
+from pipeline.contract.files import (
+    read_json,
+    read_text,
+    replacing,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 HOSTILE = [
     "a\rb",
@@ -22,6 +33,48 @@ HOSTILE = [
     "",
     "\x1b[2J\u2028\x85",
 ]
+
+
+@pytest.fixture(params=[0o077, 0o022, 0o002], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_is_as_open_as_the_umask_lets_it_be(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / "new.txt", "text")
+    assert mode(tmp_path / "new.txt") == 0o666 & ~umask
+    assert [path.name for path in tmp_path.iterdir()] == ["new.txt"]
+
+
+@pytest.mark.parametrize("before", [0o600, 0o640, 0o664, 0o444], ids=oct)
+def test_a_file_that_is_replaced_stays_as_open_as_it_was(
+    tmp_path: Path, umask: int, before: int
+) -> None:
+    path = tmp_path / "there.txt"
+    path.write_text("old")
+    path.chmod(before)
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert mode(temporary) == 0o600
+    assert (path.read_text(), mode(path)) == ("new", before)
+
+
+def test_nothing_but_files_decides_how_open_a_file_is() -> None:
+    code = re.compile(r"chmod\(\s*0o|0o644")
+    wrong = [
+        f"{path.name}: {line.strip()}"
+        for package in ("pipeline", "tui", "headwater")
+        for path in (Path(__file__).parents[3] / package).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if path.name != "files.py" and code.search(line)
+    ]
+    assert not wrong
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
