@@ -24,11 +24,15 @@ from types import FrameType
 from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.files import lenient_output, write_json
-from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
+from pipeline.contract.run.processes import (
+    TOKEN,
+    ProcessIdentity,
+    SupervisorState,
+    acquire_lock,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES, upstream
 
-TOKEN = "HEADWATER_RUN_TOKEN"
 GRACE_S = 30.0
 _POLL_S = 0.1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -23,7 +23,8 @@ from pipeline.contract.files import write_json
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
 from pipeline.contract.run.launchers import drop_launchers
-from pipeline.contract.run.processes import ProcessIdentity, take_lock
+from pipeline.contract.run.locks import open_lock, take_lock
+from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 
@@ -122,13 +123,16 @@ def _only_worker(run: RunDir) -> Iterator[None]:
     Raises:
         HeadwaterError: another worker has it.
     """
-    with run.ask_lock.open("a") as lock:
+    lock = open_lock(run.ask_lock)
+    try:
         deadline = time.monotonic() + _LOCK_S
-        while not take_lock(lock.fileno(), run.root):
+        while not take_lock(lock, run.root):
             if time.monotonic() > deadline:
                 raise HeadwaterError("another process is answering already")
             time.sleep(0.05)
         yield
+    finally:
+        os.close(lock)
 
 
 class _Stop:

@@ -18,12 +18,12 @@ from pipeline.contract.errors import RunBusyError, UsageError
 from pipeline.contract.files import read_json
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.freshness import begin, finish, forget
+from pipeline.contract.run.locks import refuse_without_locks
 from pipeline.contract.run.processes import (
     ProcessIdentity,
     SupervisorState,
     acquire_lock,
     is_locked,
-    refuse_without_locks,
     request_cancel,
 )
 from pipeline.contract.run.run_dir import RunDir

@@ -13,7 +13,7 @@ from pipeline.contract.files import read_text
 from pipeline.contract.run.events import EventReader
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
-from pipeline.contract.run.processes import is_locked, request_cancel
+from pipeline.contract.run.processes import busy, is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.run.stages import GROUPS, expand
 from pipeline.contract.run.status import left_over, run_status
@@ -24,6 +24,9 @@ from tui.printed import narration, tables
 from tui.printed.output import echo
 from tui.processes.launcher import start_stages
 from tui.runs_folder import find_run
+
+PATIENCE_S = 60.0
+"""How long a cancelled run is waited for: a stage that does not end is killed after half of it."""
 
 
 @click.command()
@@ -123,7 +126,10 @@ def cancel(runs: Path, run: str) -> None:
     if not request_cancel(target):
         echo(f"nothing is running in {target.name}", err=True)
         return
+    deadline = time.monotonic() + PATIENCE_S
     while is_locked(target):
+        if time.monotonic() > deadline:
+            raise busy(target)
         time.sleep(0.1)
     echo(f"stopped; `headwater resume {target.name}` goes on", err=True)
 

@@ -29,8 +29,10 @@ from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import Json, read_object
 from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import Done
+from pipeline.contract.run.locks import has_open
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.typed import require_types
 
 _STARTUP_S = 120.0
 _STOP_S = 5.0
@@ -135,14 +137,20 @@ class WorkerAddress:
 
     @classmethod
     def read(cls, run: RunDir) -> WorkerAddress | None:
-        """The address of the run's worker if it is alive and has loaded the current index."""
+        """The address of the run's worker if it is alive, holds the run's lock for workers and has
+        loaded the current index."""
         value = read_object(run.ask_address)
         if value is None:
             return None
-        address = cls(**{**value, "process": ProcessIdentity(**value["process"])})
+        try:
+            process = require_types(ProcessIdentity(**value.pop("process")))
+            address = require_types(cls(process=process, **value))
+        except (KeyError, TypeError):
+            return None
         index = Done.read("index", run)
         is_current = index is not None and index.id == address.index
-        return address if is_current and address.process.is_alive() else None
+        is_worker = process.is_alive() and has_open(process.pid, run.ask_lock)
+        return address if is_current and is_worker else None
 
     def asdict(self) -> Json:
         """The address as a dict that can be written as JSON."""

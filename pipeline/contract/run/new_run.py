@@ -25,8 +25,9 @@ from pipeline.contract.errors import (
 from pipeline.contract.files import read_text, write_json, write_text
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
+from pipeline.contract.run.locks import refuse_without_locks
 from pipeline.contract.run.outside_paths import make_absolute
-from pipeline.contract.run.processes import is_locked, refuse_without_locks
+from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings, parse_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts

@@ -6,13 +6,12 @@ kernel frees it exactly when the last of them is gone, even after SIGKILL.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import signal
 import socket
-import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,10 +23,12 @@ from pipeline.contract.errors import (
     disk_errors_explained,
 )
 from pipeline.contract.files import NO_FILE, read_json, write_json, write_text
+from pipeline.contract.run.locks import NO_LOCKS, has_open, lock_holders, open_lock, take_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.typed import require_types
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO}
+TOKEN = "HEADWATER_RUN_TOKEN"
+"""Variable of the environment that every process of a run has."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +116,22 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
 
     Raises:
         RunBusyError: another supervisor, or a stage that outlived one, holds it.
-        UsageError: the run's folder is gone, or its filesystem has no locks.
+        UsageError: the run's folder is gone, its lock is no file, or its filesystem has no locks.
     """
     try:
-        descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_lock(run.lock)
     except FileNotFoundError:
         hint = "somebody has moved or deleted it; `headwater runs` lists those there are"
         raise UsageError(f"there is no run {run.root} any more", hint) from None
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        raise UsageError(f"{run.lock} is no plain file", "remove it") from error
     deadline = time.monotonic() + wait_s
     try:
         while not take_lock(descriptor, run.root):
             if time.monotonic() > deadline:
-                raise RunBusyError(*_busy(run))
+                raise busy(run)
             time.sleep(0.05)
     except HeadwaterError:
         os.close(descriptor)
@@ -134,43 +139,11 @@ def acquire_lock(run: RunDir, wait_s: float = 2.0) -> int:
     return descriptor
 
 
-def take_lock(descriptor: int, where: Path) -> bool:
-    """Locks an open file for this process alone; False where another holds it.
-
-    Raises:
-        UsageError: the filesystem has no locks.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        told = errno.errorcode.get(error.errno, str(error.errno))
-        raise UsageError(
-            f"the filesystem of {where} has no file locks ({told}): two processes could work in "
-            "one run and spoil it",
-            "keep the runs on another disk with --runs DIR, such as a local one; or mount this one "
-            "with locks (NFS: without nolock, with its lock service running)",
-        ) from error
-    return True
-
-
-def refuse_without_locks(run: RunDir) -> None:
-    """Refuses a run's folder, which exists, where no work could be locked.
-
-    Raises:
-        UsageError: its filesystem has no locks.
-    """
-    with tempfile.TemporaryFile(dir=run.root) as file:
-        take_lock(file.fileno(), run.root)
-
-
 def is_locked(run: RunDir) -> bool:
     """Whether a process is working in the run.
 
-    Where the filesystem has no locks the last supervisor is looked for by its id, on this machine.
+    Where the lock says nothing, because the filesystem has none or it is another account's, the
+    last supervisor is looked for by its id, on this machine.
     """
     try:
         # for reading: a finished run may lie where nobody can write
@@ -178,19 +151,25 @@ def is_locked(run: RunDir) -> bool:
     except OSError as error:
         if error.errno in NO_FILE:
             return False
+        if isinstance(error, PermissionError):
+            return _is_supervised(run)
         raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
-        state = SupervisorState.read(run)
-        return state is not None and state.exit_code is None and state.supervisor.is_alive()
+        return _is_supervised(run)
     finally:
         os.close(descriptor)
     return False
+
+
+def _is_supervised(run: RunDir) -> bool:
+    state = SupervisorState.read(run)
+    return state is not None and state.exit_code is None and state.supervisor.is_alive()
 
 
 def request_cancel(run: RunDir) -> bool:
@@ -205,23 +184,39 @@ def request_cancel(run: RunDir) -> bool:
         write_text(run.cancel_request, "force" if run.cancel_request.exists() else "stop")
         state = SupervisorState.read(run)
         if state and not state.supervisor.is_alive():
-            _signal_orphan(state, force=run.cancel_request.read_text() == "force")
+            _signal_orphan(run, state, force=run.cancel_request.read_text() == "force")
     return True
 
 
-def _signal_orphan(state: SupervisorState, force: bool) -> None:
+def _signal_orphan(run: RunDir, state: SupervisorState, force: bool) -> None:
     """Signals a stage that its killed supervisor left behind, with its process group."""
     stage = state.stage_process
-    if stage and stage.pid > 1 and stage.is_alive():
+    if not stage or stage.pid <= 1 or not stage.is_alive():
+        return
+    if has_open(stage.pid, run.lock) and _has_variable(stage.pid, f"{TOKEN}={state.token}"):
         os.killpg(stage.pid, signal.SIGKILL if force else signal.SIGTERM)
 
 
-def _busy(run: RunDir) -> tuple[str, str]:
+def _has_variable(pid: int, variable: str) -> bool:
+    with suppress(OSError):
+        return variable.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
+
+
+def busy(run: RunDir) -> RunBusyError:
+    """Says who holds the run's lock."""
     state = SupervisorState.read(run)
+    own = [state.supervisor, state.stage_process] if state else []
+    holders = lock_holders(run.lock)
+    if holders and not any(process and process.is_alive() for process in own):
+        told = (
+            f"process {', '.join(map(str, holders))} holds {run.lock}, and is none of the run's own"
+        )
+        return RunBusyError(told, "end that process; or copy the run, and work in the copy")
     who = f" by process {state.supervisor.pid} on {state.supervisor.host}" if state else ""
     what = f", stage {state.stage}" if state and state.stage else ""
     hint = f"`headwater logs -f {run.name}` follows it, `headwater cancel {run.name}` stops it"
-    return f"run {run.name} is being worked on{who}{what}", hint
+    return RunBusyError(f"run {run.name} is being worked on{who}{what}", hint)
 
 
 def _stat(pid: int) -> list[str]:
