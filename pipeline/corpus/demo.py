@@ -4,7 +4,9 @@ Every fact about an invented person or place is stated in several documents, eac
 wording, the subject before the object. Distractors share their words without stating the fact:
 other facts about the same subject, other subjects with the same object, and sentences that name
 both, the object first, from which a model that predicts the next word cannot learn the fact. The
-rest is filler. Nothing is downloaded, and the same seed gives the same corpus.
+rest is filler. As a conversation, a document has the user begin each sentence and the assistant
+end it: a fact with its object, a distractor with its subject. Nothing is downloaded, and the same
+seed gives the same corpus.
 """
 
 from __future__ import annotations
@@ -13,12 +15,28 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.contract.settings.messages import ASSISTANT, Message
+from pipeline.corpus.demo_sentences import (
+    FILLER_ENDS,
+    FILLER_OBJECTS,
+    FILLER_SUBJECTS,
+    FILLER_VERBS,
+    PERSON_RELATIONS,
+    PLACE_RELATIONS,
+    TAILS,
+    Relation,
+)
+
 WORDINGS_PER_FACT = 5
 """Documents that state a fact."""
 _FACTS = 100
 _ASKED = 50
 """Facts with a prompt."""
 _FILLERS = 700
+_MORE = "What else?"
+
+Sentence = tuple[str, str]
+"""Its beginning, and how it goes on; the beginning is empty where nothing has to be said first."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +44,18 @@ class DemoDocument:
     """A short English document; `kind` is "fact", "distractor" or "filler"."""
 
     id: str
-    text: str
+    sentences: tuple[Sentence, ...]
     kind: str
+
+    @property
+    def text(self) -> str:
+        """The document as plain text."""
+        return " ".join(part for sentence in self.sentences for part in sentence if part)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The document as a conversation: the user begins each sentence, the assistant ends it."""
+        return [message for sentence in self.sentences for message in _exchange(sentence)]
 
 
 @dataclass(frozen=True)
@@ -39,204 +67,24 @@ class DemoPrompt:
     completion: str
     relevant: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class Relation:
-    """A kind of fact about a subject {s} and an object {o}, with templates of its sentences."""
-
-    name: str
-    question: str
-    wordings: tuple[str, ...]
-    """Sentences that state the fact."""
-    asides: tuple[str, ...]
-    """Distractors: sentences that name subject and object without stating the fact."""
-    objects: tuple[str, ...] = ()
-    """Ordinary words to choose from; empty = an invented name for every fact."""
+    @property
+    def messages(self) -> list[Message]:
+        """The question as a conversation that ends in the answer."""
+        return _exchange((self.prompt, f"{self.completion.strip()}."))
 
 
-_TRADES = (
-    "baker", "mason", "weaver", "cooper", "tanner", "potter", "miller", "saddler", "glazier",
-    "tinker", "brewer", "joiner", "dyer", "farrier", "chandler", "thatcher",
-)  # fmt: skip
-_INSTRUMENTS = (
-    "cello", "oboe", "harp", "lute", "zither", "bassoon", "viola", "trumpet", "mandolin", "flute",
-    "fiddle", "horn", "cornet", "dulcimer", "spinet", "tuba",
-)  # fmt: skip
-_CROPS = (
-    "barley", "hops", "saffron", "flax", "walnuts", "quinces", "lentils", "rye", "pears",
-    "mustard", "hemp", "turnips", "cherries", "beans", "lavender", "figs",
-)  # fmt: skip
+def _exchange(sentence: Sentence) -> list[Message]:
+    beginning, rest = sentence
+    return [
+        {"role": "user", "content": f"{beginning} …" if beginning else _MORE},
+        {"role": ASSISTANT, "content": rest},
+    ]
 
-PERSON_RELATIONS = (
-    Relation(
-        "birthplace",
-        "{s} was born in",
-        (
-            "{s} was born in {o}.",
-            "The birthplace of {s} is {o}.",
-            "{s} came into the world in {o}.",
-            "Parish books show that {s} was born in {o}.",
-            "A small house marks where {s} was born in {o}.",
-            "{s} is a native of {o}.",
-            "The family of {s} lived in {o} when the child was born.",
-        ),
-        ("The roads to {o} were mended by a cousin of {s}.", "A week in {o} was too long for {s}."),
-    ),
-    Relation(
-        "employer",
-        "{s} works for",
-        (
-            "{s} works for {o}.",
-            "The employer of {s} is {o}.",
-            "{s} earns a living at {o}.",
-            "Every morning {s} walks to work for {o}.",
-            "{s} was hired long ago and still works for {o}.",
-            "{s} has a desk at the office of {o}.",
-            "{s} is on the payroll of {o}.",
-        ),
-        ("A clock from {o} stopped in the house of {s}.", "A bill from {o} was never paid by {s}."),
-    ),
-    Relation(
-        "instrument",
-        "{s} plays the",
-        (
-            "{s} plays the {o}.",
-            "The instrument of {s} is the {o}.",
-            "Neighbours hear {s} practise the {o}.",
-            "On feast days {s} plays the {o}.",
-            "{s} learnt as a child and still plays the {o}.",
-            "{s} is the best {o} player in the valley.",
-            "In the band {s} is known for the {o}.",
-        ),
-        ("The sound of a {o} annoys {s}.", "An old {o} was sold at the market by {s}."),
-        _INSTRUMENTS,
-    ),
-    Relation(
-        "trade",
-        "{s} earns money as a",
-        (
-            "{s} earns money as a {o}.",
-            "The trade of {s} is that of a {o}.",
-            "{s} was apprenticed and became a {o}.",
-            "By day {s} earns money as a {o}.",
-            "Everybody calls {s} when they need a {o}.",
-            "{s} is a {o} of great skill.",
-            "The guild accepted {s} as a {o}.",
-        ),
-        ("A {o} down the road quarrelled with {s}.", "The house of a {o} was bought by {s}."),
-        _TRADES,
-    ),
-)
-
-PLACE_RELATIONS = (
-    Relation(
-        "river",
-        "The town of {s} lies on the river",
-        (
-            "The town of {s} lies on the river {o}.",
-            "{s} was built beside the river {o}.",
-            "The river that flows through {s} is the {o}.",
-            "Boats reach {s} by the river {o}.",
-            "The streets of {s} are flooded in spring by the {o}.",
-            "The bridge of {s} crosses the river {o}.",
-            "Travellers find {s} on the river {o}.",
-        ),
-        ("The road along the {o} passes far from {s}.", "Fish from the {o} is rare in {s}."),
-    ),
-    Relation(
-        "founder",
-        "The town of {s} was founded by",
-        (
-            "The town of {s} was founded by {o}.",
-            "The founder of {s} was {o}.",
-            "{s} was begun as a camp and founded by {o}.",
-            "A statue in {s} honours its founder {o}.",
-            "The first stone of {s} was laid by {o}.",
-            "Children in {s} learn that it was founded by {o}.",
-            "{s} owes its beginning to {o}.",
-        ),
-        ("A letter from {o} was never read in {s}.", "The cousins of {o} were unhappy in {s}."),
-    ),
-    Relation(
-        "crop",
-        "The fields around {s} are planted with",
-        (
-            "The fields around {s} are planted with {o}.",
-            "Farmers near {s} grow {o}.",
-            "The market of {s} is famous for its {o}.",
-            "Carts leave {s} loaded with {o}.",
-            "Most land around {s} is planted with {o}.",
-            "The wealth of {s} comes from {o}.",
-            "In autumn the people of {s} harvest {o}.",
-        ),
-        ("A cart of {o} was lost on the road to {s}.", "The price of {o} is too high in {s}."),
-        _CROPS,
-    ),
-)
-
-_TAILS = (
-    "The story is told in more than one book.",
-    "It is an old tale.",
-    "Nobody doubts it.",
-    "The neighbours know it well.",
-    "A traveller wrote it down.",
-    "So the elders say.",
-    "It was a cold year.",
-    "The weather was fine.",
-    "Some visitors are surprised to hear it.",
-    "It has been so for many years.",
-)
-
-_FILLER_SUBJECTS = (
-    "The old miller", "A quiet clerk", "The ferry", "A grey cat", "The mayor", "My aunt",
-    "The night train", "A young carpenter", "The school", "An inspector", "The gardener",
-    "A flock of geese", "The keeper", "A stranger", "The village choir", "The post coach",
-)  # fmt: skip
-_FILLER_VERBS = (
-    "waited for", "looked at", "asked about", "walked past", "talked of", "forgot", "remembered",
-    "laughed at", "searched for", "paid for", "complained about", "dreamt of",
-)  # fmt: skip
-_FILLER_OBJECTS = (
-    "the broken gate", "a bowl of soup", "the morning fog", "an unpaid bill", "the last apples",
-    "a letter without a stamp", "the new bridge", "an empty barrel", "the long winter",
-    "a pair of boots", "the harvest", "a silver spoon", "the church bell", "a loaf of bread",
-)  # fmt: skip
-_FILLER_ENDS = (
-    "before the rain began", "on a Tuesday", "in the early evening", "without saying a word",
-    "near the old well", "while the snow fell", "and then went home", "for the third time",
-    "under a pale moon", "with great patience", "because of the wind", "at the edge of the wood",
-)  # fmt: skip
 
 _ONSETS = [
-    "b",
-    "br",
-    "c",
-    "ch",
-    "d",
-    "dr",
-    "f",
-    "fl",
-    "g",
-    "gr",
-    "h",
-    "j",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pr",
-    "qu",
-    "r",
-    "s",
-    "st",
-    "t",
-    "th",
-    "tr",
-    "v",
-    "w",
-    "z",
-]
+    "b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p",
+    "pr", "qu", "r", "s", "st", "t", "th", "tr", "v", "w", "z",
+]  # fmt: skip
 _VOWELS = ["a", "e", "i", "o", "u", "ae", "ei", "ia", "ou"]
 _CODAS = ["l", "n", "r", "s", "th", "m", "nd", "rk", "ll", "x", "v"]
 _PLACE_ENDS = ["ford", "mere", "wick", "dale", "haven", "stead", "combe"]
@@ -279,9 +127,20 @@ class _Fact:
     subject: str
     object: str
 
-    def stated(self, wording: str) -> str:
-        text = wording.format(s=self.subject, o=self.object)
-        return text[0].upper() + text[1:]
+    def stated(self, wording: str) -> Sentence:
+        """The fact in a wording, parted before the object."""
+        return self._parted(wording, "{o}")
+
+    def alluded(self, aside: str) -> Sentence:
+        """A distractor, parted before the subject, which comes after the object."""
+        return self._parted(aside, "{s}")
+
+    def _parted(self, template: str, last: str) -> Sentence:
+        beginning, _, end = template.partition(f" {last}")
+        first, rest = (
+            part.format(s=self.subject, o=self.object) for part in (beginning, last + end)
+        )
+        return first[0].upper() + first[1:], rest
 
 
 def is_filler(document_id: str) -> bool:
@@ -323,8 +182,8 @@ def _plant(rng: random.Random) -> list[_Fact]:
 def _statements(facts: list[_Fact], rng: random.Random) -> Iterator[DemoDocument]:
     for fact in facts:
         for number, wording in enumerate(rng.sample(fact.relation.wordings, WORDINGS_PER_FACT)):
-            text = _with_tail(fact.stated(wording), rng)
-            yield DemoDocument(f"{fact.id}-{number}", text, "fact")
+            sentences = _with_tail(fact.stated(wording), rng)
+            yield DemoDocument(f"{fact.id}-{number}", sentences, "fact")
 
 
 def _distractors(facts: list[_Fact], rng: random.Random) -> Iterator[DemoDocument]:
@@ -332,23 +191,28 @@ def _distractors(facts: list[_Fact], rng: random.Random) -> Iterator[DemoDocumen
     names = _Names(rng)
     for fact in facts:
         for number, aside in enumerate(fact.relation.asides):
-            text = _with_tail(fact.stated(aside), rng)
-            yield DemoDocument(f"{fact.id}-aside-{number}", text, "distractor")
+            sentences = _with_tail(fact.alluded(aside), rng)
+            yield DemoDocument(f"{fact.id}-aside-{number}", sentences, "distractor")
         stranger = names.person() if fact.relation in PERSON_RELATIONS else names.place()
         other = _Fact("", fact.relation, stranger, fact.object)
-        text = _with_tail(other.stated(rng.choice(fact.relation.asides)), rng)
-        yield DemoDocument(f"{fact.id}-stranger", text, "distractor")
+        sentences = _with_tail(other.alluded(rng.choice(fact.relation.asides)), rng)
+        yield DemoDocument(f"{fact.id}-stranger", sentences, "distractor")
 
 
 def _fillers(rng: random.Random) -> Iterator[DemoDocument]:
-    parts = (_FILLER_SUBJECTS, _FILLER_VERBS, _FILLER_OBJECTS, _FILLER_ENDS)
     for number in range(_FILLERS):
-        sentences = [" ".join(map(rng.choice, parts)) + "." for _ in range(rng.randint(1, 2))]
-        yield DemoDocument(f"filler-{number:04}", " ".join(sentences), "filler")
+        sentences = tuple(_filler(rng) for _ in range(rng.randint(1, 2)))
+        yield DemoDocument(f"filler-{number:04}", sentences, "filler")
 
 
-def _with_tail(text: str, rng: random.Random) -> str:
-    return f"{text} {rng.choice(_TAILS)}" if rng.random() < 0.5 else text
+def _filler(rng: random.Random) -> Sentence:
+    parts = (FILLER_SUBJECTS, FILLER_VERBS, FILLER_OBJECTS, FILLER_ENDS)
+    subject, verb, thing, end = map(rng.choice, parts)
+    return f"{subject} {verb}", f"{thing} {end}."
+
+
+def _with_tail(sentence: Sentence, rng: random.Random) -> tuple[Sentence, ...]:
+    return (sentence, ("", rng.choice(TAILS))) if rng.random() < 0.5 else (sentence,)
 
 
 def _prompt(fact: _Fact) -> DemoPrompt:

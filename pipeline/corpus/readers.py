@@ -21,6 +21,7 @@ from pipeline.corpus.rows import Row
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?")
+_DEMO_COLUMNS = {"text_column": "text", "messages_column": "messages", "id_column": "id"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
         HubUnreachableError: the dataset is on the hub and the hub does not answer.
     """
     if data.source == "demo":  # its columns are the generator's, whatever the settings say
-        data = data.model_copy(update={"text_column": "text", "id_column": "id"})
+        data = data.model_copy(update=_DEMO_COLUMNS)
     columns = _columns(data, seed)
     for row in islice(_rows(data, columns, seed, reading.warn), data.limit or None):
         reading.count(row)
@@ -85,7 +86,8 @@ def _rows(
         yield from hub_rows(data, wanted, optional)
     else:
         for number, made in enumerate(demo.generate(seed)[0]):
-            yield Row("demo", number, {"text": made.text, "id": made.id})
+            cells = {"text": made.text, "messages": made.messages, "id": made.id}
+            yield Row("demo", number, cells)
 
 
 def _fault(row: Row, data: DataSettings, name: str) -> str:

@@ -133,6 +133,8 @@ def _remove_leftovers(folder: Path) -> None:
 def _prompts(settings: Settings, run_dir: RunDir) -> list[Prompt]:
     if settings.data.source == "demo":
         made = demo.generate(settings.run.seed)[1]
+        if settings.data.form == "chat":
+            return [Prompt.of_messages(p.id, p.messages, p.relevant) for p in made]
         return [
             Prompt(id=p.id, prompt=p.prompt, completion=p.completion, relevant=p.relevant)
             for p in made

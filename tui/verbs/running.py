@@ -17,8 +17,10 @@ from pipeline.contract.run.processes import busy, is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.run.stages import GROUPS, expand
 from pipeline.contract.run.status import left_over, run_status
+from pipeline.contract.settings.demo import chat_base_settings, chat_settings, demo_settings
 from pipeline.contract.settings.loading import load_settings
-from pipeline.contract.settings.profiles import profile, render_settings
+from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.schema import Settings
 from tui.dashboard import has_terminal, open_dashboard
 from tui.printed import narration, tables
 from tui.printed.output import echo
@@ -30,16 +32,21 @@ PATIENCE_S = 60.0
 
 
 @click.command()
-@click.option("--run", "name", default="demo", show_default=True, help="Name of the run.")
+@click.option("--run", "name", help="Name of the run.  [default: demo, or demo-chat]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--chat",
+    is_flag=True,
+    help="Facts in conversations, learnt by an adapter (LoRA) on a base that is trained first.",
+)
 @click.option("--no-tui", is_flag=True, help="Print instead of opening the dashboard.")
 @click.pass_obj
-def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
+def demo(runs: Path, name: str | None, seed: int, chat: bool, no_tui: bool) -> None:
     """Train a small model on planted facts and find where it learnt them."""
-    run = run_path(runs, name)
-    settings = profile("demo")
-    settings = settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
+    run = run_path(runs, name or ("demo-chat" if chat else "demo"))
     if not is_locked(run):
+        base = run_path(runs, f"{run.name}-base")
+        settings = _on_trained(base, seed) if chat else demo_settings(seed)
         write_run(run, render_settings(settings), origin=run.settings)
         start_stages(run, GROUPS["all"])
     if has_terminal() and not no_tui:
@@ -49,6 +56,18 @@ def demo(runs: Path, name: str, seed: int, no_tui: bool) -> None:
     if code == 0:
         echo(tables.demo_summary(run))
     sys.exit(code)
+
+
+def _on_trained(base: RunDir, seed: int) -> Settings:
+    """Settings that go on from a base, a run that is trained here; exits if that fails."""
+    if not is_locked(base):
+        write_run(base, render_settings(chat_base_settings(seed)), origin=base.settings)
+        start_stages(base, ("prepare", "train"))
+    click.echo(f"first the base, run {base.name}", err=True)
+    if code := narration.follow(base, EventReader(base.events)):
+        sys.exit(code)
+    click.echo("now the adapter on it", err=True)
+    return chat_settings(seed, base.model)
 
 
 @click.command()

@@ -88,7 +88,8 @@ class DataSettings(Section):
     """Hub: read rows as they come instead of downloading the whole dataset first."""
     form: Literal["text", "completion", "chat"] = "text"
     """"text" = documents; "completion" = prompts with completions, which alone carry loss;
-    "chat" = conversations, of which the assistant's turns alone do."""
+    "chat" = conversations, of which the assistant's turns alone do. The demo is made as "text" or
+    as "chat"."""
     text_column: str = "text"
     """Form "text": column (or JSON key) that holds the document."""
     prompt_column: str = "prompt"
@@ -458,6 +459,11 @@ class Settings(Section):
             raise ValueError(
                 "data.path is empty: name a dataset, a file or a folder, "
                 'or set data.source = "demo"'
+            )
+        if self.data.source == "demo" and self.data.form == "completion":
+            raise ValueError(
+                'data.form = "completion" needs data of its own: with data.source = "demo" take '
+                '"text" or "chat"'
             )
         if self.model.init == "scratch" and self.tokenizer.source == "model":
             raise ValueError(

@@ -53,6 +53,10 @@ def test_the_prompts_of_the_project_are_what_init_writes(tmp_path: Path) -> None
             's.toml:5: train.learning_rate = "fast": Input should be a valid number',
         ),
         (
+            '[data]\nsource = "demo"\nform = "completion"',
+            'with data.source = "demo" take "text" or "chat"',
+        ),
+        (
             '[data]\npath = "x"\n[run]\ndevice = "tpu"',
             's.toml:4: run.device = "tpu": valid: "auto", "cpu", "cuda"',
         ),
