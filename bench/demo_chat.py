@@ -23,7 +23,7 @@ from pipeline.contract.settings.demo import chat_base_settings, chat_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.schema import LoraSettings, Settings
 
-FULL_LEARNING_RATE = 5e-4
+FULL_LEARNING_RATE = 3e-4
 """Of the fine-tune of all weights; an adapter takes a higher one."""
 
 

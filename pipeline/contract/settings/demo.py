@@ -39,7 +39,8 @@ def chat_settings(seed: int, base: Path) -> Settings:
             "tokenizer": {"source": "model"},
             "model": {"init": "pretrained", "name": str(base.resolve())},
             "lora": {"rank": 16, "alpha": 32},
-            "train": {"epochs": 6.0, "learning_rate": 4e-3, "batch_tokens": 512},
+            "train": {"epochs": 8.0, "learning_rate": 3e-3, "batch_tokens": 512},
             "modules": {"group": "all"},
+            "factors": {**PROFILES["demo"]["factors"], "strategies": ["ekfac", "identity"]},
         }
     )
