@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.contract.results.answers import GreedyAnswer, write_answers
+from pipeline.contract.results.scores import Retrieval, read_scores_summary, write_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import GROUPS
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import LoraSettings
+from tests.tui.test_cli import scored_run
 from tui.cli import main
-from tui.printed import narration
+from tui.printed import narration, tables
 from tui.verbs import running
 
 Started = list[tuple[str, tuple[str, ...]]]
@@ -72,3 +76,13 @@ def test_without_a_base_no_adapter_is_trained(
     assert result.exit_code == 7
     assert [name for name, _ in started] == ["mine-base"]
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("written", [" a whale", "a whale"])  # of a text, of a conversation
+def test_an_answer_is_printed_apart_from_its_question(tmp_path: Path, written: str) -> None:
+    run = scored_run(tmp_path)
+    write_answers(run, [GreedyAnswer("sea", "At sea", " a whale", written, correct=True)])
+    summary, found = read_scores_summary(run), Retrieval(recall=0.5, k=5, mrr=1.0, top1=1.0)
+    evaluation = {summary.default_method: found}
+    write_scores_summary(run, replace(summary, evaluation=evaluation))
+    assert "At sea → a whale\n" in tables.demo_summary(run)

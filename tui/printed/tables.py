@@ -241,7 +241,7 @@ the loss, so directions that every document shares count for little; "normalized
 def _demo_examples(run: RunDir, method: str) -> list[str]:
     lines: list[str] = []
     for answer in islice(read_answers(run).values(), 2):
-        lines.append(f"{clean(answer.prompt)} →{clean(answer.generated, _EXCERPT)}")
+        lines.append(f"{clean(answer.prompt)} → {clean(answer.generated.strip(), _EXCERPT)}")
         for row in ranking(run, answer.id, method, "top", 5):
             mark = "★" if row.relevant else " "
             lines.append(f"  {row.rank} {mark} {clean(row.text, _EXCERPT)}")
