@@ -5,7 +5,7 @@
 Each seed makes other facts, a base, and two runs that go on from it: `headwater demo --chat`'s
 adapter, and the same settings without [lora], which train all weights at their own learning rate.
 Only the default ranking and BM25 are computed. The runs lie in FOLDER and are kept: a second start
-goes on with those that are missing. Settings were chosen while looking at seeds 0 to 3 only.
+goes on with those that are missing. Settings were chosen while looking at seeds 0 and 1 only.
 """
 
 from __future__ import annotations

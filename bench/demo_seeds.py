@@ -22,16 +22,14 @@ from pipeline.contract.results.scores import BM25, ScoresSummary, load_scores_su
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.new_run import write_run
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.profiles import profile, render_settings
+from pipeline.contract.settings.demo import demo_settings
+from pipeline.contract.settings.profiles import render_settings
 
 
 def scored(run: RunDir, seed: int) -> ScoresSummary:
     """The scores' summary of the demo with a seed, whose run is made where it is missing."""
     if Done.read("scores", run) is None:
-        settings = profile("demo")
-        seeded = settings.run.model_copy(update={"seed": seed})
-        settings = settings.model_copy(update={"run": seeded})
-        write_run(run, render_settings(settings), origin=run.settings)
+        write_run(run, render_settings(demo_settings(seed)), origin=run.settings)
         work(run, "prepare", "train", "factors", "scores")
     return load_scores_summary(run).value
 

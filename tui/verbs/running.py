@@ -63,10 +63,10 @@ def _on_trained(base: RunDir, seed: int) -> Settings:
     if not is_locked(base):
         write_run(base, render_settings(chat_base_settings(seed)), origin=base.settings)
         start_stages(base, ("prepare", "train"))
-    click.echo(f"first the base, run {base.name}", err=True)
+    echo(f"first the base, run {base.name}", err=True)
     if code := narration.follow(base, EventReader(base.events)):
         sys.exit(code)
-    click.echo("now the adapter on it", err=True)
+    echo("now the adapter on it", err=True)
     return chat_settings(seed, base.model)
 
 
