@@ -60,7 +60,7 @@ class KeyQueue(App[_Result]):
     async def _next_key(self, done: KeyDone) -> None:
         if done is not self._key_in_hand:
             return  # the other of the two that end the wait was first
-        if self.screen is not self._typed_on and self._waiting_keys:
+        if self.screen is not self._typed_on:
             self._typed_on = self.screen
             # a screen that has just come has neither widgets nor a focus yet
             if self.screen.call_after_refresh(self.call_later, self._next_key, done):

@@ -2,7 +2,7 @@
 
 transformers runs a model's own code once somebody says yes to its question, and where a
 configuration names a kernel on the hub for attention or experts, it fetches and runs that. Neither
-is left to a default here, and no other file calls the library's loaders.
+is left to a default here, and no other file chooses a class for a folder.
 """
 
 from __future__ import annotations

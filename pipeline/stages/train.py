@@ -97,7 +97,7 @@ def _train_here(
     del base
     trainer = _trainer(settings, run_dir, events, model)
     summary = _train(trainer, run_dir, events)
-    # mixed precision stays in its `forward` else, and its loss is not that of the saved weights
+    # otherwise autocast stays around its `forward`, whose loss is not that of the saved weights
     model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     check = SavedModelCheck(model, _datasets(run_dir)[0], settings.train.batch_tokens)
     name_base(model, settings)

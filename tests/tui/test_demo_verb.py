@@ -12,6 +12,7 @@ from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.scores import Retrieval, read_scores_summary, write_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import GROUPS
+from pipeline.contract.settings.demo import HIGHEST_SEED
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import LoraSettings
 from tests.tui.test_cli import scored_run
@@ -86,3 +87,14 @@ def test_an_answer_is_printed_apart_from_its_question(tmp_path: Path, written: s
     evaluation = {summary.default_method: found}
     write_scores_summary(run, replace(summary, evaluation=evaluation))
     assert "At sea → a whale\n" in tables.demo_summary(run)
+
+
+@pytest.mark.parametrize("how", [(), ("--chat",)])
+def test_a_seed_beyond_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Started, how: tuple[str, ...]
+) -> None:
+    highest = str(HIGHEST_SEED)
+    assert demo(tmp_path, monkeypatch, "none", "--seed", str(HIGHEST_SEED + 1), *how).exit_code == 2
+    assert not started
+    failing = "demo-chat-base" if how else "demo"
+    assert demo(tmp_path, monkeypatch, failing, "--seed", highest, *how).exit_code == 7

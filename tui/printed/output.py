@@ -38,5 +38,5 @@ def at_terminal() -> bool:
 
 
 def echo_data(text: str) -> None:
-    """Prints CSV, Markdown or a log: as it is into a file or a pipe, harmless on a terminal."""
+    """Prints CSV or Markdown: as it is into a file or a pipe, harmless on a terminal."""
     click.echo(clean_lines(text) if at_terminal() else text, nl=False, color=True)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
-from pipeline.contract.files import write_csv
+from pipeline.contract.files import NO_FILE, open_regular, write_csv
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.common import readable
 from pipeline.contract.results.rankings import End, RankedExample, read_rankings
@@ -76,11 +76,11 @@ def _run_row(run: RunDir) -> Row:
     age = (time.time() - run.settings.stat().st_mtime) / 3600
     try:
         stages = run_status(run, load_settings(run.settings))
-    except HeadwaterError as error:
+    except (HeadwaterError, OSError) as error:
         return {
             "run": run.name,
             "stage": "settings",
-            "state": error.message,
+            "state": str(error).splitlines()[0],
             "hours": round(age, 1),
         }
     headline = headline_stage(stages) or stages[0]
@@ -102,11 +102,13 @@ def log_text(run: RunDir, stages: tuple[str, ...], follow: bool) -> Iterator[str
         working = is_locked(run)
         for stage in stages:
             try:
-                with run.log(stage).open("rb") as file:
+                with open_regular(run.log(stage)) as file:
                     file.seek(read[stage])
                     new = file.read()
-            except FileNotFoundError:
-                continue
+            except OSError as error:
+                if error.errno in NO_FILE:
+                    continue
+                raise
             read[stage] += len(new)
             for line in new.decode("utf-8", "replace").splitlines():
                 yield f"{stage}: {clean(line.rpartition(chr(13))[2])}\n"

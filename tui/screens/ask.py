@@ -295,7 +295,8 @@ class AskScreen(View[None], Renewing):
             await asyncio.to_thread(start_stages, self._run, self.missing)
         except HeadwaterError as error:
             self.complain(error)
-        self._starting = False
+        finally:
+            self._starting = False
         self._prepare()
 
     def action_leave(self) -> None:

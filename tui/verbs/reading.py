@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
-from tui.printed.output import echo, echo_data, echo_json
+from tui.printed.output import at_terminal, echo, echo_data, echo_json
 from tui.readers.clean import clean_lines
 from tui.runs_folder import find_run
 
@@ -122,7 +121,7 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
 
 def _print_page(text: str) -> None:
     """Markdown as it is for a file or a pipe, laid out for a person at a terminal."""
-    if not sys.stdout.isatty():
+    if not at_terminal():
         echo_data(text)
         return
     from rich.console import Console  # here: other verbs do not wait for it

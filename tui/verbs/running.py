@@ -17,7 +17,12 @@ from pipeline.contract.run.processes import busy, is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.run.stages import GROUPS, expand
 from pipeline.contract.run.status import left_over, run_status
-from pipeline.contract.settings.demo import chat_base_settings, chat_settings, demo_settings
+from pipeline.contract.settings.demo import (
+    HIGHEST_SEED,
+    chat_base_settings,
+    chat_settings,
+    demo_settings,
+)
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.schema import Settings
@@ -33,7 +38,7 @@ PATIENCE_S = 60.0
 
 @click.command()
 @click.option("--run", "name", help="Name of the run.  [default: demo, or demo-chat]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, HIGHEST_SEED), default=0, show_default=True)
 @click.option(
     "--chat",
     is_flag=True,

@@ -69,7 +69,7 @@ def _move(run: RunDir, folder: Path) -> RunDir:
 @contextmanager
 def _nothing_at_work(run: RunDir) -> Iterator[None]:
     """Holds the run's lock, so that nothing can start in it meanwhile."""
-    lock = acquire_lock(run, wait_s=0.0)
+    lock = acquire_lock(run, wait_s=0.2)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """The protocol between a screen and the worker that traces new prompts: JSON lines over a socket.
 
 A worker belongs to one run, keeps the model warm and answers one question after the other. Its
-address lies in the run; whoever can read the run can ask it.
+address lies in the run, its socket where only the same account reaches it.
 
 Request:  {"prompt": str, "completion": str | null, "top": int}
 Replies:  {"type": "text", "text": str}                 a piece of the model's answer

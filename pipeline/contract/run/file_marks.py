@@ -75,7 +75,10 @@ def _files_below(folder: str) -> Iterator[str]:
     """Files of the folder, also by links to other folders; each folder once."""
     met: set[tuple[int, int]] = set()
     for here, folders, names in os.walk(Path(folder), followlinks=True):
-        status = os.stat(here)
+        try:
+            status = os.stat(here)
+        except OSError:  # gone meanwhile
+            continue
         if (status.st_dev, status.st_ino) in met:
             folders.clear()
             continue

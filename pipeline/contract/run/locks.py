@@ -78,7 +78,12 @@ def has_open(pid: int, file: Path) -> bool:
 def lock_holders(file: Path) -> list[int]:
     """Ids of the processes that have locked the file, as far as the kernel shows them."""
     with suppress(OSError):
-        inode = file.stat().st_ino
+        status = file.stat()
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
         rows = map(str.split, Path("/proc/locks").read_text().splitlines())
-        return [int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{inode}")]
+        return [
+            int(row[4])
+            for row in rows
+            if row[1] == "FLOCK" and row[5] == f"{device}:{status.st_ino}"
+        ]
     return []

@@ -53,6 +53,11 @@ class ProcessIdentity:
         start_ticks = int(_stat(pid)[19])
         return cls(pid, start_ticks, _boot_id(), _pid_namespace(), socket.gethostname())
 
+    def is_here(self) -> bool:
+        """Whether its number means on this machine, and in this container, what it says."""
+        here = (_boot_id(), _pid_namespace(), socket.gethostname())
+        return (self.boot_id, self.pid_namespace, self.host) == here
+
     def is_alive(self) -> bool:
         """Whether this very process still runs here; a zombie does not."""
         try:
@@ -152,7 +157,7 @@ def is_locked(run: RunDir) -> bool:
         if error.errno in NO_FILE:
             return False
         if isinstance(error, PermissionError):
-            return _is_supervised(run)
+            return bool(lock_holders(run.lock)) or _is_supervised(run)
         raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -168,8 +173,10 @@ def is_locked(run: RunDir) -> bool:
 
 
 def _is_supervised(run: RunDir) -> bool:
-    state = SupervisorState.read(run)
-    return state is not None and state.exit_code is None and state.supervisor.is_alive()
+    with suppress(DamagedResultError, OSError):
+        state = SupervisorState.read(run)
+        return state is not None and state.exit_code is None and state.supervisor.is_alive()
+    return False
 
 
 def request_cancel(run: RunDir) -> bool:
@@ -194,7 +201,8 @@ def _signal_orphan(run: RunDir, state: SupervisorState, force: bool) -> None:
     if not stage or stage.pid <= 1 or not stage.is_alive():
         return
     if has_open(stage.pid, run.lock) and _has_variable(stage.pid, f"{TOKEN}={state.token}"):
-        os.killpg(stage.pid, signal.SIGKILL if force else signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(stage.pid, signal.SIGKILL if force else signal.SIGTERM)
 
 
 def _has_variable(pid: int, variable: str) -> bool:
@@ -208,11 +216,13 @@ def busy(run: RunDir) -> RunBusyError:
     state = SupervisorState.read(run)
     own = [state.supervisor, state.stage_process] if state else []
     holders = lock_holders(run.lock)
-    if holders and not any(process and process.is_alive() for process in own):
-        told = (
-            f"process {', '.join(map(str, holders))} holds {run.lock}, and is none of the run's own"
-        )
-        return RunBusyError(told, "end that process; or copy the run, and work in the copy")
+    # one in a container is seen from outside under another number
+    elsewhere = state and state.exit_code is None and not state.supervisor.is_here()
+    if holders and not elsewhere and not any(process and process.is_alive() for process in own):
+        ids = ", ".join(map(str, holders))
+        hint = f"`ps -p {holders[0]}` shows what it is; or copy the run, and work in the copy"
+        message = f"process {ids} holds {run.lock}, and is none of those that the run names"
+        return RunBusyError(message, hint)
     who = f" by process {state.supervisor.pid} on {state.supervisor.host}" if state else ""
     what = f", stage {state.stage}" if state and state.stage else ""
     hint = f"`headwater logs -f {run.name}` follows it, `headwater cancel {run.name}` stops it"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +35,15 @@ def _models(settings: Settings) -> Sequence[str]:
     named = [chosen.name, chosen.trained] if chosen.init == "pretrained" else []
     local = [name for name in named if Path(name).is_absolute()]
     bases = [] if chosen.name else map(adapters_base, map(Path, local))
-    return [*local, *(base for base in bases if Path(base).is_absolute())]
+    return [*local, *(normpath(base) for base in bases if Path(base).is_absolute())]
 
 
 def adapters_base(folder: Path) -> str:
     """What an adapter's folder says of the model that it sits on; "" where it says nothing, or is
     none."""
-    named = (read_object(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
+    named = None
+    with suppress(OSError):  # a disk that is away
+        named = (read_object(folder / "adapter_config.json") or {}).get("base_model_name_or_path")
     return named if isinstance(named, str) else ""
 
 

@@ -9,6 +9,7 @@ from pipeline.contract.settings.schema import Settings
 
 _OTHER_FACTS = 1_000_000
 """What a base's seed is ahead of the demo's: people and places that the demo does not ask about."""
+HIGHEST_SEED = 2**32 - 1 - _OTHER_FACTS
 _CONVERSATIONS = {**PROFILES["demo"]["data"], "form": "chat"}
 
 

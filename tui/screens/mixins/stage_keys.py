@@ -127,10 +127,11 @@ class StageKeys(View[None]):
         self._starting = True
         try:
             await asyncio.to_thread(start_stages, self._run, stages, again)
+            await self.look()
         except HeadwaterError as error:
             self.complain(error)
-        await self.look()
-        self._starting = False
+        finally:
+            self._starting = False
 
 
 def choices(snapshot: RunSnapshot | None) -> dict[str, bool]:

@@ -237,8 +237,10 @@ def test_a_folder_that_is_away_for_a_time_costs_nothing(
     assert (run.stage(stage) / "checkpoint").exists() == STAGES[stage].knows_its_files
 
 
-def test_the_base_that_an_adapter_names_is_read_too(home: Path) -> None:
-    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(home / "tiny")})
+@pytest.mark.parametrize("written", ["{}/tiny", "{}//tiny/.", "{}/models/../tiny"])
+def test_the_base_that_an_adapter_names_is_read_too(home: Path, written: str) -> None:
+    base = written.format(home)
+    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": base})
     (home / "models/tiny/adapter_config.json").write_text(config)
     (home / "tiny/model.safetensors").write_text("old")
     settings = made(home, model={"name": "", "trained": "models/tiny"})

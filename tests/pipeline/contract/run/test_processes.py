@@ -179,6 +179,32 @@ def test_a_lock_of_another_account_leaves_what_the_run_says_of_itself(
     assert is_locked(run)
 
 
+def test_a_lock_of_another_account_is_seen_to_be_held(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = acquire_lock(run)
+    real = os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path == run.lock:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert is_locked(run)
+    os.close(lock)
+    assert not is_locked(run)
+
+
+def test_who_works_in_a_container_is_not_taken_for_a_stranger(run: RunDir) -> None:
+    lock = acquire_lock(run)
+    inside = replace(ProcessIdentity.of(os.getpid()), pid=7, pid_namespace=1)
+    SupervisorState(inside, ("train",), "the token", stage="train").write(run)
+    with pytest.raises(RunBusyError, match="is being worked on by process 7"):
+        acquire_lock(run, wait_s=0)
+    os.close(lock)
+
+
 def test_a_lock_that_a_stranger_holds_is_told_with_the_process(run: RunDir) -> None:
     code = f"import fcntl, os; fcntl.flock(os.open({str(run.lock)!r}, 2), 2); {READY}"
     run.lock.touch()
@@ -203,4 +229,4 @@ def test_a_cancelled_run_is_not_waited_for_without_end(
     told = CliRunner().invoke(cli.main, ["--runs", str(run.root.parent), "cancel", "one"])
     os.close(lock)
     assert told.exit_code == RunBusyError.exit_code
-    assert "none of the run's own" in told.output
+    assert "none of those that the run names" in told.output
