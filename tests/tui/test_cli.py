@@ -235,9 +235,10 @@ def test_a_stage_without_its_input_fails_with_1_and_says_what_to_run(
 
 def test_an_unreachable_hub_ends_with_3(headwater: Headwater, tmp_path: Path) -> None:
     write_corpus(tmp_path)
-    (tmp_path / "settings.toml").write_text(
-        render_settings(profile("openwebtext")).replace('source = "model"', 'source = "train"')
-    )
+    settings = render_settings(profile("openwebtext"))
+    for old, new in (('source = "model"', 'source = "train"'), ('"pretrained"', '"scratch"')):
+        settings = settings.replace(old, new)  # so that only the data set is the hub's
+    (tmp_path / "settings.toml").write_text(settings)
     result = headwater(
         "run", "prepare", "--settings", "settings.toml", "--run", "r", HF_HUB_OFFLINE="1"
     )

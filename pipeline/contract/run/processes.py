@@ -221,8 +221,11 @@ def busy(run: RunDir) -> RunBusyError:
     if holders and not elsewhere and not any(process and process.is_alive() for process in own):
         ids = ", ".join(map(str, holders))
         hint = f"`ps -p {holders[0]}` shows what it is; or copy the run, and work in the copy"
-        message = f"process {ids} holds {run.lock}, and is none of those that the run names"
-        return RunBusyError(message, hint)
+        return RunBusyError(
+            f"run {run.name} is being worked on by process {ids}, which holds {run.lock} and is "
+            "none of those that the run names",
+            hint,
+        )
     who = f" by process {state.supervisor.pid} on {state.supervisor.host}" if state else ""
     what = f", stage {state.stage}" if state and state.stage else ""
     hint = f"`headwater logs -f {run.name}` follows it, `headwater cancel {run.name}` stops it"

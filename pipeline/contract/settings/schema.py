@@ -88,8 +88,7 @@ class DataSettings(Section):
     """Hub: read rows as they come instead of downloading the whole dataset first."""
     form: Literal["text", "completion", "chat"] = "text"
     """"text" = documents; "completion" = prompts with completions, which alone carry loss;
-    "chat" = conversations, of which the assistant's turns alone do. The demo is made as "text" or
-    as "chat"."""
+    "chat" = conversations, of which the assistant's turns alone do."""
     text_column: str = "text"
     """Form "text": column (or JSON key) that holds the document."""
     prompt_column: str = "prompt"

@@ -210,7 +210,7 @@ def test_a_lock_that_a_stranger_holds_is_told_with_the_process(run: RunDir) -> N
     run.lock.touch()
     with process(code=code) as stranger, pytest.raises(RunBusyError) as told:
         acquire_lock(run, wait_s=0)
-    assert f"process {stranger.pid} holds" in told.value.message
+    assert f"process {stranger.pid}, which holds" in told.value.message
 
 
 @pytest.mark.parametrize("put", [Path.mkdir, lambda path: path.symlink_to("elsewhere")])
