@@ -127,6 +127,22 @@ def _benchmark_rows(settings: Settings, _run: RunDir) -> None:
     all_questions(ready(settings)[0])
 
 
+def _chat_template(settings: Settings, _run: RunDir) -> None:
+    from pipeline.corpus.chat import no_template, require_template, set_template
+    from pipeline.corpus.tokenizers import pretrained_tokenizer
+
+    what, named = "benchmark.chat_template = true", settings.data.chat_template
+    if not settings.benchmark.chat_template:
+        return
+    if settings.tokenizer.source == "train":  # a new tokenizer has no template of its own
+        if not named:
+            raise no_template(what)
+        return
+    tokenizer = pretrained_tokenizer(settings)
+    set_template(tokenizer, named)
+    require_template(tokenizer, what)
+
+
 def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[..., None]:
     def check(settings: Settings, _run: RunDir) -> None:
         if absent := [path for path in paths(settings) if not Path(path).exists()]:
@@ -138,7 +154,7 @@ def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[.
 _CHECKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
     "train": (_trackers, _models),
     "factors": (_room_for_factors,),
-    "benchmark": (_benchmark_rows,),
+    "benchmark": (_benchmark_rows, _chat_template),
     "index": (_files("index.added", lambda settings: settings.index.added),),
     "validate": (_files("validation.outside", lambda settings: settings.validation.outside),),
 }

@@ -100,6 +100,15 @@ def set_template(tokenizer: PreTrainedTokenizerBase, chosen: str) -> None:
             raise ModelError(f"data.chat_template: {chosen} cannot be read: {error}") from error
 
 
+def no_template(what: str) -> ModelError:
+    """Says that the tokenizer has no chat template, which `what` needs."""
+    return ModelError(
+        f"{what} needs a chat template, and the tokenizer has none",
+        'set data.chat_template = "zephyr", or to a .jinja file; base models often come '
+        "without one: take the template that the model was or will be used with",
+    )
+
+
 def require_template(tokenizer: PreTrainedTokenizerBase, what: str) -> None:
     """Checks that the tokenizer has a chat template that can be used, for `what`.
 
@@ -107,11 +116,7 @@ def require_template(tokenizer: PreTrainedTokenizerBase, what: str) -> None:
         ModelError: it has none, or one with a fault.
     """
     if not tokenizer.chat_template:
-        raise ModelError(
-            f"{what} needs a chat template, and the tokenizer has none",
-            'set data.chat_template = "zephyr", or to a .jinja file; base models often come '
-            "without one: take the template that the model was or will be used with",
-        )
+        raise no_template(what)
     try:
         renderings(tokenizer, _PROBE)
     except RefusedConversationError as error:

@@ -48,6 +48,23 @@ def test_every_fault_of_every_stage_is_told_at_once(tmp_path: Path) -> None:
         assert missing in told.value.message
 
 
+@pytest.mark.parametrize("source", ["train", "model"])
+def test_a_chat_template_that_benchmarks_need_is_looked_for(tmp_path: Path, source: str) -> None:
+    run = supervised(tmp_path / "run", *ALL)
+    model = str(save_folder(small_llama(), tmp_path / "model"))
+    asked: dict[str, Any] = {"benchmark": {"chat_template": True, "data": str(tmp_path)}}
+    if source == "model":
+        asked |= {"tokenizer": {"source": "model"}, "model": {"init": "pretrained", "name": model}}
+    needs = "benchmark.chat_template = true needs a chat template"
+    with pytest.raises(HeadwaterError) as told:
+        require_all("prepare", settings(**asked), run, [])
+    assert needs in told.value.message
+    asked["data"] = {"source": "demo", "chat_template": "zephyr"}
+    with pytest.raises(HeadwaterError) as told:  # there are no rows of benchmarks either
+        require_all("prepare", settings(**asked), run, [])
+    assert needs not in told.value.message
+
+
 def test_only_stages_that_were_asked_for_are_looked_after(tmp_path: Path) -> None:
     run = supervised(tmp_path, "prepare", "train", "report")
     require_all("prepare", settings(benchmark={"data": str(tmp_path / "rows")}), run, [])
