@@ -13,11 +13,12 @@ from textual import events
 from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 
 _Result = TypeVar("_Result")
-_PATIENCE_S = 0.25
-"""After so long the next key is taken, though nothing has said that the one before is through: the
-widget that had it may be gone."""
+_LOOK_S, _LOOKS = 0.25, 12
+"""So often, and so many times, it is looked whether the widget that has the key is still there: one
+that is gone never says that it is through."""
 
 
 class KeyQueue(App[_Result]):
@@ -49,9 +50,18 @@ class KeyQueue(App[_Result]):
         self._typed_on = self.screen
         await super().on_event(event)
         if event.is_forwarded and target.post_message(done):
-            self.set_timer(_PATIENCE_S, lambda: self._next_key(done))
+            self._await(done, target)
         else:
             self.call_later(self._next_key, done)
+
+    def _await(self, done: KeyDone, target: Widget, looks: int = _LOOKS) -> None:
+        self.set_timer(_LOOK_S, lambda: self._look(done, target, looks))
+
+    async def _look(self, done: KeyDone, target: Widget, looks: int) -> None:
+        if done is self._key_in_hand and looks and target.is_attached:
+            self._await(done, target, looks - 1)  # a busy machine
+        else:
+            await self._next_key(done)
 
     def on_key_queue_key_done(self, done: KeyDone) -> None:
         """The key is through; what it asked the app to do later comes before the next one."""
@@ -64,7 +74,7 @@ class KeyQueue(App[_Result]):
             self._typed_on = self.screen
             # a screen that has just come has neither widgets nor a focus yet
             if self.screen.call_after_refresh(self.call_later, self._next_key, done):
-                self.set_timer(_PATIENCE_S, lambda: self._next_key(done))
+                self._await(done, self.screen)
                 return
         self._key_in_hand = None
         await self._take_key()

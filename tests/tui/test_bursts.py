@@ -6,6 +6,7 @@ dashboard, and no run is started, stopped, archived or deleted without its quest
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -167,6 +168,21 @@ async def test_what_is_typed_behind_a_slash_is_a_filter(run: RunDir, deeds: list
         app.screen.query_one(RunList).focus()
         await burst(pilot, ["a", "y"])
         await until(pilot, lambda: deeds == ["archive"])
+
+
+async def test_a_busy_machine_changes_nothing(
+    run: RunDir, deeds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(self: RunList, event: events.Key) -> None:
+        await asyncio.sleep(0.6)
+
+    monkeypatch.setattr(RunList, "on_key", slow, raising=False)
+    app = HeadwaterApp(run.root.parent)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Runs · 2")
+        await burst(pilot, "/dan")
+        assert app.screen.query_one("#filter", Input).value == "dan"
+    assert not deeds
 
 
 async def test_a_form_that_is_accepted_twice_leaves_the_screen_behind_it(run: RunDir) -> None:
