@@ -26,7 +26,13 @@ from pipeline.pretrained.decoding import decode_plainly, keep_ends_alone
 from pipeline.pretrained.folders import is_adapter, require_model, require_weights
 from pipeline.pretrained.hub import from_hub_or_folder
 from pipeline.pretrained.kinds import require_text_decoder
-from pipeline.pretrained.loading import load_config, load_network, load_tokenizer_of
+from pipeline.pretrained.loading import (
+    is_quantised,
+    load_config,
+    load_network,
+    load_tokenizer_of,
+)
+from pipeline.pretrained.quantised import load_quantised, require_quantiser
 from pipeline.pretrained.sources import NAME, analysed, base_name, whole_models
 from pipeline.pretrained.weights import load_complete, require_all_named
 
@@ -120,8 +126,10 @@ def require_models(settings: Settings) -> None:
     """Checks by their configurations that all models of the settings are there, and can be traced.
 
     Raises:
-        HubUnreachableError, ModelError: see `pretrained_config`.
+        HubUnreachableError, ModelError: see `pretrained_config` and `require_quantiser`.
+        SettingsError: see `require_quantiser`.
     """
+    require_quantiser(settings)
     for name, setting in whole_models(settings):
         pretrained_config(name, setting)
 
@@ -248,9 +256,12 @@ def load_model(
     """
     adapted = is_adapter(folder)
     whole = folder.with_name("base") if adapted else folder
-    loaded = load_network(whole, local_files_only=True, dtype=dtype)
-    keep_ends_alone(loaded)
-    model: PreTrainedModel = loaded.to(device).eval()
+    model: PreTrainedModel
+    if is_quantised(load_config(whole, local_files_only=True)):
+        model = load_quantised(whole, device, dtype)
+    else:
+        model = load_network(whole, local_files_only=True, dtype=dtype).to(device).eval()
+    keep_ends_alone(model)
     if not adapted:
         return model
     with_adapter = with_ready_adapter(model, folder, str(folder)).eval()

@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from pipeline.contract.errors import ModelError
+from pipeline.pretrained.loading import is_quantised
 
 _MULTIMODAL = MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES | MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 _DECODER = "choose a decoder-only language model"
@@ -29,7 +30,7 @@ def require_text_decoder(config: PretrainedConfig, named: str) -> None:
             language model.
     """
     kind = config.model_type
-    if getattr(config, "quantization_config", None) is not None:
+    if is_quantised(config):
         _refuse_quantised(config, named)
     if _is_multimodal(kind):
         _refuse_multimodal(config, named)
@@ -81,5 +82,6 @@ def _refuse_quantised(config: PretrainedConfig, named: str) -> NoReturn:
     raise ModelError(
         f"{named} is quantised ({getattr(kind, 'value', kind) or 'unknown method'}): its weights "
         "are rounded, and influence needs their gradients",
-        "name the model that it was made from, in float32, bfloat16 or float16",
+        "name the model that it was made from, in float32, bfloat16 or float16; under an adapter "
+        'model.quantization = "8bit" or "4bit" rounds it',
     )

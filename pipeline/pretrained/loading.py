@@ -69,3 +69,8 @@ def load_tokenizer_of(name: str | Path, local_files_only: bool = False) -> PreTr
         name, trust_remote_code=False, local_files_only=local_files_only
     )
     return tokenizer
+
+
+def is_quantised(config: PretrainedConfig) -> bool:
+    """Whether the configuration says that weights are rounded."""
+    return getattr(config, "quantization_config", None) is not None

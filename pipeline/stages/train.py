@@ -84,7 +84,6 @@ def _train_here(
     settings: Settings, run_dir: RunDir, events: EventWriter, tokenizer: PreTrainedTokenizerBase
 ) -> TrainingSummary:
     base = kept_base(settings, run_dir, tokenizer)
-    base.to(select_device(settings))  # type: ignore[arg-type]
     begins = not complete_checkpoints(run_dir.checkpoints)
     merged = settings.modules.adapter == "merged"
     if begins and merged:

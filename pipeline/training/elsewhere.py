@@ -17,6 +17,8 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.model import build_model, load_model, load_pretrained, save_model, select_device
 from pipeline.pretrained.adapters import with_ready_adapter
+from pipeline.pretrained.decoding import decode_plainly
+from pipeline.pretrained.quantised import quantised
 from pipeline.pretrained.sources import TRAINED, base_name, ready_adapter
 from pipeline.training.adapting import adapter_summary
 from pipeline.training.losses import SavedModelCheck, mean_loss, sampled
@@ -45,17 +47,23 @@ def kept_base(
 ) -> PreTrainedModel:
     """The model before training, kept so that the trained one can be compared with it.
 
+    It is where the settings want it; with model.quantization it is kept as it was rounded.
+
     Raises:
         ModelError, HubUnreachableError: see `build_model`; or it does not load as it was saved.
     """
-    cpu = torch.device("cpu")
+    device, wanted = select_device(settings), settings.model.quantization
     if run.base.exists():
-        return load_model(run.base, cpu)
+        return load_model(run.base, device)
     model = build_model(settings, tokenizer)
+    if wanted != "none":
+        model = quantised(model, wanted, device, run.base.with_name(".unrounded"))
+        decode_plainly(model, tokenizer)
+    model.to(device)  # type: ignore[arg-type]
     examples = TokenDataset.of_examples(run)
     check = SavedModelCheck(model, examples, settings.train.batch_tokens)
     save_model(model, tokenizer, run.base)
-    check.require_same(run.base, cpu)
+    check.require_same(run.base, device)
     return model
 
 
@@ -63,8 +71,7 @@ def losses_of_base(settings: Settings, run: RunDir, tokenizer: PreTrainedTokeniz
     """Those of the base, which is kept; none where the settings name no base."""
     if not base_name(settings):
         return Losses()
-    base = kept_base(settings, run, tokenizer).to(select_device(settings))  # type: ignore[arg-type]
-    return Losses.of(base, settings, run)
+    return Losses.of(kept_base(settings, run, tokenizer), settings, run)
 
 
 def trained_elsewhere(

@@ -146,6 +146,9 @@ class ModelSettings(Section):
     trained: FolderOrName = ""
     """Hub name or folder of a model that was trained elsewhere on `data`: a whole model, a
     Trainer's checkpoint or an adapter. Nothing is trained then; `name` is its base, or empty."""
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    """Rounds the base under an adapter by the library bitsandbytes: "8bit" takes a quarter of
+    float32's memory, "4bit" (nf4, as QLoRA) an eighth. All stages then see the rounded base."""
     recipe_known: bool = False
     """true = [train] says how `trained` was trained: validate may then train it again."""
 
@@ -479,6 +482,7 @@ class Settings(Section):
                 'tokenizer trained on the corpus has none; "zephyr" will do, or a .jinja file'
             )
         _check_model(self.model, self.lora)
+        _check_quantization(self)
         if self.scores.amp_dtype == "float16" != self.factors.amp_dtype:
             raise ValueError(
                 'scores.amp_dtype = "float16" needs factors.amp_dtype = "float16" too: only then '
@@ -496,4 +500,20 @@ def _check_model(model: ModelSettings, lora: LoraSettings) -> None:
         raise ValueError(
             "lora.rank trains an adapter, but model.trained is trained already: "
             "leave one of the two out"
+        )
+
+
+def _check_quantization(settings: Settings) -> None:
+    named = f'model.quantization = "{settings.model.quantization}"'
+    if settings.model.quantization == "none":
+        return
+    if settings.model.init == "scratch" or not (settings.lora.rank or settings.model.trained):
+        raise ValueError(
+            f"{named} needs an adapter on a pretrained model: rounded weights take no gradients; "
+            "set lora.rank, or name an adapter in model.trained"
+        )
+    if settings.modules.adapter == "merged":
+        raise ValueError(
+            f'{named} leaves no whole weights to trace: set modules.adapter = "matrices", or '
+            'model.quantization = "none"'
         )
