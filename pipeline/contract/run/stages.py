@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
 
 
-_MODEL = ("model.init", "model.preset", "model.name", "model.trained")
+_MODEL = ("model.init", "model.preset", "model.name", "model.trained", "model.quantization")
 
 
 def _no_files(_settings: Settings) -> Sequence[str]:

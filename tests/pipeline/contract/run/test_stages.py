@@ -208,3 +208,24 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
     )
     assert stages.stages_reading("run", "seed")[0] == "prepare"
     assert stages.stages_reading("run", "device") == ()
+
+
+CHANGE_NO_RESULT = {
+    "run.device",  # the same numbers but for rounding
+    "run.threads",
+    "index.candidates",  # how many are scored exactly is decided when a prompt is asked
+    "index.added",  # its files are marked one by one: see `knows_its_files`
+}
+
+
+@pytest.mark.parametrize("trained", ["", "elsewhere"])
+def test_every_other_setting_makes_a_stage_stale(trained: str) -> None:
+    chosen = settings(model={"trained": trained, "recipe_known": bool(trained)})
+    read = {name for stage in stages.STAGES for name in stages.settings_read(stage, chosen)}
+    every = {
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        if section not in read
+        for name in field.annotation.model_fields  # type: ignore[union-attr]
+    }
+    assert every - read == CHANGE_NO_RESULT
