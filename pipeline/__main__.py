@@ -24,6 +24,7 @@ from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
+from pipeline.libraries import restrain_libraries
 
 _AGAIN_S = 0.05
 
@@ -40,6 +41,7 @@ def main(stage: str, run: RunDir) -> int:
     history = EventReader(run.events).read()
     attempts = sum(isinstance(event, Started) and event.stage == stage for event in history)
     events = EventWriter(run.events, stage)
+    restrain_libraries()
     try:
         with disk_errors_explained(run.root):
             settings = load_settings(run.settings)

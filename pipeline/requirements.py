@@ -108,6 +108,8 @@ def _shapes(settings: Settings) -> list[tuple[int, int]]:
         shape = PRESETS[settings.model.preset]
         config = LlamaConfig(
             vocab_size=1,  # of the modules none depends on it
+            bos_token_id=None,
+            eos_token_id=None,
             hidden_size=shape.width,
             intermediate_size=shape.mlp_width,
             num_hidden_layers=shape.layers,

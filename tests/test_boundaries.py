@@ -22,6 +22,7 @@ ROOMS = {
         "contract.settings",
         "contract.run",
         "contract.results",
+        "libraries",
         "memory",
         "batches",
         "pretrained",

@@ -27,6 +27,7 @@ from pipeline.contract.run.locks import open_lock, take_lock
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from pipeline.libraries import restrain_libraries
 
 _PATIENCE_S = 5.0
 """How long a client that has connected may say nothing."""
@@ -40,6 +41,7 @@ def main(run: RunDir) -> int:
     """Serves until it has to end; gives the exit code."""
     stop = _Stop()
     drop_launchers(os.environ)  # before any library looks
+    restrain_libraries()
     try:
         with _only_worker(run), tempfile.TemporaryDirectory(prefix="headwater-") as folder:
             _serve(run, Path(folder), stop)

@@ -7,7 +7,6 @@ the adapter on the rounded base (Dettmers et al. 2023, QLoRA), whose weights tak
 from __future__ import annotations
 
 import importlib.util
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -79,8 +78,6 @@ def load_quantised(
 
     `dtype`: of the weights that are not.
     """
-    # it says at every pass that inputs are rounded too
-    logging.getLogger(_LIBRARY).setLevel(logging.ERROR)
     model: PreTrainedModel = load_network(
         folder, local_files_only=True, dtype=dtype, device_map={"": device}, **options
     )

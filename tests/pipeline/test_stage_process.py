@@ -91,3 +91,37 @@ def test_a_launchers_variables_reach_no_stage(tmp_path: Path) -> None:
     assert "left out of the environment" in done.stdout
     assert all(name in done.stdout for name in launched)
     assert read_training(run).steps == 2
+
+
+FETCHING = """
+import sys, types
+from pathlib import Path
+from pipeline.__main__ import main
+from pipeline.contract.run.run_dir import RunDir
+
+def fetch(settings, run, events):
+    import peft  # what imports bitsandbytes, which asks the hub for code on some processors
+    import kernels
+
+sys.modules["pipeline.stages.prepare"] = types.SimpleNamespace(run=fetch)
+sys.exit(main("prepare", RunDir(Path(sys.argv[1]))))
+"""
+
+
+def test_no_library_of_a_stage_fetches_code_from_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels/__init__.py").write_text(
+        f"open({str(tmp_path / 'fetched')!r}, 'w').close()\n__version__ = '9'\n"
+    )
+    run = RunDir(tmp_path / "run")
+    run.root.mkdir()
+    run.settings.write_text(render_settings(profile("demo")))
+    ended = subprocess.run(
+        [sys.executable, "-c", FETCHING, str(run.root)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "import of kernels halted" in ended.stderr
+    assert not (tmp_path / "fetched").exists()

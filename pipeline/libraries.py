@@ -1,0 +1,19 @@
+"""What libraries do on their own while they are imported, and shall not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import ModuleType
+from typing import cast
+
+
+def restrain_libraries() -> None:
+    """Keeps code of the hub out of the process; to be called before any library is imported.
+
+    Where the package `kernels` is installed, bitsandbytes fetches compiled code with it and runs it
+    as soon as peft is imported, whether or not weights are rounded. Its advice to install that
+    package, and its notice at every pass that inputs are rounded too, are left out of the logs.
+    """
+    sys.modules["kernels"] = cast(ModuleType, None)  # an import of it fails, as if it were absent
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
