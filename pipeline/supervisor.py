@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -125,6 +126,7 @@ class Supervisor:
         log.parent.mkdir(exist_ok=True)
         self._run.exit(stage).unlink(missing_ok=True)
         started = time.time()
+        _mark(log, "begun", started)
         with log.open("ab") as output:
             process = subprocess.Popen(
                 self._command(stage, self._run),
@@ -141,6 +143,7 @@ class Supervisor:
         process.returncode = os.waitstatus_to_exitcode(status)
         self._sweep()
         self._write_exit(stage, process.returncode, started, peak_kib * 1024)
+        _mark(log, "ended", time.time())
         return process.returncode if process.returncode >= 0 else 130 if self._stopping else 1
 
     @property
@@ -187,6 +190,14 @@ class Supervisor:
             "peak_rss": peak_rss,
         }
         write_json(self._run.exit(stage), record)
+
+
+def _mark(log: Path, word: str, seconds: float) -> None:
+    """Keeps a log's attempts apart by the machine's clock; `seconds`: since the epoch."""
+    told = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    # a full disk ends the log, not the supervisor
+    with suppress(OSError), log.open("ab") as output:
+        output.write(f"── {word} {told} ──\n".encode())
 
 
 def _ending(code: int, stopping: bool) -> tuple[str, str]:

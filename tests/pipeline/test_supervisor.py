@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,7 +89,11 @@ def train(run: RunDir) -> StageStatus:
 def test_stages_run_in_turn_until_one_fails(run: RunDir, start: Start) -> None:
     code = start("echo $0; [ $0 != train ]", stages="prepare train factors").wait(20)
     assert code == 1
-    assert run.log("prepare").read_text() == "prepare\n"
+    begun, line, ended = run.log("prepare").read_text().splitlines()
+    assert line == "prepare"
+    clock = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(f"── begun {clock} ──", begun), "attempts are kept apart"
+    assert re.fullmatch(f"── ended {clock} ──", ended)
     assert read_json(run.exit("prepare"))["state"] == "done"
     assert read_json(run.exit("train"))["state"] == "failed"
     assert not run.log("factors").exists()
@@ -233,7 +238,7 @@ def test_a_stage_killed_from_outside_is_lost_not_done(run: RunDir, start: Start)
 
 def test_what_a_stage_leaves_in_a_session_of_its_own_is_swept(run: RunDir, start: Start) -> None:
     start("setsid sleep 62 & echo $!; sleep 0.3").wait(10)
-    orphan = int(run.log("train").read_text())
+    orphan = int(run.log("train").read_text().splitlines()[1])
     until(lambda: not Path(f"/proc/{orphan}").exists())
 
 

@@ -81,6 +81,9 @@ async def test_a_run_at_work_shows_progress_and_time_left(
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=size) as pilot:
         await until_shown(pilot, "● train running")
+        await until_shown(pilot, "c stops it")
+        assert "Stage · train" in screen_text(app)
+        await pilot.press("2")
         await until_shown(pilot, "step  119")  # the log is read after the run
         text = screen_text(app)
         assert "running" in text
@@ -160,6 +163,7 @@ async def test_a_deleted_run_is_told(tmp_path: Path) -> None:
 async def test_a_log_that_is_followed_is_followed_in_a_smaller_panel(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(120, 50)) as pilot:
+        await pilot.press("2")
         await until_shown(pilot, "step  119")
         await pilot.resize_terminal(120, 44)
         await until_shown(pilot, "step  119")
@@ -174,6 +178,7 @@ async def test_a_log_that_is_followed_is_followed_in_a_smaller_panel(tmp_path: P
 async def test_the_log_grows_over_the_screen_and_back(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
         await until_shown(pilot, "step  119")
         await pilot.press("l")
         await until_shown(pilot, "step  105")
@@ -189,6 +194,7 @@ async def test_another_stage_shows_another_log(tmp_path: Path) -> None:
     run.log("prepare").write_text("read 12 [rows]\n")
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
         await until_shown(pilot, "step  119")
         await pilot.press("k")
         await until_shown(pilot, "Log · prepare")

@@ -117,7 +117,7 @@ async def back_to_the_run(pilot: Pilot[None]) -> bool:
     while not isinstance(pilot.app.screen, RunScreen):
         pilot.app.pop_screen()
         await pilot.pause()
-    pilot.app.screen.remove_class("-log", "-devices")
+    pilot.app.screen.remove_class("-large", "-devices")
     return True
 
 

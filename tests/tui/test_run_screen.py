@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.contract.results.examples import CorpusSummary, FileAccount, write_corpus_summary
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.stages import STAGES
@@ -16,6 +17,7 @@ from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.stage_list import StageList
+from tui.widgets.stage_panel import StagePanel
 
 
 async def test_the_metric_is_switched_by_key(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ async def test_the_log_is_searched(tmp_path: Path) -> None:
         log.write("Warning: [odd] thing\n" + "quiet\n" * 30)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_shown(pilot, "Log · train")
+        await until_shown(pilot, "Stage · train")
         await pilot.press("slash", *"STEP  11", "enter")
         panel = app.screen.query_one(LogPanel)
         await until_shown(pilot, "“STEP 11” in 10 of 10 lines")
@@ -141,6 +143,7 @@ async def test_running_again_from_a_stage_asks_and_forgets_what_comes_after(
 async def test_the_end_of_the_log_stays_in_view_when_a_notice_takes_a_line(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("2")
         await until_shown(pilot, "step  119")
         panel = app.screen.query_one(LogPanel)
         for height in (30, 38, 34):
@@ -170,6 +173,7 @@ async def test_every_stage_is_in_view_on_a_small_screen(tmp_path: Path) -> None:
 async def test_an_empty_log_says_whether_anything_is_to_come(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
         await until_shown(pilot, "Log · prepare")
         await until_shown(pilot, "wrote nothing")
         await pilot.press(*"jjjjj")
@@ -209,3 +213,71 @@ async def test_while_one_writes_the_footer_names_the_keys_that_are_no_letters(
         assert "q Quit" not in footer
         await pilot.press("f1")
         await until_shown(pilot, "Keys")
+
+
+async def test_the_selected_stage_says_what_it_does_needs_took_and_made(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press(*"jjj")
+        await until_shown(pilot, "Stage · scores")
+        await until_shown(pilot, "i shows which examples taught an answer")
+        text = screen_text(app)
+        assert STAGES["scores"].does in text
+        assert "needs           ✓ prepare  ✓ train  ✓ factors" in text
+        assert "took            12 s" in text
+        await pilot.press(*"jj")
+        await until_shown(pilot, "Stage · generate")
+        await until_shown(pilot, "s runs it")
+        assert "not known before it has run here" in screen_text(app)
+
+
+async def test_at_80_by_24_a_stage_and_what_to_do_next_are_in_two_lines(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        for stage in STAGES.values():
+            await until_shown(pilot, f"Stage · {stage.name}")
+            await until_shown(pilot, stage.does)
+            assert "│ next " in screen_text(app)
+            await pilot.press("j")
+
+
+async def test_enter_gives_the_stage_the_whole_screen_and_the_pages_turn_there(
+    tmp_path: Path,
+) -> None:
+    run = at_work(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stage · train")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(StagePanel).size.height > 15)
+        await until_shown(pilot, "doing           epoch 12, 168 of 400 steps")
+        await until_shown(pilot, "warning         2 rows were empty and left out")
+        await pilot.press("2")
+        await until_shown(pilot, "step  105")
+        await pilot.press("1", "escape")
+        await until_shown(pilot, "Stages ·")
+        assert app.screen.query_one(StageList).has_focus
+
+
+async def test_a_file_of_the_corpus_shows_what_became_of_it(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    lossy = FileAccount("books.csv", 2_048, 30, 27, 0.9)
+    summary = CorpusSummary("books", 30, 0, 3, 27, 0, 25, 2, 900, 0, 0, 300, files=(lossy,))
+    write_corpus_summary(run, summary)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "books.csv       90.00% of 2.0 KiB, 30 lines became 27 documents")
+        await until_shown(pilot, "27 documents, 3 rows lost")
+
+
+async def test_results_that_cannot_be_read_say_so(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    run.summary("train").write_text("{}")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "✓ all stages done")
+        await pilot.press("j")
+        await until_shown(pilot, "unreadable      ")

@@ -76,8 +76,8 @@ def test_run(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
         await until_shown(pilot, "✓ all stages done")
         await until_shown(pilot, "gpu 0")
         await pilot.press("j")
-        await until_shown(pilot, "Log · train")
-        await until_shown(pilot, "step  119")
+        await until_shown(pilot, "Stage · train")
+        await until_shown(pilot, "m draws its other curves")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=wait)
 

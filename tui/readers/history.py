@@ -69,10 +69,10 @@ class RunHistory:
         """The few events that `run_status` needs."""
         return [event for attempt in self._attempts.values() for event in attempt.events()]
 
-    def warnings(self) -> dict[str, str]:
-        """Stage → the last warning of its last attempt."""
+    def warnings(self) -> dict[str, tuple[str, ...]]:
+        """Stage → the warnings of its last attempt, the last one first."""
         return {
-            stage: attempt.warnings[-1].message
+            stage: tuple(dict.fromkeys(each.message for each in reversed(attempt.warnings)))
             for stage, attempt in self._attempts.items()
             if attempt.warnings
         }

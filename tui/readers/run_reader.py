@@ -33,8 +33,8 @@ class RunSnapshot:
     metrics: Mapping[tuple[str, str], Curve] = field(default_factory=dict)
     """Every curve that has readings, by stage and name."""
     memory: dict[str, Memory] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)
-    """Stage → the last thing it warned of."""
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stage → what its last attempt warned of, the last first."""
     trouble: str = ""
     """Why the run cannot be read, and what to do."""
 

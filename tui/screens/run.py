@@ -18,7 +18,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.widgets import Input
 
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.ink import Ink
@@ -26,9 +25,9 @@ from tui.content.plot import Series
 from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
-from tui.readers.log_tail import LogTail
 from tui.screens.mixins.chart_keys import ChartKeys
-from tui.screens.mixins.stage_keys import StageKeys, choices
+from tui.screens.mixins.stage_keys import choices
+from tui.screens.mixins.stage_pages import StagePages
 from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
@@ -38,9 +37,9 @@ from tui.widgets.log_panel import LogPanel
 from tui.widgets.machine import Devices, MachinePanel
 from tui.widgets.notice import Notice
 from tui.widgets.stage_list import StageList
+from tui.widgets.stage_panel import StagePanel
 
 if TYPE_CHECKING:
-    from pipeline.contract.run.status import State
     from tui.readers.hardware import MachineReader, MachineSample
     from tui.readers.run_reader import RunReader, RunSnapshot
 
@@ -61,12 +60,6 @@ _AHEAD_STYLES = Path(__file__).with_name("influence.tcss")
 """Read by itself; with the screen, Textual parses every other style sheet again."""
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has reported none"
-_NO_LOG: dict[State, str] = {
-    "waiting": "has not run yet",
-    "queued": "has not run yet",
-    "running": "nothing written yet",
-    "stopping": "nothing written yet",
-}
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
     True: ("warn", "◆", True),
@@ -74,7 +67,7 @@ _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
 """Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(StageKeys, ChartKeys):
+class RunScreen(StagePages, ChartKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
@@ -87,11 +80,10 @@ class RunScreen(StageKeys, ChartKeys):
         super().__init__(run)
         self._reader: RunReader | None = None
         self._machine = machine
-        self._log: tuple[str, LogTail] | None = None
         self._machine_due = 0.0
 
     def compose(self) -> ComposeResult:
-        """Stages and machine on the left, the loss on the right, the log below."""
+        """Stages and machine on the left, the loss on the right, the selected stage below."""
         yield Banner()
         with Horizontal(id="overview"):
             with Vertical(id="left"):
@@ -99,6 +91,7 @@ class RunScreen(StageKeys, ChartKeys):
                 yield MachinePanel(id="machine")
             yield Chart(id="chart")
         yield Notice(id="notice")
+        yield StagePanel(id="stage")
         yield LogPanel(id="log")
         yield KeyBar()
 
@@ -131,6 +124,7 @@ class RunScreen(StageKeys, ChartKeys):
         self.snapshot = snapshot
         await self._look_at_machine()
         await self._read_log()
+        await self._read_results()
 
     def _read_run(self) -> RunSnapshot:
         if self._reader is None:
@@ -151,6 +145,7 @@ class RunScreen(StageKeys, ChartKeys):
         if new is None:
             return
         self.query_one(StageList).stages = new.stages
+        self._show_stage(new)
         self._draw()
         self.query_one(Banner).standing = standing(new)
         self._explain()
@@ -194,21 +189,9 @@ class RunScreen(StageKeys, ChartKeys):
         panel.refresh_changed()
 
     @on(Lines.Moved, "#stages")
-    async def _stage_selected(self) -> None:
+    def _look_at_selected(self) -> None:
         self._explain()
         self._show_stage_memory()
-        await self._read_log()
-
-    async def _read_log(self) -> None:
-        """Shows the log of the selected stage from where it was left."""
-        stage = self.query_one(StageList).selected
-        panel = self.query_one(LogPanel)
-        if stage and (self._log is None or self._log[0] != stage.stage):
-            self._log = (stage.stage, LogTail(self._run.log(stage.stage)))
-            panel.show(stage.stage)
-        if stage and self._log:
-            empty = _NO_LOG.get(stage.state, "wrote nothing")
-            panel.add(await asyncio.to_thread(self._log[1].read), empty)
 
     def _explain(self) -> None:
         """Says what is wrong with the run, or with the selected stage."""
@@ -216,7 +199,7 @@ class RunScreen(StageKeys, ChartKeys):
             return
         stage = self.query_one(StageList).selected
         trouble = f"{stage.stage} {stage.state}: {stage.message}" if stage and stage.message else ""
-        warned = self.snapshot.warnings.get(stage.stage, "") if stage else ""
+        warned = next(iter(self.snapshot.warnings.get(stage.stage, ())), "") if stage else ""
         notice = self.query_one(Notice)
         notice.trouble, notice.warning = self.snapshot.trouble or trouble, warned
 
@@ -250,25 +233,13 @@ class RunScreen(StageKeys, ChartKeys):
 
         self.app.push_screen(ReportScreen(self._run))
 
-    @on(Lines.Chosen, "#stages")
-    def action_log(self) -> None:
-        """Gives the log the whole screen, or takes it back."""
-        self._enlarge("-log", "#log")
-
     async def action_devices(self) -> None:
         """Gives the machine the whole screen, or takes it back."""
         if not self.query(Devices):  # like the search, not before somebody wants it
             await self.mount(Devices(id="devices"), before="#notice")
             self._machine_due = 0.0
             await self._look_at_machine()
-        self._enlarge("-devices", "#devices")
-
-    def _enlarge(self, name: str, part: str) -> None:
-        """Shows one part alone; shows all again if it is alone already."""
-        alone = not self.has_class(name)
-        self.remove_class("-log", "-devices")
-        self.set_class(alone, name)
-        self.query_one(part if alone else "#stages").focus()
+        self._enlarge("-devices", self.query_one("#devices"))
 
     def action_settings(self) -> None:
         """Opens the settings."""
@@ -286,31 +257,6 @@ class RunScreen(StageKeys, ChartKeys):
         """Draws the next metric, or the one before."""
         self.metric = (self.metric + step) % len(self._plans)
 
-    async def action_find(self) -> None:
-        """Opens the search of the log."""
-        from tui.widgets.entry import Entry
-
-        if opened := self.query("#find"):
-            opened.first(Entry).focus()
-            return
-        words = self.query_one(LogPanel).words
-        entry = Entry(words, "search the log", id="find")
-        await self.mount(entry, before=self.query_one(KeyBar))
-        entry.focus()
-
-    @on(Input.Changed, "#find")
-    def _find(self, event: Input.Changed) -> None:
-        self.query_one(LogPanel).words = event.value
-
-    @on(Input.Submitted, "#find")
-    async def _found(self) -> None:
-        await self.query("#find").remove()
-        self.query_one("#log").focus()
-
-    def action_next_match(self, step: int = 1) -> None:
-        """Goes to the next line that the search found, or to the one before."""
-        self.query_one(LogPanel).step(step)
-
     async def action_leave(self) -> None:
         """One step out: from the search, from a part shown alone, from the screen."""
         log = self.query_one(LogPanel)
@@ -318,7 +264,8 @@ class RunScreen(StageKeys, ChartKeys):
             await self.query("#find").remove()
             log.words = ""
             log.focus()
-        elif self.has_class("-log") or self.has_class("-devices"):
-            self._enlarge("-log" if self.has_class("-log") else "-devices", "#stages")
+        elif self.has_class("-large") or self.has_class("-devices"):
+            self.remove_class("-large", "-devices")
+            self.query_one("#stages").focus()
         else:
             await self.run_action("app.out")

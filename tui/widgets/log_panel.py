@@ -97,7 +97,9 @@ class LogPanel(Log, Scrolling):
         return [n for n, line in enumerate(self.lines) if wanted in line.casefold()]
 
     def _tell(self) -> None:
-        subtitle = "" if self.is_vertical_scroll_end else self._keys("{scroll.jump.-1} follows")
+        subtitle = self._keys("{run.page.0} its stage")
+        if not self.is_vertical_scroll_end:
+            subtitle = self._keys("{scroll.jump.-1} follows")
         if not self.line_count:
             subtitle = self._empty
         if self.words:

@@ -85,6 +85,8 @@ class Stage:
     """Of its settings, those that change only the prompts that it writes."""
     makes: str = "results"
     """What it writes, in a word or two: "no rankings yet"."""
+    does: str = ""
+    """One sentence for a person who has not seen it before."""
     verb: str = ""
     """The verb of the command line that runs it alone, where it has one of its own."""
 
@@ -108,6 +110,7 @@ STAGES: dict[str, Stage] = {
             models=_models_and_tokenizer,
             writes_corpus=True,
             makes="corpus",
+            does="Cuts the corpus into training examples and finds near-duplicates.",
         ),
         Stage(
             "train",
@@ -117,6 +120,7 @@ STAGES: dict[str, Stage] = {
             outside_files=_models,
             corpus_only=True,
             makes="trained model",
+            does="Trains the model, or an adapter on it, and keeps the base beside it.",
         ),
         Stage(
             "factors",
@@ -126,6 +130,7 @@ STAGES: dict[str, Stage] = {
             other_folders=("influence/factors_*",),
             corpus_only=True,
             makes="factors",
+            does="Measures the curvature of the trained model's loss, which scores need.",
         ),
         Stage(
             "scores",
@@ -134,6 +139,7 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "run.tf32", "modules", "factors", "scores", "prompts"),
             other_folders=("influence/scores_*",),
             makes="rankings",
+            does="Ranks the training examples by how much each lowers a prompt's loss.",
         ),
         Stage(
             "inspect",
@@ -141,6 +147,7 @@ STAGES: dict[str, Stage] = {
             needs=("factors",),
             settings=("inspect",),
             makes="spectra",
+            does="Reads the curvature's eigenvalues: in how many directions it is steep.",
         ),
         Stage(
             "generate",
@@ -149,6 +156,7 @@ STAGES: dict[str, Stage] = {
             settings=("run.seed", "generate"),
             other_folders=("generated",),
             makes="generated answers",
+            does="Lets the base and the trained model complete every prompt.",
         ),
         Stage(
             "evaluate",
@@ -158,6 +166,7 @@ STAGES: dict[str, Stage] = {
             uses=("scores",),
             other_folders=("comparison_results",),
             makes="answers",
+            does="Compares both models' answers, and finds the examples behind them.",
         ),
         Stage(
             "benchmark",
@@ -167,6 +176,7 @@ STAGES: dict[str, Stage] = {
             outside_files=lambda s: [s.benchmark.data] if s.benchmark.data != "hub" else [],
             corpus_only=True,
             makes="benchmark scores",
+            does="Lets both models answer public benchmarks, and compares their scores.",
         ),
         Stage(
             "index",
@@ -178,6 +188,7 @@ STAGES: dict[str, Stage] = {
             corpus_only=True,
             makes="index",
             verb="index",
+            does="Keeps a few numbers of every example, to answer new prompts in seconds.",
         ),
         Stage(
             "validate",
@@ -187,6 +198,7 @@ STAGES: dict[str, Stage] = {
             outside_files=lambda s: s.validation.outside,
             makes="experiments",
             verb="validate",
+            does="Trains again without a ranking's first examples: do answers change?",
         ),
         Stage(
             "report",
@@ -206,6 +218,7 @@ STAGES: dict[str, Stage] = {
             other_folders=("combined_evaluation_results",),
             makes="report",
             verb="report",
+            does="Writes all that the run has found on one page, in Markdown and HTML.",
         ),
     )
 }

@@ -30,7 +30,7 @@ def test_a_reading_follows_the_stages(tmp_path: Path) -> None:
     assert [stage.state for stage in snapshot.stages[:3]] == ["done", "lost", "waiting"]
     assert (len(snapshot.loss), len(snapshot.validation_loss)) == (50, 5)
     assert snapshot.memory["train"].rss == 640 * sample_run.MEMORY
-    assert snapshot.warnings["train"] == "2 rows were empty and left out"
+    assert snapshot.warnings["train"] == ("2 rows were empty and left out",)
     assert snapshot.headline_stage is not None
     assert snapshot.headline_stage.stage == "train"
 
