@@ -82,6 +82,10 @@ def _packages() -> Check:
         "textual",
     )
     versions = [f"{name} {metadata.version(name)}" for name in names]
+    try:
+        versions.append(f"bitsandbytes {metadata.version('bitsandbytes')}")
+    except metadata.PackageNotFoundError:
+        versions.append("no bitsandbytes, which model.quantization needs")
     return Check("packages", "ok", ", ".join(versions))
 
 

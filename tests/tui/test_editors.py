@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
 from tui.screens.dialogs.confirm import ConfirmDialog
+from tui.screens.dialogs.conversation_form import ConversationForm
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.prompts import PromptsScreen
 from tui.screens.run import RunScreen
@@ -244,6 +246,59 @@ async def test_a_prompt_is_edited_and_saved(own: RunDir) -> None:
         id="water", prompt="Ice melts\nat", completion=" 0 °C", relevant=("doc-1", "doc-2")
     )
     assert load_prompts(own.prompts)[1] == expected
+
+
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "What is the capital?"},
+    {"role": "assistant", "content": "Oslo"},
+]
+
+
+async def test_a_conversation_is_edited_message_by_message(own: RunDir) -> None:
+    save_prompts(own.prompts, [Prompt.of_messages("chat", CONVERSATION, ["doc-1"])])
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(100, 40), notifications=True) as pilot:
+        await open_prompts(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ConversationForm))
+        words = app.screen.query_one("#messages", TextArea)
+        assert json.loads(words.text) == CONVERSATION
+        for text, fault in (
+            ("[", "the conversation is not JSON"),
+            ('[{"role": "boss", "content": "x"}]', "message 1 has the role 'boss'"),
+            ('[{"role": "assistant", "content": "x"}]', "begins with the answer"),
+            ('[{"role": "user", "content": "x"}]', "the completion is empty"),
+        ):
+            words.text = text
+            await until_shown(pilot, fault)
+            await pilot.press("f2")
+            assert isinstance(app.screen, ConversationForm)
+        words.text = json.dumps([*CONVERSATION[:2], {"role": "assistant", "content": "Bergen"}])
+        await pilot.press("f2")
+        await until_shown(pilot, "changed · w saves")
+        await pilot.press("w")
+        await until_shown(pilot, "no finished stage becomes stale")
+        await pilot.press("y")
+        await until_shown(pilot, "saved")
+    (saved,) = load_prompts(own.prompts)
+    assert saved.messages[:2] == tuple(CONVERSATION[:2])
+    assert (saved.id, saved.completion, saved.relevant) == ("chat", "Bergen", ("doc-1",))
+
+
+async def test_a_new_prompt_of_a_run_on_conversations_is_one(own: RunDir) -> None:
+    text = own.settings.read_text().replace('form = "text"', 'form = "chat"')
+    own.settings.write_text(text.replace('chat_template = ""', 'chat_template = "zephyr"'))
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = await open_prompts(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ConversationForm))
+        app.screen.query_one("#id", Input).value = "new"
+        app.screen.query_one("#messages", TextArea).text = json.dumps(CONVERSATION)
+        await pilot.press("f2")
+        await until(pilot, lambda: rows.count == 3)
+        await until_shown(pilot, "user: What is the capital?")
 
 
 async def test_prompts_are_added_duplicated_removed_and_imported(

@@ -20,11 +20,7 @@ FIXED = (
 )
 """Why some prompts cannot be edited, and what to do."""
 
-CONVERSATION = (
-    "this prompt is a conversation, which is not edited here",
-    "change its messages in the file it came from, and import that again under another id",
-)
-"""Why a prompt of messages is not edited, and what to do."""
+_EMPTY_TURNS = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]
 
 
 class PromptsDraft:
@@ -64,6 +60,12 @@ class PromptsDraft:
         if not prompt.completion.strip() and not self._settings.prompts.use_generated:
             return "the completion is empty; or set prompts.use_generated = true"
         return ""
+
+    def new(self) -> Prompt:
+        """An empty prompt; a conversation where the model was trained on such."""
+        if self._settings.data.form == "chat":
+            return Prompt.of_messages("", _EMPTY_TURNS)
+        return Prompt(id="", prompt="")
 
     def put(self, prompt: Prompt, position: int | None) -> int:
         """Replaces the prompt at a position, or adds one; gives its position."""
@@ -129,4 +131,5 @@ def _content(path: Path) -> bytes | None:
 
 
 def _line(prompt: Prompt) -> str:
-    return json.dumps(prompt.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+    written = {key: value for key, value in prompt.as_written().items() if value}
+    return json.dumps(written, ensure_ascii=False)

@@ -15,10 +15,11 @@ from textual.widgets import Static
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
-from tui.drafts.prompts import CONVERSATION, FIXED, PromptsDraft
+from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
+from tui.screens.dialogs.conversation_form import ConversationForm
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.drafting import Drafting
 from tui.widgets.banner import Banner
@@ -100,7 +101,8 @@ class PromptsScreen(Drafting[PromptsDraft]):
 
     def action_add(self) -> None:
         """Writes a new prompt."""
-        self._write(Prompt(id="", prompt=""), None)
+        if self._draft:
+            self._write(self._draft.new(), None)
 
     def action_copy(self) -> None:
         """Writes a new prompt, beginning with this one."""
@@ -111,11 +113,9 @@ class PromptsScreen(Drafting[PromptsDraft]):
     async def _write(self, prompt: Prompt, position: int | None) -> None:
         draft = self._draft
         assert draft is not None
-        if prompt.messages:  # a form of texts would lose who says what
-            self.complain(UsageError(*CONVERSATION))
-            return
-        form = PromptForm(prompt, lambda written: draft.fault(written, position))
-        if written := await self.app.push_screen_wait(form):
+        form = ConversationForm if prompt.messages else PromptForm
+        opened = form(prompt, lambda written: draft.fault(written, position))
+        if written := await self.app.push_screen_wait(opened):
             position = draft.put(written, position)
             self._show()
             self.list.cursor = position

@@ -147,8 +147,8 @@ class ModelSettings(Section):
     """Hub name or folder of a model that was trained elsewhere on `data`: a whole model, a
     Trainer's checkpoint or an adapter. Nothing is trained then; `name` is its base, or empty."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
-    """Rounds the base under an adapter by the library bitsandbytes: "8bit" takes a quarter of
-    float32's memory, "4bit" (nf4, as QLoRA) an eighth. All stages then see the rounded base."""
+    """Rounds the base under an adapter by bitsandbytes: to a quarter of float32's memory, or with
+    4 bit (nf4, as QLoRA) to an eighth."""
     recipe_known: bool = False
     """true = [train] says how `trained` was trained: validate may then train it again."""
 

@@ -62,10 +62,14 @@ class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
             relevant=tuple(name.strip() for name in named if name.strip()),
         )
 
+    def fault(self) -> str:
+        """What is wrong with what is written, or nothing."""
+        return self._fault(self.written)
+
     @on(Input.Changed)
     @on(TextArea.Changed)
     def _check(self) -> bool:
-        fault = clean(self._fault(self.written))
+        fault = clean(self.fault())
         self.query_one("#fault", Static).update(Content.styled(fault, "$error"))
         return not fault
 
