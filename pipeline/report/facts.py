@@ -5,7 +5,7 @@ Only what a finished and fresh stage wrote is read; anything else is None and sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -35,6 +35,7 @@ from pipeline.contract.run.events import (
     last_attempts,
 )
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import StageStatus, run_status
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
@@ -95,6 +96,8 @@ class RunFacts:
     stages: list[StageFacts]
     missing: dict[str, str]
     """Stage → why its results are not here."""
+    unasked: dict[str, tuple[str, str]]
+    """Stage that nobody has asked for → what it makes, and the command that runs it."""
     warnings: list[tuple[str, str]]
     """Stage and message."""
     corpus: CorpusSummary | None
@@ -131,6 +134,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         settings_text=read_text(run.settings) if run.settings.exists() else "",
         stages=[_stage_facts(status, last[status.stage]) for status in statuses],
         missing={s.stage: _reason(s) for s in statuses if s.stage not in done and not s.unasked},
+        unasked=_unasked(run, statuses),
         warnings=_warnings(run, last, done),
         corpus=_found(read_corpus_summary, run) if "prepare" in done else None,
         training=_found(read_training, run) if "train" in done else None,
@@ -178,6 +182,12 @@ def _stage_facts(status: StageStatus, attempt: list[Event]) -> StageFacts:
     rss = max((reading.rss for reading in memory), default=0)
     gpu = max((reading.peak for reading in memory), default=0)
     return StageFacts(status, rss or None, gpu or None)
+
+
+def _unasked(run: RunDir, statuses: Sequence[StageStatus]) -> dict[str, tuple[str, str]]:
+    shown = STAGES["report"].uses
+    stages = [STAGES[one.stage] for one in statuses if one.unasked and one.stage in shown]
+    return {stage.name: (stage.makes, stage.command(run.name)) for stage in stages}
 
 
 def _reason(status: StageStatus) -> str:

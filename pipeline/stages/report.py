@@ -16,7 +16,6 @@ from pipeline.contract.files import write_text
 from pipeline.contract.results.report import ReportSummary, write_report
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.stages import OPTIONAL
 from pipeline.contract.settings.schema import Settings
 from pipeline.report import figures, score_figures
 from pipeline.report.brief import brief
@@ -92,7 +91,7 @@ def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Fig
 def _asked_for(facts: RunFacts) -> list[str]:
     """The stages that "all" does not run and that somebody has run here."""
     statuses = [stage.status for stage in facts.stages]
-    return [status.stage for status in statuses if status.stage in OPTIONAL and not status.unasked]
+    return [status.stage for status in statuses if status.optional and not status.unasked]
 
 
 def _last_layer(facts: RunFacts) -> int | None:

@@ -81,7 +81,7 @@ def scored_run(folder: Path, name: str = "demo", hostile: str = "") -> RunDir:
     run = new_run(folder, name)
     finish(run, "prepare")
     train_events(run)
-    finish(run, "train", "factors", "scores", "inspect", "report")
+    finish(run, "train", "factors", "scores", "inspect", "generate", "evaluate", "report")
     write_rankings(run, hostile)
     return run
 

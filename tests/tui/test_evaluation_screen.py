@@ -180,7 +180,9 @@ async def test_the_shown_rows_are_exported_with_numbers_in_full(run: RunDir, end
 
 
 async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
-    app = app_of(sample_run.scored_run(tmp_path))
+    run = sample_run.scored_run(tmp_path)
+    run.done("evaluate").unlink()
+    app = app_of(run)
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
         await pilot.press("v")

@@ -195,6 +195,7 @@ def test_type_without_evaluate_is_refused(run: RunDir, tmp_path: Path) -> None:
 )
 def test_type_chooses_the_stages(kind: str, stages: tuple[str, ...]) -> None:
     from pipeline.contract.run.stages import expand
+    from pipeline.contract.settings.demo import demo_settings
     from tui.verbs.running import _evaluations
 
-    assert expand(_evaluations(("evaluate",), kind)) == stages
+    assert expand(_evaluations(("evaluate",), kind), demo_settings(0)) == stages

@@ -167,7 +167,7 @@ async def test_every_stage_is_in_view_on_a_small_screen(tmp_path: Path) -> None:
             text = screen_text(app)
             assert all(stage in text for stage in STAGES)
             assert ("progress" in text) == has_header
-            assert "generate  optional" in text
+            assert "benchmark optional" in text
 
 
 async def test_an_empty_log_says_whether_anything_is_to_come(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ async def test_an_empty_log_says_whether_anything_is_to_come(tmp_path: Path) -> 
         await pilot.press("2")
         await until_shown(pilot, "Log · prepare")
         await until_shown(pilot, "wrote nothing")
-        await pilot.press(*"jjjjj")
-        await until_shown(pilot, "Log · generate")
+        await pilot.press(*"jjjjjjj")
+        await until_shown(pilot, "Log · benchmark")
         await until_shown(pilot, "has not run yet")
 
 
@@ -227,8 +227,8 @@ async def test_the_selected_stage_says_what_it_does_needs_took_and_made(tmp_path
         assert STAGES["scores"].does in text
         assert "needs           ✓ prepare  ✓ train  ✓ factors" in text
         assert "took            12 s" in text
-        await pilot.press(*"jj")
-        await until_shown(pilot, "Stage · generate")
+        await pilot.press(*"jjjj")
+        await until_shown(pilot, "Stage · benchmark")
         await until_shown(pilot, "s runs it")
         assert "not known before it has run here" in screen_text(app)
 

@@ -214,7 +214,7 @@ def test_a_killed_screen_is_opened_again_on_the_stage_that_runs_on(runs: Path) -
         deadline = time.monotonic() + 2 * PATIENCE_S
         while is_locked(run) and time.monotonic() < deadline:
             second.read(0.1)
-        second.until("1 of 6 done")
+        second.until("1 of 8 done")
     finally:
         second.close()
     assert run.done("prepare").exists()
@@ -273,13 +273,13 @@ def test_in_tmux_it_is_left_behind_and_found_again(runs: Path, tmux: Callable[..
         while not tmux("list-clients", "-t", "hw"):  # else there is nobody to detach yet
             assert time.monotonic() < deadline, "the client did not come"
             time.sleep(0.05)
-        shows("Stages · 6 of 6 done")
+        shows("Stages · 8 of 8 done")
         tmux("detach-client", "-s", "hw")
         assert client.wait(PATIENCE_S) == 0
     tmux("send-keys", "-t", "hw", "i")
     shows("Prompts · 6")
     tmux("send-keys", "-t", "hw", "Escape")
-    shows("Stages · 6 of 6 done")
+    shows("Stages · 8 of 8 done")
     tmux("send-keys", "-t", "hw", ":")
     shows("Search for commands")
     tmux("send-keys", "-t", "hw", "Help")

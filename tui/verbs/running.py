@@ -15,7 +15,7 @@ from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.run.processes import busy, is_locked, request_cancel
 from pipeline.contract.run.run_dir import RunDir, run_path
-from pipeline.contract.run.stages import GROUPS, expand
+from pipeline.contract.run.stages import GROUPS, expand, require_stages
 from pipeline.contract.run.status import left_over, run_status
 from pipeline.contract.settings.demo import (
     HIGHEST_SEED,
@@ -109,17 +109,19 @@ def run(
     The single ones: prepare, train, factors, scores, inspect, generate, evaluate, benchmark,
     report.
     """
-    chosen = expand(_evaluations(stages, kind))
+    wanted = _evaluations(stages, kind)
+    require_stages(wanted)
     name = name or (settings_file.resolve().parent.name if settings_file else None)
     if name is None:
         raise UsageError("name the run with --run, or give --settings", _HOW_TO_NAME)
     target = run_path(runs, name)
     if settings_file:
-        load_settings(settings_file)
+        chosen = expand(wanted, load_settings(settings_file))
         text = read_text(settings_file)
         write_run(target, tracing_answers(text) if use_generated else text, origin=settings_file)
     else:
         target = find_run(runs, name)
+        chosen = expand(wanted, load_settings(target.settings))
         if use_generated:
             text = read_text(target.settings)
             change_settings(target, tracing_answers(text))

@@ -243,28 +243,56 @@ def settings_read(stage: str, settings: Settings) -> tuple[str, ...]:
 CORPUS_STAGE = next(name for name, stage in STAGES.items() if stage.writes_corpus)
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "all": ("prepare", "train", "factors", "scores", "inspect", "report"),
+    "all": (
+        "prepare",
+        "train",
+        "factors",
+        "scores",
+        "inspect",
+        "generate",
+        "evaluate",
+        "report",
+    ),
     "analysis": ("prepare", "train", "factors", "scores", "inspect"),
     "custom-eval": ("generate", "evaluate"),
     "deepeval-eval": ("benchmark",),
 }
 
-OPTIONAL = frozenset(STAGES) - frozenset(GROUPS["all"])
-"""Stages that run only when they are asked for by name."""
+_COMPARING = ("generate", "evaluate")
 
 
-def expand(names: tuple[str, ...]) -> tuple[str, ...]:
+def usual_stages(settings: Settings) -> tuple[str, ...]:
+    """The stages of "all" in a run with these settings; the others run when they are asked for.
+
+    A model that was trained elsewhere from nobody knows what has nothing to be compared with.
+    """
+    model = settings.model
+    has_base = not model.trained or model.name or adapters_base(Path(model.trained))
+    return tuple(name for name in GROUPS["all"] if has_base or name not in _COMPARING)
+
+
+def require_stages(names: tuple[str, ...]) -> None:
+    """Checks that all are stages or groups of them.
+
+    Raises:
+        UsageError: one is neither.
+    """
+    for name in names:
+        if name not in STAGES and name not in GROUPS:
+            valid = ", ".join([*GROUPS, *STAGES])
+            raise UsageError(f"there is no stage {name!r}; valid: {valid}")
+
+
+def expand(names: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
     """Resolves stage and group names to stage names, in pipeline order, each once.
 
     Raises:
         UsageError: for a name that is neither.
     """
+    require_stages(names)
     chosen: set[str] = set()
     for name in names:
-        if name not in STAGES and name not in GROUPS:
-            valid = ", ".join([*GROUPS, *STAGES])
-            raise UsageError(f"there is no stage {name!r}; valid: {valid}")
-        chosen.update(GROUPS.get(name, (name,)))
+        chosen.update(usual_stages(settings) if name == "all" else GROUPS.get(name, (name,)))
     return tuple(name for name in STAGES if name in chosen)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.contract.files import read_object
@@ -20,7 +20,7 @@ from pipeline.contract.run.events import (
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.stages import GROUPS, OPTIONAL, STAGES, upstream
+from pipeline.contract.run.stages import STAGES, upstream, usual_stages
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
@@ -54,11 +54,13 @@ class StageStatus:
 
     asked: bool = False
     """Whether anybody has asked for it, by its name or with a group."""
+    optional: bool = False
+    """Whether it runs only when it is asked for by name."""
 
     @property
     def unasked(self) -> bool:
         """An optional stage that nobody has asked for yet."""
-        return self.state == "waiting" and self.stage in OPTIONAL and not self.asked
+        return self.state == "waiting" and self.optional and not self.asked
 
 
 def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
@@ -82,11 +84,16 @@ def run_status(
 ) -> list[StageStatus]:
     """The status of every stage; `events` where the caller has read them already."""
     attempts = last_attempts(EventReader(run.events).read() if events is None else events)
-    supervisor = SupervisorState.read(run)
+    supervisor, usual = SupervisorState.read(run), usual_stages(settings)
+    # runs of earlier versions do not say what was asked for
+    asked = (supervisor.asked if supervisor else ()) or usual
     working, freshness = is_locked(run), RunFreshness(settings, run)
-    return [
+    statuses = (
         _stage_status(name, run, freshness, supervisor, working, attempts.get(name, []))
         for name in STAGES
+    )
+    return [
+        replace(one, asked=one.stage in asked, optional=one.stage not in usual) for one in statuses
     ]
 
 
@@ -123,14 +130,8 @@ def _stage_status(
         phase=progress.phase if progress else "",
         eta=progress.eta if progress and state == "running" else None,
         message=message,
-        asked=stage in _asked(supervisor),
         warnings=sum(isinstance(event, Warned) for event in attempt),
     )
-
-
-def _asked(supervisor: SupervisorState | None) -> tuple[str, ...]:
-    """The stages that somebody asked for; runs of earlier versions do not say: all but optional."""
-    return (supervisor.asked if supervisor else ()) or GROUPS["all"]
 
 
 def _ahead(supervisor: SupervisorState) -> tuple[str, ...]:

@@ -305,7 +305,7 @@ def test_the_report_begins_with_what_was_run_and_what_came_of_it(full: RunDir) -
     assert "leaving these examples out changes the answers has not been tried" in brief
     assert "On benchmarks" not in brief  # nobody ran them
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
-    order = ["Warnings", "Corpus", "Training", "Benchmarks", "Curvature"]
+    order = ["Warnings", "Corpus", "Training", "How well each method finds the truth", "Curvature"]
     assert [heading for heading in headings if heading in order] == order
 
 
@@ -379,8 +379,9 @@ def test_stages_that_have_not_run_are_named_missing(
 
 def test_benchmarks_that_nobody_asked_for_are_no_fault(full: RunDir) -> None:
     text = full.report_markdown.read_text()
-    assert "no benchmark has been run" in text
-    assert "- benchmark has not been run" not in text
+    assert "Not asked for: benchmark scores (headwater run benchmark --run" in text
+    assert "## Benchmarks" not in text
+    assert "benchmark has not been run" not in text
 
 
 def test_the_command_to_run_it_again_names_all_that_was_run(full: RunDir, tmp_path: Path) -> None:

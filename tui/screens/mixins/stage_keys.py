@@ -41,9 +41,7 @@ class StageKeys(View[None]):
 
     def action_run_all(self) -> None:
         """Runs every stage; those that are up to date are passed over."""
-        from pipeline.contract.run.stages import GROUPS
-
-        self._start(GROUPS["all"])
+        self._start(tuple(stage.stage for stage in self._stages if not stage.optional))
 
     def action_resume(self) -> None:
         """Runs what was asked for and has not finished."""

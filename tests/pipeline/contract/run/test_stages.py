@@ -183,13 +183,28 @@ def test_a_report_shows_whatever_is_up_to_date_and_needs_nothing_more(tmp_path: 
 
 
 def test_names_and_groups_expand_in_pipeline_order() -> None:
-    assert stages.expand(("scores", "train")) == ("train", "scores")
-    everything = ("prepare", "train", "factors", "scores", "inspect", "report")
-    assert stages.expand(("all",)) == everything
-    assert stages.expand(("report", "deepeval-eval")) == ("benchmark", "report")
-    assert "report" not in stages.expand(("analysis",))
+    assert stages.expand(("scores", "train"), settings()) == ("train", "scores")
+    named = "prepare train factors scores inspect generate evaluate report"
+    assert stages.expand(("all",), settings()) == tuple(named.split())
+    assert stages.expand(("report", "deepeval-eval"), settings()) == ("benchmark", "report")
+    assert "report" not in stages.expand(("analysis",), settings())
     with pytest.raises(UsageError, match="no stage 'fit'; valid: all, analysis, "):
-        stages.expand(("fit",))
+        stages.expand(("fit",), settings())
+
+
+def test_a_model_without_a_base_is_compared_with_none_unless_somebody_insists(
+    tmp_path: Path,
+) -> None:
+    def usual(**model: str) -> set[str]:
+        chosen = settings(model={"trained": str(tmp_path), **model})
+        return EVERY - set(stages.usual_stages(chosen)) - {"benchmark", "index", "validate"}
+
+    assert usual() == {"generate", "evaluate"}
+    assert usual(name="base") == set()
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "some/base"}')
+    assert usual() == set()
+    alone = settings(model={"trained": "some/model"})
+    assert stages.expand(("all", "evaluate"), alone)[-2:] == ("evaluate", "report")
 
 
 def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
