@@ -4,7 +4,7 @@ FROM ${BASE_IMAGE}
 
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-       ca-certificates git python3 python3-venv \
+       bubblewrap ca-certificates git python3 python3-venv \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home headwater \
     && mkdir -p /headwater \

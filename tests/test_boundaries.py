@@ -95,6 +95,7 @@ CHILDREN = "pipeline/contract/children.py"
 STARTING = re.compile("exec|spawn|posix_spawn|fork|popen|system$")
 OTHER_STARTS = {
     ("pipeline/contract/run/new_run.py", "subprocess.run"): "git",
+    ("pipeline/evaluation/confined.py", "os.fork"): "a copy of an isolated Python",
     ("pipeline/evaluation/sandbox.py", "subprocess.Popen"): "an isolated Python, nothing inherited",
     ("tui/doctor.py", "sys.executable"): "printed",
 }

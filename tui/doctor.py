@@ -60,6 +60,7 @@ def checks(runs: Path) -> list[Check]:
         lambda: _disk(runs),
         _memory,
         _hub,
+        _sandbox,
         _terminal,
         _process,
     ]
@@ -161,6 +162,21 @@ def _hub() -> Check:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         return Check("hub", "warn", f"{endpoint} does not answer ({reason})", advice)
+
+
+def _sandbox() -> Check:
+    probe = subprocess.run(
+        python_command("-m", "pipeline.evaluation.sandbox"),
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wall, told = probe.stdout.strip(), "code that models write (humaneval) is confined by"
+    if probe.returncode == 0:
+        return Check("sandbox", "ok", f"{told} {wall} and seccomp")
+    advice = "install bubblewrap (apt install bubblewrap); nothing else needs it"
+    return Check("sandbox", "warn", "nothing here confines code, so humaneval is refused", advice)
 
 
 def _terminal() -> Check:

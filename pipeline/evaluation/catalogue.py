@@ -10,6 +10,7 @@ from pipeline.evaluation.benchmarks import choice, written
 from pipeline.evaluation.benchmarks.benchmark import Benchmark, Options
 from pipeline.evaluation.data import BenchmarkData
 from pipeline.evaluation.questions import BenchmarkQuestion
+from pipeline.evaluation.sandbox import usable_wall
 
 CLASSES: dict[str, type[Benchmark]] = {
     kind.name: kind
@@ -42,7 +43,8 @@ def ready(settings: Settings) -> tuple[list[Benchmark], dict[str, str]]:
     """The chosen benchmarks in the settings' order, and the skipped ones with their reasons.
 
     Raises:
-        SettingsError: there is no such task, or too many shots are asked for.
+        SettingsError: there is no such task, too many shots are asked for, or code that models
+            write is to be run and nothing here could confine it.
     """
     data = BenchmarkData(settings.benchmark.data)
     tasks: dict[str, list[str]] = {}
@@ -54,9 +56,11 @@ def ready(settings: Settings) -> tuple[list[Benchmark], dict[str, str]]:
         if name not in CLASSES:
             skipped[name] = NEEDS_JUDGE
             continue
-        if name == written.Humaneval.name and not settings.benchmark.run_code:
-            skipped[name] = RUNS_CODE
-            continue
+        if name == written.Humaneval.name:
+            if not settings.benchmark.run_code:
+                skipped[name] = RUNS_CODE
+                continue
+            usable_wall()
         options = Options(
             tasks=() if "" in named else tuple(dict.fromkeys(named)),
             shots=settings.benchmark.shots,

@@ -15,6 +15,7 @@ from pipeline.contract.run.events import Started
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
+from pipeline.evaluation.sandbox import usable_wall
 from pipeline.requirements import require_all
 from tests.pipeline.influence.architectures import config_of
 from tests.small_models import save_folder, small_llama
@@ -63,6 +64,17 @@ def test_a_chat_template_that_benchmarks_need_is_looked_for(tmp_path: Path, sour
     with pytest.raises(HeadwaterError) as told:  # there are no rows of benchmarks either
         require_all("prepare", settings(**asked), run, [])
     assert needs not in told.value.message
+
+
+def test_code_that_could_not_be_confined_is_refused_before_the_first_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.evaluation.sandbox.WALLS", {})
+    usable_wall.cache_clear()
+    run = supervised(tmp_path, *ALL)
+    asked = settings(benchmark={"chosen": ["humaneval"], "run_code": True, "data": str(tmp_path)})
+    with pytest.raises(HeadwaterError, match="nothing on this machine can confine it"):
+        require_all("prepare", asked, run, [])
 
 
 def test_only_stages_that_were_asked_for_are_looked_after(tmp_path: Path) -> None:

@@ -337,7 +337,39 @@ def test_doctor_names_every_part_of_the_machine(headwater: Headwater) -> None:
         "disk",
         "memory",
         "hub",
+        "sandbox",
         "terminal",
         "process",
     ]
     assert all(check["advice"] for check in found if check["level"] != "ok")
+
+
+WITHOUT_LANDLOCK = """
+import ctypes, os, struct, sys
+steps = b"".join(struct.pack("=HBBI", *step) for step in (
+    (0x20, 0, 0, 0),  # the number of the system call
+    (0x15, 0, 1, 444),  # landlock_create_ruleset
+    (0x06, 0, 0, 0x00050001),  # is refused
+    (0x06, 0, 0, 0x7FFF0000),  # and any other is not
+))
+held = ctypes.create_string_buffer(steps, len(steps))
+program = struct.pack("HxxxxxxQ", len(steps) // 8, ctypes.addressof(held))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_doctor_says_where_code_that_models_write_cannot_be_confined(tmp_path: Path) -> None:
+    (tmp_path / "bwrap").write_text("#!/bin/sh\nexit 1\n")  # as where namespaces are refused
+    (tmp_path / "bwrap").chmod(0o755)
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LANDLOCK, "-m", "tui", "doctor", "--json"],
+        env={**os.environ, "PATH": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    (sandbox,) = [check for check in json.loads(told.stdout) if check["name"] == "sandbox"]
+    assert sandbox["level"] == "warn"
+    assert "humaneval is refused" in sandbox["finding"]
+    assert "install bubblewrap" in sandbox["advice"]

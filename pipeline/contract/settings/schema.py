@@ -379,7 +379,8 @@ class BenchmarkSettings(Section):
     max_new_tokens: Count = 256
     """Length limit of written answers."""
     run_code: bool = False
-    """true = run the code that models write for humaneval, in a separate process with limits."""
+    """true = run the code that models write for humaneval, confined by the kernel (bubblewrap or
+    Landlock, and seccomp); refused where that is not possible."""
 
     @field_validator("chosen")
     @classmethod

@@ -43,7 +43,7 @@ from pipeline.evaluation.layouts import (
 )
 from pipeline.evaluation.numbers import numbers_in, plain_number, with_spelled_numbers
 from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked
-from pipeline.evaluation.sandbox import passes
+from pipeline.evaluation.sandbox import Task, passes
 
 
 class Gsm8k(Benchmark, GSM8K):  # type: ignore[misc]
@@ -252,7 +252,7 @@ class Ifeval(Benchmark, IFEval):  # type: ignore[misc]
 
 
 class Humaneval(Benchmark, HumanEval):  # type: ignore[misc]
-    """Functions to complete, run against their tests in a process of their own.
+    """Functions to complete, run against their tests behind a wall of the kernel's.
 
     One greedy answer a task. The original never calls the test, so that any code that runs passes.
     """
@@ -276,9 +276,10 @@ class Humaneval(Benchmark, HumanEval):  # type: ignore[misc]
 
     def grade(self, question: BenchmarkQuestion, written: str) -> tuple[str, dict[str, float]]:
         """Whether the completed function passes its test."""
-        row = question.row
-        code = f"{row['prompt']}{written}\n\n{row['test']}\n\ncheck({row['entry_point']})\n"
-        return written, {"written": float(passes(code))}
+        row, function = question.row, question.row["entry_point"]
+        helpers, _, _ = row["prompt"].rpartition(f"def {function}(")
+        task = Task(f"{row['prompt']}{written}\n", function, row["test"], helpers)
+        return written, {"written": float(passes(task))}
 
 
 def _accepted(question: BenchmarkQuestion) -> tuple[str, ...]:
