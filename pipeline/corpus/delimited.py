@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
+from pipeline.corpus import sizes
 from pipeline.corpus.file_format import as_text
 from pipeline.corpus.rows import Row, check_columns
 
@@ -23,7 +23,7 @@ _UNCLOSED = "a quote is not closed: what follows looks like rows of their own"
 
 def csv_rows(file: IO[bytes], name: str, wanted: Sequence[str]) -> Iterator[Row]:
     """Yields the rows; one whose quote is not closed is a fault, and those behind it are read."""
-    csv.field_size_limit(sys.maxsize)  # the default is shorter than many documents
+    csv.field_size_limit(sizes.LARGEST)  # the default is shorter than many documents
     with as_text(file) as text:
         yield from _rows(_Lines(text), name, wanted)
 
@@ -55,12 +55,24 @@ class _Record:
 
 
 class _Lines:
-    """The lines of a file; those of a record can be given back, to be read again."""
+    """The lines of a file; those of a record can be given back, to be read again.
+
+    A line that is larger than a document may be is an empty one.
+    """
 
     def __init__(self, text: IO[str]) -> None:
-        self._lines: Iterator[str] = iter(text)
+        self._lines: Iterator[str] = self._bounded(text)
         self._taken: list[str] = []
         self.number = 0
+        self.left_out = 0
+        """Letters of lines that were too large, since they were last asked for."""
+
+    def _bounded(self, text: IO[str]) -> Iterator[str]:
+        while line := text.readline(sizes.LARGEST):
+            while len(line) == sizes.LARGEST and not line.endswith(("\n", "\r")):
+                self.left_out += len(line)
+                line = text.readline(sizes.LARGEST)
+            yield "\n" if self.left_out else line
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -88,7 +100,8 @@ def _records(lines: _Lines, usual: _Usual) -> Iterator[_Record]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            cells, fault = [], f"not CSV: {error}"
+            is_large = "field limit" in str(error)
+            cells, fault = [], sizes.too_large() if is_large else f"not CSV: {error}"
         taken = lines.taken()
         if cells is None:
             return
@@ -97,8 +110,11 @@ def _records(lines: _Lines, usual: _Usual) -> Iterator[_Record]:
             cells, fault, taken = [], _UNCLOSED, taken[:1]
         elif not fault:
             usual.learn(cells, len(taken))
+        size = _bytes("".join(taken))
+        if lines.left_out:
+            cells, fault, size, lines.left_out = [], sizes.too_large(), lines.left_out, 0
         if cells or fault:
-            yield _Record(first, cells, fault, _bytes("".join(taken)), len(taken))
+            yield _Record(first, cells, fault, size, len(taken))
 
 
 class _Usual:

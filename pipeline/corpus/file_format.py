@@ -16,7 +16,9 @@ from typing import IO, Literal, cast
 
 import pyarrow as pa
 
+from pipeline.contract.files import printable
 from pipeline.contract.units import size
+from pipeline.corpus.sizes import CountedReader, Unpacked
 
 Kind = Literal["parquet", "arrow", "lines", "array", "csv", "txt", ""]
 """How rows are read; "lines" = a JSON object a line, "array" = a JSON array of objects."""
@@ -117,15 +119,22 @@ def is_packed(file: Path) -> bool:
 
 
 def opened(file: Path, compression: str) -> IO[bytes]:
-    """Opens a file for reading its bytes, unpacked."""
+    """Opens a file for reading its bytes, unpacked.
+
+    Who reads more of it than a file of its size can honestly hold meets a DataError.
+    """
     openers: dict[str, Callable[[Path], object]] = {
         "": lambda path: path.open("rb"),
         "gzip": gzip.open,
         "bz2": bz2.open,
         "xz": lzma.open,
-        "zstd": lambda path: io.BufferedReader(pa.input_stream(str(path), compression="zstd")),
+        "zstd": lambda path: pa.input_stream(str(path), compression="zstd"),
     }
-    return cast(IO[bytes], openers[compression](file))
+    content = cast(IO[bytes], openers[compression](file))
+    if not compression:
+        return content
+    unpacked = Unpacked(printable(file), file.stat().st_size)
+    return io.BufferedReader(CountedReader(content, unpacked))
 
 
 @contextmanager

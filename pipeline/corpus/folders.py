@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def select(path: Path, split: str) -> Selection:
                 "by gzip, bzip2, xz or zstd"
             )
         return Selection([path])
-    selection = Selection(sorted(_visible(path)))
+    selection = _visible(path)
     passed = _without_saved_leftovers(selection)
     _without_other_formats(selection, path, passed)
     _without_texts_about_data(selection)
@@ -70,10 +71,32 @@ def select(path: Path, split: str) -> Selection:
     return selection
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    for file in folder.rglob("*"):
-        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(folder).parts):
-            yield file
+def _visible(folder: Path) -> Selection:
+    """The files that are not hidden; what cannot be looked into is left out and told."""
+    files: list[Path] = []
+    links: list[Path] = []
+    odd: list[Path] = []
+    closed: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        here = Path(root)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [here / name for name in folders if (here / name).is_symlink()]
+        found = [here / name for name in names if not name.startswith(".")]
+        files += [file for file in found if file.is_file()]
+        odd += [file for file in found if not file.is_file()]
+    left_out = [
+        (links, "linked folder", "not followed: copy them, or name one in data.path"),
+        ([Path(os.fsdecode(error.filename)) for error in closed], "folder", "not to be opened"),
+        (odd, "file", "that is none, as a pipe or a link to nothing"),
+    ]
+    return Selection(
+        sorted(files),
+        [
+            f"{_counted(paths, what)} {why}: {_names(paths)}"
+            for paths, what, why in left_out
+            if paths
+        ],
+    )
 
 
 def _without_saved_leftovers(selection: Selection) -> set[Path]:
@@ -128,7 +151,8 @@ def _without_other_formats(selection: Selection, folder: Path, passed: set[Path]
     )
     listing = ", ".join(f"{count} × {suffix}" for suffix, count in others.most_common(5))
     if not kept:
-        there = f"there are: {listing}" if listing else "it is empty"
+        empty = "; ".join(selection.left_out) or "it is empty"
+        there = f"there are: {listing}" if listing else empty
         raise DataError(f"{printable(folder)} holds no file of a known format ({KNOWN}); {there}")
     if listing:
         selection.left_out.append(f"files of other formats: {listing}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from pipeline.corpus import sizes
 from pipeline.corpus.file_format import as_text
 
 _CHUNK = 65536
@@ -86,6 +87,9 @@ def _elements(text: IO[str], wanted: Sequence[str]) -> Iterator[Element]:
         try:
             value, end = (None, position) if closed else decoder.raw_decode(buffer, position)
         except (ValueError, RecursionError) as error:
+            if len(buffer) - position > sizes.LARGEST:
+                yield _too_large(buffer[start:], text)
+                return
             # doubled each time: an element is read again no more often than its length doubles
             if more := text.read(max(_CHUNK, len(buffer) - position)):
                 buffer, position = buffer[start:] + more, 0
@@ -110,6 +114,16 @@ def _element(value: object, text: str, whole: str, wanted: Sequence[str]) -> Ele
         except UnicodeDecodeError as error:
             fault = f"not UTF-8: {error}"
     return Element(record, fault, size, whole.count("\n"))
+
+
+def _too_large(text: str, file: IO[str]) -> Element:
+    """An element whose end is not looked for: with it goes what follows."""
+    size, lines = 0, 0
+    while text:
+        size += len(text.encode("utf-8", "surrogateescape"))
+        lines += text.count("\n")
+        text = file.read(_CHUNK)
+    return Element({}, sizes.too_large(), size, lines)
 
 
 def _rest(text: str, error: Exception) -> Element:

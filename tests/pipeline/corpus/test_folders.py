@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import datasets
@@ -143,3 +144,38 @@ def test_names_that_are_no_utf8_are_read_or_passed_over_like_others(tmp_path: Pa
     assert row.cells["text"] == "x"
     assert row.source.endswith("caf\ufffd.jsonl")
     assert all(told.encode() for told in select(tmp_path, "train").left_out)
+
+
+def test_what_cannot_be_looked_into_is_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data", "a.txt", "locked/b.txt")
+    write(tmp_path / "elsewhere", "c.txt")
+    (tmp_path / "data/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/self").symlink_to(tmp_path / "data")
+    (tmp_path / "data/broken.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "data/d.txt").symlink_to(tmp_path / "elsewhere/c.txt")
+    os.mkfifo(tmp_path / "data/pipe.txt")
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith("locked"):  # root may look into any folder
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    selection = select(tmp_path / "data", "")
+    assert [file.name for file in selection.files] == ["a.txt", "d.txt"]
+    linked, closed, odd = selection.left_out
+    assert linked.startswith("2 linked folders not followed")
+    assert linked.endswith("linked, self")
+    assert closed == "1 folder not to be opened: locked"
+    assert odd.startswith("2 files that")
+    assert odd.endswith("broken.txt, pipe.txt")
+
+
+def test_a_folder_of_nothing_but_links_is_not_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/linked").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="1 linked folder not followed"):
+        select(tmp_path / "data", "")
