@@ -8,21 +8,26 @@ its requests name the wrong host or origin.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
+import json
 import logging
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from aiohttp import web
-from textual_serve.server import Server
+from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
+from textual_serve.server import Server, to_int
 
-from pipeline.contract.children import shell_command
+from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import UsageError
 from tui.printed.output import echo
 
@@ -36,6 +41,12 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+MOST_SESSIONS = 16
+"""Dashboards at once; each is a process."""
+MOST_COLUMNS, MOST_ROWS = 1000, 400
+"""Of a session's screen; a dashboard holds each of its cells."""
+_ENDING_S = 10
+_FULL = f"{MOST_SESSIONS} dashboards are open, the most at once: close a tab, then load this page\n"
 
 
 def is_loopback(host: str) -> bool:
@@ -48,6 +59,67 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def bounded(columns: object, rows: object) -> tuple[int, int]:
+    """A size that a screen may have; where what a browser sends is no number, the usual one."""
+
+    def one(value: object, usual: int, most: int) -> int:
+        return max(1, min(value, most)) if isinstance(value, int) else usual
+
+    return one(columns, 80, MOST_COLUMNS), one(rows, 24, MOST_ROWS)
+
+
+class Session(AppService):
+    """The dashboard of one visitor: a process that ends with the visitor's socket."""
+
+    def __init__(self, arguments: Sequence[str], **textual: Any) -> None:
+        super().__init__("", **textual)
+        self._arguments = python_command(*arguments)
+
+    async def _open_app_process(
+        self, width: int = 80, height: int = 24
+    ) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=child_environment(**self._build_environment(*bounded(width, height))),
+        )
+        self._stdin = self._process.stdin
+        return self._process
+
+    async def receive(self, message: str) -> list[object] | None:
+        """Hands on what the browser sends, and gives the answer to it; what is odd is dropped."""
+        match _parsed(message):
+            case ["stdin", str(data), *_]:
+                await self.send_bytes(data.encode("utf-8", "replace"))
+            case ["resize", {"width": columns, "height": rows}, *_]:
+                await self.set_terminal_size(*bounded(columns, rows))
+            case ["ping", data, *_]:
+                return ["pong", data]
+            case ["blur", *_]:
+                await self.blur()
+            case ["focus", *_]:
+                await self.focus()
+        return None
+
+    async def stop(self) -> None:
+        """Asks the process to end, and ends one that does not."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_S):
+                await super().stop()
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def _parsed(message: str) -> object:
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+
+
 class DashboardServer(Server):
     """Serves `headwater tui`; `token` is asked of every visitor, "" = of none.
 
@@ -58,9 +130,10 @@ class DashboardServer(Server):
     def __init__(self, runs: Path, host: str, port: int, token: str) -> None:
         if not token and not is_loopback(host):
             raise UsageError(f"{host} can be reached from elsewhere: that takes a token")
-        command = shell_command("-m", "tui", "--runs", str(runs.resolve()), "tui")
-        super().__init__(command, host, port, title="Headwater")
+        super().__init__("", host, port, title="Headwater")
+        self._arguments = ("-m", "tui", "--runs", str(runs.resolve()), "tui")
         self._token = token
+        self._sessions: set[Session] = set()
         # browsers send a cookie to every port of a host: each server's has a name of its own
         self._cookie = f"headwater-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
@@ -85,10 +158,49 @@ class DashboardServer(Server):
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
         """The page; it finds its way back by the name that the visitor came by."""
+        self._require_room()
         self.public_url = f"{request.scheme}://{request.host}"
         page: web.StreamResponse = await super().handle_index(request)
         page.headers.update(_HEADERS)
         return page
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """A session for as long as the socket is open."""
+        self._require_room()
+        socket = web.WebSocketResponse(heartbeat=15)
+
+        async def close() -> None:
+            await socket.close()
+
+        session = Session(
+            self._arguments,
+            write_bytes=socket.send_bytes,
+            write_str=socket.send_str,
+            close=close,
+            download_manager=self.download_manager,
+        )
+        self._sessions.add(session)
+        try:
+            await socket.prepare(request)
+            width, height = request.query.get("width", ""), request.query.get("height", "")
+            await session.start(to_int(width, 80), to_int(height, 24))
+            async for message in socket:
+                if message.type == WSMsgType.TEXT and (
+                    answer := await session.receive(message.data)
+                ):
+                    await socket.send_json(answer)
+        finally:
+            await session.stop()
+            self._sessions.remove(session)
+        return socket
+
+    def _require_room(self) -> None:
+        if len(self._sessions) >= MOST_SESSIONS:
+            raise web.HTTPServiceUnavailable(text=_FULL)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Ends the sessions."""
+        await asyncio.gather(*(session.stop() for session in self._sessions))
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -8,7 +8,6 @@ still counts.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -23,8 +22,3 @@ def python_command(*arguments: str) -> list[str]:
 def child_environment(**variables: str) -> dict[str, str]:
     """The environment of a Python process: this one's, with `variables`."""
     return {**os.environ, _SAFE_PATH: "1", **variables}
-
-
-def shell_command(*arguments: str) -> str:
-    """A line for a shell that starts the process with `python_command` in `child_environment`."""
-    return shlex.join([f"{_SAFE_PATH}=1", *python_command(*arguments)])

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
@@ -29,7 +31,14 @@ from pipeline.contract.errors import UsageError
 from tests.tui import sample_run
 from tests.tui.serving import PATIENCE_S, seeing, served, visiting
 from tui import cli
-from tui.serve import DashboardServer, chosen_token, is_loopback
+from tui.serve import (
+    MOST_COLUMNS,
+    MOST_ROWS,
+    DashboardServer,
+    bounded,
+    chosen_token,
+    is_loopback,
+)
 
 GROUND, ACCENT = (0x10, 0x15, 0x1A), (0x5C, 0xC4, 0xD6)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -275,3 +284,122 @@ async def screenshot(page: Page) -> Image.Image:
     if kept := os.environ.get("HEADWATER_SCREENSHOT"):
         Path(kept).write_bytes(data)
     return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+ODD = (
+    '["resize", {"width": 1000000000, "height": 1000000000}]',
+    '["resize", {"width": "a"}]',
+    '["resize"]',
+    '["stdin", 7]',
+    '["stdin", "\\ud800"]',
+    "{}",
+    "3",
+    "no JSON",
+    "[" * 100_000,
+)
+"""Messages as no page of ours sends them."""
+
+
+@pytest.mark.parametrize(
+    ("sent", "size"),
+    [
+        ((120, 40), (120, 40)),
+        ((10**9, 10**9), (MOST_COLUMNS, MOST_ROWS)),
+        ((0, -5), (1, 1)),
+        (("wide", None), (80, 24)),
+        ((1e300, [3]), (80, 24)),
+    ],
+)
+def test_a_screen_has_only_so_many_cells(
+    sent: tuple[object, object], size: tuple[int, int]
+) -> None:
+    assert bounded(*sent) == size
+
+
+async def test_no_message_takes_a_session_much_memory_or_ends_it(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        async with visiting(address) as visitor, seeing(visitor, b"run") as session:
+            for message in ODD:
+                await session.send_str(message)
+            await session.send_json(["ping", "there"])
+            await until(session, b'["pong", "there"]')
+            await session.send_json(["resize", {"width": 80, "height": 24}])
+            await session.send_json(["stdin", "?"])
+            await until(session, b"Help")
+            assert max(p.memory_info().rss for p in dashboards(tmp_path)) < 1 << 29
+
+
+async def until(session: aiohttp.ClientWebSocketResponse, wanted: bytes) -> None:
+    """Waits until messages hold what is wanted."""
+    seen = b""
+    async with asyncio.timeout(PATIENCE_S):
+        while wanted not in seen:
+            message = await session.receive()
+            assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
+            seen += message.data if isinstance(message.data, bytes) else message.data.encode()
+
+
+async def test_a_session_that_begins_huge_does_not(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        async with visiting(address) as visitor:
+            path = f"/ws?width={10**9}&height={10**9}"
+            async with visitor.ws_connect(path) as session:
+                await until(session, b"run")
+                (dashboard,) = dashboards(tmp_path)
+                assert dashboard.environ()["COLUMNS"] == str(MOST_COLUMNS)
+
+
+async def test_only_so_many_sessions_are_open_and_a_closed_one_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.serve.MOST_SESSIONS", 2)
+    async with client_of(DashboardServer(tmp_path, "127.0.0.1", 8000, "")) as client:
+        first, second = await client.ws_connect("/ws"), await client.ws_connect("/ws")
+        for path in ("/", "/ws"):
+            refused = await client.get(path)
+            assert refused.status == 503
+            assert "close a tab" in await refused.text()
+        await first.close()
+        async with asyncio.timeout(PATIENCE_S):
+            while (await client.get("/")).status != 200:
+                await asyncio.sleep(0.05)
+        await second.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_sessions_end_with_the_server(tmp_path: Path, how: signal.Signals) -> None:
+    with served(tmp_path) as address:
+        async with visiting(address) as visitor, seeing(visitor, b"run"):
+            (dashboard,) = dashboards(tmp_path)
+            server = dashboard.parent()
+            while server and "serve" not in server.cmdline():
+                server = server.parent()
+            assert server is not None
+            server.send_signal(how)
+            dashboard.wait(PATIENCE_S)
+
+
+async def test_a_dashboard_that_does_not_end_by_itself_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.serve._ENDING_S", 0.2)
+    async with client_of(DashboardServer(tmp_path, "127.0.0.1", 8000, "")) as client:
+        session = await client.ws_connect("/ws")
+        await until(session, b"run")
+        (dashboard,) = dashboards(tmp_path)
+        dashboard.suspend()
+        await session.close()
+        async with asyncio.timeout(PATIENCE_S):
+            while dashboards(tmp_path):
+                await asyncio.sleep(0.05)
+
+
+def dashboards(runs: Path) -> list[psutil.Process]:
+    """The processes that a server has started."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            line = process.cmdline()
+            if str(runs) in line and line[-1] == "tui" and "python" in Path(line[0]).name:
+                found.append(process)
+    return found
