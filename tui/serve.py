@@ -91,7 +91,7 @@ class Session(AppService):
     async def receive(self, message: str) -> list[object] | None:
         """Hands on what the browser sends, and gives the answer to it; what is odd is dropped."""
         match _parsed(message):
-            case ["stdin", str(data), *_]:
+            case ["stdin", str(data), *_] if data:  # Textual takes none for the end of all input
                 await self.send_bytes(data.encode("utf-8", "replace"))
             case ["resize", {"width": columns, "height": rows}, *_]:
                 await self.set_terminal_size(*bounded(columns, rows))
