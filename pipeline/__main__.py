@@ -18,10 +18,12 @@ from pathlib import Path
 from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.files import lenient_output
+from pipeline.contract.results.written import require_whole
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import Event, EventReader, EventWriter, Started
 from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
 from pipeline.libraries import restrain_libraries
@@ -98,6 +100,8 @@ def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
         raise HeadwaterError(
             f"{stage} needs {name}, which has not finished with these settings", hint
         )
+    for name in STAGES[stage].needs:  # no results of a model or a corpus that was exchanged
+        require_whole(run, name)
 
 
 def _limit_threads(settings: Settings) -> None:

@@ -34,6 +34,7 @@ from pipeline.contract.results.index import load_index_summary, read_index_summa
 from pipeline.contract.results.lambda_maps import read_lambda_map
 from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.rankings import read_rankings
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.report import load_report, read_report
@@ -221,6 +222,11 @@ READERS: dict[str, Reader] = {
         lambda run: ModuleScoreFile(run, "ekfac", len(PROMPTS), len(IDS)),
         adds_up,
         lambda run: (run.module_scores("ekfac"),),
+    ),
+    "prompts.read_prompts": Reader(
+        read_prompts,
+        lambda _, found: [one.id for one in found] == PROMPTS,
+        lambda run: (run.prepared_prompts,),
     ),
     "rankings.read_rankings": Reader(
         lambda run: read_rankings(run, prompt_id="river", method="ekfac_normalized", end="top"),

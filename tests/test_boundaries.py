@@ -23,6 +23,7 @@ ROOMS = {
         "contract.run",
         "contract.results",
         "libraries",
+        "contract.damage",
         "memory",
         "batches",
         "pretrained",

@@ -15,7 +15,7 @@ from pipeline.contract.errors import HeadwaterError
 from tui.dashboard import open_dashboard
 from tui.printed.output import echo
 from tui.runs_folder import RUNS, RUNS_VARIABLE
-from tui.verbs import asking, opening, questions, reading, running
+from tui.verbs import asking, damage, opening, questions, reading, running
 
 
 class Verbs(click.Group):
@@ -73,6 +73,8 @@ for verb in (
     asking.index,
     questions.questions,
     reading.compare,
+    damage.verify,
+    damage.repair,
     opening.doctor,
     opening.serve,
     opening.keys_,

@@ -20,12 +20,14 @@ from typing import Any
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
+from pipeline.contract.results.written import require_whole
 from pipeline.contract.run import freshness
 from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
 from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.locks import open_lock, take_lock
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.libraries import restrain_libraries
 
@@ -56,6 +58,7 @@ def main(run: RunDir) -> int:
 def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
     settings = load_settings(run.settings)
     _require_fresh(run)
+    _require_whole(run)
     index = _index(run)
     from pipeline.ask.asker import Asker  # torch is loaded only where there is something to do
 
@@ -85,6 +88,13 @@ def _require_fresh(run: RunDir) -> None:
             f"there is no index of {run.name} that is up to date",
             f"`headwater run index --run {run.name}` makes one",
         )
+
+
+def _require_whole(run: RunDir) -> None:
+    """Raises MissingResultError or DamagedResultError unless the model, the examples, the factors
+    and the index are those that the stages wrote."""
+    for stage in ("index", *STAGES["index"].needs):
+        require_whole(run, stage)
 
 
 def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question
 from pipeline.generation import generate_continuations
 
@@ -78,7 +79,7 @@ def traced_prompts(
     run: RunDir, use_generated: bool, tokenizer: PreTrainedTokenizerBase
 ) -> list[TracedPrompt]:
     """The prompts as the scores stage has traced them; row order of its scores."""
-    prompts = load_prompts(run.prepared_prompts, use_generated)
+    prompts = read_prompts(run, use_generated)
     if not use_generated:
         return as_given(prompts, tokenizer)
     answers = read_answers(run).values()

@@ -17,6 +17,7 @@ from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
 from pipeline.contract.results.factors import Coverage, read_factors_summary
 from pipeline.contract.results.generation import read_generation
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra, read_summary
@@ -37,7 +38,7 @@ from pipeline.contract.run.events import (
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import StageStatus, run_status
-from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
 from pipeline.report.prompt_rankings import PromptRanking, Rankings
 
@@ -215,8 +216,7 @@ def _warnings(
 def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
     answers = _found(read_answers, run) if rankings else None
     return [
-        _prompt(prompt, (answers or {}).get(prompt.id), rankings)
-        for prompt in load_prompts(run.prepared_prompts, use_generated=True)
+        _prompt(prompt, (answers or {}).get(prompt.id), rankings) for prompt in read_prompts(run)
     ]
 
 

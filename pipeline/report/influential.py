@@ -15,6 +15,7 @@ from pipeline.contract.results.rankings import (
     read_rankings,
 )
 from pipeline.contract.results.tokens import TokenScores, read_token_scores
+from pipeline.contract.results.written import was_written
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure, markdown, visible
 
@@ -63,7 +64,9 @@ class Origins:
     @cached_property
     def first(self) -> dict[str, list[RankedExample]]:
         """The most influential examples by prompt; a prompt without is left out."""
-        if not rankings_path(self.run, self.tracer).exists():  # there was no answer to trace
+        if not was_written(
+            self.run, self.tracer, rankings_path(self.run, self.tracer)
+        ):  # there was no answer to trace
             return {}
         by_prompt: dict[str, list[RankedExample]] = {}
         rows = read_rankings(self.run, self.tracer, method=self.method, end="top", last=EXAMPLES)

@@ -36,12 +36,12 @@ from pipeline.contract.results.generation import (
     read_generated_answers,
     read_generation,
 )
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.verdict import verdict
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
 from pipeline.corpus.words import pieces
@@ -129,7 +129,7 @@ def _origins(
         hint = f"`headwater run scores evaluate --run {run.name}` traces them"
         raise MissingResultError("no scores are up to date", hint)
     method = default_method(settings)
-    asked = load_prompts(run.prepared_prompts, use_generated=True)
+    asked = read_prompts(run)
     tokenizer = load_tokenizer(run.tokenizer)
     written = {
         pair.prompt_id: (pair.trained.answer, pair.trained.ids)

@@ -21,9 +21,10 @@ from pipeline.contract.results.generation import (
     Perplexity,
     write_generation,
 )
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
 from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question
@@ -47,7 +48,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     require_base(run)
-    prompts = load_prompts(run.prepared_prompts, use_generated=True)
+    prompts = read_prompts(run)
     tokenizer = load_tokenizer(run.tokenizer)
     contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
     answers: dict[ModelName, list[GeneratedAnswer]] = {}

@@ -29,6 +29,7 @@ from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.examples import contents_of, documents_of, read_examples
 from pipeline.contract.results.factors import GradientErrors
 from pipeline.contract.results.lookup_writer import write_lookup
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import (
     BM25,
     GRADIENT_COSINE,
@@ -43,7 +44,7 @@ from pipeline.contract.results.scores import (
 from pipeline.contract.results.tokens import write_token_scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
@@ -80,7 +81,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     notes = _Notes(events)
     for strategy in settings.factors.strategies:
         require_factors(run, strategy)
-    prompts = load_prompts(run.prepared_prompts, settings.prompts.use_generated)
+    prompts = read_prompts(run, settings.prompts.use_generated)
     tokenizer = load_tokenizer(run.tokenizer)
     model = load_traced(settings, run.model)
     with notes.timed("answers"):

@@ -10,10 +10,10 @@ from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.common import rewrite_command
 from pipeline.contract.results.examples import Turn, read_turns
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import STAGE, load_scores_summary
 from pipeline.contract.results.tokens import TokenScores, find_token_scores
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import load_prompts
 
 if TYPE_CHECKING:
     from tui.readers.scores import Scored
@@ -88,7 +88,7 @@ class RankingReader:
     def _answers(self) -> Iterator[GreedyAnswer]:
         """Every prompt, with what is known of the model's answer to it."""
         known = read_answers(self._run)
-        for prompt in load_prompts(self._run.prepared_prompts, use_generated=True):
+        for prompt in read_prompts(self._run):
             answer = known.get(prompt.id, GreedyAnswer(prompt.id, prompt.prompt, ""))
             completion = answer.completion or prompt.completion
             yield replace(answer, prompt=prompt.prompt, completion=completion)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pipeline.contract.errors import DamagedResultError, HeadwaterError, MissingResultError
 from pipeline.contract.files import replacing, write_json
 from pipeline.contract.results.migrations import migrate
+from pipeline.contract.run.checksums import quick_fault
 from pipeline.contract.run.freshness import FORMAT, Done, is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
@@ -228,8 +229,14 @@ def require_columns(
 def readable(run: RunDir, stage: str, path: Path) -> Iterator[None]:
     """Turns what a library says of a file that it cannot read into one of our two errors.
 
-    Only the library's calls belong into the block.
+    Only the library's calls belong into the block. A file that is not the one that the stage wrote
+    is never read, as far as its size and a few of its blocks tell.
+
+    Raises:
+        MissingResultError: there is no such file.
+        DamagedResultError: it cannot be read, or another lies in its place.
     """
+    require_same(run, stage, path)
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -237,6 +244,16 @@ def readable(run: RunDir, stage: str, path: Path) -> Iterator[None]:
     except (OSError, ValueError, RecursionError) as error:  # PyArrow's and JSON's are ValueErrors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise damaged(run, stage, path, reason) from error
+
+
+def require_same(run: RunDir, stage: str, path: Path) -> None:
+    """Checks by a file's size and a few blocks that it is the one that the stage wrote.
+
+    Raises:
+        DamagedResultError: it is another one.
+    """
+    if fault := quick_fault(stage, path, run):
+        raise damaged(run, stage, path, fault)
 
 
 def missing(run: RunDir, stage: str, path: Path) -> MissingResultError:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract.results.common import Row, read_table, write_table
 from pipeline.contract.results.rankings import Tracer
+from pipeline.contract.results.written import was_written
 from pipeline.contract.run.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ def read_token_scores(run: RunDir, tracer: Tracer = "scores") -> dict[tuple[str,
     """All of them by the ids of prompt and example; none where the stage was to score no tokens.
 
     Raises:
+        MissingResultError: the table is gone.
         DamagedResultError: the table is not what the stage writes.
     """
     path = _path(run, tracer)
-    if not path.exists():
+    if not was_written(run, tracer, path):
         return {}
     rows = read_table(run, tracer, path, schema()).to_pylist()
     return {(row["prompt_id"], row["example_id"]): _read(row) for row in rows}
@@ -96,10 +98,11 @@ def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScor
     """Those of the scores stage for one prompt and example; None where they were not scored.
 
     Raises:
+        MissingResultError: the table is gone.
         DamagedResultError: the table is not what the stage writes.
     """
     path = run.token_scores
-    if not path.exists():
+    if not was_written(run, "scores", path):
         return None
     keys = read_table(run, "scores", path, schema(), ["prompt_id", "example_id"])
     pairs = list(zip(keys["prompt_id"].to_pylist(), keys["example_id"].to_pylist(), strict=True))

@@ -51,14 +51,14 @@ def delete(run: RunDir) -> None:
     if run.root.is_symlink():
         raise UsageError(f"{run.root} is a link; delete what it points to by hand")
     doomed = run.root.with_name(f".deleted-{run.root.name}-{secrets.token_hex(4)}")
-    with disk_errors_explained(run.root), _nothing_at_work(run):
+    with disk_errors_explained(run.root), nothing_at_work(run):
         run.root.rename(doomed)
         shutil.rmtree(doomed)
 
 
 def _move(run: RunDir, folder: Path) -> RunDir:
     target = folder / run.root.name
-    with disk_errors_explained(folder), _nothing_at_work(run):
+    with disk_errors_explained(folder), nothing_at_work(run):
         folder.mkdir(exist_ok=True)
         if os.path.lexists(target):
             raise UsageError(f"there is a run {run.root.name!r} in {folder} already")
@@ -67,7 +67,7 @@ def _move(run: RunDir, folder: Path) -> RunDir:
 
 
 @contextmanager
-def _nothing_at_work(run: RunDir) -> Iterator[None]:
+def nothing_at_work(run: RunDir) -> Iterator[None]:
     """Holds the run's lock, so that nothing can start in it meanwhile."""
     lock = acquire_lock(run, wait_s=0.2)
     try:

@@ -19,7 +19,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import DamagedResultError
-from pipeline.contract.files import Json, read_json, read_object, write_json
+from pipeline.contract.files import Json, json_text, read_json, read_object, write_json, write_text
+from pipeline.contract.run.checksums import take_checksums
 from pipeline.contract.run.file_marks import (
     Marks,
     OutsideMarks,
@@ -65,6 +66,8 @@ class Done:
     """Of prepare in runs of old, which have no corpus mark: what that calls its digest."""
     format: int = 1
     """The format of what the stage wrote; runs of format 1 do not say it."""
+    checksums: bool = False
+    """Whether there are some of what it wrote; runs of earlier versions have none."""
 
     @classmethod
     def read(cls, stage: str, run: RunDir) -> Done | None:
@@ -108,6 +111,7 @@ def begin(stage: str, settings: Settings, run: RunDir) -> Fingerprint:
     if not (same_inputs and same):  # else what it first read is known, and may be away now
         write_json(run.started(stage), {**attempt, **all_files(outside)})
     run.done(stage).unlink(missing_ok=True)
+    run.checksums(stage).unlink(missing_ok=True)
     return fingerprint
 
 
@@ -124,7 +128,7 @@ def clear(stage: str, run: RunDir) -> None:
 def finish(
     stage: str, fingerprint: Fingerprint, settings: Settings, run: RunDir, seconds: float
 ) -> None:
-    """Writes `done.json`, the last file of a stage."""
+    """Writes the checksums of what the stage wrote, then `done.json`, its last file."""
     # as they were when it began: what changed since, the stage may not have read
     now = all_files(outside_marks(stage, settings))
     outside = {**now, **(read_object(run.started(stage)) or {})}
@@ -137,8 +141,11 @@ def finish(
         sources=_marks(outside["sources"]),
         model_files=_marks(outside["model_files"]),
         format=FORMAT,
+        checksums=True,
     )
-    write_json(run.done(stage), asdict(done))
+    text = json_text(asdict(done), indent=2) + "\n"
+    take_checksums(stage, done.id, text.encode(), run).write(stage, run)
+    write_text(run.done(stage), text)
 
 
 def _marks(value: Json) -> Marks:
@@ -260,7 +267,7 @@ def is_fresh(stage: str, settings: Settings, run: RunDir) -> bool:
 
 def forget(stage: str, run: RunDir) -> None:
     """Forgets how the stage finished, so that it starts from nothing the next time."""
-    paths = [run.done(stage), run.started(stage)]
+    paths = [run.done(stage), run.checksums(stage), run.started(stage)]
     if STAGES[stage].writes_corpus:
         paths.append(run.corpus_mark)
     for path in paths:

@@ -6,6 +6,8 @@ runs/<name>/
   run.lock  state.json  cancel.request            the supervisor at work
   logs/<stage>.log                                each stage's own output
   <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
+  <stage>/files.json                              checksums of what it wrote
+  damaged/                                        what `headwater repair` put away
   prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
              corpus.json
   train/     model/  base/  checkpoints/  summary.json
@@ -87,6 +89,11 @@ class RunDir:
         """Its presence asks the supervisor to stop the stage."""
         return self.root / "cancel.request"
 
+    @property
+    def damaged(self) -> Path:
+        """What was found damaged and put away."""
+        return self.root / "damaged"
+
     def log(self, stage: str) -> Path:
         """What the stage's process printed."""
         return self.root / "logs" / f"{stage}.log"
@@ -102,6 +109,10 @@ class RunDir:
     def done(self, stage: str) -> Path:
         """Written last: the stage's outputs are whole."""
         return self.stage(stage) / "done.json"
+
+    def checksums(self, stage: str) -> Path:
+        """Checksums of what the stage wrote: see `checksums.py`."""
+        return self.stage(stage) / "files.json"
 
     def exit(self, stage: str) -> Path:
         """How the stage's process ended, written by the supervisor."""

@@ -75,6 +75,12 @@ class Stage:
     others it keeps."""
     other_folders: tuple[str, ...] = ()
     """Folders other than <stage>/ that this stage alone writes, as globs below the run."""
+    kept_folders: tuple[str, ...] = ()
+    """Likewise, but folders that stay when it starts anew."""
+    appended: tuple[str, ...] = ()
+    """Files of the run's folder to which it appends and which stay when it starts anew."""
+    scratch: tuple[str, ...] = ()
+    """Names in <stage>/ that belong to processes which use its results."""
     writes_corpus: bool = False
     """Whether it writes the examples and the tokenizer; where these stay the same, as they do for
     new prompts, it keeps them."""
@@ -174,6 +180,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train"),
             settings=("run.seed", "benchmark"),
             outside_files=lambda s: [s.benchmark.data] if s.benchmark.data != "hub" else [],
+            kept_folders=("deepeval_results/run_*",),
             corpus_only=True,
             makes="benchmark scores",
             does="Lets both models answer public benchmarks, and compares their scores.",
@@ -184,6 +191,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors"),
             settings=("run.tf32", "modules", "factors", "scores", "index.features"),
             outside_files=lambda s: s.index.added,
+            scratch=("asked",),
             knows_its_files=True,
             corpus_only=True,
             makes="index",
@@ -196,6 +204,7 @@ STAGES: dict[str, Stage] = {
             needs=("prepare", "train", "factors", "scores"),
             settings=("run.seed", "model.recipe_known", "validation"),
             outside_files=lambda s: s.validation.outside,
+            appended=("retrainings.jsonl",),
             makes="experiments",
             verb="validate",
             does="Trains again without a ranking's first examples: do answers change?",
