@@ -12,11 +12,17 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.contract.container import usable_cpus
-from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
+from pipeline.contract.errors import (
+    CancelledError,
+    HeadwaterError,
+    disk_errors_explained,
+    disk_full,
+    is_disk_full,
+)
 from pipeline.contract.files import lenient_output
 from pipeline.contract.results.written import require_whole
 from pipeline.contract.run import freshness
@@ -55,12 +61,21 @@ def main(stage: str, run: RunDir) -> int:
         events.cancelled("stopped on request")
         return CancelledError.exit_code
     except HeadwaterError as error:
-        print(error, file=sys.stderr)
-        events.failed(error.message, error.hint, error.exit_code)
-        return error.exit_code
+        return _give_up(error, events)
     except Exception as error:
+        if is_disk_full(error):
+            return _give_up(disk_full(run.root), events)
         events.failed(f"{type(error).__name__}: {error}", f"the traceback is in {run.log(stage)}")
         raise
+
+
+def _give_up(error: HeadwaterError, events: EventWriter) -> int:
+    """Says why, where there is room for it, and gives the exit code."""
+    with suppress(OSError):  # the exit code alone tells the supervisor
+        print(error, file=sys.stderr)
+    with suppress(OSError):
+        events.failed(error.message, error.hint, error.exit_code)
+    return error.exit_code
 
 
 def _run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from pipeline.contract.errors import ResourceError
+from pipeline.contract.errors import ResourceError, disk_full, is_disk_full
 from pipeline.contract.run.events import EventWriter
 
 _INTERVAL_S = 2.0
@@ -73,14 +72,6 @@ def exhaustion_explained(advice: str) -> Iterator[None]:
     except (SafetensorError, RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise ResourceError("out of memory", advice) from error
-        if _is_disk_full(error):
-            hint = "free some space, then `headwater resume` goes on from the last finished part"
-            raise ResourceError("disk full while writing weights", hint) from error
+        if is_disk_full(error):
+            raise disk_full("weights") from error
         raise
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    """Whether safetensors or torch.save failed because the disk is full."""
-    # neither raises an OSError with an errno, so only the message tells
-    signs = (f"os error {errno.ENOSPC}", "PytorchStreamWriter failed", "unexpected pos")
-    return any(sign in str(error) for sign in signs)

@@ -19,6 +19,7 @@ from pipeline.contract.results.examples import (
     write_examples,
 )
 from pipeline.contract.run import freshness
+from pipeline.contract.run.checksums import take_checksums
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -36,6 +37,13 @@ def run_here(run: RunDir, *modules: ModuleType) -> None:
         fingerprint = freshness.begin(name, settings, run)
         module.run(settings, run, EventWriter(run.events, name))
         freshness.finish(name, fingerprint, settings, run, 0.1)
+
+
+def as_written(run: RunDir, stage: str) -> None:
+    """Takes the stage's files, some of which a test has exchanged, for what it wrote."""
+    done = freshness.Done.read(stage, run)
+    assert done
+    take_checksums(stage, done.id, run.done(stage).read_bytes(), run).write(stage, run)
 
 
 def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:

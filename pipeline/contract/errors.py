@@ -19,6 +19,8 @@ Anything else that escapes a stage is a bug and keeps its traceback in the log.
 from __future__ import annotations
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +90,37 @@ class CancelledError(HeadwaterError):
     exit_code = 130
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SIGNS_OF_FULL = re.compile(
+    "|".join(
+        [
+            *(re.escape(os.strerror(code)) for code in _FULL),
+            *(rf"os error {code}\b" for code in _FULL),
+            *("PytorchStreamWriter failed", "unexpected pos"),  # torch.save
+            r"\d+ requested and \d+ written",  # NumPy
+        ]
+    )
+)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a disk or a quota without room is behind an error.
+
+    Few libraries raise an OSError with a number then: of the others only the message tells.
+    """
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    if _SIGNS_OF_FULL.search(str(error)):
+        return True
+    return error.__cause__ is not None and is_disk_full(error.__cause__)
+
+
+def disk_full(where: Path | str) -> ResourceError:
+    """Says that there was no room to write."""
+    hint = "free some space, then `headwater resume` goes on from the last finished part"
+    return ResourceError(f"disk full while writing {where}", hint)
+
+
 @contextmanager
 def disk_errors_explained(where: Path) -> Iterator[None]:
     """Turns "no space", "read-only" and "no permission" under `where` into one clear message.
@@ -100,9 +133,8 @@ def disk_errors_explained(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         path = error.filename or where
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space, then `headwater resume` goes on from the last finished part"
-            raise ResourceError(f"disk full while writing {path}", hint) from error
+        if error.errno in _FULL:
+            raise disk_full(path) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             hint = "choose a folder you may write to with --runs DIR, or change its owner"
             raise UsageError(f"no permission to write {path}", hint) from error

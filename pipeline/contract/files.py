@@ -56,6 +56,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sync_below(folder: Path) -> None:
+    """Sees to it that all files of a folder, which a library has written, are on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Sees to it that a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def mode_for(replaced: Path, folder: Path) -> int:
     """The mode of the file that is to be replaced, else that which a new one in the folder gets."""
     with suppress(OSError):

@@ -37,6 +37,7 @@ from pipeline.influence.arguments import (
 )
 from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
 from pipeline.influence.coverage import coverage
+from pipeline.influence.durable import durable_files
 from pipeline.influence.experts import separate_experts
 from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory_estimate import bytes_per_token, free_bytes
@@ -270,7 +271,7 @@ def kronfluence_context(tf32: bool) -> Iterator[None]:
     gc.freeze()
     try:
         # fused attention kernels round differently for other paddings of the same example
-        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        with durable_files(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
             # Kronfluence calls functions that newer versions of torch deprecate
             warnings.simplefilter("ignore", FutureWarning)
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from zipfile import is_zipfile
 
 from safetensors import SafetensorError, safe_open
 from transformers import TrainerState
@@ -11,6 +12,8 @@ from transformers import TrainerState
 from pipeline.contract.files import read_json
 
 _STATE = "trainer_state.json"
+_PICKLED = (".pt", ".pth", ".bin")
+"""Files that torch.save writes: ZIP archives, whose directory stands at the end."""
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:
@@ -32,9 +35,12 @@ def _step_of(checkpoint: Path) -> int:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    """Whether the state, which the Trainer writes last, and all weights are there."""
+    """Whether the state, which the Trainer writes last, and all files of tensors are whole."""
     weights = list(checkpoint.glob("*.safetensors"))
     if read_json(checkpoint / _STATE) is None or not weights:
+        return False
+    pickled = [path for path in checkpoint.iterdir() if path.suffix in _PICKLED]
+    if not all(map(is_zipfile, pickled)):  # after a loss of power they may be cut short
         return False
     try:
         for file in weights:

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler, token_budget_batches
+from pipeline.contract.files import sync_below
 from pipeline.contract.results import training as names
 from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
@@ -167,6 +168,13 @@ class EventCallback(DivergenceWatch):
         """Emits a progress event."""
         super().on_step_end(args, state, control)
         self._events.progress(state.global_step, state.max_steps, "steps")
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Sees to it that a checkpoint outlives a loss of power: the Trainer leaves it to the
+        system."""
+        sync_below(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
     def on_log(
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.contract.errors import DamagedResultError
-from pipeline.contract.files import Json, open_regular, read_object, write_json
+from pipeline.contract.files import Json, open_regular, read_object, sync, write_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 
@@ -125,8 +125,7 @@ def take_checksums(stage: str, finish: str, done: bytes, run: RunDir) -> Checksu
 def _kept_sum(path: Path) -> FileSum:
     """Libraries leave what they write to the system: after a loss of power it would be gone, and
     `done.json` there."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(path)
     return file_sum(path)
 
 

@@ -19,7 +19,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import DamagedResultError
-from pipeline.contract.files import Json, json_text, read_json, read_object, write_json, write_text
+from pipeline.contract.files import (
+    Json,
+    json_text,
+    read_json,
+    read_object,
+    sync,
+    write_json,
+    write_text,
+)
 from pipeline.contract.run.checksums import take_checksums
 from pipeline.contract.run.file_marks import (
     Marks,
@@ -165,6 +173,7 @@ def _digest_of_corpus(run: RunDir) -> str:
     digest = hashlib.sha256()
     for path in (run.examples, run.validation, *tokenizer):
         if path.exists():
+            sync(path)  # the mark says that they are there
             with path.open("rb") as file:
                 digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -30,6 +30,7 @@ from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.model import load_model, load_tokenizer
 from pipeline.stages import train
 from pipeline.training import losses
+from tests.small_runs import as_written
 
 STORIES = Path(__file__).parents[4] / "shared/data/stories260k/hf"
 PrepareRun = Callable[..., RunDir]
@@ -237,6 +238,7 @@ def test_without_validation_its_figures_are_missing(
     run = prepared_run(tmp_path, train={"max_steps": 2})
     shutil.copy(run.validation, run.examples)  # smaller
     empty(run.validation)
+    as_written(run, "prepare")
     train_here(run)
     assert read_training(run).validation_loss is None
     assert read_training(run).unigram_loss is None
@@ -275,6 +277,7 @@ def test_a_model_that_has_learnt_next_to_nothing_is_said_to(
 def test_no_examples_are_refused(prepared_run: PrepareRun, tmp_path: Path) -> None:
     run = prepared_run(tmp_path)
     empty(run.examples)
+    as_written(run, "prepare")
     with pytest.raises(DataError, match="no training examples"):
         train_here(run)
 

@@ -1,0 +1,154 @@
+"""Stages that are killed at any moment, or whose disk is full, go on and end with the very results
+of an undisturbed run.
+
+`scripts/soak` does the same for all stages, and for much longer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.contract.errors import ResourceError, is_disk_full
+from pipeline.contract.run.events import EventReader, Progress
+from pipeline.contract.run.processes import SupervisorState, is_locked
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.status import run_status
+from pipeline.contract.settings.loading import load_settings
+from pipeline.training.checkpoints import complete_checkpoints
+from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
+from tests.faults.kills import Kill, Stages, Undisturbed, survive
+from tests.tui.terminals import Terminal
+from tui.cli import main
+from tui.processes.launcher import start_stages
+
+PATIENCE_S = 120
+STAGES = ("prepare", "train", "factors", "scores")
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    started = Stages(tmp_path_factory.mktemp("stages"))
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def whole(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed.of(stages, tmp_path_factory.mktemp("whole"), STAGES)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+
+
+def trains(run: RunDir) -> bool:
+    """Whether a step of the training is done."""
+    events = EventReader(run.events).read()
+    steps = [one for one in events if isinstance(one, Progress) and one.stage == "train"]
+    return any(one.unit == "steps" and one.done >= 1 for one in steps)
+
+
+def resume(run: RunDir) -> int:
+    return CliRunner().invoke(main, ["--runs", str(run.root.parent), "resume", "run"]).exit_code
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_ends_as_if_nothing_had_happened(
+    stages: Stages, whole: Undisturbed, tmp_path: Path, stage: str
+) -> None:
+    rng = random.Random(stage)
+    writes = whole.ended[stage].writes or 1
+    kill = Kill(stage, write=rng.randint(writes // 2, writes), power=1)
+    assert survive(stages, whole, kill, tmp_path / "run", rng) == ""
+
+
+@pytest.mark.parametrize(("stage", "write"), [("factors", 0.9), ("scores", 0.6)])
+def test_what_power_takes_from_one_pass_does_not_end_a_later_one(
+    stages: Stages, whole: Undisturbed, tmp_path: Path, stage: str, write: float
+) -> None:
+    """Kronfluence left its files to the system; its next attempt took the cut ones for whole."""
+    at = int((whole.ended[stage].writes or 1) * write)
+    kill = Kill(stage, write=at, power=0)
+    assert survive(stages, whole, kill, tmp_path / "run", random.Random(7)) == ""
+
+
+def test_a_checkpoint_that_power_has_cut_is_none(whole: Undisturbed, tmp_path: Path) -> None:
+    run = whole.again("factors", tmp_path / "copy")
+    newest, before, *_ = complete_checkpoints(run.checkpoints)
+    state = newest / "optimizer.pt"
+    os.truncate(state, state.stat().st_size // 2)
+    assert complete_checkpoints(run.checkpoints)[0] == before
+    assert not newest.exists()
+
+
+def test_all_that_work_in_a_run_killed_at_once(whole: Undisturbed, tmp_path: Path) -> None:
+    run = whole.again("train", tmp_path)
+    start_stages(run, ("train",))
+    dashboard = Terminal("--runs", str(tmp_path), "tui", "run")
+    try:
+        until(lambda: trains(run))
+        state = SupervisorState.read(run)
+        assert state
+        assert state.stage_process
+        for pid in (dashboard.process.pid, state.supervisor.pid, state.stage_process.pid):
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        dashboard.close()
+    until(lambda: not is_locked(run))
+    states = {one.stage: one.state for one in run_status(run, load_settings(run.settings))}
+    assert states["train"] == "lost"
+    assert resume(run) == 0
+    assert whole.differs(run) == []
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        FullDisk("prepare", 28_000),
+        FullDisk("train", 4_000_000),
+        FullDisk("factors", 14_000_000),
+        FullDisk("scores", 72_000),
+        FullDisk("scores", 0),
+    ],
+    ids=str,
+)
+def test_a_stage_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
+    stages: Stages, whole: Undisturbed, tmp_path: Path, full: FullDisk
+) -> None:
+    try:
+        with small_disk(tmp_path / "disk", 256 << 20) as disk:
+            ended, lost = survive_full_disk(stages, whole, full, disk)
+    except NoDiskError as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
+    assert lost == ""
+    assert ended.code == ResourceError.exit_code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        OSError("3392 requested and 1984 written"),
+        Exception("No space left on device (os error 28)"),
+        RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/3"),
+    ],
+    ids=repr,
+)
+def test_every_librarys_word_for_a_full_disk_is_known(error: Exception) -> None:
+    assert is_disk_full(error)
+    wrapped = RuntimeError("could not save")
+    wrapped.__cause__ = error
+    assert is_disk_full(wrapped)
+    assert not is_disk_full(OSError(errno.EIO, os.strerror(errno.EIO)))
