@@ -70,22 +70,10 @@ fisher_seeds = 0
 """
 
 
-def new_run(folder: Path) -> RunDir:
+def new_run(folder: Path, seed: int = 0) -> RunDir:
     """A run of a nano model on 56 sentences, in which no stage has run."""
-    write_sources(folder / "source")
-    return run_of(folder / "source", folder)
-
-
-def run_of(source: Path, folder: Path) -> RunDir:
-    """A run of what `write_sources` wrote, in which no stage has run."""
-    run = RunDir(folder / "run")
-    write_run(run, SETTINGS, source / "settings.toml")
-    return run
-
-
-def write_sources(source: Path) -> None:
-    """Writes texts, prompts and a benchmark."""
-    rng = random.Random(0)
+    source, run = folder / "source", RunDir(folder / "run")
+    rng = random.Random(seed)
     texts = [
         f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}."
         + " And so it goes on." * rng.randrange(4)
@@ -102,6 +90,8 @@ def write_sources(source: Path) -> None:
         for colour in ("white", "black")
     ]
     _write_lines(source / "benchmarks/boolq/default/validation.jsonl", rows)
+    write_run(run, SETTINGS, source / "settings.toml")
+    return run
 
 
 def _write_lines(path: Path, records: list[dict[str, Any]]) -> None:
@@ -148,12 +138,14 @@ class Stages:
         seconds: float | None = None,
         write: int | None = None,
         power: int | None = None,
+        clock: float | None = None,
     ) -> Ended:
         """Runs a stage to its end, or kills it after so many seconds, or before it writes for the
-        n-th time; `power`: the seed of what is lost then of what was not synced."""
+        n-th time; `power`: the seed of what is lost then of what was not synced. `clock`: seconds
+        by which the clock jumps while it works, and back again."""
         assert self._process.stdin
-        asked = {"stage": stage, "run": str(run.root), "log": str(self._log)}
-        asked |= {"seconds": seconds, "write": write, "power": power}  # type: ignore[dict-item]
+        asked: dict[str, object] = {"stage": stage, "run": str(run.root), "log": str(self._log)}
+        asked |= {"seconds": seconds, "write": write, "power": power, "clock": clock}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return Ended(**self._answer())
@@ -188,16 +180,32 @@ class Undisturbed:
 
     @classmethod
     def of(
-        cls, stages: Stages, folder: Path, names: tuple[str, ...] = tuple(STAGES)
+        cls,
+        stages: Stages,
+        folder: Path,
+        names: tuple[str, ...] = tuple(STAGES),
+        seed: int = 0,
     ) -> Undisturbed:
-        """Runs the stages one after the other."""
-        made, run = cls(folder), new_run(folder)
+        """Runs the stages one after the other, on texts that another seed makes others."""
+        made, run = cls(folder), new_run(folder, seed)
         for name in names:
             made.before[name] = _copy(run, folder / f"before_{name}")
             made.ended[name] = stages.run(name, run)
             assert made.ended[name].code == 0, stages.told()[-3000:]
         made.results = results_of(run)
         return made
+
+    @property
+    def run(self) -> RunDir:
+        """The run as it is after all stages."""
+        return RunDir(self.folder / "run")
+
+    def grown(self, stage: str) -> int:
+        """Bytes that the run has more after the stage, and not fewer than 100,000."""
+        names = list(self.before)
+        after = names[names.index(stage) + 1 :]
+        ended = self.before[after[0]] if after else self.run
+        return max(100_000, _size(ended.root) - _size(self.before[stage].root))
 
     def again(self, stage: str, root: Path) -> RunDir:
         """A copy of the run as it was before the stage, in a folder of the same name."""
@@ -238,10 +246,12 @@ def random_kill(stage: str, whole: Undisturbed, rng: random.Random) -> Kill:
     return Kill(stage, write=rng.randint(1, whole.ended[stage].writes or 1), power=power)
 
 
-def survive(stages: Stages, whole: Undisturbed, kill: Kill, root: Path, rng: random.Random) -> str:
+def survive(
+    stages: Stages, whole: Undisturbed, kill: Kill, root: Path, rng: random.Random
+) -> tuple[Ended, str]:
     """Kills a stage, once or a second time while it goes on, lets it end, and compares.
 
-    Gives what was lost; "" if nothing was.
+    Gives how the first attempt ended, and what was lost; "" if nothing was.
     """
     run = whole.again(kill.stage, root)
     first = stages.run(kill.stage, run, seconds=kill.seconds, write=kill.write, power=kill.power)
@@ -250,12 +260,33 @@ def survive(stages: Stages, whole: Undisturbed, kill: Kill, root: Path, rng: ran
         stages.run(kill.stage, run, seconds=second.seconds, write=second.write)
     last = stages.run(kill.stage, run)
     if last.code != 0:
-        return f"{kill}: it did not go on: exit code {last.code}; lost {first.lost}"
+        return first, f"{kill}: it did not go on: exit code {last.code}; cut {first.lost}"
     missing = set(results_of_stage(kill.stage, whole)) - set(results_of(run))
     wrong = whole.differs(run)
     if wrong or missing:
-        return f"{kill}: other results: {wrong}, missing {sorted(missing)}; lost {first.lost}"
+        told = f"{kill}: other results: {wrong}, missing {sorted(missing)}; cut {first.lost}"
+        return first, told
+    return first, ""
+
+
+def survive_clock(stages: Stages, whole: Undisturbed, stage: str, jump: float, root: Path) -> str:
+    """Lets the clock jump while a stage works, then runs it again, which has nothing to do.
+
+    Gives what was lost; "" if nothing was.
+    """
+    run = whole.again(stage, root)
+    first = stages.run(stage, run, clock=jump)
+    if first.code or whole.differs(run):
+        return f"{stage}, clock by {jump:.0f} s: exit {first.code}, other {whole.differs(run)}"
+    finish = run.done(stage).read_bytes()
+    again = stages.run(stage, run)
+    if again.code or run.done(stage).read_bytes() != finish:
+        return f"{stage}, clock by {jump:.0f} s: it was not up to date"
     return ""
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def results_of_stage(stage: str, whole: Undisturbed) -> dict[str, str]:

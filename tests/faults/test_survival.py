@@ -9,28 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import random
-import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from pipeline.contract.errors import ResourceError, is_disk_full
-from pipeline.contract.run.events import EventReader, Progress
-from pipeline.contract.run.processes import SupervisorState, is_locked
-from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.status import run_status
-from pipeline.contract.settings.loading import load_settings
 from pipeline.training.checkpoints import complete_checkpoints
 from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
-from tests.faults.kills import Kill, Stages, Undisturbed, survive
-from tests.tui.terminals import Terminal
-from tui.cli import main
-from tui.processes.launcher import start_stages
+from tests.faults.kills import Kill, Stages, Undisturbed, survive, survive_clock
+from tests.faults.together import survive_all_killed
 
-PATIENCE_S = 120
 STAGES = ("prepare", "train", "factors", "scores")
 
 
@@ -46,32 +35,16 @@ def whole(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Undisturb
     return Undisturbed.of(stages, tmp_path_factory.mktemp("whole"), STAGES)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
-
-
-def trains(run: RunDir) -> bool:
-    """Whether a step of the training is done."""
-    events = EventReader(run.events).read()
-    steps = [one for one in events if isinstance(one, Progress) and one.stage == "train"]
-    return any(one.unit == "steps" and one.done >= 1 for one in steps)
-
-
-def resume(run: RunDir) -> int:
-    return CliRunner().invoke(main, ["--runs", str(run.root.parent), "resume", "run"]).exit_code
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_ends_as_if_nothing_had_happened(
     stages: Stages, whole: Undisturbed, tmp_path: Path, stage: str
 ) -> None:
     rng = random.Random(stage)
     writes = whole.ended[stage].writes or 1
-    kill = Kill(stage, write=rng.randint(writes // 2, writes), power=1)
-    assert survive(stages, whole, kill, tmp_path / "run", rng) == ""
+    kill = Kill(stage, write=rng.randint(writes // 2, writes - 2), power=1)
+    ended, lost = survive(stages, whole, kill, tmp_path / "run", rng)
+    assert ended.was_killed
+    assert lost == ""
 
 
 @pytest.mark.parametrize(("stage", "write"), [("factors", 0.9), ("scores", 0.6)])
@@ -81,7 +54,9 @@ def test_what_power_takes_from_one_pass_does_not_end_a_later_one(
     """Kronfluence left its files to the system; its next attempt took the cut ones for whole."""
     at = int((whole.ended[stage].writes or 1) * write)
     kill = Kill(stage, write=at, power=0)
-    assert survive(stages, whole, kill, tmp_path / "run", random.Random(7)) == ""
+    ended, lost = survive(stages, whole, kill, tmp_path / "run", random.Random(7))
+    assert ended.lost, "files were cut"
+    assert lost == ""
 
 
 def test_a_checkpoint_that_power_has_cut_is_none(whole: Undisturbed, tmp_path: Path) -> None:
@@ -94,29 +69,21 @@ def test_a_checkpoint_that_power_has_cut_is_none(whole: Undisturbed, tmp_path: P
 
 
 def test_all_that_work_in_a_run_killed_at_once(whole: Undisturbed, tmp_path: Path) -> None:
-    run = whole.again("train", tmp_path)
-    start_stages(run, ("train",))
-    dashboard = Terminal("--runs", str(tmp_path), "tui", "run")
-    try:
-        until(lambda: trains(run))
-        state = SupervisorState.read(run)
-        assert state
-        assert state.stage_process
-        for pid in (dashboard.process.pid, state.supervisor.pid, state.stage_process.pid):
-            os.kill(pid, signal.SIGKILL)
-    finally:
-        dashboard.close()
-    until(lambda: not is_locked(run))
-    states = {one.stage: one.state for one in run_status(run, load_settings(run.settings))}
-    assert states["train"] == "lost"
-    assert resume(run) == 0
-    assert whole.differs(run) == []
+    assert survive_all_killed(whole, tmp_path / "run", random.Random(0)) == ""
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_that_jumps_changes_nothing(
+    stages: Stages, whole: Undisturbed, tmp_path: Path, years: int
+) -> None:
+    for stage in ("prepare", "scores"):
+        assert survive_clock(stages, whole, stage, years * 365 * 86400.0, tmp_path / "run") == ""
 
 
 @pytest.mark.parametrize(
     "full",
     [
-        FullDisk("prepare", 28_000),
+        FullDisk("prepare", 8_192),
         FullDisk("train", 4_000_000),
         FullDisk("factors", 14_000_000),
         FullDisk("scores", 72_000),

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ class Synced:
     log: Any = None
 
 
+def jumping_clock(jump: float) -> None:
+    """The clock of Python jumps with every third look at it, and back with the next."""
+    real, looks = time.time, count()
+
+    def now() -> float:
+        return real() + (jump if next(looks) % 3 == 2 else 0.0)
+
+    time.time = now
+
+
 def attempt(asked: dict[str, Any], log: Path) -> int:
     """One attempt of a stage, in this process."""
     from pipeline.__main__ import main
@@ -70,6 +81,8 @@ def attempt(asked: dict[str, Any], log: Path) -> int:
     root = asked["run"]
     synced = Synced()
     synced.log = (log.parent / f"{log.name}.synced").open("a")
+    if asked.get("clock") is not None:
+        jumping_clock(asked["clock"])
     writes = Writes(root, asked.get("write"))
     sys.addaudithook(writes.hear)
     code = main(asked["stage"], RunDir(Path(root)))
@@ -156,9 +169,9 @@ def main() -> None:
         if code == -signal.SIGKILL and asked.get("power") is not None:
             lost = lose_power(root, since, log, random.Random(asked["power"]))
         written = log.parent / f"{log.name}.writes"
-        count = int(written.read_text()) if written.exists() else None
+        writes = int(written.read_text()) if written.exists() else None
         print(
-            json.dumps({"code": code, "seconds": seconds, "writes": count, "lost": lost}),
+            json.dumps({"code": code, "seconds": seconds, "writes": writes, "lost": lost}),
             flush=True,
         )
 

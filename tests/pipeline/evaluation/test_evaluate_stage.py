@@ -25,6 +25,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
+from tests.small_runs import as_written
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,7 @@ def test_what_too_few_expected_answers_cannot_tell_is_said(
     pairs = read_generated_answers(run)
     unmeasured = [replace(pair, expected="") for pair in pairs[expected:]]
     write_generation(run, [*pairs[:expected], *unmeasured], read_generation(run))
+    as_written(run, "generate")
     evaluate.run(load_settings(run.settings), run, EventWriter(run.events, "evaluate"))
     found = read_evaluation(run)
     assert said in found.warnings[0]

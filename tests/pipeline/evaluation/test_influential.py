@@ -23,7 +23,7 @@ from pipeline.contract.results.tokens import read_token_scores
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
-from tests.small_runs import run_here
+from tests.small_runs import as_written, run_here
 
 ITEM = re.compile(r"^(\d+)\. (\S+), score (\S+), sentences row \d+$", re.MULTILINE)
 
@@ -137,6 +137,7 @@ def test_a_model_that_writes_nothing_has_no_examples(scored_run: RunDir, tmp_pat
         for pair in read_generated_answers(run)
     ]
     write_generation(run, silent, read_generation(run))
+    as_written(run, "generate")
     run_here(run, evaluate)
     assert "writes nothing here" in section(run, "river")
     assert not ITEM.search(page(run, "txt"))
