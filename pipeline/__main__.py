@@ -19,9 +19,11 @@ from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import (
     CancelledError,
     HeadwaterError,
+    ResourceError,
     disk_errors_explained,
     disk_full,
     is_disk_full,
+    is_out_of_memory,
 )
 from pipeline.contract.files import lenient_output
 from pipeline.contract.results.written import require_whole
@@ -35,6 +37,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.libraries import restrain_libraries
 
 _AGAIN_S = 0.05
+_MEMORY_ADVICE = "`free -h` shows what others take; a smaller train.batch_tokens takes less"
 
 
 def main(stage: str, run: RunDir) -> int:
@@ -65,6 +68,8 @@ def main(stage: str, run: RunDir) -> int:
     except Exception as error:
         if is_disk_full(error):
             return _give_up(disk_full(run.root), events)
+        if is_out_of_memory(error):
+            return _give_up(ResourceError("out of memory", _MEMORY_ADVICE), events)
         events.failed(f"{type(error).__name__}: {error}", f"the traceback is in {run.log(stage)}")
         raise
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from pipeline.contract.errors import ResourceError, disk_full, is_disk_full
+from pipeline.contract.errors import ResourceError, disk_full, is_disk_full, is_out_of_memory
 from pipeline.contract.run.events import EventWriter
 
 _INTERVAL_S = 2.0
@@ -47,15 +47,6 @@ def _report(events: EventWriter) -> None:
         )
     else:
         events.memory(rss)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch, on a GPU or the CPU, or Python ran out of memory."""
-    from torch import OutOfMemoryError
-
-    # on the CPU PyTorch raises a plain RuntimeError
-    cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    return cpu or isinstance(error, OutOfMemoryError | MemoryError)
 
 
 @contextmanager

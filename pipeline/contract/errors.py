@@ -115,6 +115,27 @@ def is_disk_full(error: BaseException) -> bool:
     return error.__cause__ is not None and is_disk_full(error.__cause__)
 
 
+_SIGNS_OF_NO_MEMORY = re.compile(
+    "|".join(
+        [
+            re.escape(os.strerror(errno.ENOMEM)),
+            "DefaultCPUAllocator",  # PyTorch on the CPU
+            "can't start new thread",
+            "Failed to launch worker thread",  # PyArrow
+        ]
+    )
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a machine or a GPU without memory is behind an error; as `is_disk_full`."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # PyTorch's
+        return True
+    if _SIGNS_OF_NO_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
+
+
 def disk_full(where: Path | str) -> ResourceError:
     """Says that there was no room to write."""
     hint = "free some space, then `headwater resume` goes on from the last finished part"

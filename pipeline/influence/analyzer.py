@@ -21,7 +21,12 @@ from kronfluence.utils.dataset import DataLoaderKwargs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
-from pipeline.contract.errors import ResourceError, SettingsError, UsageError
+from pipeline.contract.errors import (
+    ResourceError,
+    SettingsError,
+    UsageError,
+    is_out_of_memory,
+)
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -144,13 +149,17 @@ class InfluenceAnalyzer:
                 ):
                     work(tokens)
                     return
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 # accelerate knows the messages of each device for lack of memory
-                if not should_reduce_batch_size(error):
+                if not (should_reduce_batch_size(error) or is_out_of_memory(error)):
                     raise
                 if tokens <= pass_.longest:
                     hint = "more *_module_partitions, fewer modules or shorter chunks take less"
-                    raise ResourceError(f"out of memory: {pass_.phase}", hint) from error
+                    raise ResourceError(
+                        f"out of memory: {pass_.phase}: not even the longest example, of "
+                        f"{pass_.longest:,} tokens, fits alone",
+                        hint,
+                    ) from error
             except ValueError as error:
                 # Kronfluence goes on with a pass only under the arguments that it began with
                 if "overwrite_output_dir" not in str(error):

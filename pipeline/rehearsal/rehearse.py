@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.errors import ModelError
+from pipeline.contract.errors import ModelError, is_out_of_memory
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import (
@@ -28,7 +28,6 @@ from pipeline.contract.settings.schema import (
 from pipeline.corpus.examples import IGNORED, TokenDataset, TokenRow
 from pipeline.influence.experts import join_experts, separate_experts
 from pipeline.influence.modules import resolve_modules
-from pipeline.memory import is_out_of_memory
 from pipeline.model import context_length
 from pipeline.rehearsal import passes, probes
 

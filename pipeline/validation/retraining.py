@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from pipeline.batches import TokenBudgetSampler
+from pipeline.contract.errors import DataError
 from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -89,7 +90,15 @@ class Retrainer:
         """ln p of the completions [Q] after a training; NaN if it diverged.
 
         `on_step` hears the steps done and their number.
+
+        Raises:
+            DataError: it would see no examples.
         """
+        if not len(training.kept):
+            raise DataError(
+                f"of {len(self._examples):,} examples none is left to train a model again",
+                "lower validation.removed, or add documents",
+            )
         key = self._key(training)
         outcome = self._ledger.get(key)
         if outcome is None:

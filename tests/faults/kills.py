@@ -139,13 +139,16 @@ class Stages:
         write: int | None = None,
         power: int | None = None,
         clock: float | None = None,
+        memory: int | None = None,
     ) -> Ended:
         """Runs a stage to its end, or kills it after so many seconds, or before it writes for the
         n-th time; `power`: the seed of what is lost then of what was not synced. `clock`: seconds
-        by which the clock jumps while it works, and back again."""
+        by which the clock jumps while it works, and back again; `memory`: bytes that it may take.
+        """
         assert self._process.stdin
         asked: dict[str, object] = {"stage": stage, "run": str(run.root), "log": str(self._log)}
         asked |= {"seconds": seconds, "write": write, "power": power, "clock": clock}
+        asked["memory"] = memory
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return Ended(**self._answer())
@@ -281,7 +284,7 @@ def survive_clock(stages: Stages, whole: Undisturbed, stage: str, jump: float, r
     finish = run.done(stage).read_bytes()
     again = stages.run(stage, run)
     if again.code or run.done(stage).read_bytes() != finish:
-        return f"{stage}, clock by {jump:.0f} s: it was not up to date"
+        return f"{stage}, clock by {jump:.0f} s: it was not up to date, exit {again.code}"
     return ""
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from pipeline.contract.errors import ResourceError, is_disk_full
+from pipeline.contract.errors import ResourceError, is_disk_full, is_out_of_memory
 from pipeline.training.checkpoints import complete_checkpoints
 from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
 from tests.faults.kills import Kill, Stages, Undisturbed, survive, survive_clock
@@ -119,3 +120,36 @@ def test_every_librarys_word_for_a_full_disk_is_known(error: Exception) -> None:
     wrapped.__cause__ = error
     assert is_disk_full(wrapped)
     assert not is_disk_full(OSError(errno.EIO, os.strerror(errno.EIO)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("unable to mmap 2114744 bytes from file <x>: Cannot allocate memory (12)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=repr,
+)
+def test_every_librarys_word_for_no_memory_is_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_disk_full(error)
+    assert not is_out_of_memory(OSError(errno.EIO, os.strerror(errno.EIO)))
+
+
+@pytest.mark.parametrize(("stage", "mebibytes"), [("train", 60), ("factors", 40), ("scores", 40)])
+def test_a_stage_without_memory_says_so_and_goes_on_when_there_is_some(
+    stages: Stages, whole: Undisturbed, tmp_path: Path, stage: str, mebibytes: int
+) -> None:
+    """How much is enough depends on the machine: what has enough must come out right."""
+    run, said_before = whole.again(stage, tmp_path / "run"), len(stages.told())
+    ended = stages.run(stage, run, memory=mebibytes << 20)
+    told = stages.told()[said_before:]
+    assert ended.code in (0, ResourceError.exit_code), told[-2000:]
+    assert ended.code == 0 or "out of memory" in told
+    assert "Traceback" not in told
+    if ended.code:
+        assert stages.run(stage, run).code == 0
+        assert whole.differs(run) == []

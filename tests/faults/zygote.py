@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -73,6 +74,13 @@ def jumping_clock(jump: float) -> None:
     time.time = now
 
 
+def limit_memory(more: int) -> None:
+    """Lets the process take so many bytes of address space beyond those that it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def attempt(asked: dict[str, Any], log: Path) -> int:
     """One attempt of a stage, in this process."""
     from pipeline.__main__ import main
@@ -83,6 +91,8 @@ def attempt(asked: dict[str, Any], log: Path) -> int:
     synced.log = (log.parent / f"{log.name}.synced").open("a")
     if asked.get("clock") is not None:
         jumping_clock(asked["clock"])
+    if asked.get("memory") is not None:
+        limit_memory(asked["memory"])
     writes = Writes(root, asked.get("write"))
     sys.addaudithook(writes.hear)
     code = main(asked["stage"], RunDir(Path(root)))
@@ -149,7 +159,14 @@ def main() -> None:
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", TOKENIZERS_PARALLELISM="false")
     from pipeline.contract.run.stages import STAGES
 
-    for name in ("pipeline.requirements", "pipeline.memory", "accelerate", "peft", "deepeval"):
+    for name in (
+        "pipeline.__main__",
+        "pipeline.requirements",
+        "pipeline.memory",
+        "accelerate",
+        "peft",
+        "deepeval",
+    ):
         importlib.import_module(name)
     for stage in STAGES:
         importlib.import_module(f"pipeline.stages.{stage}")
