@@ -197,7 +197,7 @@ async def ours(folder: Path) -> Figures:
     """Every key of the rankings."""
     from tui.widgets.ranking_table import RankingTable
 
-    app = watched(folder)
+    app = watched(folder, RunDir(folder / "large"))
     times: dict[str, list[Figure]] = {}
     peak = 0.0
     async with app.run_test(size=SIZE) as pilot:
@@ -214,8 +214,8 @@ async def ours(folder: Path) -> Figures:
     return {**found, "memory, MB": (peak, peak)}
 
 
-def watched(folder: Path) -> Any:
-    """The dashboard on the run; `painted` says when it last painted."""
+def watched(folder: Path, run: RunDir | None) -> Any:
+    """The dashboard on a run, or on a folder of runs; `painted` says when it last painted."""
     from tui.app import HeadwaterApp
 
     class Watched(HeadwaterApp):
@@ -228,7 +228,7 @@ def watched(folder: Path) -> Any:
             super()._display(*arguments)
             self.painted = now()
 
-    return Watched(folder, RunDir(folder / "large"))
+    return Watched(folder, run)
 
 
 async def peer() -> Figures:

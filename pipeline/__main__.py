@@ -49,8 +49,8 @@ def main(stage: str, run: RunDir) -> int:
     sys.unraisablehook = _stop_again
     if dropped := drop_launchers(os.environ):  # before any library looks
         print(f"left out of the environment, because a stage is one process: {', '.join(dropped)}")
-    history = EventReader(run.events).read()
-    attempts = sum(isinstance(event, Started) and event.stage == stage for event in history)
+    starts = list(EventReader(run.events, (Started,)).stream())
+    attempts = sum(event.stage == stage for event in starts)
     events = EventWriter(run.events, stage)
     restrain_libraries()
     try:
@@ -58,7 +58,7 @@ def main(stage: str, run: RunDir) -> int:
             settings = load_settings(run.settings)
             if not freshness.is_fresh(stage, settings, run):
                 events.started(attempts + 1)
-                _run(stage, settings, run, events, history)
+                _run(stage, settings, run, events, starts)
         return 0
     except KeyboardInterrupt:
         events.cancelled("stopped on request")
@@ -84,7 +84,7 @@ def _give_up(error: HeadwaterError, events: EventWriter) -> int:
 
 
 def _run(
-    stage: str, settings: Settings, run: RunDir, events: EventWriter, history: list[Event]
+    stage: str, settings: Settings, run: RunDir, events: EventWriter, starts: list[Event]
 ) -> None:
     _require_upstream(stage, settings, run)
     fingerprint = freshness.begin(stage, settings, run)
@@ -95,7 +95,7 @@ def _run(
             importlib.import_module,
             ("pipeline.requirements", "pipeline.memory", f"pipeline.stages.{stage}"),
         )
-    requirements.require_all(stage, settings, run, history)
+    requirements.require_all(stage, settings, run, starts)
     with memory.reporting_memory(events):
         module.run(settings, run, events)
     seconds = time.monotonic() - begun

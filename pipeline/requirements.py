@@ -22,15 +22,15 @@ _SPARE = 1 << 30
 """Bytes of the disk that are left to everything but factors."""
 
 
-def require_all(stage: str, settings: Settings, run: RunDir, events: Iterable[Event]) -> None:
+def require_all(stage: str, settings: Settings, run: RunDir, starts: Iterable[Event]) -> None:
     """Looks for what the stages behind `stage` need, if it is the first to do any work.
 
-    `events`: those of the run so far.
+    `starts`: those of all stages so far.
 
     Raises:
         HeadwaterError: something is missing; of the first fault's kind, with all in its words.
     """
-    behind = _stages_behind(stage, settings, run, events)
+    behind = _stages_behind(stage, settings, run, starts)
     faults: dict[str, HeadwaterError] = {}
     for check in (check for name in behind for check in _CHECKS.get(name, ())):
         try:
@@ -45,14 +45,14 @@ def require_all(stage: str, settings: Settings, run: RunDir, events: Iterable[Ev
 
 
 def _stages_behind(
-    stage: str, settings: Settings, run: RunDir, events: Iterable[Event]
+    stage: str, settings: Settings, run: RunDir, starts: Iterable[Event]
 ) -> list[str]:
     """The stages that will work after `stage`; none where one before it has worked already."""
     state = SupervisorState.read(run)
     if state is None or stage not in state.stages:
         return []
     position = state.stages.index(stage)
-    for event in events:
+    for event in starts:
         is_earlier = isinstance(event, Started) and event.stage in state.stages[:position]
         if is_earlier and event.time >= state.began:
             return []

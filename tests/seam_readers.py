@@ -120,8 +120,8 @@ def benchmark_questions(run: RunDir) -> Any:
 
 
 def is_last_step(run: RunDir, found: Any) -> bool:
-    curve = learning_curves(EventReader(run.events).read())["loss"]
-    return bool(curve[-1][0] == found.steps)
+    steps, _ = learning_curves(EventReader(run.events).read(), ("loss",))["loss"]
+    return bool(steps[-1] == found.steps)
 
 
 READERS: dict[str, Reader] = {

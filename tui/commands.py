@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Any, Protocol, cast
 
 from textual.command import Hit, Hits, Provider
@@ -17,6 +19,8 @@ from tui.readers.clean import clean
 from tui.readers.words import holds
 from tui.screens.mixins.view import scopes
 
+_RUNS_SHOWN = 50
+"""Runs that are listed at once, the newest; words find the others."""
 _Command = tuple[str, str, Callable[[], Any]]
 """Its name, what it does, and the doing."""
 
@@ -47,6 +51,13 @@ class CommandedApp(Protocol):
 class Commands(Provider):
     """Provides the palette's commands, in the order of the table of keys."""
 
+    _runs: Sequence[RunDir] = ()
+
+    async def startup(self) -> None:
+        """Looks for runs once: a folder may hold thousands."""
+        app = cast("CommandedApp", self.app)
+        self._runs = await asyncio.to_thread(app.runs_to_go_to)
+
     async def discover(self) -> Hits:
         """Every command."""
         for hit in self._hits(""):
@@ -58,11 +69,14 @@ class Commands(Provider):
             yield hit
 
     def _hits(self, words: str) -> Iterator[Hit]:
-        for position, (name, meaning, do) in enumerate(self._commands()):
-            text = f"{name}: {meaning}"
-            if holds(text, words):
-                score = 0.5 * holds(name, words) + 0.5 / (1 + position)
-                yield Hit(score, Content.assemble((name, "bold"), f"  {meaning}"), do, text)
+        found = (command for command in self._commands() if holds(_text(command), words))
+        runs = (command for command in self._ways_to_runs() if holds(_text(command), words))
+        hits = chain(found, islice(runs, _RUNS_SHOWN))
+        for position, command in enumerate(hits):
+            name, meaning, do = command
+            score = 0.5 * holds(name, words) + 0.5 / (1 + position)
+            content = Content.assemble((name, "bold"), f"  {meaning}")
+            yield Hit(score, content, do, _text(command))
 
     def _commands(self) -> Iterator[_Command]:
         app = cast("CommandedApp", self.app)
@@ -74,8 +88,15 @@ class Commands(Provider):
                 yield key.label, meaning, partial(app.run_action, key.action, owner)
         yield "Theme", "choose other colours", app.action_change_theme
         yield "Hints", "give the hints for newcomers again", app.forget_hints
-        for run in app.runs_to_go_to():
+
+    def _ways_to_runs(self) -> Iterator[_Command]:
+        app = cast("CommandedApp", self.app)
+        for run in self._runs:
             yield f"Go to {clean(run.name, 60)}", "open the run", partial(app.open_run, run)
+
+
+def _text(command: _Command) -> str:
+    return f"{command[0]}: {command[1]}"
 
 
 def _owner(screen: Screen[object], action: str) -> DOMNode | None:

@@ -22,19 +22,16 @@ from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra, read_summary
 from pipeline.contract.results.training import (
+    LOSS,
+    VALIDATION_LOSS,
     Curves,
     TrainingSummary,
     learning_curves,
     read_training,
 )
 from pipeline.contract.results.validation import ValidationSummary, read_validation
-from pipeline.contract.run.events import (
-    Event,
-    EventReader,
-    Memory,
-    Warned,
-    last_attempts,
-)
+from pipeline.contract.run.attempts import Attempt, read_attempts
+from pipeline.contract.run.events import EventReader, Metric
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import StageStatus, run_status
@@ -122,12 +119,11 @@ class RunFacts:
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
     """Reads the run."""
-    events = EventReader(run.events).read()
-    statuses = [s for s in run_status(run, settings, events) if s.stage != "report"]
+    attempts = read_attempts(run)
+    statuses = [s for s in run_status(run, settings, attempts) if s.stage != "report"]
     done = {status.stage for status in statuses if status.state == "done"}
     rankings = _found(Rankings, run) if "scores" in done else None
-    attempts = last_attempts(events)
-    last = {status.stage: attempts.get(status.stage, []) for status in statuses}
+    last = {status.stage: attempts.get(status.stage, Attempt()) for status in statuses}
     return RunFacts(
         name=run.name,
         manifest=read_object(run.manifest) or {},
@@ -139,7 +135,7 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         warnings=_warnings(run, last, done),
         corpus=_found(read_corpus_summary, run) if "prepare" in done else None,
         training=_found(read_training, run) if "train" in done else None,
-        curves=learning_curves(events) if "train" in done else {},
+        curves=_curves(run) if "train" in done else {},
         scores=_found(read_scores_summary, run) if "scores" in done else None,
         account=rankings.metadata if rankings else None,
         generated_traced=settings.prompts.use_generated,
@@ -178,11 +174,12 @@ def changed_settings(settings: Settings) -> list[tuple[str, Any, Any]]:
     return changed
 
 
-def _stage_facts(status: StageStatus, attempt: list[Event]) -> StageFacts:
-    memory = [event for event in attempt if isinstance(event, Memory)]
-    rss = max((reading.rss for reading in memory), default=0)
-    gpu = max((reading.peak for reading in memory), default=0)
-    return StageFacts(status, rss or None, gpu or None)
+def _curves(run: RunDir) -> Curves:
+    return learning_curves(EventReader(run.events, (Metric,)).stream(), (LOSS, VALIDATION_LOSS))
+
+
+def _stage_facts(status: StageStatus, attempt: Attempt) -> StageFacts:
+    return StageFacts(status, attempt.most_rss or None, attempt.most_gpu or None)
 
 
 def _unasked(run: RunDir, statuses: Sequence[StageStatus]) -> dict[str, tuple[str, str]]:
@@ -201,12 +198,12 @@ def _reason(status: StageStatus) -> str:
 
 
 def _warnings(
-    run: RunDir, attempts: Mapping[str, list[Event]], done: set[str]
+    run: RunDir, attempts: Mapping[str, Attempt], done: set[str]
 ) -> list[tuple[str, str]]:
     """Those of the last attempts, and those of the summaries, which outlive the events."""
     messages: dict[tuple[str, str], None] = {}
     for stage, attempt in attempts.items():
-        warned = [event.message for event in attempt if isinstance(event, Warned)]
+        warned = [event.message for event in attempt.warnings]
         summary = _found(_SUMMARIES[stage], run) if stage in done and stage in _SUMMARIES else None
         noted = summary.warnings if summary else ()
         messages.update(dict.fromkeys((stage, message) for message in (*warned, *noted)))

@@ -12,20 +12,22 @@ from pipeline.contract.results.spectra import KINDS, TITLES, Kind, Spectrum
 from pipeline.contract.results.training import LOSS, VALIDATION_LOSS, Curves
 from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
 
+_STRETCHES = 1_000
+"""More than a page has pixels for."""
 _NUMBERED_LAYERS = 24  # up to this many a cell has room for its figure
 
 
 def loss_curve(curves: Curves, base: float | None) -> str | None:
     """Training and validation loss by step; None where no loss was told."""
     names = {LOSS: "training", VALIDATION_LOSS: "validation"}
-    drawn = [name for name in names if curves.get(name)]
+    drawn = [name for name in names if name in curves]
     if not drawn:
         return None
     with page_figure_style():
         figure = Figure(figsize=(6.6, 2.9), layout="tight")
         axes = figure.subplots()
         for name in drawn:
-            steps, values = zip(*curves[name], strict=True)
+            steps, values = thinned(*map(np.asarray, curves[name]))
             number = list(names).index(name)
             marker = "o" if name == VALIDATION_LOSS else None
             axes.plot(
@@ -38,6 +40,20 @@ def loss_curve(curves: Curves, base: float | None) -> str | None:
         framed(axes)
         axes.legend(frameon=False)
         return page_svg(figure)
+
+
+def thinned(
+    steps: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The lowest and the highest of every few readings, where there are more than can be seen."""
+    width = -(-len(steps) // _STRETCHES)
+    if width <= 2:
+        return steps, values
+    begins = range(0, len(steps), width)
+    parts = [(begin, values[begin : begin + width]) for begin in begins]
+    ends = [begin + pick(part) for begin, part in parts for pick in (np.argmin, np.argmax)]
+    kept = np.unique(ends)
+    return steps[kept], values[kept]
 
 
 def layer_shares(shares: NDArray[np.float64], layers: Sequence[int]) -> str:

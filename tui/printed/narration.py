@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
+from pipeline.contract.run.attempts import read_attempts
 from pipeline.contract.run.events import (
     Cancelled,
     Event,
@@ -21,7 +22,6 @@ from pipeline.contract.run.events import (
     Progress,
     Started,
     Warned,
-    last_attempts,
 )
 from pipeline.contract.run.freshness import is_fresh
 from pipeline.contract.run.processes import SupervisorState, is_locked, request_cancel
@@ -39,7 +39,7 @@ _PLAIN_INTERVAL_S = 10.0
 def from_now(run: RunDir) -> EventReader:
     """A reader of the run's events from now on."""
     events = EventReader(run.events)
-    events.read()
+    events.skip()
     return events
 
 
@@ -55,7 +55,7 @@ def follow(run: RunDir, events: EventReader) -> int:
         while True:
             try:
                 working = is_locked(run)
-                for event in events.read():
+                for event in events.stream():
                     narrator.tell(event)
                 if not working:
                     code = _exit_code(run)
@@ -75,8 +75,8 @@ def _exit_code(run: RunDir) -> int:
 
 def _explained(run: RunDir) -> bool:
     """Whether a stage that failed wrote why."""
-    attempts = last_attempts(EventReader(run.events).read()).values()
-    return any(isinstance(attempt[-1], Failed | Cancelled) for attempt in attempts if attempt)
+    endings = (attempt.ending for attempt in read_attempts(run).values())
+    return any(isinstance(ending, Failed | Cancelled) for ending in endings)
 
 
 def _silence(run: RunDir) -> str:

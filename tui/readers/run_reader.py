@@ -18,6 +18,9 @@ from tui.readers.history import RunHistory
 if TYPE_CHECKING:
     from pipeline.contract.settings.schema import Settings
 
+_LOOK_S = 0.4
+"""After this long a look shows what it has of a long past."""
+
 
 @dataclass(frozen=True)
 class RunSnapshot:
@@ -35,6 +38,8 @@ class RunSnapshot:
     memory: dict[str, Memory] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Stage → what its last attempt warned of, the last first."""
+    read_share: float = 1.0
+    """How much of the metrics' readings was read, of 1: the next look goes on."""
     trouble: str = ""
     """Why the run cannot be read, and what to do."""
 
@@ -67,7 +72,7 @@ class RunReader:
         if not run.root.is_dir():
             return RunSnapshot(run.name, trouble=f"the run folder {run.root} is not there any more")
         try:
-            self._history.update()
+            self._history.update(_LOOK_S)
             return self._snapshot(self._load_settings())
         except (HeadwaterError, OSError) as error:
             return self._snapshot(None, str(error))
@@ -91,7 +96,7 @@ class RunReader:
 
     def _snapshot(self, settings: Settings | None, trouble: str = "") -> RunSnapshot:
         history, run = self._history, self._run
-        stages = run_status(run, settings, history.status_events()) if settings else []
+        stages = run_status(run, settings, history.attempts) if settings else []
         supervisor = SupervisorState.read(run) if settings else None
         process = supervisor.stage_process if supervisor else None
         return RunSnapshot(
@@ -102,7 +107,8 @@ class RunReader:
             loss=history.curve(training.STAGE, training.LOSS),
             validation_loss=history.curve(training.STAGE, training.VALIDATION_LOSS),
             metrics=history.metrics(),
-            memory=dict(history.memory),
+            memory=history.memory(),
+            read_share=history.share,
             warnings=history.warnings(),
             trouble=trouble,
         )

@@ -61,7 +61,7 @@ class RunsReader:
         """By run: the last look, what its files looked like then, and when that was."""
         self._sizes: dict[Path, tuple[float, int]] = {}
         self.unread = 0
-        """Runs that the last look had no time for: another is wanted at once."""
+        """Runs that the last look had no time for, or too little: another is wanted at once."""
 
     def read(self) -> list[RunRow]:
         """Every run that was read so far, newest first."""
@@ -76,14 +76,16 @@ class RunsReader:
             self._read_one(run)
             if time.monotonic() > deadline:
                 break
-        self.unread = len(runs) - len(self._seen)
+        in_part = sum(snapshot.read_share < 1 for snapshot, _, _ in self._seen.values())
+        self.unread = len(runs) - len(self._seen) + in_part
         self._measure_one(runs)
         return [row for run in runs if (row := self._row(run))]
 
     def _read_one(self, run: RunDir) -> None:
         stamp, now = _stamp(run), time.monotonic()
         seen = self._seen.get(run.root)
-        if seen is None or seen[0].working or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
+        whole = seen is not None and not seen[0].working and seen[0].read_share == 1
+        if not whole or seen is None or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
             read_at = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
             self._seen[run.root] = (self._readers[run.root].read(), stamp, read_at)
 

@@ -116,7 +116,8 @@ class RunScreen(StagePages, ChartKeys):
         while True:
             if self.is_watched or self.snapshot is None:
                 await self.look()
-            await asyncio.sleep(_INTERVAL_S)
+            in_part = self.snapshot is not None and self.snapshot.read_share < 1
+            await asyncio.sleep(0.0 if in_part else _INTERVAL_S)
 
     async def look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
@@ -164,7 +165,8 @@ class RunScreen(StagePages, ChartKeys):
     def _draw(self) -> None:
         plan = self._plans[self.metric % len(self._plans)]
         curves = self.snapshot.metrics if self.snapshot else {}
-        self.chart.title = plan.title
+        share = self.snapshot.read_share if self.snapshot else 1.0
+        self.chart.title = plan.title + (f" · reading, {share:.0%}" if share < 1 else "")
         self.chart.series = tuple(
             Series(metric[1].replace("_", " "), curves[metric], *_LOOKS[number > 0])
             for number, metric in enumerate(plan.metrics)

@@ -5,8 +5,9 @@ Files: `train/summary.json`, and the `metric` events of the train stage.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
@@ -29,8 +30,8 @@ UNITS = {
 }
 """Metric → its unit; those that are not here have none."""
 
-Curves = dict[str, list[tuple[int, float]]]
-"""Metric → (step, value) in step order."""
+Curves = dict[str, tuple["array[int]", "array[float]"]]
+"""Metric → steps, rising, and the values there."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,15 @@ def superseded_from(steps: Sequence[float], step: float) -> int:
     return bisect_left(steps, step)
 
 
-def learning_curves(events: Iterable[Event]) -> Curves:
-    """The training's metrics by name, without what a later attempt has superseded."""
-    curves: dict[str, tuple[list[int], list[float]]] = {}
+def learning_curves(events: Iterable[Event], names: Collection[str]) -> Curves:
+    """Some of the training's metrics, without what a later attempt has superseded."""
+    curves: Curves = {}
     for event in events:
-        if event.stage == STAGE and isinstance(event, Metric):
-            steps, values = curves.setdefault(event.name, ([], []))
-            kept = superseded_from(steps, event.step)
-            steps[kept:], values[kept:] = [event.step], [event.value]
-    return {name: list(zip(*points, strict=True)) for name, points in curves.items()}
+        if isinstance(event, Metric) and event.stage == STAGE and event.name in names:
+            steps, values = curves.setdefault(event.name, (array("q"), array("d")))
+            if steps and steps[-1] >= event.step:
+                kept = superseded_from(steps, event.step)
+                del steps[kept:], values[kept:]
+            steps.append(event.step)
+            values.append(event.value)
+    return curves

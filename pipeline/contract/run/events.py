@@ -13,7 +13,8 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, get_type_hints
@@ -21,6 +22,7 @@ from typing import IO, Any, NamedTuple, get_type_hints
 from pipeline.contract.files import NO_FILE, Json, json_text, open_regular
 
 _PROGRESS_INTERVAL_S = 0.5
+_PART_BYTES = 512 << 10
 
 # Events are named tuples: a long run has millions, which a frozen dataclass takes 2.6 times as long
 # to make, and their classes are made while a person waits for the first screen.
@@ -129,17 +131,6 @@ _TYPES: dict[str, type[Event]] = {
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
-def last_attempts(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Groups events by stage, keeping those since the stage last started, that start included."""
-    attempts: dict[str, list[Event]] = {}
-    for event in events:
-        if isinstance(event, Started):
-            attempts[event.stage] = [event]
-        else:
-            attempts.setdefault(event.stage, []).append(event)
-    return attempts
-
-
 class EventWriter:
     """Appends the events of one stage; progress is thinned to two lines a second."""
 
@@ -223,10 +214,30 @@ class EventReader:
     Tolerates a file that does not exist yet, a torn last line, truncation and replacement.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kinds: Sequence[type[Event]] = tuple(_NAMES)) -> None:
+        """`kinds`: what is read; the lines of others are passed over, which takes little time."""
         self._path = path
+        self._passed_over = tuple(
+            f'{{"type": "{name}",'.encode() for name, kind in _TYPES.items() if kind not in kinds
+        )
         self._offset = 0
         self._inode = 0
+        self.share = 1.0
+        """How much of the file was read."""
+
+    def skip(self) -> None:
+        """Passes over everything that is whole by now, without reading it."""
+        try:
+            with open_regular(self._path) as file:
+                status = os.fstat(file.fileno())
+                begin = max(0, status.st_size - _PART_BYTES)
+                file.seek(begin)
+                end = file.read().rpartition(b"\n")
+        except OSError as error:
+            if error.errno in NO_FILE:
+                return
+            raise
+        self._inode, self._offset = status.st_ino, begin + len(end[0]) + len(end[1])
 
     def read(self, limit: int = -1) -> list[Event]:
         """Returns the complete events that were appended since the last call.
@@ -246,11 +257,28 @@ class EventReader:
             raise
         whole, newline, _torn = chunk.rpartition(b"\n")
         self._offset += len(whole) + len(newline)
-        return list(_parse(whole))
+        self.share = self._offset / max(1, status.st_size)
+        return list(self._parse(whole))
+
+    def parts(self) -> Iterator[list[Event]]:
+        """As `read`, a part after the other: a long file is never in memory as a whole."""
+        before = -1
+        while self._offset != before:
+            before = self._offset
+            yield self.read(_PART_BYTES)
+
+    def stream(self) -> Iterator[Event]:
+        """As `parts`, each event for itself."""
+        return chain.from_iterable(self.parts())
+
+    def _parse(self, lines: bytes) -> Iterator[Event]:
+        passed_over = self._passed_over
+        wanted = (line for line in lines.splitlines() if not line.startswith(passed_over))
+        return _events(wanted if passed_over else lines.splitlines())
 
 
-def _parse(lines: bytes) -> Iterator[Event]:
-    for line in lines.splitlines():
+def _events(lines: Iterable[bytes]) -> Iterator[Event]:
+    for line in lines:
         try:
             record = json.loads(line.decode())  # of bytes it would guess the encoding, line by line
             form = _FORMS.get(record["type"])

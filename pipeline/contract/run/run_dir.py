@@ -32,6 +32,7 @@ runs/<name>/
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -363,7 +364,17 @@ def run_path(runs: Path, name: str) -> RunDir:
 def list_runs(runs: Path) -> list[RunDir]:
     """Every run below `runs`, newest first; what is hidden is none, as one half deleted."""
     dated: list[tuple[float, RunDir]] = []
-    for path in runs.glob("[!.]*/settings.toml"):
-        with suppress(FileNotFoundError):  # it was deleted just now
-            dated.append((path.stat().st_mtime, RunDir(path.parent)))
+    for name in _folders(runs):
+        run = RunDir(runs / name)
+        with suppress(OSError):  # it has no settings, or was deleted just now
+            dated.append((run.settings.stat().st_mtime, run))
     return [run for _, run in sorted(dated, key=itemgetter(0), reverse=True)]
+
+
+def _folders(parent: Path) -> list[str]:
+    """Names of the folders that are not hidden. A glob would look at every file by its pattern."""
+    try:
+        with os.scandir(parent) as entries:
+            return [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []

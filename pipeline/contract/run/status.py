@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.contract.files import read_object
-from pipeline.contract.run.events import (
-    Cancelled,
-    Event,
-    EventReader,
-    Failed,
-    Progress,
-    Warned,
-    last_attempts,
-)
+from pipeline.contract.run.attempts import Attempt, read_attempts
+from pipeline.contract.run.events import Cancelled, Failed
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -80,16 +73,16 @@ def headline_stage(statuses: Sequence[StageStatus]) -> StageStatus | None:
 
 
 def run_status(
-    run: RunDir, settings: Settings, events: Iterable[Event] | None = None
+    run: RunDir, settings: Settings, attempts: Mapping[str, Attempt] | None = None
 ) -> list[StageStatus]:
-    """The status of every stage; `events` where the caller has read them already."""
-    attempts = last_attempts(EventReader(run.events).read() if events is None else events)
+    """The status of every stage; `attempts` where the caller has read them already."""
+    attempts = read_attempts(run) if attempts is None else attempts
     supervisor, usual = SupervisorState.read(run), usual_stages(settings)
     # runs of earlier versions do not say what was asked for
     asked = (supervisor.asked if supervisor else ()) or usual
     working, freshness = is_locked(run), RunFreshness(settings, run)
     statuses = (
-        _stage_status(name, run, freshness, supervisor, working, attempts.get(name, []))
+        _stage_status(name, run, freshness, supervisor, working, attempts.get(name, Attempt()))
         for name in STAGES
     )
     return [
@@ -103,7 +96,7 @@ def _stage_status(
     freshness: RunFreshness,
     supervisor: SupervisorState | None,
     working: bool,
-    attempt: list[Event],
+    attempt: Attempt,
 ) -> StageStatus:
     unfinished = supervisor if supervisor and supervisor.exit_code is None else None
     began = 0.0
@@ -111,11 +104,11 @@ def _stage_status(
         state, message = _state_at_work(stage, run, unfinished), ""
         if stage == unfinished.stage:
             began = unfinished.stage_started
-            attempt = [event for event in attempt if event.time >= began]  # no earlier attempt's
+            attempt = attempt.since(began)  # no earlier attempt's
     else:
         lost = unfinished is not None and not working and unfinished.stage == stage
         state, message = _state_at_rest(stage, run, freshness, attempt, lost)
-    progress = next((event for event in reversed(attempt) if isinstance(event, Progress)), None)
+    progress = attempt.progress
     done = freshness.done(stage)
     seconds = done.seconds if done else None
     if began:
@@ -130,7 +123,7 @@ def _stage_status(
         phase=progress.phase if progress else "",
         eta=progress.eta if progress and state == "running" else None,
         message=message,
-        warnings=sum(isinstance(event, Warned) for event in attempt),
+        warnings=len(attempt.warnings),
     )
 
 
@@ -148,12 +141,12 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 
 
 def _state_at_rest(
-    stage: str, run: RunDir, freshness: RunFreshness, attempt: list[Event], lost: bool
+    stage: str, run: RunDir, freshness: RunFreshness, attempt: Attempt, lost: bool
 ) -> tuple[State, str]:
     """State and message of a stage that is not running; `lost`: its supervisor was killed."""
     if freshness.done(stage):
         return ("done" if freshness.is_fresh(stage) else "stale"), ""
-    match attempt[-1] if attempt else None:
+    match attempt.ending:
         case Cancelled(message=message):
             return "cancelled", message
         case Failed(message=message, hint=hint):
@@ -163,6 +156,6 @@ def _state_at_rest(
         return "lost", "it was to run again and has not; `headwater resume` runs it"
     if exit_record.get("state") in get_args(State):
         return exit_record["state"], str(exit_record.get("reason", ""))
-    if lost or attempt:
+    if lost or not attempt.is_empty:
         return "lost", "its process is gone and left no word; `headwater resume` goes on from there"
     return "waiting", ""

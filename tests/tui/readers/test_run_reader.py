@@ -143,3 +143,41 @@ def test_a_long_history_is_held_compactly(tmp_path: Path) -> None:
     assert len(history.curve("train", "loss")) == count
     assert held < 40 * count
     assert peak < 20e6
+
+
+def test_how_a_run_stands_is_known_before_its_long_past_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.readers.run_reader._LOOK_S", 0.0)
+    run, count = sample_run.new_run(tmp_path), 20_000
+    line = {"type": "metric", "stage": "train", "time": 1.5, "name": "loss", "value": 2.25}
+    with run.events.open("w") as file:
+        file.writelines(json.dumps({**line, "step": step}) + "\n" for step in range(count))
+    EventWriter(run.events, "train").failed("no luck")
+    reader = RunReader(run)
+    looks = [reader.read()]
+    read = [len(looks[0].loss)]
+    while looks[-1].read_share < 1:
+        looks.append(reader.read())
+        read.append(len(looks[-1].loss))
+    assert len(read) > 2
+    assert read == sorted(set(read))
+    assert read[-1] == count
+    assert {look.stages[1].state for look in looks} == {"failed"}
+
+
+def test_a_long_past_keeps_no_other_run_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.readers.run_reader._LOOK_S", 0.0)
+    long = sample_run.new_run(tmp_path, "long")
+    line = {"type": "metric", "stage": "train", "time": 1.5, "name": "loss", "value": 2.25}
+    with long.events.open("w") as file:
+        file.writelines(json.dumps({**line, "step": step}) + "\n" for step in range(20_000))
+    sample_run.new_run(tmp_path, "short")
+    reader = RunsReader(tmp_path)
+    assert (len(reader.read()), reader.unread) == (2, 1)
+    while reader.unread:
+        reader.read()
+    losses = {row.run.name: len(row.snapshot.loss) for row in reader.read()}
+    assert losses == {"long": 20_000, "short": 0}
