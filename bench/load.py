@@ -29,6 +29,7 @@ from typing import Any
 from bench import load_data
 from bench.rankings import ENDLESS, STILL_S, now, resident_mb, watched
 from pipeline.contract.run.run_dir import RunDir
+from tui.screens.runs import RunsScreen
 
 SHARES = (0.01, 0.1, 1.0)
 LARGE = "large"
@@ -36,8 +37,6 @@ KEY_S, OPEN_MB, GROWTH = 0.1, 1000.0, 1.1
 """Bounds: of a key, of a screen's memory, of the exponent."""
 NOISE_S = 0.05
 """Differences below this say nothing of growth."""
-SETTLED, SETTLED_S = 0.3, 1.0
-"""A screen is open when it takes less than this share of a core for so long."""
 PATIENCE_S, REST_S, FIRST_S = 400, 5, 0.3
 SIZE = (120, 40)
 
@@ -287,7 +286,7 @@ async def screens(runs: Path, axis: Axis) -> dict[str, Figure]:
     app = watched(runs, RunDir(runs / LARGE) if axis.on_run else None)
     found: dict[str, Figure] = {}
     async with app.run_test(size=SIZE) as pilot:
-        await _settled()
+        await _settled(app)
         found[OPENING] = Figure(time.process_time(), resident_mb())
         began = now()
         await asyncio.sleep(REST_S)
@@ -315,13 +314,17 @@ async def _painted(app: Any, began: tuple[float, float]) -> float:
     return max(0.0, float(app.painted[0] - began[0]))
 
 
-async def _settled() -> None:
+async def _settled(app: Any) -> None:
+    """Waits until the first screen has read everything."""
     deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        before = time.process_time()
-        await asyncio.sleep(SETTLED_S)
-        if time.process_time() - before < SETTLED * SETTLED_S:
-            return
+    while not _has_read(app.screen) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+
+
+def _has_read(screen: Any) -> bool:
+    if isinstance(screen, RunsScreen):
+        return screen.list.count > 0 and "still to be read" not in str(screen.list.border_title)
+    return screen.snapshot is not None and screen.snapshot.read_share == 1
 
 
 def told(line: str, is_key: bool, figures: Sequence[Figure]) -> str:

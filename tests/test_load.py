@@ -24,7 +24,6 @@ async def test_every_screen_of_an_axis_is_come_to(
     monkeypatch.setattr(load, "FIRST_S", 0.05)
     monkeypatch.setattr(load, "STILL_S", 0.05)
     monkeypatch.setattr(load, "REST_S", 0.1)
-    monkeypatch.setattr(load, "SETTLED_S", 0.1)
     axis = load.AXES[name]
     axis.make(tmp_path, 20)
     found = await load.screens(tmp_path, axis)

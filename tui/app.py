@@ -197,6 +197,10 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         self._end_hint()
         self.push_screen(Help(scopes(self.screen), self._user.keys))
 
+    def action_repaint(self) -> None:
+        """Draws everything again, where another program has written on the terminal."""
+        self.screen.refresh()
+
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""
         self._end_hint()

@@ -11,11 +11,14 @@ from typing import TypeVar
 
 from textual import events
 from textual.app import App
+from textual.keys import KEY_NAME_REPLACEMENTS, _character_to_key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
 _Result = TypeVar("_Result")
+_WORD_BY_WORD = {"alt+b": "ctrl+left", "alt+f": "ctrl+right"}
+"""What some terminals send for the arrows, where there are words to go by."""
 _LOOK_S, _LOOKS = 0.25, 12
 """So often, and so many times, it is looked whether the widget that has the key is still there: one
 that is gone never says that it is through."""
@@ -46,13 +49,31 @@ class KeyQueue(App[_Result]):
         if not self._waiting_keys:
             return
         done = self._key_in_hand = self.KeyDone()
-        event, target = self._waiting_keys.popleft(), self.focused or self.screen
+        event, *rest = self._apart(self._waiting_keys.popleft())
+        self._waiting_keys.extendleft(rest)
+        target = self.focused or self.screen
         self._typed_on = self.screen
         await super().on_event(event)
         if event.is_forwarded and target.post_message(done):
             self._await(done, target)
         else:
             self.call_later(self._next_key, done)
+
+    def _apart(self, event: events.Key | events.Paste) -> list[events.Key | events.Paste]:
+        """Esc and a letter behind it, which came so close together that they look like Alt with the
+        letter, where that is nobody's key."""
+        if isinstance(event, events.Paste) or not event.key.startswith("alt+"):
+            return [event]
+        bound = self.active_bindings
+        meant = _WORD_BY_WORD.get(event.key, "")
+        if event.key in bound or not event.character:
+            return [event]
+        if meant in bound:
+            return [events.Key(meant, None)]
+        letter = event.character
+        name = letter if letter.isalnum() else _character_to_key(letter)
+        name = KEY_NAME_REPLACEMENTS.get(name, name)
+        return [events.Key("escape", "\x1b"), events.Key(name, letter)]
 
     def _await(self, done: KeyDone, target: Widget, looks: int = _LOOKS) -> None:
         self.set_timer(_LOOK_S, lambda: self._look(done, target, looks))

@@ -359,6 +359,7 @@ KEYS: tuple[Key, ...] = (
     Key("dialog", "n,escape", "answer(False)", "No", "leave it", True),
     Key("app", "question_mark,f1", "app.keys", "Help", "show all keys", True),
     Key("app", "colon", "app.command_palette", "Commands", "find a command by name"),
+    Key("app", "ctrl+l", "app.repaint", "Repaint", "draw the whole screen anew"),
     Key("app", "q,ctrl+c", "app.leave", "Quit", "leave; what runs goes on", True),
 )
 

@@ -6,11 +6,13 @@ import codecs
 import os
 import select
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from rich.cells import split_graphemes
 from rich.segment import Segment
+from textual import events
+from textual._xterm_parser import XTermParser
 from textual.color import Color
 from textual.driver import Driver
 from textual.filter import LineFilter
@@ -91,12 +93,43 @@ def end_of_stages(environment: Mapping[str, str], process: int) -> str:
     return ""
 
 
-def lenient(driver: type[Driver]) -> type[Driver]:
-    """The driver of a terminal, reading bytes that are no UTF-8 as U+FFFD: Textual's dies of them.
+_ESCAPE = "\x1b"
+_LONGER = "[O"
+"""Letters behind an Esc that begin a sequence of their own."""
 
-    Such bytes come from a terminal with another encoding, a paste, or a noisy line.
+
+class EscapeParser(XTermParser):
+    """Tells a letter that follows Esc at once as "alt+letter", whatever else terminals mean by it.
+
+    Whether that is a key of its own or two is for `KeyQueue` to say. Textual's own reading loses
+    the Esc before a sign, takes "Esc b" for ctrl+left, and waits for more before it tells.
+    """
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        escape, letter = sequence[:1], sequence[1:]
+        if (
+            escape == _ESCAPE
+            and len(letter) == 1
+            and letter.isprintable()
+            and letter not in _LONGER
+        ):
+            alt, sequence = True, letter
+        found = list(super()._sequence_to_key_events(sequence, alt))
+        if alt:
+            for key in found:
+                key.key = key.key if key.key.startswith("alt+") else f"alt+{key.key}"
+        return found
+
+
+def lenient(driver: type[Driver]) -> type[Driver]:
+    """The driver of a terminal, reading bytes that are no UTF-8 as U+FFFD, and Esc as Esc.
+
+    Textual's dies of such bytes; they come from a terminal with another encoding, a paste, or a
+    noisy line.
     """
     module = sys.modules[driver.__module__]
+    if hasattr(module, "XTermParser"):
+        setattr(module, "XTermParser", EscapeParser)  # noqa: B010
     if hasattr(module, "getincrementaldecoder"):  # what it makes its decoder of, a strict one
         found = codecs.getincrementaldecoder("utf-8")
         setattr(module, "getincrementaldecoder", lambda _name: partial(found, "replace"))  # noqa: B010

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 
 PATIENCE_S = 60
 
@@ -19,13 +20,19 @@ PATIENCE_S = 60
 class Terminal:
     """The dashboard in a terminal of its own, which controls its session or does not."""
 
-    def __init__(self, *arguments: str, controlling: bool = True, **variables: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        controlling: bool = True,
+        program: Sequence[str] = ("-m", "tui"),
+        **variables: str,
+    ) -> None:
         self.master, slave = pty.openpty()
         self.resize(80, 24)
         environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}
         environment.pop("LC_ALL", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tui", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -60,7 +67,11 @@ class Terminal:
             self.raw = b""
 
     def press(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
+        self.write(keys.encode())
+
+    def write(self, data: bytes) -> None:
+        """Keys as a terminal sends them, whatever they are."""
+        os.write(self.master, data)
 
     def ended(self) -> int:
         """Waits for the end; gives the exit code."""

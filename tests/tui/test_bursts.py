@@ -18,7 +18,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pipeline.contract.run.run_dir import RunDir
-from tests.tui import sample_evaluation, sample_factors, sample_run
+from tests.tui import random_keys, sample_evaluation, sample_factors, sample_run
 from tests.tui.frozen_answers import FrozenAnswerer
 from tests.tui.watching import stands_on, until, until_shown
 from tui.app import HeadwaterApp
@@ -219,3 +219,7 @@ async def test_random_keys_end_nothing_and_do_nothing_to_a_run(
             await burst(pilot, chance.choices(keys, k=chance.randint(1, 8)))
             assert isinstance(app.screen_stack[0], View) or len(app.screen_stack) > 1
     assert not set(deeds) & {"archive", "delete", "request_cancel"}, f"seed {seed}: {deeds}"
+
+
+def test_random_keys_of_a_real_terminal_end_nothing(tmp_path: Path) -> None:
+    assert random_keys.faults(tmp_path, range(3)) == []

@@ -17,14 +17,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.events import Key
+from textual.widgets import Input
 
 from pipeline.contract.run.processes import acquire_lock, is_locked
-from tests.tui import sample_run
+from pipeline.contract.run.run_dir import RunDir
+from tests.tui import sample_evaluation, sample_run
 from tests.tui.terminals import PATIENCE_S, Terminal
+from tests.tui.watching import until
 from tui.app import HeadwaterApp
-from tui.terminal import end_of_stages, is_hung_up, plain, speaks_utf8
+from tui.key_queue import KeyQueue
+from tui.terminal import EscapeParser, end_of_stages, is_hung_up, plain, speaks_utf8
 
 
 @pytest.fixture
@@ -59,6 +67,118 @@ def test_bytes_that_are_no_utf8_end_nothing(runs: Path) -> None:
         assert terminal.ended() == 0
     finally:
         terminal.close()
+
+
+@pytest.fixture
+def noisy_opener(tmp_path: Path) -> Path:
+    """A folder with openers that complain on the terminal, as those without a display do."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("xdg-open", "wslview", "open"):
+        (folder / name).write_text("#!/bin/sh\necho NOISE; echo NOISE >&2; exit 3\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("display", ["", ":99"])
+def test_no_browser_writes_on_the_screen(runs: Path, noisy_opener: Path, display: str) -> None:
+    run = RunDir(runs / "books")
+    sample_evaluation.write_report(run)
+    terminal = Terminal(
+        "--runs",
+        str(runs),
+        "tui",
+        "books",
+        PATH=f"{noisy_opener}{os.pathsep}{os.environ['PATH']}",
+        DISPLAY=display,
+        WAYLAND_DISPLAY="",
+        WSL_DISTRO_NAME="",
+    )
+    try:
+        terminal.until("all stages done")
+        terminal.press("R")
+        terminal.until("Contents")
+        terminal.press("o")
+        terminal.until("no browser here", forget=False)
+        assert "NOISE" not in terminal.read(0)
+        assert run.report_html.name[:20] in "".join(terminal.read(0).split())
+    finally:
+        terminal.close()
+
+
+def test_control_l_draws_everything_again(runs: Path) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books")
+    try:
+        terminal.until("all stages done")
+        terminal.press("\x0c")
+        terminal.until("Stages", forget=False)
+        terminal.until("Influence")
+    finally:
+        terminal.close()
+
+
+def test_a_letter_right_behind_esc_is_a_key_of_its_own(runs: Path) -> None:
+    terminal = Terminal("--runs", str(runs), "tui", "books")
+    try:
+        terminal.until("all stages done")
+        terminal.press("l\x1bi")  # in one write
+        terminal.until("Prompts · 6")
+        terminal.press("\x1b\x1b")
+        terminal.until("Runs · 1")
+        terminal.press("\x1b/x")
+        terminal.until("0 of 1 with")
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [
+        ("\x1bd", ["alt+d"]),
+        ("\x1bD", ["alt+shift+d"]),
+        ("\x1b/", ["alt+slash"]),
+        ("\x1bb", ["alt+b"]),
+        ("\x1bda\x1b", ["alt+d", "a", "escape"]),
+        ("\x1b\x1b", ["escape", "escape"]),
+        ("\x1b[A\x1bOP\x1b[1;5D", ["up", "f1", "ctrl+left"]),
+        ("\x1b\x7f", ["ctrl+w"]),
+    ],
+)
+def test_what_follows_esc_is_told_apart_from_longer_sequences(typed: str, keys: list[str]) -> None:
+    parser = EscapeParser()
+    told = [event for part in (typed, "") for event in parser.feed(part)]
+    assert [event.key for event in told if isinstance(event, Key)] == keys
+
+
+async def test_esc_and_a_letter_are_two_keys_where_no_key_is_both(tmp_path: Path) -> None:
+    seen = list[str]()
+
+    class Seeing(KeyQueue[None]):
+        BINDINGS: ClassVar[list[BindingType]] = [("alt+k", "own", "")]
+
+        def compose(self) -> ComposeResult:
+            yield Input("two words", select_on_focus=False)
+
+        def action_own(self) -> None:
+            seen.append("own")
+
+        def on_key(self, event: Key) -> None:
+            seen.append(event.key)
+
+    app = Seeing()
+    async with app.run_test() as pilot:
+        for key, letter in (("alt+shift+d", "D"), ("alt+slash", "/")):
+            app.post_message(Key(key, letter))
+        await until(pilot, lambda: app.query_one(Input).value == "two wordsD/")
+        app.post_message(Key("alt+b", "b"))
+        await until(pilot, lambda: app.query_one(Input).cursor_position == 4)
+        assert seen[:2] == ["escape"] * 2
+        app.screen.set_focus(None)
+        app.post_message(Key("alt+k", "k"))
+        app.post_message(Key("alt+b", "b"))
+        await until(pilot, lambda: seen[-1] == "b")
+    assert "own" in seen
+    assert seen[-2:] == ["escape", "b"]
 
 
 async def test_a_dashboard_that_dies_says_so_by_its_exit_code(tmp_path: Path) -> None:

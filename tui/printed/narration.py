@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from pipeline.contract.run.attempts import read_attempts
+from pipeline.contract.run.attempts import STANDING, read_attempts
 from pipeline.contract.run.events import (
     Cancelled,
     Event,
@@ -75,7 +75,7 @@ def _exit_code(run: RunDir) -> int:
 
 def _explained(run: RunDir) -> bool:
     """Whether a stage that failed wrote why."""
-    endings = (attempt.ending for attempt in read_attempts(run).values())
+    endings = (attempt.ending for attempt in read_attempts(run, STANDING).values())
     return any(isinstance(ending, Failed | Cancelled) for ending in endings)
 
 

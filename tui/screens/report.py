@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
-import click
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -19,6 +18,7 @@ from pipeline.contract.files import replacing
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import path_fault
 from tui.keys import Scope, bindings
+from tui.processes.browser import open_page
 from tui.readers.clean import clean
 from tui.readers.report import Report, fitted, read_report
 from tui.readers.words import holds
@@ -135,11 +135,12 @@ class ReportScreen(View[None], Filtering, Renewing):
         """Without a report there is nothing to open."""
         return self._report is not None or action not in ("open", "export", "filter")
 
-    def action_open(self) -> None:
+    @work
+    async def action_open(self) -> None:
         """Opens the page in a browser of this machine, where there is one."""
         path = self._run.report_html.resolve()
-        code = click.launch(str(path))
-        outcome = "opened" if code == 0 else "no browser here"
+        opened = await asyncio.to_thread(open_page, path)
+        outcome = "opened" if opened else "no browser here"
         self.notify(f"{outcome}: {clean(str(path))}", markup=False)
 
     @work

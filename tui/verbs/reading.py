@@ -20,6 +20,7 @@ from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
+from tui.processes.browser import open_page
 from tui.readers.clean import clean_lines
 from tui.runs_folder import find_run
 
@@ -111,8 +112,8 @@ def report(runs: Path, run: str, as_html: bool, open_it: bool) -> None:
     """Write the report of RUN, where it is not up to date, and print it."""
     target = find_run(runs, run)
     narration.bring_up_to_date("report", target)
-    if open_it:
-        click.launch(str(target.report_html.resolve()))
+    if open_it and not open_page(target.report_html.resolve()):
+        echo("no browser here: open the page on a machine that has one", err=True)
     if as_html or open_it:
         echo(str(target.report_html))
     else:

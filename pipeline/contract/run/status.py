@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.contract.files import read_object
-from pipeline.contract.run.attempts import Attempt, read_attempts
+from pipeline.contract.run.attempts import STANDING, Attempt, read_attempts
 from pipeline.contract.run.events import Cancelled, Failed
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
@@ -76,7 +76,7 @@ def run_status(
     run: RunDir, settings: Settings, attempts: Mapping[str, Attempt] | None = None
 ) -> list[StageStatus]:
     """The status of every stage; `attempts` where the caller has read them already."""
-    attempts = read_attempts(run) if attempts is None else attempts
+    attempts = read_attempts(run, STANDING) if attempts is None else attempts
     supervisor, usual = SupervisorState.read(run), usual_stages(settings)
     # runs of earlier versions do not say what was asked for
     asked = (supervisor.asked if supervisor else ()) or usual
