@@ -30,7 +30,7 @@ from tui.readers.hardware import MachineReader
 from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
 from tui.terminal import PlainLetters, end_of_stages, is_hung_up, lenient, speaks_utf8
-from tui.themes import DEFAULTS, HEADWATER, SIXTEEN
+from tui.themes import DEFAULTS, HEADWATER, LIGHT, LIGHT_DEFAULTS, SIXTEEN
 
 if TYPE_CHECKING:
     from tui.screens.dialogs.confirm import ConfirmDialog
@@ -62,7 +62,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         self.animation_level = "none"
         self._runs, self._run = runs, run
         self._user, self._machine = user or User(), MachineReader()
-        for ours in (HEADWATER, SIXTEEN):
+        for ours in (HEADWATER, LIGHT, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
         self._begin_with(self._theme_of(self._user.theme, SIXTEEN if few else HEADWATER))
@@ -88,7 +88,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables that our style sheet needs of every theme."""
-        return DEFAULTS
+        return DEFAULTS if self.current_theme.dark else LIGHT_DEFAULTS
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Adds a filter that draws in ASCII, for terminals without UTF-8."""
@@ -169,14 +169,22 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         here, below = _scope(self.screen), self.screen_stack[:-1]
         if here == "run" and (not below or _scope(below[-1]) != "runs"):
             show = self.switch_screen if below else self.push_screen
-            show(self._list_of_runs())
+            show(self._list_of_runs(self._run_of(self.screen)))
         elif here != "runs":
             self.pop_screen()
 
-    def _list_of_runs(self) -> View[None]:
+    def _list_of_runs(self, come_from: RunDir | None = None) -> View[None]:
         from tui.screens.runs import RunsScreen  # where a run is opened, its screen comes first
 
-        return RunsScreen(self._runs, self._machine, self._user)
+        # as the list names it, however it was named when it was opened
+        root = self._runs / come_from.root.name if come_from else None
+        return RunsScreen(self._runs, self._machine, self._user, root)
+
+    @staticmethod
+    def _run_of(screen: Screen[Any]) -> RunDir | None:
+        from tui.screens.run import RunScreen
+
+        return screen.shown_run if isinstance(screen, RunScreen) else None
 
     def _one_run(self, run: RunDir) -> View[None]:
         from tui.screens.run import RunScreen

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 from pipeline.contract.files import replacing, write_csv
+from pipeline.contract.run.run_dir import RunDir
 from tui.content.rows import Cell, Column, Row
 
 ENDINGS = (".csv", ".jsonl")
@@ -21,9 +24,19 @@ class Stopped(Exception):
     """The export was called off."""
 
 
-def table_fault(text: str) -> str:
-    """What is wrong with a path to write a table to, or nothing."""
-    return _ending_fault(text, ENDINGS) or path_fault(text)
+def proposed(run: RunDir, name: str, ending: str) -> str:
+    """A file among the run's exports that is not there yet; from the current folder where it lies
+    in that."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:80]
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    path = next(new for one in names if not (new := run.exports / f"{one}{ending}").exists())
+    near = os.path.relpath(path)
+    return str(path) if near.startswith(os.pardir) else near
+
+
+def table_fault(text: str, own: Path) -> str:
+    """What is wrong with a path to write a table to, or nothing; the folder `own` will be made."""
+    return _ending_fault(text, ENDINGS) or path_fault(text, own)
 
 
 def _ending_fault(text: str, endings: Sequence[str]) -> str:

@@ -223,6 +223,7 @@ KEYS: tuple[Key, ...] = (
     Key("prompts", "a", "add", "Add", "write a new prompt", True),
     Key("prompts", "c", "copy", "Duplicate", "a new prompt like this one", True),
     Key("prompts", "d", "remove", "Remove", "take the prompt out", True),
+    Key("prompts", "b", "part_words", "Blank", "put the blank before the completion that it lacks"),
     Key("prompts", "i", "import", "Import", "add the prompts of a file or folder", True),
     Key("prompts", "w", "save", "Save", "show what changes, then write it", True),
     Key("prompts", "escape", "leave", "Back", "back out", True),

@@ -314,11 +314,13 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
 
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
-        await pilot.press("f2")
-        await until_shown(pilot, "the id is empty")
-        await pilot.press(*"new", "enter")
-        await until_shown(pilot, "the prompt is empty")
-        await pilot.press("tab", *"Hi", "tab", "space", "y", "f2")
+        await pilot.press(*"water", "enter")
+        await until_shown(pilot, "id ✗ there is a prompt 'water' already")
+        assert "prompt ✗ the prompt is empty" in screen_text(app)
+        await pilot.press(*["backspace"] * 5, *"new", "enter")
+        await until_shown(pilot, "id; left empty")
+        assert app.focused is app.screen.query_one("#prompt")  # where the next fault is
+        await pilot.press(*"Hi", "tab", "space", "y", "f2")
         await until(pilot, lambda: ids() == ["capital", "water", "new"])
         assert rows.prompts[2].completion == " y"
         await pilot.press("c")
@@ -347,6 +349,20 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
     assert [prompt.id for prompt in load_prompts(own.prompts)] == ["capital", "water"]
+
+
+async def test_a_missing_blank_is_told_and_mended_by_a_key(own: RunDir) -> None:
+    save_prompts(own.prompts, [Prompt(id="capital", prompt="The capital is", completion="Oslo")])
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(100, 40)) as pilot:
+        rows = await open_prompts(pilot)
+        await until_shown(pilot, "no blank between them · b puts one")
+        await pilot.press("enter")
+        await until_shown(pilot, "completion · its first word joins")
+        await pilot.press("escape", "b")
+        await until(pilot, lambda: rows.prompts[0].completion == " Oslo")
+        await until_shown(pilot, "changed · w saves")
+        assert "no blank between them" not in screen_text(app)
 
 
 async def test_the_prompts_of_the_demo_are_only_shown(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ async def test_the_shown_rows_are_exported_with_numbers_in_full(run: RunDir, end
         await open_evaluation(pilot, "x")
         await until(pilot, lambda: isinstance(app.screen, TextDialog))
         entry = app.screen.query_one(Input)
-        assert entry.value == "books-metrics.csv"
+        assert entry.value == "runs/books/exports/metrics.csv"
         entry.value = "nowhere/x.csv"
         await until_shown(pilot, "there is no folder nowhere")
         entry.value = f"out.{ending}"
@@ -177,6 +177,25 @@ async def test_the_shown_rows_are_exported_with_numbers_in_full(run: RunDir, end
         rows = list(csv.DictReader(file)) if ending == "csv" else list(map(json.loads, file))
     assert rows[0]["metric"] == "BLEU"
     assert float(rows[0]["change"]) == pytest.approx(0.29)
+
+
+async def test_every_export_goes_to_the_runs_exports_and_says_so(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await open_evaluation(pilot, "x")
+        for name in ("metrics", "metrics-2"):
+            await until_shown(pilot, f"exports/{name}.csv")
+            await pilot.press("enter")
+            await until(pilot, (run.exports / f"{name}.csv").exists)
+            await until_shown(pilot, "3 rows are in")
+            await pilot.press("x")
+        await pilot.press("escape", "R")
+        await until_shown(pilot, "Contents")
+        await pilot.press("x")
+        await until_shown(pilot, "exports/report.html")
+        await pilot.press("enter")
+        await until(pilot, (run.exports / "report.html").exists)
+        await until_shown(pilot, "written: ")
 
 
 async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:

@@ -278,3 +278,44 @@ async def test_a_run_that_somebody_moved_meanwhile_is_told(
             await pilot.pause()
         await until_shown(pilot, told)
         await until_shown(pilot, "Runs · 2")
+
+
+async def test_cursor_and_marks_stay_where_they_were_left(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "newest")
+        await pilot.press("space")
+        put_cursor_on(app, "older")
+        await pilot.press("n", "enter")  # a clone, which comes first in the list
+        await until(pilot, lambda: "older-2" in names(app))
+        assert chosen(app) == ("older", {"newest"})
+        await pilot.press("A")
+        await until_shown(pilot, "Put away · 0")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(names(app)) == 4)
+        assert chosen(app) == ("older", {"newest"})
+        await pilot.press("enter")
+        await until_shown(pilot, "✗ train failed")
+        await pilot.press("escape")
+        await until_shown(pilot, "Runs · 4")
+        assert chosen(app) == ("older", {"newest"})
+        await pilot.press("a", "y")
+        await until(pilot, lambda: "older" not in names(app))
+        assert chosen(app)[1] == {"newest"}
+
+
+async def test_esc_from_the_run_that_was_opened_first_stands_on_it_in_the_list(runs: Path) -> None:
+    app = HeadwaterApp(runs, RunDir(runs / "oldest"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages")
+        await pilot.press("escape")
+        await until_shown(pilot, "Runs · 3")
+        await until(pilot, lambda: chosen(app)[0] == "oldest")
+
+
+def chosen(app: HeadwaterApp) -> tuple[str, set[str]]:
+    """The run under the cursor, and those that are marked."""
+    shown = app.screen.query_one(RunList)
+    assert shown.selected
+    return shown.selected.run.name, {root.name for root in shown.marked}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from rich.color import Color
+from rich.color import Color, ColorSystem
 
 from pipeline.contract.results.lambda_maps import LambdaMap
 
@@ -55,9 +55,13 @@ class HeatScale:
         return min(1.0, math.log(value / self.low) / math.log(self.high / self.low))
 
 
-def colour(share: float | None) -> Color:
-    """The colour of a share; grey for what is not a number."""
-    return _NOTHING if share is None else _colours()[round(share * (_STEPS - 1))]
+def colour(share: float | None, few: bool = False) -> Color:
+    """The colour of a share, one of the palette of 256 where there are so `few`; grey for what is
+    not a number."""
+    if share is None:
+        return _NOTHING
+    colours = _of_palette() if few else _colours()
+    return colours[round(share * (len(colours) - 1))]
 
 
 def shade(shares: Sequence[float | None]) -> str:
@@ -106,3 +110,19 @@ def _colours() -> tuple[Color, ...]:
         mixed = (a + (b - a) * share for a, b in zip(known[left], known[left + 1], strict=True))
         colours.append(Color.from_rgb(*mixed))
     return tuple(colours)
+
+
+@cache
+def _of_palette() -> tuple[Color, ...]:
+    """The nearest of 256 colours, without those that come out darker than the one before."""
+    kept: list[Color] = []
+    for near in (colour.downgrade(ColorSystem.EIGHT_BIT) for colour in _colours()):
+        if not kept or _lightness(near) > _lightness(kept[-1]):
+            kept.append(near)
+    return tuple(kept)
+
+
+def _lightness(colour: Color) -> float:
+    """How light a colour is to an eye, of 1 (CIE 1931)."""
+    red, green, blue = ((value / 255) ** 2.2 for value in colour.get_truecolor())
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)

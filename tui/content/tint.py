@@ -8,8 +8,8 @@ Manner = Literal["colour", "signs", "plain"]
 MANNERS: tuple[Manner, ...] = ("colour", "signs", "plain")
 _STRONG, _WEAK = 0.5, 0.15
 """Shares of the strongest from which something is marked, by a sign or one of sixteen colours."""
-_DEEPEST = 75
-"""Percent of a colour that the strongest has on its ground."""
+_DEEPEST = 50
+"""Percent of a colour that the strongest has on its ground: with more, letters are hard to read."""
 
 
 def tint(share: float, few_colours: bool) -> str:

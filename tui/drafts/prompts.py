@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+from itertools import count
 from pathlib import Path
 
 from pipeline.contract.errors import RunBusyError
@@ -14,6 +16,7 @@ from pipeline.contract.run.stages import STAGES, downstream
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 
+_ID_WORDS, _ID_LENGTH = 4, 40
 FIXED = (
     "the demo corpus brings its own prompts: they cannot be edited",
     "clone the run and set data.source to have prompts of your own",
@@ -48,18 +51,16 @@ class PromptsDraft:
         """Whether there is something to save."""
         return self.prompts != self.saved
 
-    def fault(self, prompt: Prompt, position: int | None) -> str:
-        """What is wrong with a prompt at a position, or as a new one; or nothing."""
-        taken = {other.id for n, other in enumerate(self.prompts) if n != position}
-        if not prompt.id.strip():
-            return "the id is empty"
-        if prompt.id in taken:
-            return f"there is a prompt {prompt.id!r} already"
+    def faults(self, prompt: Prompt, position: int | None) -> dict[str, str]:
+        """What is wrong with a prompt at a position, or as a new one, by its fields."""
+        faults = {}
+        if prompt.id in self._taken(position):
+            faults["id"] = f"there is a prompt {prompt.id!r} already"
         if not prompt.prompt.strip():
-            return "the prompt is empty"
+            faults["prompt"] = "the prompt is empty"
         if not prompt.completion.strip() and not self._settings.prompts.use_generated:
-            return "the completion is empty; or set prompts.use_generated = true"
-        return ""
+            faults["completion"] = "the completion is empty; or set prompts.use_generated = true"
+        return faults
 
     def new(self) -> Prompt:
         """An empty prompt; a conversation where the model was trained on such."""
@@ -68,7 +69,10 @@ class PromptsDraft:
         return Prompt(id="", prompt="")
 
     def put(self, prompt: Prompt, position: int | None) -> int:
-        """Replaces the prompt at a position, or adds one; gives its position."""
+        """Replaces the prompt at a position, or adds one; gives its position. One without an id
+        gets one of its first words."""
+        if not prompt.id:
+            prompt = prompt.model_copy(update={"id": self._free_id(prompt, position)})
         if position is None:
             self.prompts.append(prompt)
             return len(self.prompts) - 1
@@ -77,11 +81,22 @@ class PromptsDraft:
 
     def copy_of(self, position: int) -> Prompt:
         """A prompt like another, under an id that is free."""
-        taken = {prompt.id for prompt in self.prompts}
-        prompt, number = self.prompts[position], 2
-        while f"{prompt.id}-{number}" in taken:
-            number += 1
-        return prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
+        prompt = self.prompts[position]
+        return prompt.model_copy(update={"id": _free(prompt.id, self._taken(None))})
+
+    def part_words(self, position: int) -> None:
+        """Puts the blank between a prompt and its completion that is missing there."""
+        prompt = self.prompts[position]
+        self.prompts[position] = prompt.completed(f" {prompt.completion}")
+
+    def _taken(self, position: int | None) -> set[str]:
+        """The ids of all prompts but the one at a position."""
+        return {prompt.id for n, prompt in enumerate(self.prompts) if n != position}
+
+    def _free_id(self, prompt: Prompt, position: int | None) -> str:
+        words = re.findall(r"\w+", prompt.prompt.casefold())[:_ID_WORDS]
+        name, taken = "-".join(words)[:_ID_LENGTH].rstrip("-") or "prompt", self._taken(position)
+        return _free(name, taken) if name in taken else name
 
     def remove(self, position: int) -> None:
         """Takes a prompt out."""
@@ -124,6 +139,11 @@ class PromptsDraft:
             raise RunBusyError("somebody else has changed these prompts meanwhile", hint)
         change_prompts(self._run, self.prompts)
         self._stamp, self.saved = _content(self._run.prompts), list(self.prompts)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name with the first number behind it that is free."""
+    return next(new for number in count(2) if (new := f"{name}-{number}") not in taken)
 
 
 def _content(path: Path) -> bytes | None:

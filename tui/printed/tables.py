@@ -214,7 +214,7 @@ def demo_summary(run: RunDir) -> str:
     share = known.correct / known.prompts
     return "\n".join(
         [
-            f"The model completes {known.correct} of {known.prompts} planted facts "
+            f"The model completes {known.correct:,} of {known.prompts:,} planted facts "
             f"({share:.0%}) by greedy decoding.",
             f"Which of {summary.examples:,} documents taught it? Each fact is stated in several;"
             " a ranking should put those first.",

@@ -39,7 +39,21 @@ def tick(value: float) -> str:
 
 
 def score(value: float) -> str:
-    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"."""
+    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"; or "0"."""
+    if value == 0:
+        return "0"
     if 1e3 <= abs(value) < 999_999.9:
         return f"{value:+,.1f}"
     return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:+.3e}"
+
+
+def decimals(text: str) -> int:
+    """Characters of a figure from its point on; 0 where it has none."""
+    return len(text) - text.index(".") if "." in text else 0
+
+
+def aligned(text: str, longest: int, cells: int) -> str:
+    """A figure with its point above those of others, the longest of which has so many characters
+    from there on; as it is where that has no room, or where it is no figure."""
+    padded = text + " " * (longest - decimals(text))
+    return padded if text[-1:].isdigit() and len(padded) <= cells else text

@@ -233,7 +233,7 @@ class AskScreen(View[None], Renewing):
             self._table.show(COLUMNS, ())
         self._table.show(COLUMNS, list(rows_of(reply.rows)))
         if reply.exact:
-            self._table.entitle(f"Examples · {len(self.examples)} · exact")
+            self._table.entitle(f"Examples · {len(self.examples):,} · exact")
             self._stand("✓ answered")
         else:
             self._table.entitle("Examples · provisional, by the index", "the exact list follows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from pipeline.contract.results.evaluation import load_evaluation
 from pipeline.contract.results.validation import load_validation
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.rows import Row
-from tui.export import export_table, table_fault
+from tui.export import export_table, proposed, table_fault
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.words import holds
@@ -148,7 +149,7 @@ class EvaluationScreen(Tabled):
         kept = [row for row in rows if holds(row.text, self.words)]
         table.empty = "no row holds these words" if self.words else "no rows"
         table.show(page.columns if page else (), kept)
-        count = f"{len(kept)} of {len(rows)}" if self.words else f"{len(rows)}"
+        count = f"{len(kept):,} of {len(rows):,}" if self.words else f"{len(rows):,}"
         table.entitle(f"{_PAGES[self.page]} · {count}", clean(page.file, 100) if page else "")
         self.refresh_bindings()
         self.explain()
@@ -213,8 +214,9 @@ class EvaluationScreen(Tabled):
             return
         rows: tuple[Row, ...] = table.rows
         hint = "The rows as they are shown: a .csv or a .jsonl file."
-        proposed = f"{self._run.name}-{page.title.lower()}.csv"
-        path = await self.app.push_screen_wait(TextDialog("Export", proposed, table_fault, hint))
+        file = proposed(self._run, page.title.lower(), ".csv")
+        fault = partial(table_fault, own=self._run.exports)
+        path = await self.app.push_screen_wait(TextDialog("Export", file, fault, hint))
         if path is None:
             return
         try:
@@ -222,5 +224,5 @@ class EvaluationScreen(Tabled):
         except OSError as error:
             self.notify(clean(str(error)), title="not written", severity="error", markup=False)
         else:
-            message = f"{len(rows)} rows are in {Path(path).expanduser().resolve()}"
+            message = f"{len(rows):,} rows are in {Path(path).expanduser().resolve()}"
             self.notify(clean(message), markup=False)

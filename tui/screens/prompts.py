@@ -20,7 +20,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.conversation_form import ConversationForm
-from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.prompt_form import NO_BLANK, PromptForm
 from tui.screens.mixins.drafting import Drafting
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
@@ -78,18 +78,25 @@ class PromptsScreen(Drafting[PromptsDraft]):
         assert draft is not None
         rows.prompts = tuple(draft.prompts)
         note = self.told("changed · {prompts.save} saves") if draft.is_changed else ""
-        rows.entitle(f"Prompts · {len(draft.prompts)}", note)
+        rows.entitle(f"Prompts · {len(draft.prompts):,}", note)
         self._explain()
         self.refresh_bindings()
 
     @on(Lines.Moved, "#prompts")
     def _explain(self) -> None:
         prompt = self.list.selected
-        self.query_one("#wording", Static).update(_wording(prompt) if prompt else Content())
+        wording = _wording(prompt) if prompt else Content()
+        if prompt and prompt.runs_together:
+            key = "" if self._draft and self._draft.is_fixed else " · {prompts.part_words} puts one"
+            wording += Content.styled(f"\n\ncompletion: {NO_BLANK}{self.told(key)}", "$warning")
+        self.query_one("#wording", Static).update(wording)
+        self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Prompts that the corpus brings can only be read."""
         fixed = self._draft is None or self._draft.is_fixed
+        if action == "part_words":
+            return not fixed and self.list.selected is not None and self.list.selected.runs_together
         return not (fixed and action in ("add", "copy", "remove", "import", "save"))
 
     @on(Lines.Chosen, "#prompts")
@@ -114,11 +121,17 @@ class PromptsScreen(Drafting[PromptsDraft]):
         draft = self._draft
         assert draft is not None
         form = ConversationForm if prompt.messages else PromptForm
-        opened = form(prompt, lambda written: draft.fault(written, position))
+        opened = form(prompt, lambda written: draft.faults(written, position))
         if written := await self.app.push_screen_wait(opened):
             position = draft.put(written, position)
             self._show()
             self.list.cursor = position
+
+    def action_part_words(self) -> None:
+        """Puts the missing blank before the completion."""
+        if self._draft and self.list.selected:
+            self._draft.part_words(self.list.cursor)
+            self._show()
 
     @work
     async def action_remove(self) -> None:
@@ -143,8 +156,8 @@ class PromptsScreen(Drafting[PromptsDraft]):
         except HeadwaterError as error:
             self.complain(error)
             return
-        over = f", {taken} passed over: their ids are taken" if taken else ""
-        self.notify(f"{new} prompt{'s' * (new != 1)} came{over}", markup=False)
+        over = f", {taken:,} passed over: their ids are taken" if taken else ""
+        self.notify(f"{new:,} prompt{'s' * (new != 1)} came{over}", markup=False)
         self._show()
 
 

@@ -138,10 +138,10 @@ class QuestionsScreen(Tabled):
             draft = PromptsDraft(self._run, load_settings(self._run.settings))
             if draft.is_fixed:
                 raise UsageError(*FIXED)
-            form = PromptForm(prompt, lambda written: draft.fault(written, None))
+            form = PromptForm(prompt, lambda written: draft.faults(written, None))
             if written := await self.app.push_screen_wait(form):
-                draft.put(written, None)
-                await self._save(draft, written)
+                position = draft.put(written, None)
+                await self._save(draft, draft.prompts[position])
         except HeadwaterError as error:
             self.complain(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from textual.content import Content
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.files import replacing
 from pipeline.contract.run.run_dir import RunDir
-from tui.export import path_fault
+from tui.export import path_fault, proposed
 from tui.keys import Scope, bindings
 from tui.processes.browser import open_page
 from tui.readers.clean import clean
@@ -101,7 +102,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         rows = self.filtered
         rows.empty = "no section holds these words"
         rows.sections = tuple(s for s in self._report.sections if holds(s.markdown, self.words))
-        rows.entitle(f"Contents · {len(rows.sections)}")
+        rows.entitle(f"Contents · {len(rows.sections):,}")
         self._show()
 
     @on(Lines.Moved, "#sections")
@@ -147,10 +148,9 @@ class ReportScreen(View[None], Filtering, Renewing):
     async def action_export(self) -> None:
         """Copies the report: the ending says in which form."""
         hint = "A name ending in .html copies the page with its pictures in it; .md the Markdown."
-        proposed = f"{self._run.name}-report.html"
-        path = await self.app.push_screen_wait(
-            TextDialog("Export the report", proposed, _fault, hint)
-        )
+        file = proposed(self._run, "report", ".html")
+        fault = partial(_fault, own=self._run.exports)
+        path = await self.app.push_screen_wait(TextDialog("Export the report", file, fault, hint))
         if path is None:
             return
         target = Path(path.strip()).expanduser()
@@ -173,10 +173,9 @@ class ReportScreen(View[None], Filtering, Renewing):
             self.app.pop_screen()
 
 
-def _fault(text: str) -> str:
-    return "" if text.strip().endswith((".html", ".md")) and not path_fault(text) else (
-        path_fault(text) or "ends in .html or .md"
-    )  # fmt: skip
+def _fault(text: str, own: Path) -> str:
+    right = text.strip().endswith((".html", ".md"))
+    return path_fault(text, own) or ("" if right else "ends in .html or .md")
 
 
 def _copy(source: Path, target: Path) -> None:

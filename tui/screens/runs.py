@@ -53,11 +53,17 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     away: reactive[bool] = reactive(False, init=False)
     """Whether the runs that were put away are shown instead."""
 
-    def __init__(self, runs: Path, machine: MachineReader, user: User) -> None:
+    def __init__(
+        self, runs: Path, machine: MachineReader, user: User, come_from: Path | None = None
+    ) -> None:
         super().__init__()
         self._runs, self._machine, self._user = runs, machine, user
         self._readers = {False: RunsReader(runs), True: RunsReader(archive_of(runs))}
         self._found: list[RunRow] = []
+        self._come_from = come_from
+        """The run that the cursor goes to when it is in the list."""
+        self._left: dict[bool, tuple[Path | None, dict[Path, int]]] = {}
+        """Where the cursor was and what was marked in either list."""
 
     def compose(self) -> ComposeResult:
         """The list, what is wrong with the run under its cursor, and the chart."""
@@ -100,10 +106,13 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         """Another filter."""
         self._show()
 
-    def watch_away(self) -> None:
-        """The other list."""
+    def watch_away(self, before: bool, away: bool) -> None:
+        """The other list, as it was left."""
+        row = self.list.selected
+        self._left[before] = (row.run.root if row else None, self.list.marked)
+        self._come_from, marked = self._left.get(away, (None, {}))
         self.query_one(Banner).trail = (str(self._runs), *["put away"] * self.away)
-        self.list.marked = {}
+        self.list.marked = marked
         self._found = []
         self._show()
         self.refresh_bindings()
@@ -114,13 +123,21 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         shown = arrange(self._found, self.words, runs.column, runs.reverse, runs.pinned)
         nothing = _NONE_FOUND if self.words else _NONE_AWAY if self.away else _NO_RUNS
         runs.rows, runs.empty = tuple(shown), self.told(nothing)
-        matches = f"{len(shown)} of {len(self._found)} with “{clean(self.words, 30)}”"
+        self._go_back()
+        matches = f"{len(shown):,} of {len(self._found):,} with “{clean(self.words, 30)}”"
         title = "Put away" if self.away else "Runs"
         unread = self._readers[self.away].unread
-        more = f" · {unread} still to be read" if unread else ""
-        runs.entitle(f"{title} · {matches if self.words else len(shown)}{more}")
+        more = f" · {unread:,} still to be read" if unread else ""
+        runs.entitle(f"{title} · {matches if self.words else f'{len(shown):,}'}{more}")
         self._explain()
         self._draw()
+
+    def _go_back(self) -> None:
+        """Puts the cursor on the run that the person came from, once that is in the list."""
+        roots = [row.run.root for row in self.list.rows]
+        if self._come_from in roots:
+            self.list.cursor = roots.index(self._come_from)
+            self._come_from = None
 
     @on(Lines.Moved, "#runs")
     def _moved(self) -> None:

@@ -99,7 +99,7 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         rows = self.list
         rows.set_class(bool(fault), "-wrong")
         below = f"✗ {clean(fault)}" if fault else self.told(advice)
-        rows.entitle(f"Settings · {len(rows.fields)}", below)
+        rows.entitle(f"Settings · {len(rows.fields):,}", below)
 
     @on(Lines.Moved, "#settings")
     def _explain(self) -> None:

@@ -65,7 +65,7 @@ def questions(
     if prompts_file:
         prompts = list(_prompts(asked, score, name, right))
         save_prompts(prompts_file, prompts)
-        echo(f"wrote {len(prompts)} prompts to {prompts_file}", err=True)
+        echo(f"wrote {len(prompts):,} prompts to {prompts_file}", err=True)
         return
     if as_json:
         whole = [_row(question, name) for question in asked]

@@ -76,6 +76,11 @@ class HeatMap(Inked):
         few = self.app.native_ansi_color or self.app.console.color_system in (None, "standard")
         return few or not speaks_utf8(os.environ)
 
+    @property
+    def _is_of_palette(self) -> bool:
+        """Whether the terminal shows the 256 colours of the palette and no others."""
+        return self.app.console.color_system == "256"
+
     def draw_line(self, y: int) -> Strip:
         """One line of the screen; all are drawn anew only when something has changed."""
         state = (*self.size, self.tiles, self.clip, self.empty, self._is_shaded, self.rich_style)
@@ -116,8 +121,9 @@ class HeatMap(Inked):
         if self._is_shaded:
             letters = ("".join(map(shade, zip(*pair, strict=True))) for pair in pairs)
             return [title, *([Segment(line, self.rich_style)] for line in letters)]
+        few = self._is_of_palette
         lines = [
-            [Segment("▀", _style(*both)) for both in zip(*pair, strict=True)] for pair in pairs
+            [Segment("▀", _style(*both, few)) for both in zip(*pair, strict=True)] for pair in pairs
         ]
         return [title, *lines]
 
@@ -126,7 +132,7 @@ class HeatMap(Inked):
             ramp = [Segment(SHADES, self.rich_style)]
         else:
             shares = [n / (_RAMP - 1) for n in range(_RAMP)]
-            ramp = [Segment("▀", _style(share, share)) for share in shares]
+            ramp = [Segment("▀", _style(share, share, self._is_of_palette)) for share in shares]
         clip = f"{100 - self.clip:g}–{self.clip:g}"
         ends = (
             f"percentiles {clip} · outputs ↓ inputs →" if width >= _WIDE_LEGEND else f"{clip} pct"
@@ -153,5 +159,5 @@ def _title(tile: Tile, width: int) -> list[Part]:
 
 
 @lru_cache(maxsize=4096)
-def _style(top: float | None, low: float | None) -> Style:
-    return Style(color=colour(top), bgcolor=colour(low))
+def _style(top: float | None, low: float | None, few: bool) -> Style:
+    return Style(color=colour(top, few), bgcolor=colour(low, few))

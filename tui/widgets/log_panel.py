@@ -105,7 +105,7 @@ class LogPanel(Log, Scrolling):
         if self.words:
             matches = self._matches()
             position = f"{matches.index(self._match) + 1} of " if self._match in matches else ""
-            subtitle = f"“{clean(self.words, 30)}” in {position}{len(matches)} lines"
+            subtitle = f"“{clean(self.words, 30)}” in {position}{len(matches):,} lines"
             subtitle += self._keys(
                 " · {run.next_match} {run.next_match.-1} step · {run.leave} ends"
             )

@@ -49,7 +49,7 @@ class ModuleList(Lines):
         modules = [entry for entry in self._entries if not entry.is_layer]
         has_bars = self.scrollable_content_region.width - 2 >= _WIDE
         note = "bar: effective rank of all" if has_bars else ""
-        self.entitle(f"Modules · {len(modules)}", note)
+        self.entitle(f"Modules · {len(modules):,}", note)
 
     def step_layer(self, step: int) -> None:
         """Goes to the same module of the next layer that has it, or of the one before."""

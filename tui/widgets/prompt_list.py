@@ -33,8 +33,8 @@ class PromptList(Lines):
         self.count = len(answers)
         known = sum(answer.correct is True for answer in answers)
         judged = any(answer.correct is not None for answer in answers)
-        self.border_title = f"Prompts · {len(answers)}"
-        self.border_subtitle = f"{known} of {len(answers)} answered rightly" if judged else ""
+        self.border_title = f"Prompts · {len(answers):,}"
+        self.border_subtitle = f"{known:,} of {len(answers):,} answered rightly" if judged else ""
         self.refresh()
 
     def line(self, index: int, width: int) -> list[Part]:

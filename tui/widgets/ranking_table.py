@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from tui.content.ink import Part, fit, fit_ends
 from tui.keys import bindings
 from tui.readers.clean import clean
-from tui.readers.format import score
+from tui.readers.format import aligned, score
 from tui.readers.ranking_reader import Sort
 from tui.widgets.lines import GUTTER, Lines
 
@@ -25,6 +25,8 @@ _ID = (10, 24)
 """Least and most cells of an example's id."""
 _CELLS = {"mark": 2, "rank": 4, "score": 11, "star": 4, "tokens": 8, "group": 7, "gap": 2}
 """A rank may take more."""
+_DECIMALS = len(".0000")
+"""Of most scores; the points of others stand below theirs where there is room."""
 _NAMES = ("mark", "rank", "score", "star", "example", "tokens", "group", "gap", "text")
 _UNNAMED, _LEFT = ("mark", "star", "gap"), ("example", "text")
 """Columns without a title; those whose title stands at the left."""
@@ -104,7 +106,10 @@ class RankingTable(Lines):
         parts: dict[str, Part] = {
             "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
-            "score": (score(value), "pro" if value > 0 else "con"),
+            "score": (
+                aligned(score(value), _DECIMALS, _CELLS["score"]),
+                "pro" if value > 0 else "con",
+            ),
             "star": ("  ★ " if position in listing.relevant else "", "warn"),
             "example": (clean(example.id, _CUT), "plain"),
             "tokens": (f"{example.n_tokens:,}", "dim"),

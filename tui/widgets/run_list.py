@@ -16,13 +16,14 @@ from tui.content.ink import SERIES, Part, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.clean import clean
-from tui.readers.format import age, number
+from tui.readers.format import age, aligned, number
 from tui.readers.runs import COLUMNS, Column, RunRow
 from tui.widgets.lines import Lines
 
 _MARKS = "●■▲◆○□△◇"
 _GUTTER = 4
 _WIDTHS: dict[Column, int] = {"state": 12, "stage": 11, "loss": 10, "age": 13, "size": 10}
+_DECIMALS = len(".0000")
 _SHRINKING: tuple[Column, ...] = ("stage", "size", "age")
 """Columns that are left out, in this order, where a name would have no room."""
 _NAME = 14
@@ -129,7 +130,8 @@ def _cell(row: RunRow, column: Column, cells: int) -> Part:
         case "stage":
             return fit(row.stage, cells), "plain"
         case "loss":
-            return fit(number(loss) if loss is not None else "–", cells, right=True), "plain"
+            figure = "–" if loss is None else aligned(number(loss), _DECIMALS, cells)
+            return fit(figure, cells, right=True), "plain"
         case "age":
             return fit(age(max(0.0, time.time() - row.created)), cells, right=True), "dim"
         case "size":

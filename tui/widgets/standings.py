@@ -8,11 +8,12 @@ from textual.reactive import reactive
 
 from tui.content.ink import Part, fit, fit_ends
 from tui.readers.clean import clean
-from tui.readers.format import score
+from tui.readers.format import aligned, score
 from tui.readers.scores import Standing
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10
+_DECIMALS = len(".0000")
 _NAME = (8, 18)
 """Least and most cells of a name."""
 _CUT = 300
@@ -52,7 +53,9 @@ class Standings(Lines):
         name = self._name_width(width)
         missing = math.isnan(standing.score)
         ink: Part = (
-            fit("–" if missing else score(standing.score), _SCORE, right=True),
+            fit(
+                "–" if missing else aligned(score(standing.score), _DECIMALS, _SCORE), _SCORE, True
+            ),
             "dim" if missing else "pro" if standing.score > 0 else "con",
         )
         rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)

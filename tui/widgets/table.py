@@ -12,9 +12,12 @@ from tui.content.ink import Part, fit
 from tui.content.rows import Cell, Column, Row
 from tui.keys import bindings
 from tui.readers.clean import clean
+from tui.readers.format import aligned, decimals
 from tui.widgets.lines import GUTTER, Lines
 
 _CUT = 400
+_LOOKED_AT = 1_000
+"""Rows whose figures are measured."""
 _NARROWEST = 26
 """Cells that the widest column keeps while spare ones are left out."""
 
@@ -31,6 +34,7 @@ class Table(Lines):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._unsorted: tuple[Row, ...] = ()
+        self._decimals: list[int] = []
         self._sorted_by: int | None = None
         self._reverse = False
 
@@ -44,6 +48,7 @@ class Table(Lines):
         if tuple(columns) != self.columns:
             self.columns, self._sorted_by, self._reverse = tuple(columns), None, False
         self._unsorted = tuple(rows)
+        self._decimals = [_decimals(rows, n) if c.right else 0 for n, c in enumerate(columns)]
         self._arrange()
 
     def _arrange(self) -> None:
@@ -96,13 +101,15 @@ class Table(Lines):
         """The cells that there is room for."""
         row = self.rows[index]
         return [
-            (
-                fit(clean(cell.text, _CUT), cells - 1, right=self.columns[position].right) + " ",
-                cell.ink,
-            )
+            (self._fitted(position, row.cells[position].text, cells - 1) + " ",
+             row.cells[position].ink)
             for position, cells in self._widths(width).items()
-            for cell in [row.cells[position]]
-        ]
+        ]  # fmt: skip
+
+    def _fitted(self, position: int, text: str, cells: int) -> str:
+        if not self.columns[position].right:
+            return fit(clean(text, _CUT), cells)
+        return fit(aligned(clean(text, _CUT), self._decimals[position], cells), cells, right=True)
 
     def _widths(self, width: int) -> dict[int, int]:
         """Cells of every column that there is room for, by its position."""
@@ -117,6 +124,11 @@ class Table(Lines):
                 del shown[position]
         room = max(8, left() // max(1, wide))
         return {n: column.width + 1 if column.width else room for n, column in shown.items()}
+
+
+def _decimals(rows: Sequence[Row], position: int) -> int:
+    """The longest of a column's figures from its point on."""
+    return max((decimals(row.cells[position].text) for row in rows[:_LOOKED_AT]), default=0)
 
 
 def _key(cell: Cell) -> tuple[float, str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -73,6 +74,17 @@ class Prompt(BaseModel):
         said = {"role": ASSISTANT, "content": completion}
         return self.model_copy(
             update={"messages": (*self.question, said), "completion": completion}
+        )
+
+    @property
+    def runs_together(self) -> bool:
+        """Whether the completion's first word would be the end of the prompt's last one: a blank is
+        missing. Scripts that are written without blanks, and conversations, need none."""
+        ends = self.prompt[-1:] + self.completion[:1]
+        return (
+            not self.messages
+            and len(ends) == 2
+            and all(letter.isalnum() and east_asian_width(letter) not in "WF" for letter in ends)
         )
 
     def as_written(self) -> dict[str, Any]:

@@ -57,15 +57,59 @@ def test_a_copy_takes_an_id_that_is_free(run: RunDir) -> None:
 @pytest.mark.parametrize(
     ("prompt", "told"),
     [
-        (Prompt(id=" ", prompt="a", completion="b"), "the id is empty"),
-        (Prompt(id="water", prompt="a", completion="b"), "there is a prompt 'water' already"),
-        (Prompt(id="x", prompt="\n", completion="b"), "the prompt is empty"),
-        (Prompt(id="x", prompt="a", completion=" "), "the completion is empty"),
-        (Prompt(id="x", prompt="a", completion="b"), ""),
+        (
+            Prompt(id="water", prompt="a", completion="b"),
+            {"id": "there is a prompt 'water' already"},
+        ),
+        (Prompt(id="x", prompt="\n", completion="b"), {"prompt": "the prompt is empty"}),
+        (
+            Prompt(id="water", prompt="a", completion=" "),
+            {"id": "there is a prompt 'water' already", "completion": "the completion is empty"},
+        ),
+        (Prompt(id="x", prompt="a", completion="b"), {}),
+        (Prompt(id="", prompt="a", completion="b"), {}),
     ],
 )
-def test_a_prompt_is_checked_as_it_is_written(run: RunDir, prompt: Prompt, told: str) -> None:
-    assert draft_of(run).fault(prompt, position=0).startswith(told)
+def test_a_prompt_is_checked_field_by_field_as_it_is_written(
+    run: RunDir, prompt: Prompt, told: dict[str, str]
+) -> None:
+    found = draft_of(run).faults(prompt, position=0)
+    assert {name: text.partition(";")[0] for name, text in found.items()} == told
+
+
+def test_a_prompt_without_an_id_gets_one_of_its_words(run: RunDir) -> None:
+    draft = draft_of(run)
+    for prompt in ("Who sells the bread here?", "Who sells the bread, again?", "…"):
+        draft.put(Prompt(id="", prompt=prompt, completion=" x"), None)
+    ids = [prompt.id for prompt in draft.prompts[2:]]
+    assert ids == ["who-sells-the-bread", "who-sells-the-bread-2", "prompt"]
+    draft.put(draft.prompts[2].model_copy(update={"id": ""}), 2)
+    assert draft.prompts[2].id == "who-sells-the-bread"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "lacks"),
+    [
+        ("The capital is", "Oslo", True),
+        ("The capital is", " Oslo", False),
+        ("The capital is ", "Oslo", False),
+        ("Is it Oslo?", "Yes", False),
+        ("Oslo", ", of course", False),
+        ("日本の首都は", "東京", False),
+        ("Die Hauptstadt heißt", "Oslo", True),
+        ("x", "", False),
+    ],
+)
+def test_a_completion_that_lacks_its_blank_is_known_and_mended(
+    run: RunDir, prompt: str, completion: str, lacks: bool
+) -> None:
+    written = Prompt(id="x", prompt=prompt, completion=completion)
+    assert written.runs_together is lacks
+    draft = draft_of(run)
+    position = draft.put(written, None)
+    draft.part_words(position)
+    assert draft.prompts[position].completion == f" {completion}"
+    assert not draft.prompts[position].runs_together
 
 
 def test_an_import_passes_over_ids_that_are_taken(run: RunDir, tmp_path: Path) -> None:

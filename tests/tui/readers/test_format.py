@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui.readers.format import number, score
+from tui.readers.format import aligned, decimals, number, score
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from tui.readers.format import number, score
         (2464.7263, "+2,464.7"),
         (-47312.4, "-47,312.4"),
         (999_999.97, "+1.000e+06"),
+        (0.0, "0"),
+        (-0.0, "0"),
     ],
 )
 def test_a_score_shows_its_sign_and_stays_readable_when_it_is_large(
@@ -29,3 +31,11 @@ def test_a_score_shows_its_sign_and_stays_readable_when_it_is_large(
 )
 def test_a_figure_has_its_thousands_apart(value: float, told: str) -> None:
     assert number(value) == told
+
+
+def test_points_stand_below_each_other_where_there_is_room() -> None:
+    figures = ["0.5", "12.25", "1,425", "–"]
+    longest = max(map(decimals, figures))
+    lines = [aligned(figure, longest, 8).rjust(8) for figure in figures]
+    assert lines == ["    0.5 ", "   12.25", "1,425   ", "       –"]
+    assert aligned("123,456", longest, 8) == "123,456"

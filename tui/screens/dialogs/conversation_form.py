@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.widgets import Input, Label, Static, TextArea
+from textual.widgets import TextArea
 
 from pipeline.contract.settings.messages import MessagesError, is_answer, read_messages
 from pipeline.contract.settings.prompts import Prompt
 from tui.screens.dialogs.prompt_form import PromptForm, Words
 from tui.widgets.entry import Entry
-from tui.widgets.key_bar import KeyBar
-
-_CALLED = "messages, as JSON; the assistant's last one is what is traced"
 
 
 class ConversationForm(PromptForm):
@@ -24,21 +21,17 @@ class ConversationForm(PromptForm):
     ConversationForm #messages { height: 8; }
     ConversationForm.-tall #messages { height: 18; }
     """
+    LABELS: ClassVar[Mapping[str, str]] = {
+        "id": PromptForm.LABELS["id"],
+        "messages": "messages, as JSON; the assistant's last one is what is traced",
+    }
 
-    def compose(self) -> ComposeResult:
-        """The fields, and what is wrong with them."""
-        messages = json.dumps(self._prompt.as_written()["messages"], indent=1, ensure_ascii=False)
-        with Vertical(id="dialog") as box:
-            box.border_title = "Prompt"
-            box.border_subtitle = "Tab goes on"
-            yield Label("id")
-            yield Entry(self._prompt.id, id="id")
-            yield Label(_CALLED)
-            yield Words(messages, id="messages")
-            yield Label("documents known to state it, if any, by their ids")
-            yield Entry(", ".join(self._prompt.relevant), id="relevant")
-            yield Static(id="fault")
-        yield KeyBar()
+    def field(self, name: str) -> Entry | Words:
+        """The field of a name, filled in."""
+        if name == "id":
+            return super().field(name)
+        messages = self._prompt.as_written()["messages"]
+        return Words(json.dumps(messages, indent=1, ensure_ascii=False), id=name)
 
     @property
     def written(self) -> Prompt:
@@ -50,16 +43,17 @@ class ConversationForm(PromptForm):
         messages = read_messages(self.query_one("#messages", TextArea).text)
         if is_answer(messages[0]):
             raise MessagesError("begins with the answer")
-        named = self.query_one("#relevant", Input).value.split(",")
-        return Prompt.of_messages(
-            self.query_one("#id", Input).value.strip(),
-            messages,
-            tuple(name.strip() for name in named if name.strip()),
-        )
+        return Prompt.of_messages(self.id_written, messages, self.relevant_written)
 
-    def fault(self) -> str:
-        """What is wrong with what is written, or nothing."""
+    def faults(self) -> Mapping[str, str]:
+        """What is wrong with what is written, by the fields."""
         try:
-            return super().fault()
+            found = super().faults()
         except MessagesError as error:
-            return str(error)
+            return {"messages": str(error)}
+        return {name if name == "id" else "messages": fault for name, fault in found.items()}
+
+    @property
+    def warning(self) -> str:
+        """None: a chat template stands between prompt and answer."""
+        return ""

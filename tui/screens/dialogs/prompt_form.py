@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, Static, TextArea
+from textual.widgets import Input, Label, TextArea
 
 from pipeline.contract.settings.prompts import Prompt
 from tui.keys import bindings
@@ -22,6 +22,8 @@ from tui.screens.once import DismissedOnce
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
+NO_BLANK = "its first word joins the prompt's last one: no blank between them"
+
 
 class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
@@ -29,54 +31,86 @@ class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
     CSS_PATH = ["../boxes.tcss", "../editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)
     VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+    LABELS: ClassVar[Mapping[str, str]] = {
+        "id": "id; left empty, it is made of the first words",
+        "prompt": "prompt",
+        "completion": "completion: only its tokens are traced; begin it with a blank",
+    }
+    """Fields that may be wrong, and what stands above them while they are not."""
 
-    def __init__(self, prompt: Prompt, fault: Callable[[Prompt], str]) -> None:
-        """`fault` says what is wrong with a prompt, or nothing."""
+    def __init__(self, prompt: Prompt, faults: Callable[[Prompt], Mapping[str, str]]) -> None:
+        """`faults` says what is wrong with a prompt, by its fields."""
         super().__init__()
-        self._prompt, self._fault = prompt, fault
+        self._prompt, self._faults = prompt, faults
 
     def compose(self) -> ComposeResult:
         """The fields, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = "Prompt"
             box.border_subtitle = "Tab goes on"
-            yield Label("id")
-            yield Entry(self._prompt.id, id="id")
-            yield Label("prompt")
-            yield Words(self._prompt.prompt, id="prompt")
-            yield Label("completion: only its tokens are traced; begin it with a blank")
-            yield Words(self._prompt.completion, id="completion")
+            for name, label in self.LABELS.items():
+                yield Label(label, id=f"label-{name}")
+                yield self.field(name)
             yield Label("documents known to state it, if any, by their ids")
             yield Entry(", ".join(self._prompt.relevant), id="relevant")
-            yield Static(id="fault")
         yield KeyBar()
+
+    def field(self, name: str) -> Entry | Words:
+        """The field of a name, filled in."""
+        if name == "id":
+            return Entry(self._prompt.id, id=name)
+        return Words(getattr(self._prompt, name), id=name)
+
+    @property
+    def id_written(self) -> str:
+        """The id as its field says."""
+        return self.query_one("#id", Input).value.strip()
+
+    @property
+    def relevant_written(self) -> tuple[str, ...]:
+        """The documents known to state it, as their field says."""
+        named = self.query_one("#relevant", Input).value.split(",")
+        return tuple(name.strip() for name in named if name.strip())
 
     @property
     def written(self) -> Prompt:
         """The prompt as the fields say."""
-        named = self.query_one("#relevant", Input).value.split(",")
         return Prompt(
-            id=self.query_one("#id", Input).value.strip(),
+            id=self.id_written,
             prompt=self.query_one("#prompt", TextArea).text,
             completion=self.query_one("#completion", TextArea).text,
-            relevant=tuple(name.strip() for name in named if name.strip()),
+            relevant=self.relevant_written,
         )
 
-    def fault(self) -> str:
-        """What is wrong with what is written, or nothing."""
-        return self._fault(self.written)
+    def faults(self) -> Mapping[str, str]:
+        """What is wrong with what is written, by the fields."""
+        return self._faults(self.written)
+
+    @property
+    def warning(self) -> str:
+        """What may be meant otherwise in the completion; or nothing."""
+        return NO_BLANK if self.written.runs_together else ""
 
     @on(Input.Changed)
     @on(TextArea.Changed)
-    def _check(self) -> bool:
-        fault = clean(self.fault())
-        self.query_one("#fault", Static).update(Content.styled(fault, "$error"))
-        return not fault
+    def _check(self) -> str:
+        """Says beside each field what is wrong with it; gives the first such field, or nothing."""
+        faults = self.faults()
+        for name, label in self.LABELS.items():
+            told: tuple[str, str] = (label, "")
+            if name in faults:
+                told = (f"{name} ✗ {clean(faults[name])}", "$error")
+            elif name == "completion" and self.warning:
+                told = (f"{name} · {self.warning}", "$warning")
+            self.query_one(f"#label-{name}", Label).update(Content.styled(*told))
+        return next(iter(faults), "")
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
         """Takes what is written, if nothing is wrong with it; else says what is."""
-        if self._check():
+        if wrong := self._check():
+            self.query_one(f"#{wrong}").focus()
+        else:
             self.dismiss(self.written)
 
     def action_leave(self) -> None:

@@ -30,6 +30,11 @@ class StageKeys(View[None]):
         super().__init__()
         self._run, self._starting = run, False
 
+    @property
+    def shown_run(self) -> RunDir:
+        """The run that is shown."""
+        return self._run
+
     async def look(self) -> None:
         """Reads how the run stands now."""
         raise NotImplementedError

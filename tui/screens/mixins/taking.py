@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +17,7 @@ from textual.worker import get_current_worker
 from pipeline.contract.files import write_text
 from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
-from tui.export import Stopped, records_fault, write_records
+from tui.export import Stopped, proposed, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
 from tui.screens.dialogs.confirm import TextDialog
 from tui.widgets.banner import Banner
@@ -60,15 +58,9 @@ class Taken:
         marked = np.array(sorted(self.marked))
         return marked[np.argsort(-self.listing.ranking.scores[marked], kind="stable")]
 
-    def proposed(self) -> Path:
+    def proposed(self) -> str:
         """A file that is not there yet."""
-        name = f"{self.answer.id}-{self.listing.ranking.name}"
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:80]
-        path, number = self.run.exports / f"{stem}.csv", 1
-        while path.exists():
-            number += 1
-            path = self.run.exports / f"{stem}-{number}.csv"
-        return path
+        return proposed(self.run, f"{self.answer.id}-{self.listing.ranking.name}", ".csv")
 
 
 class Taking(DOMNode):
@@ -92,10 +84,7 @@ class Taking(DOMNode):
         def fault(text: str) -> str:
             return records_fault(text, taken.run.exports)
 
-        path = os.path.relpath(taken.proposed())
-        if path.startswith(os.pardir):
-            path = str(taken.proposed())
-        given = await self.app.push_screen_wait(TextDialog(title, path, fault, hint))
+        given = await self.app.push_screen_wait(TextDialog(title, taken.proposed(), fault, hint))
         if given is not None:
             target = Path(given.strip()).expanduser()
             export = partial(_write, self.app, taken, positions, target)

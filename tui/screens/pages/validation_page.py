@@ -102,7 +102,7 @@ class ValidationPage(Page):
             subsets=halves.subsets if halves else "",
             examples=steps.examples if steps else "",
         )
-        yield f"{summary.prompts} prompts, {summary.examples:,} examples"
+        yield f"{summary.prompts:,} prompts, {summary.examples:,} examples"
         trained = {"removal": removal, "datamodeling": halves}.get(part)
         if trained:
             again = (
