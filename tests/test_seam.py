@@ -11,6 +11,8 @@ import inspect
 import os
 import pkgutil
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +96,21 @@ def test_half_a_file_is_never_taken_for_the_whole(copy: RunDir, name: str) -> No
             assert len(reader.read(copy)) < len(whole)
         except (DamagedResultError, MissingResultError):
             assert path.exists()
+
+
+def test_no_reader_loads_pandas(finished_run: RunDir) -> None:
+    """PyArrow does for a filter, a value that it is handed, and a table of Python's objects: half a
+    second, and four on a busy machine."""
+    code = (
+        "import sys; from pathlib import Path; from tests.seam_readers import LOADERS, READERS; "
+        "from pipeline.contract.run.run_dir import RunDir; run = RunDir(Path(sys.argv[1])); "
+        "assert 'pandas' not in sys.modules\n"
+        "readers = [(name, reader.read) for name, reader in READERS.items()]\n"
+        "for name, read in [*readers, *((name, load) for name, (load, *_) in LOADERS.items())]:\n"
+        "    read(run)\n"
+        "    if 'pandas' in sys.modules:\n"
+        "        sys.exit(f'{name} loads pandas')\n"
+    )
+    command = [sys.executable, "-c", code, str(finished_run.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.results.benchmarks import BY_LENGTH, WHOLE
-from pipeline.contract.results.common import Row, checked, damaged, read_table, write_table
+from pipeline.contract.results.common import Row, checked, damaged, read_table, where, write_table
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.run.run_dir import RunDir
 
@@ -172,16 +172,16 @@ def read_questions(
     Raises:
         MissingResultError, DamagedResultError: they cannot be read.
     """
-    import pyarrow.compute as pc
-
     path = run.benchmark_questions(folder)
     # the few-shot examples are most of the file, and nothing shows them
     columns = [name for name in schema().names if name != "examples"]
     table = read_table(run, _STAGE, path, schema(), columns)
-    wanted = (pc.field("benchmark") == benchmark) & (pc.field("scored_by") == scored_by)
+    wanted = {"benchmark": benchmark, "scored_by": scored_by}
     if task != WHOLE:
-        wanted &= pc.field("task") == task
-    rows = table.filter(wanted).to_pylist()
+        wanted["task"] = task
+    for name, value in wanted.items():
+        table = where(table, [found == value for found in table[name].to_pylist()])
+    rows = table.to_pylist()
     for row in rows:
         _require_whole(run, path, row)
     return list(_questions(rows, scored_by.endswith(BY_LENGTH)))

@@ -22,7 +22,10 @@ from pipeline.contract.run.stages import STAGES
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
     from pyarrow.parquet import ParquetFile
+
+    Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 T = TypeVar("T")
 Row = dict[str, Any]  # Any: a row as PyArrow gives it; its columns are checked by their schema
@@ -197,6 +200,25 @@ def read_row(
         keys = list(zip(*(columns[name] for name in key), strict=True))
         wanted = tuple(key.values())
         return row_at(file, keys.index(wanted)) if wanted in keys else None
+
+
+def where(rows: Rows, mask: Sequence[bool]) -> Rows:
+    """The rows of a table or a batch [N] for which a mask [N] says yes.
+
+    PyArrow is handed bits, not values: it would import pandas to look at these.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    bits = pa.py_buffer(np.packbits(np.asarray(mask, bool), bitorder="little").tobytes())
+    return rows.filter(pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits]))
+
+
+def numbers(values: pa.Array) -> NDArray[Any]:
+    """An array [N] of numbers, none of them missing, for NumPy. `to_numpy` would import pandas."""
+    import numpy as np
+
+    return np.from_dlpack(values)
 
 
 def row_at(file: ParquetFile, index: int, columns: Sequence[str] | None = None) -> Row:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.contract.results.common import (
+    numbers,
     read_record,
     read_table,
     readable,
@@ -192,14 +193,12 @@ def texts_of(table: pa.Table) -> list[str]:
 
 def lengths_of(table: pa.Table) -> NDArray[np.int32]:
     """How many tokens each example has."""
-    values: NDArray[np.int32] = table["n_tokens"].to_numpy()
-    return values
+    return numbers(table["n_tokens"].combine_chunks())
 
 
 def groups_of(table: pa.Table) -> NDArray[np.int32]:
     """The near-duplicate group of each example."""
-    values: NDArray[np.int32] = table[_GROUP].to_numpy()
-    return values
+    return numbers(table[_GROUP].combine_chunks())
 
 
 def read_example_ids(run: RunDir, path: Path | None = None) -> list[str]:
@@ -220,7 +219,7 @@ def read_texts(run: RunDir, path: Path | None = None) -> list[str]:
 def read_tokens(run: RunDir, path: Path | None = None) -> list[NDArray[np.int32]]:
     """Token ids of the examples, in their order; see `read_examples`."""
     column = read_examples(run, path, ["tokens"])["tokens"]
-    return [row.values.to_numpy() for row in column]
+    return [numbers(row.values) for row in column]
 
 
 def read_labelled(run: RunDir, path: Path | None = None) -> list[NDArray[np.bool_]] | None:
@@ -230,7 +229,7 @@ def read_labelled(run: RunDir, path: Path | None = None) -> list[NDArray[np.bool
     if not _has_turns(run, path or run.examples):
         return None
     column = read_examples(run, path, [_LABELLED])[_LABELLED]
-    runs = (row.values.to_numpy() for row in column)
+    runs = (numbers(row.values) for row in column)
     return [np.repeat(np.arange(len(row)) % 2 == 1, row) for row in runs]
 
 
@@ -279,13 +278,28 @@ def _said(turns: Sequence[Mapping[str, Any]]) -> str:
 def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Table:
     """Ids, texts and sources of the examples, `mark` put before the ids; see `read_examples`."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    table = read_examples(run, path, _ORIGIN)
+    table = read_examples(run, path, _ORIGIN).combine_chunks()
+    if not mark:
+        return table
+    marks, nothing = (_repeated(text, table.num_rows) for text in (mark, ""))
     marked = [
-        pa.array([mark + name for name in table[column].to_pylist()], pa.string())
+        pc.binary_join_element_wise(pa.chunked_array([marks]), table[column], nothing)
         for column in _ORIGIN[:2]
     ]
-    return pa.table([*marked, *table.columns[2:]], names=table.column_names) if mark else table
+    return pa.table([*marked, *table.columns[2:]], names=table.column_names)
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    """A text so many times. Handed to PyArrow as a value, it would be looked at by pandas."""
+    import numpy as np
+    import pyarrow as pa
+
+    letters = text.encode()
+    ends = (np.arange(count + 1) * len(letters)).astype(np.int32)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(letters * count)]
+    return pa.Array.from_buffers(pa.string(), count, buffers)
 
 
 def iterate_contents(run: RunDir, path: Path) -> Iterator[list[str]]:

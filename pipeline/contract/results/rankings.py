@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.contract.results.common import Row, readable, require_columns, write_table
+from pipeline.contract.results.common import Row, readable, require_columns, where, write_table
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.run.freshness import FORMAT, Done
 from pipeline.contract.run.run_dir import RunDir
@@ -167,13 +167,12 @@ def _batches(run: RunDir, tracer: Tracer) -> Iterator[pa.RecordBatch]:
 
 
 def _matching(batch: pa.RecordBatch, wanted: Mapping[str, str], last: int | None) -> Iterator[Row]:
-    """The chosen rows. No value is handed to PyArrow: it would import pandas to look at it."""
-    columns = [batch[name].to_pylist() for name in wanted]
-    values = tuple(wanted.values())
-    for number, rank in enumerate(batch["rank"].to_pylist()):
-        is_wanted = tuple(column[number] for column in columns) == values
-        if is_wanted and (last is None or rank <= last):
-            yield from batch.slice(number, 1).to_pylist()
+    """The chosen rows."""
+    for name, value in wanted.items():
+        batch = where(batch, [found == value for found in batch[name].to_pylist()])
+    if last is not None:
+        batch = where(batch, [rank <= last for rank in batch["rank"].to_pylist()])
+    yield from batch.to_pylist()
 
 
 def _ranked_example(row: Row) -> RankedExample:

@@ -22,6 +22,9 @@ from pipeline.contract.settings.messages import (
     transcript,
 )
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+"""Made once: `json.dumps` makes one for each call, which takes longer than the record."""
+
 
 class Prompt(BaseModel):
     """A question to the model, and the answer whose origin is traced."""
@@ -164,7 +167,7 @@ def _json_line(line: str, where: str) -> Any:
 
 
 def _parse(record: Any, where: str) -> Prompt:
-    text = json.dumps(_with_texts(record, where), ensure_ascii=False)
+    text = _ENCODER.encode(_with_texts(record, where))
     try:
         return Prompt.model_validate_json(text.encode())
     except UnicodeEncodeError as error:
