@@ -6,11 +6,7 @@ The screens that it leads to are imported when they are opened: the first paint 
 from __future__ import annotations
 
 import asyncio
-import gc
-import importlib
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -25,6 +21,7 @@ from tui.content.plot import Series
 from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
+from tui.screens.mixins.ahead import AHEAD_S, RESULTS, SCREENS, import_ahead
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.stage_keys import choices
 from tui.screens.mixins.stage_pages import StagePages
@@ -44,20 +41,6 @@ if TYPE_CHECKING:
     from tui.readers.run_reader import RunReader, RunSnapshot
 
 _INTERVAL_S = 1.0
-_AHEAD_S = 0.5
-"""When what the rankings need is imported: the first look has been shown by then."""
-_AHEAD = (
-    "tui.readers.listing",
-    "tui.readers.scores",
-    "pipeline.contract.results.lookup",
-    "tui.readers.allocator",
-    "tui.readers.search",
-    "tui.screens.rankings",
-    "tui.screens.example",
-    "pyarrow.parquet",
-)
-_AHEAD_STYLES = Path(__file__).with_name("influence.tcss")
-"""Read by itself; with the screen, Textual parses every other style sheet again."""
 _MACHINE_S = 1.9
 _NO_LOSS = "no loss yet: the train stage has reported none"
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
@@ -100,16 +83,13 @@ class RunScreen(StagePages, ChartKeys):
         self.query_one(Banner).trail = (self._run.name,)
         self.chart.empty = _NO_LOSS
         self.set_timer(FIRST_LOOK_S, self._follow)
-        self.set_timer(_AHEAD_S, self._import_ahead)
+        self.set_timer(AHEAD_S, self._import_ahead)
 
     @work
     async def _import_ahead(self) -> None:
-        """Where there are rankings, has them open at once: NumPy and Arrow take half a second."""
-        if self._run.scores.exists() and _AHEAD[-1] not in sys.modules:
-            for name in _AHEAD:
-                await asyncio.to_thread(importlib.import_module, name)
-            self.app.stylesheet.read(_AHEAD_STYLES)
-            gc.freeze()  # a collection that looks through all of it would be felt at a key
+        """Has every screen open at once, and the rankings where there are some."""
+        has_results = self._run.scores.exists()
+        await import_ahead(self.app, (*RESULTS, *SCREENS) if has_results else SCREENS)
 
     @work
     async def _follow(self) -> None:

@@ -27,6 +27,7 @@ from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
+from tui.screens.mixins.ahead import AHEAD_S, SCREENS, import_ahead
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.view import FIRST_LOOK_S, View
@@ -80,6 +81,11 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
         self.set_timer(FIRST_LOOK_S, self._follow)
+        self.set_timer(AHEAD_S, self._import_ahead)
+
+    @work
+    async def _import_ahead(self) -> None:
+        await import_ahead(self.app, SCREENS)
 
     @property
     def list(self) -> RunList:
