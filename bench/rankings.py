@@ -1,6 +1,6 @@
 """What the screen of rankings costs at a million examples, beside Textual's DataTable.
 
-    uv run python bench/rankings.py [--rows 1000000] [--keep FOLDER]
+    uv run python -m bench.rankings [--rows 1000000] [--keep FOLDER]
 
 Makes a run with so many made-up examples, opens it in the dashboard and presses keys. A time is
 the processor's from the key until the last paint that follows from it, so that other work on the

@@ -1,6 +1,6 @@
 """What the dashboard costs, beside plain Textual and plotext in the same minutes.
 
-    uv run python bench/screens.py [--quick]
+    uv run python -m bench.screens [--quick]
 
 Prints one line a measurement: ours, the peer's or the bound, and their ratio. Everything runs
 under a real terminal (a pty of 80×24). CPU is the process's own time, so that other work on the
@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from bench import load_data
 from pipeline.contract.files import write_json
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, acquire_lock
@@ -43,6 +44,7 @@ class Hello(App):
         yield Label("headwater")
 Hello().run()
 """
+HELLO_COMMAND = [sys.executable, "-c", HELLO]
 POINTS = 1_000_000
 BEHIND = 2_000
 """Steps that the training has done already when the dashboard is opened."""
@@ -58,6 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = made_run(Path(folder))
         starts(run, 3 if quick else 11)
+        first_figures(load_data.finished_run(Path(folder) / "finished"), 3 if quick else 11)
         with at_work(run):
             at_rest(run, 20 if quick else 60)
     redraw(3 if quick else 10)
@@ -74,7 +77,7 @@ def made_run(folder: Path) -> RunDir:
 
 def starts(run: RunDir, count: int) -> None:
     """From the start of the process to the first paint, and the processor time until then."""
-    ours, hello = dashboard(run), [sys.executable, "-c", HELLO]
+    ours, hello = dashboard(run), HELLO_COMMAND
     found: dict[str, list[tuple[float, float]]] = {"ours": [], "hello": []}
     first_paint(ours, b"Stages"), first_paint(hello, b"headwater")  # the very first compile
     for _ in range(count):
@@ -83,6 +86,14 @@ def starts(run: RunDir, count: int) -> None:
     for number, what in enumerate(("start to first paint, s", "… of processor time, s")):
         mine, peer = (statistics.median(row[number] for row in found[who]) for who in found)
         tell(what, mine, "Textual hello world", peer, bound=1.3)
+
+
+def first_figures(run: RunDir, count: int) -> None:
+    """Processor time until a finished run's stages and loss are shown."""
+    found = [(first_paint(dashboard(run), b"finished"), first_paint(HELLO_COMMAND, b"headwater"))
+             for _ in range(count)]  # fmt: skip
+    mine, peer = (statistics.median(pair[who][1] for pair in found) for who in (0, 1))
+    tell("… to the first figures, s", mine, "Textual hello world", peer, bound=1.6)
 
 
 def dashboard(run: RunDir) -> list[str]:
@@ -108,7 +119,7 @@ def processor_s(pid: int) -> float:
 def at_rest(run: RunDir, seconds: float) -> None:
     """What an open dashboard takes while a stage reports twice a second, beside an idle Textual."""
     share, rate = idle(dashboard(run), b"train running", seconds)
-    hello_share, hello_rate = idle([sys.executable, "-c", HELLO], b"headwater", seconds)
+    hello_share, hello_rate = idle(HELLO_COMMAND, b"headwater", seconds)
     tell("processor of one core, %", 100 * share, "bound", 1.0, bound=1.0)
     tell("to the terminal, kB/s", rate / 1000, "bound", 2.0, bound=1.0)
     print(f"{'':32} (Textual hello world: {100 * hello_share:.2f} %, {hello_rate / 1000:.2f} kB/s)")

@@ -118,7 +118,7 @@ def _progress(stage: StageStatus) -> str:
 
 def _next(stage: StageStatus, stages: Sequence[StageStatus]) -> str:
     """What a person can do now, with the names of keys in braces."""
-    unfinished = {one.stage for one in stages if one.state != "done"}
+    unfinished = {one.stage for one in stages if one.state not in ("done", "finished")}
     missing = [name for name in STAGES[stage.stage].needs if name in unfinished]
     first = f", after {' and '.join(missing)}" if missing else ""
     match stage.state:
@@ -134,5 +134,5 @@ def _next(stage: StageStatus, stages: Sequence[StageStatus]) -> str:
             return f"{{run.run_stage}} runs it again{first}: what it reads has changed since"
         case "failed" | "cancelled" | "lost":
             return f"{{run.resume}} goes on from where it stopped{first}"
-        case "done":
+        case "done" | "finished":
             return _SHOWN_BY[stage.stage]

@@ -16,6 +16,7 @@ SYMBOLS: dict[State, tuple[str, Ink]] = {
     "queued": ("◌", "dim"),
     "running": ("●", "accent"),
     "stopping": ("◐", "warn"),
+    "finished": ("✓", "dim"),
     "done": ("✓", "good"),
     "stale": ("≠", "warn"),
     "failed": ("✗", "bad"),
@@ -29,6 +30,8 @@ def standing(snapshot: RunSnapshot) -> tuple[str, Ink]:
     stage = snapshot.headline_stage
     if stage is None:
         return ("✗ cannot be read", "bad") if snapshot.trouble else ("", "dim")
+    if not snapshot.is_whole:
+        return "", "dim"
     if {s.state for s in snapshot.stages if not s.unasked} == {"done"}:
         return "✓ all stages done", "good"
     symbol, ink = SYMBOLS[stage.state]

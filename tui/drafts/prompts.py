@@ -16,6 +16,7 @@ from pipeline.contract.run.stages import STAGES, downstream
 from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 
+_NO_COMPLETION = "the completion is empty; or set prompts.use_generated = true"
 _ID_WORDS, _ID_LENGTH = 4, 40
 FIXED = (
     "the demo corpus brings its own prompts: they cannot be edited",
@@ -53,14 +54,14 @@ class PromptsDraft:
 
     def faults(self, prompt: Prompt, position: int | None) -> dict[str, str]:
         """What is wrong with a prompt at a position, or as a new one, by its fields."""
-        faults = {}
-        if prompt.id in self._taken(position):
-            faults["id"] = f"there is a prompt {prompt.id!r} already"
-        if not prompt.prompt.strip():
-            faults["prompt"] = "the prompt is empty"
-        if not prompt.completion.strip() and not self._settings.prompts.use_generated:
-            faults["completion"] = "the completion is empty; or set prompts.use_generated = true"
-        return faults
+        is_taken = prompt.id in self._taken(position)
+        lacks = not prompt.completion.strip() and not self._settings.prompts.use_generated
+        faults = {
+            "id": f"there is a prompt {prompt.id!r} already" if is_taken else "",
+            "prompt": "" if prompt.prompt.strip() else "the prompt is empty",
+            "completion": _NO_COMPLETION if lacks else "",
+        }
+        return {name: fault for name, fault in faults.items() if fault}
 
     def new(self) -> Prompt:
         """An empty prompt; a conversation where the model was trained on such."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,11 @@ class RunSnapshot:
         """The stage that says most about the run."""
         return headline_stage(self.stages)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is known which results are up to date."""
+        return all(stage.state != "finished" for stage in self.stages)
+
     def stage(self, name: str) -> StageStatus | None:
         """A stage by its name."""
         return next((stage for stage in self.stages if stage.stage == name), None)
@@ -66,6 +71,15 @@ class RunReader:
         self._history = RunHistory(run)
         self._settings: tuple[tuple[int, int], Settings] | None = None
 
+    def glance(self) -> RunSnapshot:
+        """How the run stands, as far as its settings need not be read for it: they take longer than
+        the first paint."""
+        try:
+            self._history.update(_LOOK_S)
+            return self._snapshot(run_status(self._run, None, self._history.attempts))
+        except (HeadwaterError, OSError, KeyError, TypeError, ValueError):
+            return RunSnapshot(self._run.name)  # the look that follows says why
+
     def read(self) -> RunSnapshot:
         """How the run stands now; a run that cannot be read says so instead of raising."""
         run = self._run
@@ -73,11 +87,12 @@ class RunReader:
             return RunSnapshot(run.name, trouble=f"the run folder {run.root} is not there any more")
         try:
             self._history.update(_LOOK_S)
-            return self._snapshot(self._load_settings())
+            settings = self._load_settings()
+            return self._snapshot(run_status(run, settings, self._history.attempts))
         except (HeadwaterError, OSError) as error:
-            return self._snapshot(None, str(error))
+            return self._snapshot([], str(error))
         except (KeyError, TypeError, ValueError) as error:  # a file of another shape than ours
-            return self._snapshot(None, f"a file of the run cannot be read: {error!r}")
+            return self._snapshot([], f"a file of the run cannot be read: {error!r}")
 
     def _load_settings(self) -> Settings:
         from pipeline.contract.settings.loading import (
@@ -94,10 +109,9 @@ class RunReader:
             self._settings = (stamp, load_settings(self._run.settings))
         return self._settings[1]
 
-    def _snapshot(self, settings: Settings | None, trouble: str = "") -> RunSnapshot:
+    def _snapshot(self, stages: Sequence[StageStatus], trouble: str = "") -> RunSnapshot:
         history, run = self._history, self._run
-        stages = run_status(run, settings, history.attempts) if settings else []
-        supervisor = SupervisorState.read(run) if settings else None
+        supervisor = SupervisorState.read(run) if stages else None
         process = supervisor.stage_process if supervisor else None
         return RunSnapshot(
             name=run.name,

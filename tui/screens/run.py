@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -61,7 +62,6 @@ class RunScreen(StagePages, ChartKeys):
 
     def __init__(self, run: RunDir, machine: MachineReader) -> None:
         super().__init__(run)
-        self._reader: RunReader | None = None
         self._machine = machine
         self._machine_due = 0.0
 
@@ -93,8 +93,9 @@ class RunScreen(StagePages, ChartKeys):
 
     @work
     async def _follow(self) -> None:
+        self.snapshot = await asyncio.to_thread(self._glance)
         while True:
-            if self.is_watched or self.snapshot is None:
+            if self.is_watched or self.snapshot is None or not self.snapshot.is_whole:
                 await self.look()
             in_part = self.snapshot is not None and self.snapshot.read_share < 1
             await asyncio.sleep(0.0 if in_part else _INTERVAL_S)
@@ -107,11 +108,16 @@ class RunScreen(StagePages, ChartKeys):
         await self._read_log()
         await self._read_results()
 
-    def _read_run(self) -> RunSnapshot:
-        if self._reader is None:
-            from tui.readers.run_reader import RunReader  # not before the first paint
+    @cached_property
+    def _reader(self) -> RunReader:
+        from tui.readers.run_reader import RunReader  # not before the first paint
 
-            self._reader = RunReader(self._run)
+        return RunReader(self._run)
+
+    def _glance(self) -> RunSnapshot:
+        return self._reader.glance()
+
+    def _read_run(self) -> RunSnapshot:
         return self._reader.read()
 
     async def _look_at_machine(self) -> None:

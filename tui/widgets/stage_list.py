@@ -94,4 +94,5 @@ def _in_trouble(stages: tuple[StageStatus, ...]) -> int:
 def _title(stages: tuple[StageStatus, ...]) -> str:
     asked = [stage for stage in stages if not stage.unasked]
     done = sum(stage.state == "done" for stage in asked)
-    return f"Stages · {done} of {len(asked)} done" if stages else "Stages"
+    known = stages and all(stage.state != "finished" for stage in stages)
+    return f"Stages · {done} of {len(asked)} done" if known else "Stages"

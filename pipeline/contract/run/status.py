@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pipeline.contract.files import read_object
 from pipeline.contract.run.attempts import STANDING, Attempt, read_attempts
 from pipeline.contract.run.events import Cancelled, Failed
-from pipeline.contract.run.freshness import RunFreshness
+from pipeline.contract.run.freshness import Done, RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.stages import STAGES, upstream, usual_stages
+from pipeline.contract.run.stages import GROUPS, STAGES, upstream, usual_stages
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
 
 State = Literal[
-    "waiting", "queued", "running", "stopping", "done", "stale", "failed", "cancelled", "lost"
+    "waiting",
+    "queued",
+    "running",
+    "stopping",
+    "finished",
+    "done",
+    "stale",
+    "failed",
+    "cancelled",
+    "lost",
 ]
 
 AT_WORK: tuple[State, ...] = ("running", "stopping")
@@ -32,7 +41,8 @@ class StageStatus:
     stage: str
     state: State
     """waiting = never run; queued = the supervisor will start it; stale = finished, but with
-    other settings or inputs than now; lost = its process is gone and left no word."""
+    other settings or inputs than now; finished = one of done and stale, as nobody has looked at the
+    settings yet; lost = its process is gone and left no word."""
     seconds: float | None = None
     """How long it has run, or took."""
     done: float | None = None
@@ -73,14 +83,19 @@ def headline_stage(statuses: Sequence[StageStatus]) -> StageStatus | None:
 
 
 def run_status(
-    run: RunDir, settings: Settings, attempts: Mapping[str, Attempt] | None = None
+    run: RunDir, settings: Settings | None, attempts: Mapping[str, Attempt] | None = None
 ) -> list[StageStatus]:
-    """The status of every stage; `attempts` where the caller has read them already."""
+    """The status of every stage; `attempts` where the caller has read them already.
+
+    Without settings, whose library takes longer to import than all else to read, a stage that has
+    ended well is "finished".
+    """
     attempts = read_attempts(run, STANDING) if attempts is None else attempts
-    supervisor, usual = SupervisorState.read(run), usual_stages(settings)
+    supervisor = SupervisorState.read(run)
+    usual = usual_stages(settings) if settings else GROUPS["all"]
     # runs of earlier versions do not say what was asked for
     asked = (supervisor.asked if supervisor else ()) or usual
-    working, freshness = is_locked(run), RunFreshness(settings, run)
+    working, freshness = is_locked(run), RunFreshness(settings, run) if settings else None
     statuses = (
         _stage_status(name, run, freshness, supervisor, working, attempts.get(name, Attempt()))
         for name in STAGES
@@ -93,7 +108,7 @@ def run_status(
 def _stage_status(
     stage: str,
     run: RunDir,
-    freshness: RunFreshness,
+    freshness: RunFreshness | None,
     supervisor: SupervisorState | None,
     working: bool,
     attempt: Attempt,
@@ -109,7 +124,7 @@ def _stage_status(
         lost = unfinished is not None and not working and unfinished.stage == stage
         state, message = _state_at_rest(stage, run, freshness, attempt, lost)
     progress = attempt.progress
-    done = freshness.done(stage)
+    done = freshness.done(stage) if freshness else Done.read(stage, run)
     seconds = done.seconds if done else None
     if began:
         seconds = time.time() - began
@@ -141,10 +156,12 @@ def _state_at_work(stage: str, run: RunDir, supervisor: SupervisorState) -> Stat
 
 
 def _state_at_rest(
-    stage: str, run: RunDir, freshness: RunFreshness, attempt: Attempt, lost: bool
+    stage: str, run: RunDir, freshness: RunFreshness | None, attempt: Attempt, lost: bool
 ) -> tuple[State, str]:
     """State and message of a stage that is not running; `lost`: its supervisor was killed."""
-    if freshness.done(stage):
+    if freshness is None and Done.read(stage, run):
+        return "finished", ""
+    if freshness and freshness.done(stage):
         return ("done" if freshness.is_fresh(stage) else "stale"), ""
     match attempt.ending:
         case Cancelled(message=message):

@@ -139,7 +139,8 @@ class StageKeys(View[None]):
 
 def choices(snapshot: RunSnapshot | None) -> dict[str, bool]:
     """Actions that make sense at some times only."""
-    states = {stage.state for stage in snapshot.stages if not stage.unasked} if snapshot else set()
+    known = snapshot.stages if snapshot and snapshot.is_whole else ()
+    states = {stage.state for stage in known if not stage.unasked}
     working = snapshot is not None and snapshot.working
     at_rest = not working and bool(states)
     return {

@@ -62,7 +62,7 @@ class StagePages(StageKeys):
         from tui.readers.stage_results import stage_results
 
         stage = self.query_one(StageList).selected
-        if stage is None or stage.state not in ("done", "stale"):
+        if stage is None or stage.state not in ("done", "finished", "stale"):
             self.query_one(StagePanel).results = None
             return
         wanted = (stage.stage, stage.seconds)
