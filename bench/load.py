@@ -130,7 +130,6 @@ AXES: Mapping[str, Axis] = {
             ("rank", LARGE, "--top", "3"),
             ("compare", LARGE, "small"),
             ("questions", LARGE, "--missed"),
-            (STAGE, "report"),
         ),
         (
             ("influence", "i"),

@@ -64,7 +64,7 @@ def run_installed(folder: Path, *arguments: str) -> str:
 def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.*"))
     kept = [path.relative_to(ROOT) for path in files if path.parent.name != "__pycache__"]
-    assert {path.suffix for path in kept} == {".py", ".typed", ".j2", ".css", ".tcss"}
+    assert {path.suffix for path in kept} == {".py", ".typed", ".j2", ".css", ".tcss", ".html"}
     with zipfile.ZipFile(wheel) as file:
         assert not {path.as_posix() for path in kept} - set(file.namelist())
 

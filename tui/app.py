@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.console import RenderableType
 from textual import work
 from textual.binding import BindingType
+from textual.color import Color
 from textual.command import Provider
 from textual.driver import Driver
 from textual.filter import LineFilter
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
@@ -29,7 +30,14 @@ from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.runs_folder import command_to_open
 from tui.screens.mixins.view import View, scopes
-from tui.terminal import PlainLetters, end_of_stages, is_hung_up, lenient, speaks_utf8
+from tui.terminal import (
+    PlainLetters,
+    end_of_stages,
+    is_hung_up,
+    lenient,
+    page_told,
+    speaks_utf8,
+)
 from tui.themes import DEFAULTS, HEADWATER, LIGHT, LIGHT_DEFAULTS, SIXTEEN
 
 if TYPE_CHECKING:
@@ -113,12 +121,25 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Starts to watch for a new theme and for the end of the terminal."""
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
+        if self.is_web:
+            self.screen_change_signal.subscribe(self, self._tell_page)
+            self._tell_page(self.screen)
         if not self.is_headless:
             self._watch_terminal()
+
+    def _tell_page(self, screen: Screen[Any]) -> None:
+        """Tells the page around a browser's terminal which run is shown, and on which ground."""
+        run = getattr(screen, "_run", None)
+        title = f"{run.name} · {self.TITLE}" if isinstance(run, RunDir) else self.TITLE
+        ground = Color.parse(self.theme_variables["background"]).hex6
+        if self._driver and not isinstance(screen, ModalScreen):
+            self._driver.write(page_told(title, ground))
 
     def _theme_chosen(self, theme: Theme) -> None:
         if theme.name != self._shown_theme:
             self._shown_theme = theme.name
+            if self.is_web:
+                self._tell_page(self.screen)
             try:
                 self._user.choose_theme(theme.name)
             except SettingsError as error:

@@ -36,10 +36,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "HEADWATER_TOKEN"
 _OWN = "'self' 'unsafe-inline' data: blob: ws: wss:"
 _HEADERS = {
-    # the template asks another site for a font: offline that can hold the page up for minutes
     "Content-Security-Policy": f"default-src {_OWN}; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+_PAGE = Path(__file__).with_name("page")
+"""Ours in place of textual-serve's, which asks another site for a font and waits for a click."""
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MOST_SESSIONS = 16
 """Dashboards at once; each is a process."""
@@ -130,7 +131,7 @@ class DashboardServer(Server):
     def __init__(self, runs: Path, host: str, port: int, token: str) -> None:
         if not token and not is_loopback(host):
             raise UsageError(f"{host} can be reached from elsewhere: that takes a token")
-        super().__init__("", host, port, title="Headwater")
+        super().__init__("", host, port, title="Headwater", templates_path=_PAGE)
         self._arguments = ("-m", "tui", "--runs", str(runs.resolve()), "tui")
         self._token = token
         self._sessions: set[Session] = set()

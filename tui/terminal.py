@@ -57,6 +57,11 @@ def is_hung_up(descriptor: int, pipe: bool = False) -> bool:
     return gone or not (pipe or os.isatty(descriptor))
 
 
+def page_told(title: str, ground: str) -> str:
+    """What sets the title and the ground's colour, "#10151a", of the page around a terminal."""
+    return f"\x1b]2;{title}\x07\x1b]11;{ground}\x07"
+
+
 class PlainLetters(LineFilter):
     """Draws everything in ASCII, cell for cell, for terminals without UTF-8."""
 

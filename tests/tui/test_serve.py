@@ -237,6 +237,24 @@ async def test_a_browser_shows_it(tmp_path: Path) -> None:
                     found = image.getcolors(1 << 24) or []
                     colours = {colour: count for count, colour in found}
             assert colours.get(ACCENT, 0) > 100
+            await page.until("document.title", "books · Headwater")
+            await page.press("Escape")  # nobody has clicked
+            await page.until("document.title", "Headwater")
+            ground = "getComputedStyle(document.body).backgroundColor"
+            await page.until(ground, f"rgb{GROUND}")
+            for key in (":", *"Theme", "Enter", *"headwater-light", "Enter"):
+                await page.press(key)
+                await asyncio.sleep(0.3)
+            await page.until(ground, "rgb(247, 249, 250)")
+
+
+async def test_the_page_asks_no_other_site_for_anything(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        async with visiting(address) as visitor, visitor.get("/") as page:
+            text = await page.text()
+    host = address.partition("?")[0].rstrip("/").removeprefix("http://")
+    links = re.findall(r"(?:https?:|wss?:)?//[\w.:-]+", text)
+    assert {link.rpartition("//")[2] for link in links} == {host}
 
 
 class Page:
@@ -244,6 +262,24 @@ class Page:
 
     def __init__(self, socket_: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._number = socket_, 0
+
+    async def press(self, key: str) -> None:
+        """Presses a key, as a person would."""
+        text = {"Enter": "\r", "Escape": ""}.get(key, key)
+        code = {"Enter": 13, "Escape": 27}.get(key, 0)
+        down = {"type": "keyDown", "key": key, "text": text, "windowsVirtualKeyCode": code}
+        await self.ask("Input.dispatchKeyEvent", **down)
+        await self.ask("Input.dispatchKeyEvent", **{**down, "type": "keyUp"})
+
+    async def until(self, expression: str, value: object) -> None:
+        """Waits for a JavaScript expression to have a value."""
+        found = None
+        deadline = time.monotonic() + PATIENCE_S
+        while found != value:
+            assert time.monotonic() < deadline, f"{expression} is {found!r}, not {value!r}"
+            answer = await self.ask("Runtime.evaluate", expression=expression)
+            found = answer["result"].get("value")
+            await asyncio.sleep(0.1)
 
     async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
