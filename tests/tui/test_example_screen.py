@@ -42,7 +42,9 @@ async def test_tokens_are_told_by_colour_by_signs_or_not_at_all(app: HeadwaterAp
     app.theme = "headwater"
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_example(pilot)
-        await until_shown(pilot, "predicting a blue token adds to the score, an orange one takes")
+        await until_shown(
+            pilot, "predicting a blue token raises the score, an orange one lowers it"
+        )
         grounds = {
             segment.style.bgcolor
             for strip in screen._compositor.render_strips()

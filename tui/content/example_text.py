@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _CUT = 200_000
 LEGENDS: dict[Manner, str] = {
-    "colour": "predicting a blue token adds to the score, an orange one takes",
-    "signs": "predicting a ⁺token adds to the score, a ⁻one takes; ⁺⁺ strong",
+    "colour": "predicting a blue token raises the score, an orange one lowers it",
+    "signs": "predicting a ⁺token raises the score, a ⁻one lowers it; ⁺⁺, ⁻⁻: strongly",
     "plain": "",
 }
 """What a manner of telling tokens means."""

@@ -28,6 +28,12 @@ _STATISTICS: Mapping[str, Statistic] = {
     "not finite": lambda s: s.non_finite,
 }
 _EFFECTIVE_RANK = "effective rank"
+_LEGEND = (
+    ("\neffective rank: ", "$secondary"),
+    "how many directions hold the sum, by the entropy of their shares",
+    ("\nparticipation: ", "$secondary"),
+    "the same by (sum)² ÷ sum of squares",
+)
 _OF_LAYERS = (_EFFECTIVE_RANK, "mean", "largest")
 _LABEL, _NARROWEST, _WIDEST = 16, 8, 21
 Row = tuple[str, Sequence[float | None]]
@@ -66,7 +72,7 @@ def figures_text(
         if (spectrum := overview.spectra.get((strategy, module.name, of)))
     ]
     table = _table(titles, _rows([statistics(module, of) for of in kinds]), width)
-    return Content.assemble(*_traced(overview), table, *meanings)
+    return Content.assemble(*_traced(overview), table, *meanings, *_LEGEND)
 
 
 def _traced(overview: SpectraOverview) -> list[Content]:

@@ -43,7 +43,7 @@ _TOP = 50
 _INTERVAL_S = 1.0
 _HINTS = (
     "what the model goes on from; {entry.submit} asks, Tab goes on",
-    "empty: all that the model says itself; else begin with a blank",
+    "leave empty to trace the model's own answer; else begin with a blank",
 )
 _TAIL = 160
 """Letters of the prompt's end that stand before the answer."""

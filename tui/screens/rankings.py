@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tui.readers.scores import Scored
     from tui.screens.example import Browsed
 
+_LEGEND = "★ states the answer · group: near-duplicates"
 _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
@@ -227,7 +228,9 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
     def _title(self, listing: Listing | None) -> tuple[str, str]:
         total = len(listing.ranking.order) if listing else 0
         shown = f"{len(listing or ()):,} of " if self.words else ""
-        below = f"with “{clean(self.words, 30)}”" if self.words else ""
+        below = _LEGEND
+        if self.words:
+            below = f"with “{clean(self.words, 30)}”"
         return f"{self.order_told} · {shown}{total:,}", below
 
     @on(Lines.Moved, "#ranking")

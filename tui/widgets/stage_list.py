@@ -75,10 +75,11 @@ def _progress(stage: StageStatus, width: int) -> list[Part]:
         share = min(1.0, stage.done / stage.total)
         percent = f" {share:>4.0%}"
         return [*bar(share, max(0, width - 5)), (fit(percent, min(5, width), right=True), "strong")]
-    warned = f"{stage.warnings} warned" if stage.warnings else ""
-    return [
-        (fit(warned if len(warned) < width else warned.replace(" warned", " !"), width), "warn")
-    ]
+    count = stage.warnings
+    if not count:
+        return [(" " * width, "plain")]
+    told = f"{count} warning{'s' * (count > 1)}"
+    return [(fit(told if len(told) < width else f"{count} warn", width), "warn")]
 
 
 def _at_work(stages: tuple[StageStatus, ...]) -> int | None:

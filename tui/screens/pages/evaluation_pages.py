@@ -137,7 +137,7 @@ class AnswersPage(Page):
         pair: AnswerPair = row.item
         titles = {metric.metric: metric.title for metric in self.evaluation.metrics}
         blank = Content("\n\n")
-        other = {"base": "the trained has not", "trained": "the base has not"}
+        other = {"base": "the trained lacks it", "trained": "the base lacks it"}
 
         def pane(model: ModelName) -> Pane:
             legend = "not expected" if against_expected else other[model]
