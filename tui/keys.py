@@ -381,8 +381,8 @@ HINTS: dict[Scope, str] = {
     "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} "
     "{evaluation.part.3} turn the pages · {table.sort} sorts\n{list.choose} on a "
     "benchmark shows its questions, any of which can be traced",
-    "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} changes the method"
-    "\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
+    "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} changes the "
+    "method\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",
     "ask": "{entry.submit} asks; the index answers first, then the exact method\n"
     "{list.choose} on an example reads it · the model stays until the screen is left",
