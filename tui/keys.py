@@ -172,6 +172,7 @@ KEYS: tuple[Key, ...] = (
     Key("runs", "p", "pin", "Pin", "keep the run at the top, or let it go", True),
     Key("runs", "c", "chart", "Chart", "show or hide the loss of the marked runs", True),
     Key("runs", "n", "clone", "Clone", "make a new run with this one's settings", True),
+    Key("runs", "N", "new", "New run", "make a run of your own text and model", True),
     Key("runs", "a", "archive", "Archive", "put the run away, or bring it back", True),
     Key("runs", "A", "shelf", "Put away", "show the runs that were put away, or the others"),
     Key("runs", "d", "delete", "Delete", "delete the run for good", True),

@@ -9,12 +9,18 @@ import pytest
 from textual.widgets import Input
 
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.new_run import write_run
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import GROUPS
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import own_settings, render_settings, starter_prompts
+from pipeline.contract.settings.prompts import load_prompts
 from tests.tui import sample_run
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
+from tui.screens.dialogs.new_run import PLANS, NewRunForm
 from tui.screens.run import RunScreen
 from tui.widgets.chart import Chart
 from tui.widgets.run_list import RunList, look_of
@@ -319,3 +325,68 @@ def chosen(app: HeadwaterApp) -> tuple[str, set[str]]:
     shown = app.screen.query_one(RunList)
     assert shown.selected
     return shown.selected.run.name, {root.name for root in shown.marked}
+
+
+async def test_without_runs_enter_starts_the_demo_after_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, tuple[str, ...]]] = []
+    monkeypatch.setattr(
+        "tui.processes.launcher.start_stages",
+        lambda run, stages, again=(): started.append((run.name, stages)),
+    )
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "no runs yet: Enter starts the demo, N makes one of your own text")
+        await pilot.press("enter")
+        await until_shown(pilot, "Start the demo?")
+        await pilot.press("n", "enter")
+        await until_shown(pilot, "Start the demo?")
+        assert not started
+        await pilot.press("y")
+        await until_shown(pilot, "headwater › demo")
+    assert started == [("demo", GROUPS["all"])]
+    assert load_settings(tmp_path / "demo/settings.toml").data.source == "demo"
+
+
+async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books/one.txt").write_text("a tale " * 1000)
+    runs = tmp_path / "runs"
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "no runs yet")
+        await pilot.press("N")
+        await until(pilot, lambda: isinstance(app.screen, NewRunForm))
+        await pilot.press("f2")
+        await until_shown(pilot, "text ✗ there is no such file or folder")
+        await until_shown(pilot, "name ✗ the run needs a name")
+        app.screen.query_one("#text", Input).value = str(tmp_path / "books")
+        await until_shown(pilot, "1 file, 6.8 KiB: about 1,750 tokens")
+        app.screen.query_one("#model", Input).value = "some/model"
+        app.screen.query_one("#name", Input).value = "tales"
+        await pilot.press("shift+tab", "down", "space")
+        await until_shown(pilot, "▐●▌ train an adapter")
+        assert "▐ ▌ fine-tune a model on the text" in screen_text(app)
+        await pilot.press("f2")
+        await until_shown(pilot, "headwater › tales")
+    made = load_settings(runs / "tales/settings.toml")
+    assert (made.data.path, made.model.name, made.lora.rank) == (
+        str(tmp_path / "books"),
+        "some/model",
+        16,
+    )
+    assert [prompt.id for prompt in load_prompts(runs / "tales/prompts.jsonl")]
+
+
+@pytest.mark.parametrize("profile", PLANS)
+def test_every_plan_of_the_form_makes_a_run(profile: str, tmp_path: Path) -> None:
+    text, model = tmp_path / "text.jsonl", str(tmp_path / "model")
+    text.write_text('{"text": "a tale"}')
+    settings = own_settings(profile, str(text), model)
+    run = RunDir(tmp_path / "run")
+    write_run(run, render_settings(settings), tmp_path / "x.toml", starter_prompts(settings))
+    made = load_settings(run.settings)
+    named = made.model.trained if profile == "trained-elsewhere" else made.model.name
+    assert named == model or made.model.init == "scratch"
+    assert load_prompts(run.prompts)

@@ -30,7 +30,8 @@ from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.mixins.ahead import AHEAD_S, SCREENS, import_ahead
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.filtering import Filtering
-from tui.screens.mixins.view import FIRST_LOOK_S, View
+from tui.screens.mixins.making_runs import MakingRuns
+from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.screens.run import RunScreen
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
@@ -40,12 +41,12 @@ from tui.widgets.notice import Notice
 from tui.widgets.run_list import RunList, look_of, mark_of
 
 _INTERVAL_S = 2.0
-_NO_RUNS = "no runs yet: `headwater demo` makes one, `headwater init` writes settings"
+_NO_RUNS = "no runs yet: {list.choose} starts the demo, {runs.new} makes one of your own text"
 _NONE_AWAY = "no run was put away; {runs.shelf} shows the others again"
 _NONE_FOUND = "no run holds these words"
 
 
-class RunsScreen(View[None], ChartKeys, Filtering):
+class RunsScreen(MakingRuns, ChartKeys, Filtering):
     """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"
@@ -176,14 +177,24 @@ class RunsScreen(View[None], ChartKeys, Filtering):
     @on(Lines.Chosen, "#runs")
     def _open(self) -> None:
         if row := self.list.selected:
-            self.app.push_screen(RunScreen(row.run, self._machine))
+            self.show_run(row.run)
+
+    @on(RunList.NoneChosen)
+    def _begin(self) -> None:
+        if not (self.away or self.is_filtering):
+            self.start_demo()
+
+    def show_run(self, run: RunDir) -> None:
+        """Opens a run; the cursor will be on it when the person comes back."""
+        self._come_from = run.root
+        self.app.push_screen(RunScreen(run, self._machine))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Runs that were put away are only brought back or deleted; there is nothing behind the
         list of the others."""
         if action == "leave":
             return self.away or self.is_filtering
-        return not (self.away and action in ("clone", "settings", "pin"))
+        return not (self.away and action in ("clone", "new", "settings", "pin"))
 
     def action_leave(self) -> None:
         """Ends the filter, or comes back from the archive."""
@@ -231,21 +242,15 @@ class RunsScreen(View[None], ChartKeys, Filtering):
         """Makes a new run with the settings of this one."""
         row = self.list.selected
         if row is None:
+            self.action_new()
             return
         hint = "Its settings and prompts are copied; nothing has run in it yet."
-        ask = TextDialog(f"Clone {row.run.name}", f"{row.run.name}-2", self._name_fault, hint)
+        ask = TextDialog(f"Clone {row.run.name}", f"{row.run.name}-2", self.name_fault, hint)
         if name := await self.app.push_screen_wait(ask):
             from pipeline.contract.run.new_run import clone_run
 
             target = run_path(self._runs, name)
             await self._change(lambda: clone_run(row.run, target), f"{name} is ready to be run")
-
-    def _name_fault(self, name: str) -> str:
-        try:
-            taken = run_path(self._runs, name).root.exists()
-        except HeadwaterError as error:
-            return error.message
-        return f"there is a run {name!r} already" if taken else ""
 
     @work
     async def action_archive(self) -> None:

@@ -45,6 +45,9 @@ class RunList(Lines):
     class Marked(Message):
         """Another run is marked, or one fewer."""
 
+    class NoneChosen(Message):
+        """Enter was pressed, and there is no run."""
+
     @property
     def selected(self) -> RunRow | None:
         """The run under the cursor."""
@@ -58,6 +61,13 @@ class RunList(Lines):
         if held in runs:
             self.cursor = runs.index(held)
         self.refresh_changed()
+
+    def action_choose(self) -> None:
+        """Chooses the run under the cursor, if there is one."""
+        if self.count:
+            super().action_choose()
+        else:
+            self.post_message(self.NoneChosen())
 
     def action_mark(self) -> None:
         """Marks the run under the cursor for the chart, or takes its mark away."""

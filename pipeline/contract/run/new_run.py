@@ -47,10 +47,11 @@ _PACKAGES = (
 )
 
 
-def write_run(run: RunDir, text: str, origin: Path) -> Settings:
+def write_run(run: RunDir, text: str, origin: Path, prompts: Sequence[Prompt] = ()) -> Settings:
     """Writes settings, prompts and manifest into a new or existing run folder.
 
-    `text` is the TOML; `origin` the file that it came from, to which its paths are relative.
+    `text` is the TOML; `origin` the file that it came from, to which its paths are relative;
+    `prompts` are taken in place of those that it names.
     Stages that were finished stay; changed settings make them stale.
 
     Raises:
@@ -60,15 +61,14 @@ def write_run(run: RunDir, text: str, origin: Path) -> Settings:
     resolved = _with_absolute_paths(text, str(origin), origin.resolve().parent)
     settings = parse_settings(resolved, str(origin))
     _refuse_missing_data(settings, str(origin))
-    prompts = []
-    if settings.data.source != "demo":
+    if settings.data.source != "demo" and not prompts:
         prompts = load_prompts(Path(settings.prompts.path), settings.prompts.use_generated)
     _refuse_at_work(run)
     manifest = _manifest(settings)
     with disk_errors_explained(run.root), _whole(run):
         refuse_without_locks(run)
         if prompts:
-            save_prompts(run.prompts, prompts)
+            save_prompts(run.prompts, list(prompts))
         write_json(run.manifest, manifest)
         write_text(run.settings, resolved)
     return settings

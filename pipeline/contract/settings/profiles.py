@@ -121,6 +121,24 @@ def profile(name: str) -> Settings:
     return Settings.model_validate(PROFILES[name])
 
 
+def own_settings(profile_name: str, text: str, model: str) -> Settings:
+    """The settings of a profile for a person's own text and model.
+
+    `text`: a file or a folder; `model`: a folder or a hub name; empty = the profile's own.
+
+    Raises:
+        UsageError: there is no such profile.
+        pydantic.ValidationError: they do not go together.
+    """
+    chosen = profile(profile_name).model_dump(exclude_unset=True)
+    chosen["data"] |= {"source": "local", "path": text}
+    if model and chosen.get("model", {}).get("trained"):
+        chosen["model"] = {"trained": model}
+    elif model and chosen.get("model", {}).get("init") != "scratch":
+        chosen["model"] = {"name": model}
+    return Settings.model_validate(chosen)
+
+
 def render_settings(settings: Settings) -> str:
     """TOML that says of every setting what it means, and parses back to the same settings."""
     parts = ["# Settings of a Headwater run. Paths are relative to this file.\n"]

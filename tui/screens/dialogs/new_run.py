@@ -1,0 +1,176 @@
+"""A form for a new run on a person's own text."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, RadioButton, RadioSet, Static
+
+from pipeline.contract.units import size
+from tui.keys import bindings
+from tui.readers.clean import clean
+from tui.screens.breakpoints import HEIGHTS
+from tui.screens.once import DismissedOnce
+from tui.widgets.entry import Entry
+from tui.widgets.key_bar import KeyBar
+
+PLANS = {
+    "own-text": "fine-tune a model on the text",
+    "lora": "train an adapter (LoRA) on a model",
+    "from-scratch": "train a small new model: no hub, and minutes",
+    "chat": "fine-tune a chat model on conversations",
+    "trained-elsewhere": "trace a model that was trained elsewhere",
+}
+"""Profile → what it does."""
+_LETTERS_A_TOKEN = 4
+_MOST_FILES = 10_000
+_STILL_S = 0.3
+_LABELS = {
+    "text": "your text: a file or a folder",
+    "model": "model: a folder or a hub name; empty = the usual one",
+    "name": "name of the run",
+}
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What a person wants to be made."""
+
+    name: str
+    text: Path
+    model: str
+    profile: str
+
+
+class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
+    """Gives what is wanted, or None where the person changes their mind."""
+
+    CSS_PATH = ["../boxes.tcss", "../editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+
+    def __init__(self, name_fault: Callable[[str], str]) -> None:
+        """`name_fault` says what is wrong with a run's name, or nothing."""
+        super().__init__()
+        self._name_fault = name_fault
+
+    def compose(self) -> ComposeResult:
+        """The fields, and what is wrong with them."""
+        with Vertical(id="dialog") as box:
+            box.border_title = "New run"
+            box.border_subtitle = "Tab goes on"
+            with RadioSet(id="plan"):
+                for number, (name, told) in enumerate(PLANS.items()):
+                    yield Plan(told, value=number == 0, name=name)
+            for name, label in _LABELS.items():
+                yield Label(label, id=f"label-{name}")
+                yield Entry("", id=name)
+            yield Static(id="estimate")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Begins with the text."""
+        self.query_one("#text").focus()
+
+    @property
+    def written(self) -> NewRun:
+        """What the fields say."""
+        pressed = self.query_one(RadioSet).pressed_button
+        return NewRun(
+            name=self.query_one("#name", Input).value.strip(),
+            text=Path(self.query_one("#text", Input).value.strip()).expanduser(),
+            model=self.query_one("#model", Input).value.strip(),
+            profile=(pressed.name if pressed else None) or next(iter(PLANS)),
+        )
+
+    def _faults(self) -> dict[str, str]:
+        wanted = self.written
+        faults = {}
+        if not self.query_one("#text", Input).value.strip() or not _is_there(wanted.text):
+            faults["text"] = "there is no such file or folder"
+        if wanted.profile == "trained-elsewhere" and not wanted.model:
+            faults["model"] = "name the model that was trained on the text"
+        if fault := self._name_fault(wanted.name) if wanted.name else "the run needs a name":
+            faults["name"] = fault
+        return faults
+
+    @on(Input.Changed)
+    @on(RadioSet.Changed)
+    def _check(self) -> str:
+        """Says beside each field what is wrong with it; gives the first such field, or nothing."""
+        faults = self._faults()
+        for name, label in _LABELS.items():
+            told = (f"{name} ✗ {clean(faults[name])}", "$error") if name in faults else (label, "")
+            self.query_one(f"#label-{name}", Label).update(Content.styled(*told))
+        self._measure(None if "text" in faults else self.written.text)
+        return next(iter(faults), "")
+
+    @work(exclusive=True)
+    async def _measure(self, text: Path | None) -> None:
+        """Says how much text there is, once the person has stopped writing its name."""
+        estimate = self.query_one("#estimate", Static)
+        estimate.update("")
+        await asyncio.sleep(_STILL_S)
+        if text is not None:
+            estimate.update(Content(await asyncio.to_thread(_estimate, text)))
+
+    @on(Input.Submitted)
+    def action_accept(self) -> None:
+        """Takes what is written, if nothing is wrong with it; else goes to what is."""
+        if wrong := self._check():
+            self.query_one(f"#{wrong}").focus()
+        else:
+            self.dismiss(self.written)
+
+    def action_leave(self) -> None:
+        """Ends without an answer."""
+        self.dismiss(None)
+
+
+class Plan(RadioButton):
+    """Shows whether it is chosen by more than its colour."""
+
+    @property
+    def _button(self) -> Content:
+        self.BUTTON_INNER = "●" if self.value else " "
+        return super()._button
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that is not ours to see
+        return False
+
+
+def _estimate(path: Path) -> str:
+    """How much text there is, by the bytes of its files: packed files hold more."""
+    found = list(islice(_sizes(path), _MOST_FILES + 1))
+    if len(found) > _MOST_FILES:
+        return f"more than {_MOST_FILES:,} files"
+    count = "1 file" if len(found) == 1 else f"{len(found):,} files"
+    tokens = sum(found) // _LETTERS_A_TOKEN
+    return f"{count}, {size(sum(found))}: about {tokens:,} tokens, if all of it is text"
+
+
+def _sizes(path: Path) -> Iterator[int]:
+    """Bytes of a file, or of every file of a folder that can be looked at."""
+    if path.is_file():
+        yield path.stat().st_size
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # gone, or not ours to see
+                yield os.lstat(os.path.join(folder, name)).st_size
