@@ -333,6 +333,7 @@ KEYS: tuple[Key, ...] = (
     Key("report", "x", "export", "Export", "copy the report to a file", True),
     Key("report", "slash", "filter", "Filter", "show only sections with some words", True),
     Key("report", "escape", "leave", "Back", "end the filter, or go back out", True),
+    Key("results", "enter", "run_missing", "Run it", "where results are missing, run their stage"),
     Key("results", "f5", "renew", "Renew", "show what stages have written since"),
     Key("table", "s", "sort", "Sort", "sort by the next column, at last in the file's order", True),
     Key("table", "S", "reverse", "Reverse", "turn the order around"),

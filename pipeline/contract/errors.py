@@ -49,7 +49,12 @@ class ModelError(HeadwaterError):
 
 
 class MissingResultError(HeadwaterError):
-    """A result was asked for that no finished stage has written."""
+    """A result was asked for that no finished stage has written; `stage`: the one that would, where
+    it has only to be run."""
+
+    def __init__(self, message: str, hint: str = "", stage: str = "") -> None:
+        super().__init__(message, hint)
+        self.stage = stage
 
 
 class DamagedResultError(HeadwaterError):

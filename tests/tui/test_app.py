@@ -32,10 +32,10 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 # Runs
 
 
-async def test_without_runs_it_says_what_to_type(tmp_path: Path) -> None:
+async def test_without_runs_it_says_what_to_press(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path)
     async with app.run_test(size=(100, 24)) as pilot:
-        await until_shown(pilot, "`headwater demo` makes one, `headwater init` writes settings")
+        await until_shown(pilot, "no runs yet: Enter starts the demo")
 
 
 async def test_the_runs_are_listed_and_opened(tmp_path: Path) -> None:

@@ -578,3 +578,32 @@ async def test_every_screen_of_results_tells_of_newer_ones(
         await until_shown(pilot, "newer results")
         await pilot.press("f5")
         await until(pilot, lambda: type(app.screen) is type(before) and app.screen is not before)
+
+
+async def test_an_empty_page_runs_what_is_missing_after_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, ...]] = []
+    monkeypatch.setattr(
+        "tui.processes.launcher.start_stages", lambda run, stages, again=(): started.append(stages)
+    )
+    run = sample_run.scored_run(tmp_path)
+    run.done("generate").unlink()
+    run.done("evaluate").unlink()
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("v")
+        await until_shown(pilot, "Enter runs evaluate here")
+        await pilot.press("enter")
+        await until_shown(pilot, "Run evaluate?")
+        await until_shown(pilot, "generate   has not run here: time not known")
+        await pilot.press("n")
+        assert not started
+        await pilot.press("3")
+        await until_shown(pilot, "Enter runs benchmark here")
+        await pilot.press("enter")
+        await until_shown(pilot, "Run benchmark?")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+    assert started == [("benchmark",)]

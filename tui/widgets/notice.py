@@ -7,6 +7,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError
+from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 
 _LONGEST = 600
@@ -21,6 +22,8 @@ class Notice(Static):
     """Shown where there is no trouble."""
     missing: reactive[str] = reactive("")
     """What is not there yet and how it comes: nothing is wrong."""
+    stage: str = ""
+    """The stage that has to be run for it."""
 
     def watch_trouble(self) -> None:
         """Shows or hides the notice."""
@@ -40,7 +43,13 @@ class Notice(Static):
         if isinstance(error, HeadwaterError):
             message = str(error)
         is_missing = isinstance(error, MissingResultError)
+        self.stage = error.stage if isinstance(error, MissingResultError) else ""
+        if error is not None and self.stage:
+            message = f"{error}\n{self._told(self.stage)}"
         self.missing, self.trouble = (message, "") if is_missing else ("", message)
+
+    def _told(self, stage: str) -> str:
+        return with_keys(f"{{results.run_missing}} runs {stage} here", keymap_of(self.app))
 
     def _show(self) -> None:
         message = self.trouble or self.warning or self.missing

@@ -68,6 +68,7 @@ def require_finished(run: RunDir, stage: str) -> Done:
         raise MissingResultError(
             f"no {makes} yet: the {stage} stage has not finished",
             f"run {stage} on the run's screen, or by `{command}`",
+            stage,
         )
     if done.format > FORMAT:
         raise DamagedResultError(

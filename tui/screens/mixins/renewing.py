@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import work
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import upstream
+from pipeline.contract.units import duration
 from tui.keys import keymap_of, with_keys
+from tui.readers.clean import clean_lines
 from tui.widgets.banner import Banner
+from tui.widgets.notice import Notice
+
+if TYPE_CHECKING:
+    from pipeline.contract.run.status import StageStatus
+    from tui.commands import CommandedApp
 
 _INTERVAL_S = 2.0
 _NEWER = "newer results: {results.renew} shows them"
@@ -57,6 +67,27 @@ class Renewing(DOMNode):
         files = {stage: self._run.done(stage) for stage in self.STAGES}
         return {stage: file.stat().st_mtime_ns for stage, file in files.items() if file.exists()}
 
+    @work
+    async def action_run_missing(self) -> None:
+        """Runs the stage whose results are missing, with all that it needs, if a person wants it;
+        the run's screen shows how it goes."""
+        from tui.processes.launcher import start_stages
+        from tui.screens.dialogs.confirm import ConfirmDialog
+
+        if not (stage := self.query_one(Notice).stage):
+            return
+        needed = await asyncio.to_thread(_needed, self._run, stage)
+        question = ConfirmDialog(f"Run {stage}?", _cost(needed), "run it", "not now")
+        if not await self.app.push_screen_wait(question):
+            return
+        try:
+            names = tuple(one.stage for one in needed)
+            await asyncio.to_thread(start_stages, self._run, names)
+        except HeadwaterError as error:
+            self.app.notify(clean_lines(str(error)), severity="error", markup=False)
+        else:
+            cast("CommandedApp", self.app).open_run(self._run)
+
     def renewed(self) -> Screen[None]:
         """The screen that takes this one's place."""
         raise NotImplementedError
@@ -64,3 +95,22 @@ class Renewing(DOMNode):
     def action_renew(self) -> None:
         """Reads everything again."""
         self.app.switch_screen(self.renewed())
+
+
+def _needed(run: RunDir, stage: str) -> list[StageStatus]:
+    """The stage and those before it that are not up to date, in their order."""
+    from tui.readers.run_reader import RunReader
+
+    wanted = upstream(stage) | {stage}
+    found = RunReader(run).read().stages
+    return [one for one in found if one.stage in wanted and one.state != "done"]
+
+
+def _cost(stages: Sequence[StageStatus]) -> str:
+    """The stages, each with the time that it took when it last ran here."""
+    lines = (
+        f"{one.stage:<10} "
+        + ("took " + duration(one.seconds) if one.seconds else "has not run here: time not known")
+        for one in stages
+    )
+    return "These run, in this order:\n\n" + "\n".join(lines)

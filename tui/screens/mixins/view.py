@@ -41,8 +41,14 @@ class View(DismissedOnce[_Result]):
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
+        self.call_later(self._leave_what_is_hidden)
         if self.has_hint:
             self.post_message(self.Shown(self.SCOPE))
+
+    def _leave_what_is_hidden(self) -> None:
+        """Textual gives the focus to the first widget, even where that is not displayed."""
+        if self.focused is not None and self.focused not in self.focus_chain:
+            self.set_focus(None)
 
     @property
     def has_hint(self) -> bool:
