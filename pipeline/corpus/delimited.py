@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
+from pipeline.contract.errors import DataError
 from pipeline.corpus import sizes
 from pipeline.corpus.file_format import as_text
 from pipeline.corpus.rows import Row, check_columns
@@ -29,7 +30,11 @@ def csv_rows(file: IO[bytes], name: str, wanted: Sequence[str]) -> Iterator[Row]
 
 
 def _rows(lines: _Lines, name: str, wanted: Sequence[str]) -> Iterator[Row]:
-    names = next(csv.reader(lines, strict=True), [])
+    try:
+        names = next(csv.reader(lines, strict=True), [])
+    except csv.Error as error:
+        hint = "the first line names the columns; quotes stand around a whole cell"
+        raise DataError(f"{name}: its header is not CSV: {error}", hint) from error
     header = "".join(lines.taken())
     check_columns(wanted, names, name)
     usual = _Usual(len(names), [n for n, column in enumerate(names) if column != wanted[0]])

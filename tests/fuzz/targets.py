@@ -9,6 +9,7 @@ import io
 import json
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,9 +127,9 @@ def read_run(content: bytes) -> None:
 
 
 def read_terminal(content: bytes) -> None:
-    """What comes from a terminal, whole and byte by byte."""
+    """What comes from a terminal, whole and in small pieces."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    for pieces in ([content], [content[at : at + 1] for at in range(len(content))]):
+    for pieces in ([content], [content[at : at + 13] for at in range(0, len(content), 13)]):
         parser = XTermParser()
         for text in filter(None, map(decoder.decode, pieces)):  # Textual's driver waits for more
             list(parser.feed(text))
@@ -140,6 +141,7 @@ def read_browser(content: bytes) -> None:
 
     class Quiet(Session):
         async def send_bytes(self, data: bytes) -> bool:
+            assert data  # Textual takes none for the end of all input
             return True
 
         async def send_meta(self, data: dict[str, str | int | bool | None]) -> bool:
@@ -154,10 +156,14 @@ def read_browser(content: bytes) -> None:
     asyncio.run(session.receive(content.decode("utf-8", "replace")))
 
 
+_DIRECTING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
 def read_text(content: bytes) -> None:
     """A text of data, as a terminal is shown it."""
     shown = clean(content.decode("utf-8", "surrogateescape"))
-    assert all(letter.isprintable() for letter in shown), repr(shown)
+    assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.bidirectional(letter) for letter in shown} & _DIRECTING
 
 
 def _table() -> pa.Table:

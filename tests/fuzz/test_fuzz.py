@@ -11,7 +11,7 @@ from tests.fuzz.inputs import inputs
 from tests.fuzz.targets import TARGETS, kept_inputs
 
 CI = settings(
-    derandomize=True, database=None, deadline=None, max_examples=200,
+    derandomize=True, database=None, deadline=None, max_examples=250,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 """The same inputs every time; `scripts/fuzz` tries others, for as long as it is told to."""

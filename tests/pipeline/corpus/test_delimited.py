@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contract.errors import DataError
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.rows import Row
 
@@ -72,3 +73,9 @@ def test_texts_of_several_lines_stay_whole(tmp_path: Path) -> None:
         found = [row for row in rows(file) if row.cells.get("text") or row.fault]
         assert [row.cells["text"] for row in found] == [text for text in texts * 5 if text]
         assert not any(row.fault for row in found)
+
+
+def test_a_header_that_is_not_csv_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('1,"\n2,"two\n')
+    with pytest.raises(DataError, match=r"a\.csv: its header is not CSV: "):
+        rows(tmp_path / "a.csv")
