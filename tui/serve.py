@@ -18,7 +18,6 @@ import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -29,6 +28,7 @@ from textual_serve.server import Server, to_int
 
 from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import writable
 from tui.printed.output import echo
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -75,6 +75,7 @@ class Session(AppService):
     def __init__(self, arguments: Sequence[str], **textual: Any) -> None:
         super().__init__("", **textual)
         self._arguments = python_command(*arguments)
+        self._ending = asyncio.Lock()
 
     async def _open_app_process(
         self, width: int = 80, height: int = 24
@@ -93,7 +94,7 @@ class Session(AppService):
         """Hands on what the browser sends, and gives the answer to it; what is odd is dropped."""
         match _parsed(message):
             case ["stdin", str(data), *_] if data:  # Textual takes none for the end of all input
-                await self.send_bytes(data.encode("utf-8", "replace"))
+                await self.send_bytes(writable(data).encode())
             case ["resize", {"width": columns, "height": rows}, *_]:
                 await self.set_terminal_size(*bounded(columns, rows))
             case ["ping", data, *_]:
@@ -104,14 +105,26 @@ class Session(AppService):
                 await self.focus()
         return None
 
+    async def run(self) -> None:
+        """Follows the process; the socket ends with it, however it ends."""
+        await super().run()
+        await self.remote_close()
+
     async def stop(self) -> None:
         """Asks the process to end, and ends one that does not."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ENDING_S):
+        async with self._ending:
+            if self._process is None:
+                return
+            late = asyncio.get_running_loop().call_later(_ENDING_S, self._kill)
+            try:
                 await super().stop()
+                await self._process.communicate()  # unread, what it still writes would hold it up
+            finally:
+                late.cancel()
+
+    def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            self._process.kill()
 
 
 def _parsed(message: str) -> object:

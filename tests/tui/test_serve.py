@@ -433,6 +433,15 @@ async def test_a_dashboard_that_does_not_end_by_itself_is_ended(
                 await asyncio.sleep(0.05)
 
 
+async def test_the_socket_ends_with_a_dashboard_that_is_killed(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        async with visiting(address) as visitor, seeing(visitor, b"run") as session:
+            dashboards(tmp_path)[0].kill()
+            async with asyncio.timeout(PATIENCE_S):
+                while (await session.receive()).type != aiohttp.WSMsgType.CLOSED:
+                    pass
+
+
 def dashboards(runs: Path) -> list[psutil.Process]:
     """The processes that a server has started."""
     found = []
