@@ -94,3 +94,13 @@ def _goes_on(stages: Stages, whole: Undisturbed, full: FullDisk, run: RunDir) ->
     missing = set(results_of_stage(full.stage, whole)) - set(results_of(run))
     wrong = whole.differs(run)
     return f"{full}: other results: {wrong}, missing {sorted(missing)}" if wrong or missing else ""
+
+
+@contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Lets nobody write to a small disk."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)

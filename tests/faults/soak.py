@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -120,6 +121,7 @@ PARTS: dict[str, Callable[[Soak], Injected]] = {
 @click.option("--seed", type=int, help="That of an earlier soak.  [default: a new one]")
 def main(parts: tuple[str, ...], minutes: float, seed: int | None) -> None:
     """Inject faults for so many minutes; exit with 1 if anything was lost."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the small disk is unmounted
     seed = random.SystemRandom().randrange(1 << 30) if seed is None else seed
     names = parts or tuple(PARTS)
     print(f"seed {seed}: {', '.join(names)} for {minutes:g} min", flush=True)
