@@ -19,11 +19,8 @@ from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import (
     CancelledError,
     HeadwaterError,
-    ResourceError,
     disk_errors_explained,
-    disk_full,
-    is_disk_full,
-    is_out_of_memory,
+    exhausted,
 )
 from pipeline.contract.files import lenient_output
 from pipeline.contract.results.written import require_whole
@@ -37,7 +34,6 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.libraries import restrain_libraries
 
 _AGAIN_S = 0.05
-_MEMORY_ADVICE = "`free -h` shows what others take; a smaller train.batch_tokens takes less"
 
 
 def main(stage: str, run: RunDir) -> int:
@@ -66,10 +62,8 @@ def main(stage: str, run: RunDir) -> int:
     except HeadwaterError as error:
         return _give_up(error, events)
     except Exception as error:
-        if is_disk_full(error):
-            return _give_up(disk_full(run.root), events)
-        if is_out_of_memory(error):
-            return _give_up(ResourceError("out of memory", _MEMORY_ADVICE), events)
+        if lack := exhausted(error, run.root):
+            return _give_up(lack, events)
         events.failed(f"{type(error).__name__}: {error}", f"the traceback is in {run.log(stage)}")
         raise
 

@@ -147,6 +147,21 @@ def disk_full(where: Path | str) -> ResourceError:
     return ResourceError(f"disk full while writing {where}", hint)
 
 
+def exhausted(error: BaseException, where: Path) -> ResourceError | None:
+    """What the machine has run out of, where that is behind an error; None where it is not."""
+    if is_disk_full(error):
+        return disk_full(where)
+    if is_out_of_memory(error):
+        hint = "`free -h` shows what others take; a smaller train.batch_tokens takes less"
+        return ResourceError("out of memory", hint)
+    if os.strerror(errno.EMFILE) in str(error):
+        hint = (
+            "`ulimit -n` says how many a process may have open, `ulimit -n 1024` allows more"
+        )
+        return ResourceError("too many open files", hint)
+    return None
+
+
 @contextmanager
 def disk_errors_explained(where: Path) -> Iterator[None]:
     """Turns "no space", "read-only" and "no permission" under `where` into one clear message.

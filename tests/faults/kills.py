@@ -140,15 +140,17 @@ class Stages:
         power: int | None = None,
         clock: float | None = None,
         memory: int | None = None,
+        descriptors: int | None = None,
     ) -> Ended:
         """Runs a stage to its end, or kills it after so many seconds, or before it writes for the
         n-th time; `power`: the seed of what is lost then of what was not synced. `clock`: seconds
-        by which the clock jumps while it works, and back again; `memory`: bytes that it may take.
+        by which the clock jumps while it works, and back again; `memory`: bytes that it may take;
+        `descriptors`: files that it may have open.
         """
         assert self._process.stdin
         asked: dict[str, object] = {"stage": stage, "run": str(run.root), "log": str(self._log)}
         asked |= {"seconds": seconds, "write": write, "power": power, "clock": clock}
-        asked["memory"] = memory
+        asked |= {"memory": memory, "descriptors": descriptors}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return Ended(**self._answer())

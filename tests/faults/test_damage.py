@@ -16,6 +16,7 @@ from pipeline.contract.damage.verify import FOREIGN, verify_run, verify_stage
 from pipeline.contract.errors import DamagedResultError, HeadwaterError, MissingResultError
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.written import require_whole
+from pipeline.contract.run.checksums import written_files
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
@@ -80,6 +81,13 @@ def test_every_file_is_covered(run: RunDir) -> None:
     outside = set((run.root / "benchmarks").rglob("*"))
     files = {path for path in run.root.rglob("*") if path.is_file()}
     assert files == known | own | {path for path in outside if path.is_file()}
+
+
+def test_what_a_killed_attempt_left_hidden_is_nobodys(run: RunDir) -> None:
+    left = run.stage("train") / ".rehearsal" / "influence"
+    left.mkdir(parents=True)
+    (left / "x.json").touch()
+    assert left / "x.json" not in written_files("train", run)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -153,3 +153,15 @@ def test_a_stage_without_memory_says_so_and_goes_on_when_there_is_some(
     if ended.code:
         assert stages.run(stage, run).code == 0
         assert whole.differs(run) == []
+
+
+def test_too_few_open_files_are_said(stages: Stages, whole: Undisturbed, tmp_path: Path) -> None:
+    run, said_before = whole.again("factors", tmp_path / "run"), len(stages.told())
+    ended = stages.run("factors", run, descriptors=6)
+    told = stages.told()[said_before:]
+    assert ended.code == ResourceError.exit_code
+    assert "too many open files" in told
+    assert "ulimit -n" in told
+    assert "Traceback" not in told
+    assert stages.run("factors", run).code == 0
+    assert whole.differs(run) == []

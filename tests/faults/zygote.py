@@ -93,6 +93,8 @@ def attempt(asked: dict[str, Any], log: Path) -> int:
         jumping_clock(asked["clock"])
     if asked.get("memory") is not None:
         limit_memory(asked["memory"])
+    if asked.get("descriptors") is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (asked["descriptors"],) * 2)
     writes = Writes(root, asked.get("write"))
     sys.addaudithook(writes.hear)
     code = main(asked["stage"], RunDir(Path(root)))

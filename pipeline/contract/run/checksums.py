@@ -106,10 +106,14 @@ def written_files(stage: str, run: RunDir) -> Iterator[Path]:
 def _files_below(folder: Path, others: set[Path]) -> Iterator[Path]:
     """Regular files, no links and none that are hidden: those a killed attempt has left."""
     for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if Path(here, name) not in others)
-        for path in (Path(here, name) for name in sorted(names) if not name.startswith(".")):
-            if path not in others and path.is_file() and not path.is_symlink():
+        folders[:] = sorted(name for name in folders if _counts(Path(here, name), others))
+        for path in (Path(here, name) for name in sorted(names)):
+            if _counts(path, others) and path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _counts(path: Path, others: set[Path]) -> bool:
+    return not path.name.startswith(".") and path not in others
 
 
 def take_checksums(stage: str, finish: str, done: bytes, run: RunDir) -> Checksums:
