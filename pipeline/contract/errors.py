@@ -155,9 +155,7 @@ def exhausted(error: BaseException, where: Path) -> ResourceError | None:
         hint = "`free -h` shows what others take; a smaller train.batch_tokens takes less"
         return ResourceError("out of memory", hint)
     if os.strerror(errno.EMFILE) in str(error):
-        hint = (
-            "`ulimit -n` says how many a process may have open, `ulimit -n 1024` allows more"
-        )
+        hint = "`ulimit -n` says how many a process may have open, `ulimit -n 1024` allows more"
         return ResourceError("too many open files", hint)
     return None
 

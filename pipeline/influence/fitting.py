@@ -17,9 +17,11 @@ from kronfluence.factor.eigen import eigendecomposition_exist, lambda_matrices_e
 from kronfluence.utils.constants import (
     COVARIANCE_FACTOR_NAMES,
     EIGENDECOMPOSITION_FACTOR_NAMES,
+    LAMBDA_MATRIX_NAME,
     NUM_ACTIVATION_COVARIANCE_PROCESSED,
     NUM_GRADIENT_COVARIANCE_PROCESSED,
 )
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.contract.errors import MissingResultError, ModelError
@@ -32,6 +34,7 @@ from pipeline.influence.budgeted_analyzer import by_length
 from pipeline.influence.progress import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
 
+_SPOILT = "float32 in [factors] avoids overflow; or the model itself has diverged"
 _COUNTS = (NUM_ACTIVATION_COVARIANCE_PROCESSED, NUM_GRADIENT_COVARIANCE_PROCESSED)
 
 
@@ -48,6 +51,7 @@ def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> N
         fit_covariances(analyzer, strategy, examples)
         decompose(analyzer, strategy)
     fit_lambda(analyzer, strategy, examples)
+    _require_finite(analyzer.run, strategy)
 
 
 def needs_covariances(strategy: str) -> bool:
@@ -134,8 +138,18 @@ def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
         ):
             analyzer.kronfluence.perform_eigendecomposition(strategy, factor_args=args)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        hint = "float32 in [factors] avoids overflow; or the model itself has diverged"
-        raise ModelError(f"a covariance cannot be decomposed: {error}", hint) from error
+        raise ModelError(f"a covariance cannot be decomposed: {error}", _SPOILT) from error
+
+
+def _require_finite(run: RunDir, strategy: str) -> None:
+    """Raises ModelError where Λ holds what is no number: every score would be none, either."""
+    path = run.factors(strategy) / f"{LAMBDA_MATRIX_NAME}.safetensors"
+    if not path.exists():
+        return
+    with safe_open(path, framework="pt") as file:
+        spoilt = [name for name in file.keys() if not file.get_tensor(name).isfinite().all()]  # noqa: SIM118
+    if spoilt:
+        raise ModelError(f"the squared gradients of {spoilt[0]} are not finite", _SPOILT)
 
 
 def _count_unseen_once(run: RunDir, strategy: str) -> None:
