@@ -27,7 +27,7 @@ def test_a_model_that_is_spoilt_gives_no_factors(
 ) -> None:
     model = new_model()
     with torch.no_grad():
-        model.get_submodule("model.layers.1.mlp.up_proj").weight[3, 5] = value
+        model.get_parameter("model.layers.1.mlp.up_proj.weight")[3, 5] = value
     with pytest.raises(ModelError, match="diverged"):
         fit(analyzer_of(model, tmp_path, {}), strategy, examples)
 
