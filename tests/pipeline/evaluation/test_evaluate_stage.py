@@ -25,7 +25,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
-from tests.small_runs import as_written
+from tests.small_runs import as_written, run_here
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_what_too_few_expected_answers_cannot_tell_is_said(
     unmeasured = [replace(pair, expected="") for pair in pairs[expected:]]
     write_generation(run, [*pairs[:expected], *unmeasured], read_generation(run))
     as_written(run, "generate")
-    evaluate.run(load_settings(run.settings), run, EventWriter(run.events, "evaluate"))
+    run_here(run, evaluate)
     found = read_evaluation(run)
     assert said in found.warnings[0]
     assert all(metric.low is None and metric.p_value is None for metric in found.metrics)
