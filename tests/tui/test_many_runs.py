@@ -11,6 +11,7 @@ from tests.tui import sample_run
 from tests.tui.watching import screen_text, until_shown
 from tui import commands
 from tui.app import HeadwaterApp
+from tui.readers.runs import RunsReader, arrange
 
 
 async def test_the_palette_lists_some_runs_and_finds_all(
@@ -47,3 +48,18 @@ def test_files_and_hidden_folders_are_no_runs(tmp_path: Path) -> None:
     assert {run.root.name for run in list_runs(tmp_path)} == {"one", "two", "link"}
     assert list_runs(tmp_path / "note.txt") == []
     assert list_runs(tmp_path / "nowhere") == []
+
+
+def test_arranging_many_runs_asks_the_disk_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b", "a", "c"):
+        sample_run.new_run(tmp_path, name)
+    rows = RunsReader(tmp_path).read()
+
+    def asked(self: Path, strict: bool = False) -> Path:
+        raise AssertionError(f"{self} was resolved")
+
+    monkeypatch.setattr(Path, "resolve", asked)
+    found = arrange(rows, words="waiting", column="run", pinned={"c"})
+    assert [row.name for row in found] == ["c", "a", "b"]

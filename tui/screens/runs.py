@@ -166,12 +166,11 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         looks = {row.run.root: row for row in self._found if row.run.root in self.list.marked}
         marked = [(row, self.list.marked[root]) for root, row in looks.items()]
         if not marked and (row := self.list.selected):
-            marked = [(row, look_of(row.run.name, set()) or 0)]
+            marked = [(row, look_of(row.name, set()) or 0)]
         how = f"{len(looks)} marked" if looks else self.told("{marks.mark} marks")
         self.chart.title = f"Loss · {how}"
         self.chart.series = tuple(
-            Series(row.run.name, row.snapshot.loss, SERIES[look], mark_of(look))
-            for row, look in marked
+            Series(row.name, row.snapshot.loss, SERIES[look], mark_of(look)) for row, look in marked
         )
 
     @on(Lines.Chosen, "#runs")
@@ -216,7 +215,7 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         """Keeps the run at the top, or lets it go."""
         if row := self.list.selected:
             try:
-                self._user.pin(self._runs, row.run.name)
+                self._user.pin(self._runs, row.name)
             except HeadwaterError as error:
                 self.complain(error)
             self.list.pinned = self._user.pins(self._runs)

@@ -76,7 +76,7 @@ class RunList(Lines):
             return
         others = {root: look for root, look in self.marked.items() if root != row.run.root}
         if len(others) == len(self.marked):
-            look = look_of(row.run.name, set(others.values()))
+            look = look_of(row.name, set(others.values()))
             if look is None:
                 self.notify(f"a chart holds {len(SERIES)} runs at the most", markup=False)
                 return
@@ -99,7 +99,7 @@ class RunList(Lines):
     def line(self, index: int, width: int) -> list[Part]:
         """`⚑ ● demo  ✓ done  report  0.412  3 min ago  91 MiB`."""
         row = self.rows[index]
-        pin: Part = ("⚑ " if row.run.name in self.pinned else "  ", "warn")
+        pin: Part = ("⚑ " if row.name in self.pinned else "  ", "warn")
         look = self.marked.get(row.run.root)
         mark: Part = ("  ", "plain") if look is None else (f"{_MARKS[look]} ", SERIES[look])
         return [pin, mark, *(_cell(row, column, n) for column, n in _columns(width).items())]
@@ -133,7 +133,7 @@ def _cell(row: RunRow, column: Column, cells: int) -> Part:
     loss, stage = row.snapshot.loss.last, row.snapshot.headline_stage
     match column:
         case "run":
-            return fit(clean(row.run.name), cells - 1) + " ", "strong"
+            return fit(clean(row.name), cells - 1) + " ", "strong"
         case "state":
             symbol, ink = SYMBOLS[stage.state] if stage else ("✗", "bad")
             return fit(f"{symbol} {row.state}", cells), ink
