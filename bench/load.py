@@ -36,7 +36,7 @@ LARGE = "large"
 KEY_S, OPEN_MB, GROWTH = 0.1, 1000.0, 1.1
 """Bounds: of a key, of a screen's memory, of the exponent."""
 NOISE_S = 0.05
-"""Differences below this say nothing of growth."""
+"""A smaller difference between a hundredth and a tenth is taken for as much."""
 PATIENCE_S, REST_S, FIRST_S = 400, 5, 0.3
 SIZE = (120, 40)
 
@@ -71,7 +71,8 @@ def _examples(folder: Path, count: int) -> None:
 
 
 def _prompts(folder: Path, count: int) -> None:
-    load_data.scored_run(folder / LARGE, count, 1000)
+    run = load_data.scored_run(folder / LARGE, count, 1000)
+    load_data.write_pages(run, count)
     load_data.finished_run(folder / "small")
 
 
@@ -248,6 +249,7 @@ def measure(name: str, folder: Path, share: float) -> None:
         columns.append({named(verb): called(runs, verb) for verb in axis.verbs})
         columns[-1] |= opened(name, runs)
     print(f"\n{name}: {', '.join(f'{size:,}' for size in sizes)}")
+    print(f"{'':44}{'of the processor':^27}growth   most memory")
     for line in columns[-1]:
         is_key = line in {key[0] for key in axis.keys}
         print(told(line, is_key, [column[line] for column in columns]), flush=True)
@@ -331,8 +333,8 @@ def told(line: str, is_key: bool, figures: Sequence[Figure]) -> str:
     least, tenth, whole = (figure.seconds for figure in figures)
     growth = "   "
     over = []
-    if whole - least > 2 * NOISE_S and tenth - least > NOISE_S / 10:
-        exponent = math.log10((whole - least) / (tenth - least))
+    if whole - least > 2 * NOISE_S:
+        exponent = math.log10((whole - least) / max(tenth - least, NOISE_S))
         growth = f"{exponent:.2f}"
         over += ["growth"] * (exponent > GROWTH and line != RESTING)
     over += ["slow"] * (is_key and whole > KEY_S)

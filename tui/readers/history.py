@@ -43,7 +43,9 @@ class RunHistory:
 
     def curve(self, stage: str, name: str) -> Curve:
         """The readings of a stage's metric; empty where there are none yet."""
-        return self._curves.setdefault((stage, name), Curve())
+        if (stage, name) not in self._curves:  # `setdefault` would make a curve for every reading
+            self._curves[stage, name] = Curve()
+        return self._curves[stage, name]
 
     def metrics(self) -> dict[tuple[str, str], Curve]:
         """Every curve that has readings, by stage and name."""

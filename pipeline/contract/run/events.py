@@ -13,7 +13,7 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -271,21 +271,36 @@ class EventReader:
         """As `parts`, each event for itself."""
         return chain.from_iterable(self.parts())
 
-    def _parse(self, lines: bytes) -> Iterator[Event]:
-        passed_over = self._passed_over
-        wanted = (line for line in lines.splitlines() if not line.startswith(passed_over))
-        return _events(wanted if passed_over else lines.splitlines())
+    def _parse(self, text: bytes) -> Iterator[Event]:
+        passed_over, lines = self._passed_over, text.splitlines()
+        return _events([line for line in lines if not line.startswith(passed_over)])
 
 
-def _events(lines: Iterable[bytes]) -> Iterator[Event]:
-    for line in lines:
+def _events(lines: list[bytes]) -> Iterator[Event]:
+    for record in _records(lines):
         try:
-            record = json.loads(line.decode())  # of bytes it would guess the encoding, line by line
             form = _FORMS.get(record["type"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue  # a line cut short by a full disk; the next ones are whole again
+        except (KeyError, TypeError):
+            continue
         if form and (event := form.event(record)):  # a newer version has other types, too
             yield event
+
+
+def _records(lines: list[bytes]) -> list[Any]:
+    """What the lines hold; all in one go, which takes half the time, where each is whole."""
+    together = _loaded(b"[" + b",".join(lines) + b"]")
+    if together is not None and len(together) == len(lines):
+        return list(together)
+    # a line was cut short by a full disk; the next ones are whole again
+    return [record for line in lines if (record := _loaded(line)) is not None]
+
+
+def _loaded(text: bytes) -> Any:
+    """What JSON holds; None where it is none."""
+    try:
+        return json.loads(text.decode())  # of bytes it would guess the encoding
+    except (ValueError, RecursionError):
+        return None
 
 
 _MISSING = object()

@@ -120,3 +120,14 @@ def test_a_failure_with_half_a_character_is_told_all_the_same(tmp_path: Path) ->
     [event] = EventReader(tmp_path / "events.jsonl").read()
     assert isinstance(event, Failed)
     assert (event.message, event.hint) == ("caf\udce9.jsonl cannot be read: \ud83d", "é")
+
+
+@pytest.mark.parametrize("odd", ["[1\n2]", "", "{", "1, 2", "1,2\n[3\n4]", "\x80"])
+def test_an_odd_line_takes_no_other_with_it(tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "events.jsonl"
+    before, after = (
+        f'{{"type": "warning", "stage": "train", "time": 1, "message": "{text}"}}'
+        for text in ("before", "after")
+    )
+    path.write_bytes(f"{before}\n{odd}\n{after}\n".encode("latin-1"))
+    assert messages(EventReader(path)) == ["before", "after"]
