@@ -21,6 +21,7 @@ _VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+_MOST_MORE = 4096
 _ODD = (b"\0", b"\n", b'"', b"{", b"[", b",", b"=", b"\x1b", b"\xff", b"\xed\xa0\x80", b"9" * 40)
 
 
@@ -30,14 +31,15 @@ def _json(value: object) -> bytes:
 
 @st.composite
 def _changed(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
-    """A whole input with some bytes replaced, put in, taken out or repeated."""
-    content = bytearray(draw(st.sampled_from(seeds)))
+    """A whole input with some bytes replaced, put in, taken out or repeated, and not too long."""
+    seed = draw(st.sampled_from(seeds))
+    content = bytearray(seed)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(content)))
         end = min(len(content), at + draw(st.integers(0, 8)))
         new = draw(st.one_of(st.sampled_from(_ODD), st.binary(max_size=8), _VALUES.map(_json)))
         content[at:end] = new * draw(st.sampled_from((0, 1, 1, 1, 1000)))
-    return bytes(content)
+    return bytes(content[: len(seed) + _MOST_MORE])
 
 
 @st.composite

@@ -99,7 +99,7 @@ def by_grammar(name: str, first: int, seconds: float, keep: Path) -> None:
         TARGETS[name].read(content)
 
     profile = settings(
-        database=None, deadline=None, max_examples=500, suppress_health_check=list(HealthCheck)
+        database=None, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck)
     )
     while time.monotonic() < end:
         first += 1
