@@ -65,6 +65,7 @@ from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.ranking_table import save_rankings
+from pipeline.report import figures
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -514,3 +515,15 @@ def test_hostile_text_stays_text_in_markdown(hostile: RunDir) -> None:
     widths = {line.count(" | ") for line in hostile.report_markdown.read_text().splitlines()
               if re.match(r"\| \d+( ★)? \| \S+ \| d\d", line)}  # fmt: skip
     assert widths == {6}
+
+
+def test_a_long_curve_is_drawn_by_its_extremes() -> None:
+    steps = np.arange(100_000)
+    values = np.sin(steps / 5_000)
+    values[54_321] = 9.0
+    kept, shown = figures.thinned(steps, values)
+    assert len(kept) <= 2_000
+    assert (shown.max(), kept[shown.argmax()]) == (9.0, 54_321)
+    assert shown.min() == values.min()
+    short, _ = figures.thinned(steps[:2_000], values[:2_000])
+    assert len(short) == 2_000
