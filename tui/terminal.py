@@ -8,6 +8,7 @@ import select
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from rich.cells import split_graphemes
 from rich.segment import Segment
@@ -103,12 +104,19 @@ _LONGER = "[O"
 """Letters behind an Esc that begin a sequence of their own."""
 
 
-class EscapeParser(XTermParser):
+class KeyParser(XTermParser):
     """Tells a letter that follows Esc at once as "alt+letter", whatever else terminals mean by it.
 
     Whether that is a key of its own or two is for `KeyQueue` to say. Textual's own reading loses
-    the Esc before a sign, takes "Esc b" for ctrl+left, and waits for more before it tells.
+    the Esc before a sign, takes "Esc b" for ctrl+left, and waits for more before it tells. It also
+    ends the reading of all keys where a sequence that is like a key's names no character.
     """
+
+    def _parse_extended_key(self, sequence: str) -> Any:  # type: ignore[override]  # it is cached
+        try:
+            return super()._parse_extended_key(sequence)
+        except (ValueError, OverflowError):
+            return None
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         escape, letter = sequence[:1], sequence[1:]
@@ -134,7 +142,7 @@ def lenient(driver: type[Driver]) -> type[Driver]:
     """
     module = sys.modules[driver.__module__]
     if hasattr(module, "XTermParser"):
-        setattr(module, "XTermParser", EscapeParser)  # noqa: B010
+        setattr(module, "XTermParser", KeyParser)  # noqa: B010
     if hasattr(module, "getincrementaldecoder"):  # what it makes its decoder of, a strict one
         found = codecs.getincrementaldecoder("utf-8")
         setattr(module, "getincrementaldecoder", lambda _name: partial(found, "replace"))  # noqa: B010

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from textual._xterm_parser import XTermParser
 
 from pipeline.contract.errors import DataError, HeadwaterError, SettingsError
 from pipeline.contract.results.tensors import open_tensors
@@ -32,6 +31,7 @@ from tests.tui import sample_run
 from tui.readers.clean import clean
 from tui.readers.runs import RunsReader
 from tui.serve import Session
+from tui.terminal import KeyParser
 
 KEPT = Path(__file__).parent / "kept"
 """Inputs that once ended a target, in a folder of its name."""
@@ -130,7 +130,7 @@ def read_terminal(content: bytes) -> None:
     """What comes from a terminal, whole and in small pieces."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for pieces in ([content], [content[at : at + 13] for at in range(0, len(content), 13)]):
-        parser = XTermParser()
+        parser = KeyParser()
         for text in filter(None, map(decoder.decode, pieces)):  # Textual's driver waits for more
             list(parser.feed(text))
         list(parser.tick())
