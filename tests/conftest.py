@@ -1,5 +1,5 @@
 """Before anything imports torch: waiting threads sleep, as they do in the stages; and no test
-meets the runs of whoever starts the tests.
+meets the runs, the keys or the colours of whoever starts the tests.
 
 The runs here are built once a session. What builds them is imported with the first of them: most
 tests of the dashboard need no torch.
@@ -7,8 +7,10 @@ tests of the dashboard need no torch.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,10 @@ from tests.shared import built_once
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # files are tested at the same time
 os.environ.pop("HEADWATER_RUNS", None)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers get it from the process that starts them
+    _person = tempfile.mkdtemp(prefix="headwater-tests-")
+    atexit.register(shutil.rmtree, _person, ignore_errors=True)
+    os.environ["XDG_CONFIG_HOME"], os.environ["XDG_STATE_HOME"] = _person, _person
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from tests.tui.terminals import PATIENCE_S, Terminal
 from tests.tui.watching import until
 from tui.app import HeadwaterApp
 from tui.key_queue import KeyQueue
-from tui.terminal import EscapeParser, end_of_stages, is_hung_up, plain, speaks_utf8
+from tui.terminal import KeyParser, end_of_stages, is_hung_up, plain, speaks_utf8
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_a_letter_right_behind_esc_is_a_key_of_its_own(runs: Path) -> None:
     ],
 )
 def test_what_follows_esc_is_told_apart_from_longer_sequences(typed: str, keys: list[str]) -> None:
-    parser = EscapeParser()
+    parser = KeyParser()
     told = [event for part in (typed, "") for event in parser.feed(part)]
     assert [event.key for event in told if isinstance(event, Key)] == keys
 
