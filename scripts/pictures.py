@@ -41,7 +41,7 @@ class Picture:
 
 
 PICTURES = (
-    Picture("run", [("", "all stages done"), ("j", "Log · train")]),
+    Picture("run", [("", "all stages done"), ("j", "Stage · train")]),
     Picture("influence", [("", "all stages done"), ("i", "Prompts · "), ("enter", "top ")]),
     Picture(
         "factors",
@@ -52,7 +52,7 @@ PICTURES = (
         "ask",
         [("", "all stages done"), ("i", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
     ),
-    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j,j", "Recall@5")]),
+    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j", "Recall@5")]),
 )
 
 

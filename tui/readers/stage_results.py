@@ -94,7 +94,7 @@ def _training(run: RunDir) -> Iterator[Figure]:
         before = found.base_validation_loss
         was = f"{before:.4g} before, " if before is not None else ""
         frequencies = found.unigram_loss
-        bar = f"; by word frequencies alone {frequencies:.4g}" if frequencies is not None else ""
+        bar = f"; by token frequencies alone {frequencies:.4g}" if frequencies is not None else ""
         yield "held-out loss", f"{was}{found.validation_loss:.4g} nats a token{bar}"
     if found.train_loss is not None:
         yield "training loss", f"{found.train_loss:.4g} nats a token"

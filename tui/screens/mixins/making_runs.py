@@ -15,7 +15,7 @@ from tui.screens.mixins.view import View
 
 _DEMO = (
     "A small model learns made-up facts from 1,425 documents, and is asked which document taught "
-    "it each. Two to four minutes on two cores, 1.5 GiB of memory, 100 MiB on the disk."
+    "it each. About three minutes on two cores, 1.5 GiB of memory, 100 MiB on the disk."
 )
 
 
