@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from headwater.table import Table
 from pipeline.contract.errors import UsageError
+from pipeline.contract.files import expanded
 from pipeline.contract.run.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises:
         UsageError: there is no run in the folder.
     """
-    run = RunDir(Path(path).expanduser())
+    run = RunDir(expanded(str(path)))
     if not run.settings.is_file():
         raise UsageError(
             f"there is no run in {run.root}",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
 
-from pipeline.contract.files import replacing, write_csv
+from pipeline.contract.files import expanded, is_there, replacing, write_csv
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.rows import Cell, Column, Row
 
@@ -50,14 +50,14 @@ def records_fault(text: str, own: Path) -> str:
 
 def path_fault(text: str, own: Path | None = None) -> str:
     """What is wrong with a path to write to, or nothing."""
-    path = Path(text.strip()).expanduser()
+    path = expanded(text.strip())
     if not text.strip():
         return "name a file"
-    if path.exists():
+    if is_there(path):
         return "there is something of this name already"
     return (
         ""
-        if path.parent.is_dir() or (own and path.absolute().parent == own.absolute())
+        if os.path.isdir(path.parent) or (own and path.absolute().parent == own.absolute())
         else f"there is no folder {path.parent}"
     )
 

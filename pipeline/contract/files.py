@@ -85,6 +85,16 @@ def mode_for(replaced: Path, folder: Path) -> int:
         probe.unlink()
 
 
+def expanded(text: str) -> Path:
+    """The path that a person wrote, ~ being their home. The home of nobody is left as it is."""
+    return Path(os.path.expanduser(text))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something; no, where a name is too long or a folder not ours to see."""
+    return os.path.exists(path)
+
+
 def writable(text: str) -> str:
     """The text with U+FFFD for each lone surrogate: half a character, which nothing can encode."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

@@ -8,6 +8,7 @@ from huggingface_hub import snapshot_download
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from pipeline.contract.errors import ModelError
+from pipeline.contract.files import expanded
 from pipeline.contract.run.stages import adapters_base
 from pipeline.contract.settings.schema import Settings
 from pipeline.pretrained.folders import has_tokenizer, require_adapter
@@ -44,7 +45,7 @@ def base_name(settings: Settings) -> str:
     if adapter is None:
         return ""
     named = adapters_base(adapter)
-    path = Path(named).expanduser()
+    path = expanded(named)
     # a path of another machine, or relative to a folder that nobody knows any more
     if not named or named.startswith(".") or (path.is_absolute() and not path.is_dir()):
         told = f"sits on {named}, which is not here" if named else "does not say on which it sits"

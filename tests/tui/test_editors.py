@@ -124,7 +124,7 @@ async def test_the_diff_is_shown_before_anything_is_written(tmp_path: Path) -> N
         await pilot.press("right", "w")
         await until_shown(pilot, '-fisher = "true"')
         await until_shown(pilot, '+fisher = "empirical"')
-        await until_shown(pilot, "becomes stale: factors, scores, inspect, report")
+        await until_shown(pilot, "becomes stale: factors, scores, inspect, evaluate, report")
         await pilot.press("n")
         await pilot.pause()
         assert run.settings.read_text() == before

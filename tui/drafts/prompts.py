@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.contract.errors import RunBusyError
+from pipeline.contract.files import expanded
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_prompts
 from pipeline.contract.run.run_dir import RunDir
@@ -111,7 +112,7 @@ class PromptsDraft:
             SettingsError: they cannot be read as prompts.
         """
         taken = {prompt.id for prompt in self.prompts}
-        loaded = load_prompts(path.expanduser(), self._settings.prompts.use_generated)
+        loaded = load_prompts(expanded(str(path)), self._settings.prompts.use_generated)
         new = [prompt for prompt in loaded if prompt.id not in taken]
         self.prompts += new
         return len(new), len(loaded) - len(new)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -14,6 +13,7 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.files import expanded
 from pipeline.contract.results.benchmarks import PUBLISHED_SCORES, load_benchmarks
 from pipeline.contract.results.evaluation import load_evaluation
 from pipeline.contract.results.validation import load_validation
@@ -220,9 +220,9 @@ class EvaluationScreen(Tabled):
         if path is None:
             return
         try:
-            await asyncio.to_thread(export_table, Path(path).expanduser(), page.columns, rows)
+            await asyncio.to_thread(export_table, expanded(path), page.columns, rows)
         except OSError as error:
             self.notify(clean(str(error)), title="not written", severity="error", markup=False)
         else:
-            message = f"{len(rows):,} rows are in {Path(path).expanduser().resolve()}"
+            message = f"{len(rows):,} rows are in {expanded(path).resolve()}"
             self.notify(clean(message), markup=False)

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.files import expanded, is_there
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
 from tui.drafts.prompts import FIXED, PromptsDraft
@@ -148,7 +149,9 @@ class PromptsScreen(Drafting[PromptsDraft]):
     async def action_import(self) -> None:
         """Adds the prompts of a file or folder."""
         hint = "A .jsonl or .json file, or a folder of them. Ids that are taken are passed over."
-        path = await self.app.push_screen_wait(TextDialog("Import prompts", "", _path_fault, hint))
+        path = await self.app.push_screen_wait(
+            TextDialog("Import prompts", "", path_to_import_fault, hint)
+        )
         if path is None or self._draft is None:
             return
         try:
@@ -161,10 +164,11 @@ class PromptsScreen(Drafting[PromptsDraft]):
         self._show()
 
 
-def _path_fault(text: str) -> str:
+def path_to_import_fault(text: str) -> str:
+    """What is wrong with a path to import prompts from, or nothing."""
     if not text.strip():
         return "name a file or a folder"
-    return "" if Path(text).expanduser().exists() else "there is no such file or folder"
+    return "" if is_there(expanded(text)) else "there is no such file or folder"
 
 
 def _wording(prompt: Prompt) -> Content:

@@ -15,7 +15,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.files import replacing
+from pipeline.contract.files import expanded, replacing
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import path_fault, proposed
 from tui.keys import Scope, bindings
@@ -153,7 +153,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         path = await self.app.push_screen_wait(TextDialog("Export the report", file, fault, hint))
         if path is None:
             return
-        target = Path(path.strip()).expanduser()
+        target = expanded(path.strip())
         run = self._run
         source = run.report_html if target.suffix == ".html" else run.report_markdown
         try:

@@ -22,7 +22,7 @@ from pipeline.contract.errors import (
     UsageError,
     disk_errors_explained,
 )
-from pipeline.contract.files import read_text, write_json, write_text
+from pipeline.contract.files import is_there, read_text, write_json, write_text
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
 from pipeline.contract.run.locks import refuse_without_locks
@@ -161,7 +161,7 @@ def _with_absolute_paths(text: str, name: str, folder: Path) -> str:
 
 
 def _refuse_missing_data(settings: Settings, origin: str) -> None:
-    if settings.data.source == "local" and not Path(settings.data.path).exists():
+    if settings.data.source == "local" and not is_there(Path(settings.data.path)):
         raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
 
 

@@ -6,11 +6,13 @@ there is such a folder, and else from the current folder; what is no folder is a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.files import expanded
 from pipeline.contract.settings.schema import Place, Settings
 
 
@@ -57,11 +59,11 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
 def _resolved(value: str, place: Place, folder: Path) -> str:
     if not value or value in place.words:
         return value
-    path = Path(value).expanduser()
+    path = expanded(value)
     if not place.may_be_name:
         return str((folder / path).resolve())
     for base in (folder, Path.cwd()):
-        if (base / path).is_dir():
+        if os.path.isdir(base / path):
             return str((base / path).resolve())
     # "./models/tiny" and "~/tiny" can be no names of the hub: they are missing folders
     is_path = path.is_absolute() or value.startswith((".", "~"))

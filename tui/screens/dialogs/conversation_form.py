@@ -53,7 +53,6 @@ class ConversationForm(PromptForm):
             return {"messages": str(error)}
         return {name if name == "id" else "messages": fault for name, fault in found.items()}
 
-    @property
-    def warning(self) -> str:
+    def warnings(self) -> Mapping[str, str]:
         """None: a chat template stands between prompt and answer."""
-        return ""
+        return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -13,17 +13,13 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, RadioButton, RadioSet, Static
 
+from pipeline.contract.files import expanded, is_there
 from pipeline.contract.units import size
-from tui.keys import bindings
-from tui.readers.clean import clean
-from tui.screens.breakpoints import HEIGHTS
-from tui.screens.once import DismissedOnce
+from tui.screens.dialogs.form import Form
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
@@ -38,11 +34,6 @@ PLANS = {
 _LETTERS_A_TOKEN = 4
 _MOST_FILES = 10_000
 _STILL_S = 0.3
-_LABELS = {
-    "text": "your text: a file or a folder",
-    "model": "model: a folder or a hub name; empty = the usual one",
-    "name": "name of the run",
-}
 
 
 @dataclass(frozen=True)
@@ -55,12 +46,14 @@ class NewRun:
     profile: str
 
 
-class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
+class NewRunForm(Form[NewRun]):
     """Gives what is wanted, or None where the person changes their mind."""
 
-    CSS_PATH = ["../boxes.tcss", "../editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)
-    VERTICAL_BREAKPOINTS = HEIGHTS
-    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+    LABELS: ClassVar[Mapping[str, str]] = {
+        "text": "your text: a file or a folder",
+        "model": "model: a folder or a hub name; empty = the usual one",
+        "name": "name of the run",
+    }
 
     def __init__(self, name_fault: Callable[[str], str]) -> None:
         """`name_fault` says what is wrong with a run's name, or nothing."""
@@ -75,7 +68,7 @@ class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
             with RadioSet(id="plan"):
                 for number, (name, told) in enumerate(PLANS.items()):
                     yield Plan(told, value=number == 0, name=name)
-            for name, label in _LABELS.items():
+            for name, label in self.LABELS.items():
                 yield Label(label, id=f"label-{name}")
                 yield Entry("", id=name)
             yield Static(id="estimate")
@@ -91,15 +84,16 @@ class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
         pressed = self.query_one(RadioSet).pressed_button
         return NewRun(
             name=self.query_one("#name", Input).value.strip(),
-            text=Path(self.query_one("#text", Input).value.strip()).expanduser(),
+            text=expanded(self.query_one("#text", Input).value.strip()),
             model=self.query_one("#model", Input).value.strip(),
             profile=(pressed.name if pressed else None) or next(iter(PLANS)),
         )
 
-    def _faults(self) -> dict[str, str]:
+    def faults(self) -> dict[str, str]:
+        """What is wrong with what is written, by the fields."""
         wanted = self.written
         faults = {}
-        if not self.query_one("#text", Input).value.strip() or not _is_there(wanted.text):
+        if not self.query_one("#text", Input).value.strip() or not is_there(wanted.text):
             faults["text"] = "there is no such file or folder"
         if wanted.profile == "trained-elsewhere" and not wanted.model:
             faults["model"] = "name the model that was trained on the text"
@@ -107,16 +101,11 @@ class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
             faults["name"] = fault
         return faults
 
-    @on(Input.Changed)
-    @on(RadioSet.Changed)
-    def _check(self) -> str:
-        """Says beside each field what is wrong with it; gives the first such field, or nothing."""
-        faults = self._faults()
-        for name, label in _LABELS.items():
-            told = (f"{name} ✗ {clean(faults[name])}", "$error") if name in faults else (label, "")
-            self.query_one(f"#label-{name}", Label).update(Content.styled(*told))
-        self._measure(None if "text" in faults else self.written.text)
-        return next(iter(faults), "")
+    @on(Input.Changed, "#text")
+    def _look_at_text(self) -> None:
+        text = self.written.text
+        named = text != Path() and is_there(text)
+        self._measure(text if named else None)
 
     @work(exclusive=True)
     async def _measure(self, text: Path | None) -> None:
@@ -127,18 +116,6 @@ class NewRunForm(ModalScreen[NewRun | None], DismissedOnce[NewRun | None]):
         if text is not None:
             estimate.update(Content(await asyncio.to_thread(_estimate, text)))
 
-    @on(Input.Submitted)
-    def action_accept(self) -> None:
-        """Takes what is written, if nothing is wrong with it; else goes to what is."""
-        if wrong := self._check():
-            self.query_one(f"#{wrong}").focus()
-        else:
-            self.dismiss(self.written)
-
-    def action_leave(self) -> None:
-        """Ends without an answer."""
-        self.dismiss(None)
-
 
 class Plan(RadioButton):
     """Shows whether it is chosen by more than its colour."""
@@ -147,13 +124,6 @@ class Plan(RadioButton):
     def _button(self) -> Content:
         self.BUTTON_INNER = "●" if self.value else " "
         return super()._button
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long, a folder that is not ours to see
-        return False
 
 
 def _estimate(path: Path) -> str:
@@ -169,7 +139,7 @@ def _estimate(path: Path) -> str:
 def _sizes(path: Path) -> Iterator[int]:
     """Bytes of a file, or of every file of a folder that can be looked at."""
     if path.is_file():
-        yield path.stat().st_size
+        yield path.lstat().st_size
     for folder, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):  # gone, or not ours to see

@@ -6,37 +6,27 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, TextArea
 
 from pipeline.contract.settings.prompts import Prompt
-from tui.keys import bindings
-from tui.readers.clean import clean, visible_letters
-from tui.screens.breakpoints import HEIGHTS
-from tui.screens.once import DismissedOnce
+from tui.readers.clean import visible_letters
+from tui.screens.dialogs.form import Form
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
 NO_BLANK = "its first word joins the prompt's last one: no blank between them"
 
 
-class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
+class PromptForm(Form[Prompt]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
 
-    CSS_PATH = ["../boxes.tcss", "../editors.tcss"]  # noqa: RUF012 (Textual's own way to name two)
-    VERTICAL_BREAKPOINTS = HEIGHTS
-    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
     LABELS: ClassVar[Mapping[str, str]] = {
         "id": "id; left empty, it is made of the first words",
         "prompt": "prompt",
         "completion": "completion: only its tokens are traced; begin it with a blank",
     }
-    """Fields that may be wrong, and what stands above them while they are not."""
 
     def __init__(self, prompt: Prompt, faults: Callable[[Prompt], Mapping[str, str]]) -> None:
         """`faults` says what is wrong with a prompt, by its fields."""
@@ -86,36 +76,9 @@ class PromptForm(ModalScreen[Prompt | None], DismissedOnce[Prompt | None]):
         """What is wrong with what is written, by the fields."""
         return self._faults(self.written)
 
-    @property
-    def warning(self) -> str:
-        """What may be meant otherwise in the completion; or nothing."""
-        return NO_BLANK if self.written.runs_together else ""
-
-    @on(Input.Changed)
-    @on(TextArea.Changed)
-    def _check(self) -> str:
-        """Says beside each field what is wrong with it; gives the first such field, or nothing."""
-        faults = self.faults()
-        for name, label in self.LABELS.items():
-            told: tuple[str, str] = (label, "")
-            if name in faults:
-                told = (f"{name} ✗ {clean(faults[name])}", "$error")
-            elif name == "completion" and self.warning:
-                told = (f"{name} · {self.warning}", "$warning")
-            self.query_one(f"#label-{name}", Label).update(Content.styled(*told))
-        return next(iter(faults), "")
-
-    @on(Input.Submitted)
-    def action_accept(self) -> None:
-        """Takes what is written, if nothing is wrong with it; else says what is."""
-        if wrong := self._check():
-            self.query_one(f"#{wrong}").focus()
-        else:
-            self.dismiss(self.written)
-
-    def action_leave(self) -> None:
-        """Ends without an answer."""
-        self.dismiss(None)
+    def warnings(self) -> Mapping[str, str]:
+        """A completion whose first word joins the prompt's last one."""
+        return {"completion": NO_BLANK} if self.written.runs_together else {}
 
 
 class Words(TextArea):

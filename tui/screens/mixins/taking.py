@@ -14,7 +14,7 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.worker import get_current_worker
 
-from pipeline.contract.files import write_text
+from pipeline.contract.files import expanded, write_text
 from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import Stopped, proposed, records_fault, write_records
@@ -86,7 +86,7 @@ class Taking(DOMNode):
 
         given = await self.app.push_screen_wait(TextDialog(title, taken.proposed(), fault, hint))
         if given is not None:
-            target = Path(given.strip()).expanduser()
+            target = expanded(given.strip())
             export = partial(_write, self.app, taken, positions, target)
             self.app.run_worker(export, group="export", thread=True)
 
