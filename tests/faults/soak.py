@@ -1,6 +1,6 @@
 """Kills, damages and starves runs for some minutes, and counts what is lost.
 
-scripts/soak --minutes 15 [--seed 7] [kill power corrupt disk clock together]
+scripts/soak --minutes 15 [--seed 7] [kill power corrupt disk clock together fuzz]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ from pipeline.contract.run.stages import STAGES
 from tests.faults.corruption import random_damage, survive_damage
 from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
 from tests.faults.kills import Stages, Undisturbed, random_kill, survive, survive_clock
-from tests.faults.together import survive_all_killed
+from tests.faults.together import survive_all_killed, survive_suspension
 
 _DISK = 256 << 20
 _YEAR = 365 * 86400.0
@@ -106,12 +107,26 @@ def clock(soak: Soak) -> Injected:
 
 
 def together(soak: Soak) -> Injected:
-    """Supervisor, stage and dashboard at once, with the real processes."""
+    """Supervisor, stage and dashboard at once, with the real processes: killed, and suspended."""
     yield "train", survive_all_killed(soak.whole, soak.root, soak.rng)
+    yield "train", survive_suspension(soak.whole, soak.root)
+
+
+def fuzz(soak: Soak) -> Injected:
+    """Hostile bytes for all that reads bytes of others, for a minute: see `scripts/fuzz`."""
+    kept = soak.folder / "kept"
+    command = [sys.executable, "-m", "tests.fuzz.run", "--minutes", "1", "--keep", str(kept)]
+    ended = subprocess.run(
+        [*command, "--seed", str(soak.rng.randrange(1 << 30))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    yield "prepare", ended.stdout if ended.returncode else ""
 
 
 PARTS: dict[str, Callable[[Soak], Injected]] = {
-    part.__name__: part for part in (kill, power, corrupt, disk, clock, together)
+    part.__name__: part for part in (kill, power, corrupt, disk, clock, together, fuzz)
 }
 
 

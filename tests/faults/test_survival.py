@@ -9,17 +9,28 @@ from __future__ import annotations
 import errno
 import os
 import random
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline.contract.errors import ResourceError, is_disk_full, is_out_of_memory
+from pipeline.contract.errors import (
+    ResourceError,
+    RunBusyError,
+    is_disk_full,
+    is_out_of_memory,
+)
+from pipeline.contract.run.processes import is_locked
 from pipeline.training.checkpoints import complete_checkpoints
 from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
 from tests.faults.kills import Kill, Stages, Undisturbed, survive, survive_clock
-from tests.faults.together import survive_all_killed
+from tests.faults.together import steps_done, survive_all_killed, survive_suspension, until
+from tui.processes.launcher import start_stages
 
 STAGES = ("prepare", "train", "factors", "scores")
 
@@ -71,6 +82,29 @@ def test_a_checkpoint_that_power_has_cut_is_none(whole: Undisturbed, tmp_path: P
 
 def test_all_that_work_in_a_run_killed_at_once(whole: Undisturbed, tmp_path: Path) -> None:
     assert survive_all_killed(whole, tmp_path / "run", random.Random(0)) == ""
+
+
+def test_processes_that_are_suspended_go_on(whole: Undisturbed, tmp_path: Path) -> None:
+    assert survive_suspension(whole, tmp_path / "run") == ""
+
+
+def test_another_host_is_told_who_works_in_the_run(whole: Undisturbed, tmp_path: Path) -> None:
+    """Two hosts that see one folder and its locks: one of another name, by a namespace."""
+    as_other = ("unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh")
+    if subprocess.run([*as_other, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no other host can be made here")
+    run = whole.again("train", tmp_path / "run")
+    start_stages(run, ("train",))
+    until(lambda: steps_done(run) >= 1)
+    command = [*as_other, sys.executable, "-P", "-m", "tui", "--runs", str(run.root.parent)]
+    there = partial(subprocess.run, capture_output=True, text=True, check=False)
+    seen = there([*command, "status", run.name])
+    refused = there([*command, "run", "train", "--run", run.name])
+    until(lambda: not is_locked(run))
+    assert "running" in seen.stdout
+    assert refused.returncode == RunBusyError.exit_code
+    assert f"on {socket.gethostname()}" in refused.stderr
+    assert whole.differs(run) == []
 
 
 @pytest.mark.parametrize("years", [-10, 10])

@@ -1,4 +1,4 @@
-"""Supervisor, stage and dashboard killed at once, with the real processes."""
+"""Supervisor, stage and dashboard killed or suspended at once, with the real processes."""
 
 from __future__ import annotations
 
@@ -52,6 +52,32 @@ def survive_all_killed(whole: Undisturbed, root: Path, rng: random.Random) -> st
     if told.exit_code or wrong:
         return f"after {steps} steps: exit code {told.exit_code}, other results {wrong}"
     return ""
+
+
+def survive_suspension(whole: Undisturbed, root: Path) -> str:
+    """Trains, stops all processes that work in the run, as a laptop does that is closed, and lets
+    them go on.
+
+    Gives what was lost; "" if nothing was.
+    """
+    run = whole.again("train", root)
+    start_stages(run, ("train",))
+    until(lambda: steps_done(run) >= 1)
+    state = SupervisorState.read(run)
+    assert state
+    assert state.stage_process
+    pids = (state.supervisor.pid, state.stage_process.pid)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        states = {one.stage: one.state for one in run_status(run, load_settings(run.settings))}
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    until(lambda: not is_locked(run))
+    if states["train"] != "running":
+        return f"train is called {states['train']} while it is suspended"
+    return ", ".join(whole.differs(run))
 
 
 def steps_done(run: RunDir) -> float:

@@ -130,13 +130,15 @@ def own_settings(profile_name: str, text: str, model: str) -> Settings:
         UsageError: there is no such profile.
         pydantic.ValidationError: they do not go together.
     """
-    chosen = profile(profile_name).model_dump(exclude_unset=True)
-    chosen["data"] |= {"source": "local", "path": text}
-    if model and chosen.get("model", {}).get("trained"):
-        chosen["model"] = {"trained": model}
-    elif model and chosen.get("model", {}).get("init") != "scratch":
-        chosen["model"] = {"name": model}
-    return Settings.model_validate(chosen)
+    chosen = profile(profile_name)
+    network = chosen.model
+    if model and network.trained:
+        network = network.model_copy(update={"trained": model, "name": ""})
+    elif model and network.init != "scratch":
+        network = network.model_copy(update={"name": model})
+    corpus = chosen.data.model_copy(update={"source": "local", "path": text})
+    made = chosen.model_copy(update={"data": corpus, "model": network})
+    return Settings.model_validate(made.model_dump())
 
 
 def render_settings(settings: Settings) -> str:

@@ -188,18 +188,18 @@ def test_a_long_past_keeps_no_other_run_waiting(
 def test_the_first_look_does_not_wait_for_the_settings(tmp_path: Path) -> None:
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "prepare")  # again: what follows is stale
-    EventWriter(run.events, "generate").failed("no luck")
+    EventWriter(run.events, "benchmark").failed("no luck")
     code = (
         "import sys; from pathlib import Path; from tui.readers.run_reader import RunReader; "
         "from pipeline.contract.run.run_dir import RunDir\n"
         "look = RunReader(RunDir(Path(sys.argv[1]))).glance()\n"
-        "print([s.state for s in look.stages][:7], len(look.loss), look.is_whole, "
+        "print([s.state for s in look.stages][:8], len(look.loss), look.is_whole, "
         "[name for name in ('pydantic', 'tomlkit', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(run.root)], capture_output=True, text=True, check=True
     )
-    states = [*["finished"] * 5, "failed", "waiting"]
+    states = [*["finished"] * 7, "failed"]
     assert done.stdout.strip() == f"{states} 400 False []"
     whole = RunReader(run).read()
     assert whole.is_whole

@@ -10,7 +10,7 @@ from textual.widgets import TextArea
 
 from pipeline.contract.settings.messages import MessagesError, is_answer, read_messages
 from pipeline.contract.settings.prompts import Prompt
-from tui.screens.dialogs.prompt_form import PromptForm, Words
+from tui.screens.dialogs.prompt_form import ID_LABEL, PromptForm, Words
 from tui.widgets.entry import Entry
 
 
@@ -22,7 +22,7 @@ class ConversationForm(PromptForm):
     ConversationForm.-tall #messages { height: 18; }
     """
     LABELS: ClassVar[Mapping[str, str]] = {
-        "id": PromptForm.LABELS["id"],
+        "id": ID_LABEL,
         "messages": "messages, as JSON; the assistant's last one is what is traced",
     }
 

@@ -92,13 +92,13 @@ class NewRunForm(Form[NewRun]):
     def faults(self) -> dict[str, str]:
         """What is wrong with what is written, by the fields."""
         wanted = self.written
-        faults = {}
+        faults = dict[str, str]()
         if not self.query_one("#text", Input).value.strip() or not is_there(wanted.text):
-            faults["text"] = "there is no such file or folder"
+            faults |= {"text": "there is no such file or folder"}
         if wanted.profile == "trained-elsewhere" and not wanted.model:
-            faults["model"] = "name the model that was trained on the text"
+            faults |= {"model": "name the model that was trained on the text"}
         if fault := self._name_fault(wanted.name) if wanted.name else "the run needs a name":
-            faults["name"] = fault
+            faults |= {"name": fault}
         return faults
 
     @on(Input.Changed, "#text")

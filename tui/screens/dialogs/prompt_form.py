@@ -16,6 +16,7 @@ from tui.screens.dialogs.form import Form
 from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
+ID_LABEL = "id; left empty, it is made of the first words"
 NO_BLANK = "its first word joins the prompt's last one: no blank between them"
 
 
@@ -23,7 +24,7 @@ class PromptForm(Form[Prompt]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
 
     LABELS: ClassVar[Mapping[str, str]] = {
-        "id": "id; left empty, it is made of the first words",
+        "id": ID_LABEL,
         "prompt": "prompt",
         "completion": "completion: only its tokens are traced; begin it with a blank",
     }
