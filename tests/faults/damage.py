@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipeline.contract.files import read_json_lines
 from pipeline.contract.run.checksums import written_files
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
@@ -93,8 +94,11 @@ def results_of(run: RunDir) -> dict[str, str]:
 
 
 def _content(path: Path) -> bytes:
-    """What a file holds; the order of a header's names is the library's whim."""
+    """What a file holds; the order of a header's names is the library's whim, and a line that a
+    killed process has torn is passed over by every reader."""
     content = path.read_bytes()
+    if path.suffix == ".jsonl":
+        return json.dumps(list(read_json_lines(path))).encode()
     if path.suffix == ".safetensors":
         end = 8 + int.from_bytes(content[:8], "little")
         header = json.loads(content[8:end])
