@@ -5,9 +5,10 @@
 Makes runs with 1,000,000 examples, 10,000 prompts or 10,000,000 events, and a folder with 1,000
 runs and 50,000 other files, each also a tenth and a hundredth as large; every verb that reads such
 a run, and every key of the screens that show it, has a line. Seconds are the processor's, so that
-other work does not count: of a verb its process's, of a key until the last paint that it brings.
-The exponent says how they grow from a tenth to the whole, what a hundredth takes left out: 1 is
-linear. Memory is the most that was resident. `--share 0.001` tries whether all of it works.
+other work does not count: of a verb its process's, of a key until the last paint that it brings,
+threads that read counted. "screen" is what the screen's own thread had of it, which keeps the next
+key waiting. The exponent says how they grow from a tenth to the whole, what a hundredth takes left
+out: 1 is linear. Memory is the most that was resident. `--share 0.001` tries whether all works.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import load_data
-from bench.rankings import ENDLESS, STILL_S, now, resident_mb, watched
+from bench.rankings import ENDLESS, STILL_S, Moment, now, resident_mb, watched
 from pipeline.contract.run.run_dir import RunDir
 from tui.screens.runs import RunsScreen
 
 SHARES = (0.01, 0.1, 1.0)
 LARGE = "large"
 KEY_S, OPEN_MB, GROWTH = 0.1, 1000.0, 1.1
-"""Bounds: of a key, of a screen's memory, of the exponent."""
+"""Bounds: of a key on the screen's own thread, of a screen's memory, of the exponent."""
 NOISE_S = 0.05
 """A smaller difference between a hundredth and a tenth is taken for as much."""
 PATIENCE_S, REST_S, FIRST_S = 400, 5, 0.3
@@ -51,6 +52,8 @@ class Figure:
     seconds: float
     """Of the processor."""
     megabytes: float
+    screen: float = 0.0
+    """Of the seconds, those of the screen's own thread."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +252,7 @@ def measure(name: str, folder: Path, share: float) -> None:
         columns.append({named(verb): called(runs, verb) for verb in axis.verbs})
         columns[-1] |= opened(name, runs)
     print(f"\n{name}: {', '.join(f'{size:,}' for size in sizes)}")
-    print(f"{'':44}{'of the processor':^27}growth   most memory")
+    print(f"{'':44}{'of the processor':^27}growth  screen   most memory")
     for line in columns[-1]:
         is_key = line in {key[0] for key in axis.keys}
         print(told(line, is_key, [column[line] for column in columns]), flush=True)
@@ -291,28 +294,29 @@ async def screens(runs: Path, axis: Axis) -> dict[str, Figure]:
         found[OPENING] = Figure(time.process_time(), resident_mb())
         began = now()
         await asyncio.sleep(REST_S)
-        share = (now()[0] - began[0]) / (now()[1] - began[1])
+        share = (now().processor - began.processor) / (now().clock - began.clock)
         found[RESTING] = Figure(share, resident_mb())
         for name, *keys in axis.keys:
             await pilot.press(*keys[:-1])
             await _painted(app, now())
             began = now()
             await pilot.press(keys[-1])
-            taken = await _painted(app, began)
+            last = await _painted(app, began)
             if name:
-                found[name] = Figure(taken, resident_mb())
+                taken = last.processor - began.processor
+                found[name] = Figure(taken, resident_mb(), last.own - began.own)
     return found
 
 
-async def _painted(app: Any, began: tuple[float, float]) -> float:
-    """Seconds from `began` to the last paint, once there is none for some time; 0 without any."""
-    deadline = began[1] + PATIENCE_S
+async def _painted(app: Any, began: Moment) -> Moment:
+    """The last paint after `began`, once there is none for some time; `began` without any."""
+    deadline = began.clock + PATIENCE_S
     while (
-        time.perf_counter() < max(began[1] + FIRST_S, app.painted[1] + STILL_S)
+        time.perf_counter() < max(began.clock + FIRST_S, app.painted.clock + STILL_S)
         or any(worker.name not in ENDLESS for worker in app.workers)
     ) and time.perf_counter() < deadline:
         await asyncio.sleep(0.02)
-    return max(0.0, float(app.painted[0] - began[0]))
+    return max(began, app.painted, key=lambda moment: moment.clock)
 
 
 async def _settled(app: Any) -> None:
@@ -337,11 +341,13 @@ def told(line: str, is_key: bool, figures: Sequence[Figure]) -> str:
         exponent = math.log10((whole - least) / max(tenth - least, NOISE_S))
         growth = f"{exponent:.2f}"
         over += ["growth"] * (exponent > GROWTH and line != RESTING)
-    over += ["slow"] * (is_key and whole > KEY_S)
+    screen = figures[-1].screen
+    over += ["slow"] * (is_key and screen > KEY_S)
     memory = max(figure.megabytes for figure in figures)
     over += ["memory"] * (memory > OPEN_MB)
     seconds = "".join(f"{value:9.3f}" for value in (least, tenth, whole))
-    return f"{line:<40}{seconds} s  {growth:>5} {memory:7.0f} MB  {', '.join(over)}"
+    own = f"{screen:.3f}" if is_key else ""
+    return f"{line:<40}{seconds} s  {growth:>5}  {own:>6} {memory:7.0f} MB  {', '.join(over)}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
@@ -219,7 +219,7 @@ def watched(folder: Path, run: RunDir | None) -> Any:
     from tui.app import HeadwaterApp
 
     class Watched(HeadwaterApp):
-        painted = (0.0, 0.0)
+        painted = Moment(0.0, 0.0, 0.0)
         CSS_PATH = str(
             Path(sys.modules[HeadwaterApp.__module__].__file__ or "").parent / "app.tcss"
         )
@@ -240,7 +240,7 @@ async def peer() -> Figures:
     ]
 
     class Peer(App[None]):
-        painted = (0.0, 0.0)
+        painted = Moment(0.0, 0.0, 0.0)
 
         def compose(self) -> ComposeResult:
             yield DataTable()
@@ -271,21 +271,32 @@ async def peer() -> Figures:
     return found
 
 
-def now() -> Figure:
-    """Seconds of the processor and by the clock."""
-    return time.process_time(), time.perf_counter()
+class Moment(NamedTuple):
+    """Seconds."""
+
+    processor: float
+    """Of all threads."""
+    clock: float
+    own: float
+    """Of the thread that asks: the screen's."""
 
 
-async def quiet(app: Any, began: Figure) -> Figure:
+def now() -> Moment:
+    """This moment."""
+    return Moment(time.process_time(), time.perf_counter(), time.thread_time())
+
+
+async def quiet(app: Any, began: Moment) -> Figure:
     """Milliseconds from `began` to the last paint, once nothing has been painted for some time."""
     while (
         app.painted < began
-        or app.painted[1] + STILL_S > time.perf_counter()
+        or app.painted.clock + STILL_S > time.perf_counter()
         or any(worker.name not in ENDLESS for worker in app.workers)
     ):
-        assert time.perf_counter() < began[1] + PATIENCE_S, list(app.workers)
+        assert time.perf_counter() < began.clock + PATIENCE_S, list(app.workers)
         await asyncio.sleep(0.02)
-    return 1000 * (app.painted[0] - began[0]), 1000 * (app.painted[1] - began[1])
+    taken = app.painted
+    return 1000 * (taken.processor - began.processor), 1000 * (taken.clock - began.clock)
 
 
 def median(figures: list[Figure]) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
 from tui.screens.dialogs.confirm import ConfirmDialog
 from tui.screens.dialogs.conversation_form import ConversationForm
+from tui.screens.dialogs.help import Help
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.prompts import PromptsScreen
 from tui.screens.run import RunScreen
@@ -405,7 +407,29 @@ async def test_prompts_of_the_corpus_cannot_be_edited_and_enter_says_so(tmp_path
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "Stages ·")
         await pilot.press("p")
-        await until_shown(pilot, "In full")
+        await until_shown(pilot, "the demo corpus brings its own prompts")
         await pilot.press("enter")
-        await until_shown(pilot, "clone the run and set data.source")
         await until(pilot, lambda: len(app.screen.query(Toast)) == 1)
+
+
+async def test_the_prompts_are_read_while_the_screen_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10,000 prompts kept every key waiting until all were read."""
+    may_read = threading.Event()
+
+    def read_late(path: Path, generated: bool) -> list[Prompt]:
+        assert may_read.wait(60)
+        return load_prompts(path, generated)
+
+    monkeypatch.setattr("tui.drafts.prompts.load_prompts", read_late)
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages ·")
+        await pilot.press("p", "a", "d", "w", "enter", "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, PromptsScreen))
+        assert not app.screen.query_one(DraftList).prompts
+        may_read.set()
+        await until_shown(pilot, "Prompts · 6")

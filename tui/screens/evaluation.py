@@ -146,7 +146,8 @@ class EvaluationScreen(Tabled):
         table.display = page is not None
         if page and self.focused is None:
             table.focus()
-        kept = [row for row in rows if holds(row.text, self.words)]
+        words = self.words
+        kept = [row for row in rows if holds(row.text, words)] if words else rows
         table.empty = "no row holds these words" if self.words else "no rows"
         table.show(page.columns if page else (), kept)
         count = f"{len(kept):,} of {len(rows):,}" if self.words else f"{len(rows):,}"

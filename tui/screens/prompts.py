@@ -55,19 +55,29 @@ class PromptsScreen(Drafting[PromptsDraft]):
         """Reads what is saved."""
         self.query_one(Banner).trail = (self._run.name, "prompts")
         self.query_one("#whole").border_title = "In full"
+        self.list.empty = ""
+        self._load()
+
+    @work
+    async def _load(self) -> None:
         try:
-            self._draft = PromptsDraft(self._run, load_settings(self._run.settings))
+            self._draft = await asyncio.to_thread(self._read)
         except HeadwaterError as error:
             self.query_one(Notice).trouble = str(error)
             return
         self.list.empty = self.told(_NO_PROMPTS)
         self.query_one(Notice).warning = "\n".join(FIXED) if self._draft.is_fixed else ""
         self._show()
+        if self.has_hint:
+            self.post_message(self.Shown(self.SCOPE))
+
+    def _read(self) -> PromptsDraft:
+        return PromptsDraft(self._run, load_settings(self._run.settings))
 
     @property
     def has_hint(self) -> bool:
         """The hint tells how prompts are written: not where they cannot be."""
-        return not (self._draft and self._draft.is_fixed)
+        return self._draft is not None and not self._draft.is_fixed
 
     @property
     def list(self) -> DraftList:

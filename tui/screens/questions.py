@@ -96,21 +96,14 @@ class QuestionsScreen(Tabled):
         self._show()
 
     def _show(self) -> None:
-        kept = [row for row in self._rows if self._is_wanted(row.item)]
+        which, words = self.which, self.words
+        kept = [r for r in self._rows if _is_asked(r.item, which) and holds(r.words, words)]
         table = self.filtered
         table.empty = "no such question" if self._rows else "no questions"
         table.show(_COLUMNS, kept)
         count = f"{len(kept):,}" + f" of {len(self._rows):,}" * (len(kept) < len(self._rows))
         table.entitle(f"Questions · {count}", _WHICH[self.which])
         self.explain()
-
-    def _is_wanted(self, question: AnsweredQuestion) -> bool:
-        scores = [r.score for model in MODELS if (r := question.replies.get(model))]
-        if self.which == 1 and (not scores or scores[-1] is None or scores[-1] >= 1):
-            return False
-        if self.which == 2 and len(set(scores)) < 2:
-            return False
-        return holds(" ".join([question.id, question.prompt, *question.choices]), self.words)
 
     def panes(self, row: Row) -> Sequence[Pane]:
         """The question, and what both models made of it."""
@@ -182,7 +175,15 @@ def _row(question: AnsweredQuestion) -> Row:
         Cell(", ".join(question.gold), "accent"),
         Cell(said, "plain" if said in question.gold else "dim"),
     )
-    return Row(cells, question)
+    return Row(cells, question, " ".join([question.id, question.prompt, *question.choices]))
+
+
+def _is_asked(question: AnsweredQuestion, which: int) -> bool:
+    """Whether a question is among all, those missed, or those where the models differ."""
+    scores = [reply.score for model in MODELS if (reply := question.replies.get(model))]
+    if which == 1:
+        return bool(scores) and scores[-1] is not None and scores[-1] < 1
+    return which == 0 or len(set(scores)) > 1
 
 
 def _mark(question: AnsweredQuestion, model: ModelName) -> Cell:

@@ -99,9 +99,9 @@ class ReportScreen(View[None], Filtering, Renewing):
         """Another filter."""
         if self._report is None:
             return
-        rows = self.filtered
+        rows, words = self.filtered, self.words
         rows.empty = "no section holds these words"
-        rows.sections = tuple(s for s in self._report.sections if holds(s.markdown, self.words))
+        rows.sections = tuple(s for s in self._report.sections if holds(s.markdown, words))
         rows.entitle(f"Contents · {len(rows.sections):,}")
         self._show()
 

@@ -27,9 +27,12 @@ class Standings(Lines):
     """A text a standing, or none at all."""
     current: reactive[str] = reactive("")
     """Which one is written strongly."""
+    _longest = 0
+    """Cells of the longest name."""
 
     def watch_standings(self, standings: tuple[Standing, ...]) -> None:
         """Another example."""
+        self._longest = max((len(standing.name) for standing in standings), default=0)
         self.count = len(standings)
         self._to_current()
 
@@ -77,5 +80,4 @@ class Standings(Lines):
 
     def _name_width(self, width: int) -> int:
         left = width - _SCORE - _RANK - 1  # beside a scroll bar a rank stands apart
-        longest = max((len(standing.name) for standing in self.standings), default=0)
-        return max(_NAME[0], min(_NAME[1], longest, left) if self.notes else left)
+        return max(_NAME[0], min(_NAME[1], self._longest, left) if self.notes else left)
