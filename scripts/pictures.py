@@ -42,15 +42,15 @@ class Picture:
 
 PICTURES = (
     Picture("run", [("", "all stages done"), ("j", "Stage · train")]),
-    Picture("influence", [("", "all stages done"), ("i", "Prompts · "), ("enter", "top ")]),
+    Picture("influence", [("", "all stages done"), ("I", "Prompts · "), ("enter", "top ")]),
     Picture(
         "factors",
         [("", "all stages done"), ("F", "effective rank"), ("space", "◆ "), ("n", "ratio")],
     ),
-    Picture("evaluation", [("", "all stages done"), ("v", "Metrics · "), ("2", "comes from")]),
+    Picture("evaluation", [("", "all stages done"), ("E", "Metrics · "), ("2", "comes from")]),
     Picture(
         "ask",
-        [("", "all stages done"), ("i", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
+        [("", "all stages done"), ("I", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
     ),
     Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j", "Recall@5")]),
 )

@@ -115,7 +115,7 @@ async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
         text = screen_text(app)
         assert "◆ validation loss" in text
         assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
-        await pilot.press("o")
+        await pilot.press("l")
         await until_shown(pilot, "log scale")
         assert chart.log_scale
         events = EventWriter(run.events, "train")
@@ -147,7 +147,7 @@ async def test_stale_stages_say_so(tmp_path: Path) -> None:
         await until_shown(pilot, "≠ train     stale")
         await pilot.press("G")
         await until_shown(pilot, "≠ report    stale")
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "≠ stale: the settings have changed since")
 
 
@@ -180,12 +180,12 @@ async def test_the_log_grows_over_the_screen_and_back(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2")
         await until_shown(pilot, "step  119")
-        await pilot.press("l")
+        await pilot.press("enter")
         await until_shown(pilot, "step  105")
         assert app.screen.query_one(LogPanel).has_focus
         await pilot.press("g")
         await until_shown(pilot, "step    1")
-        await pilot.press("l")
+        await pilot.press("escape")
         assert app.screen.query_one(StageList).has_focus
 
 
@@ -300,7 +300,7 @@ async def test_another_run_is_gone_to_from_anywhere(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "all stages done")
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("colon", *"to other")
         await until_shown(pilot, "Go to other")
@@ -314,7 +314,7 @@ async def test_what_is_not_saved_is_not_left_by_a_command(tmp_path: Path) -> Non
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "waiting")
-        await pilot.press("e")
+        await pilot.press("S")
         await until_shown(pilot, "run.seed")
         await pilot.press("j", "right")
         await until_shown(pilot, "w saves * lines")
@@ -360,7 +360,7 @@ async def test_leaving_while_nothing_runs_asks_nothing(tmp_path: Path) -> None:
 async def test_lists_move_by_letters_and_by_mouse(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "top · 1,500")
         await pilot.press("enter", "G")
         table = app.screen.query_one(RankingTable)

@@ -172,7 +172,7 @@ async def test_a_newer_index_is_news_to_who_has_an_answer(
 async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=LARGE) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 2")
         await pilot.press("A")
         await until_shown(pilot, "✓ the model is loaded")
@@ -189,7 +189,7 @@ async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
     sample_evaluation.write_benchmarks(run)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=LARGE) as pilot:
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Benchmarks · ")
         await pilot.press("enter")
         await until_shown(pilot, "Questions · 3")
@@ -208,7 +208,7 @@ async def test_what_is_missing_runs_and_what_was_started_ends(
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("A")
         await until_shown(pilot, "there is no index that is up to date i runs what is missing")
-        await pilot.press("i")
+        await pilot.press("s")
         await until_shown(pilot, "questions can be asked once the index is there")
         await until_shown(pilot, "● loading the model …", LOADING_S)
         await until(pilot, lambda: is_served(own), LOADING_S)

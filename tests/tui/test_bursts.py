@@ -31,16 +31,16 @@ from tui.widgets.run_list import RunList
 SCREENS: dict[str, tuple[str, ...]] = {
     "runs": ("escape",),
     "run": (),
-    "settings": ("e",),
-    "prompts": ("p",),
-    "form": ("p", "enter"),
-    "rankings": ("i",),
-    "ranking": ("i", "enter"),
-    "example": ("i", "enter", "enter"),
+    "settings": ("S",),
+    "prompts": ("P",),
+    "form": ("P", "enter"),
+    "rankings": ("I",),
+    "ranking": ("I", "enter"),
+    "example": ("I", "enter", "enter"),
     "ask": ("A",),
     "factors": ("F",),
-    "evaluation": ("v",),
-    "questions": ("v", "4", "enter"),
+    "evaluation": ("E",),
+    "questions": ("E", "4", "enter"),
     "report": ("R",),
     "help": ("?",),
     "palette": (":",),
@@ -190,7 +190,7 @@ async def test_a_form_that_is_accepted_twice_leaves_the_screen_behind_it(run: Ru
     async with app.run_test(size=(100, 30)) as pilot:
         await go_to(pilot, "runs")
         await until_shown(pilot, "Runs · 2")
-        await burst(pilot, ["n"])
+        await burst(pilot, ["d"])
         await until_shown(pilot, "Clone ")
         await burst(pilot, ["enter", "enter"])
         await pilot.pause()

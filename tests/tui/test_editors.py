@@ -37,7 +37,7 @@ EPOCHS = profile("demo").train.epochs
 
 async def open_settings(pilot: Pilot[None], name: str = "") -> SettingsList:
     await until_shown(pilot, "Stages ·")
-    await pilot.press("e")
+    await pilot.press("S")
     await until_shown(pilot, "Settings ·")
     rows = pilot.app.screen.query_one(SettingsList)
     if name:
@@ -87,7 +87,7 @@ async def test_a_value_is_edited_in_its_place_and_checked_as_it_is_typed(tmp_pat
         assert rows.values["train.epochs"] == 4e0
         await pilot.press("u")
         await until(pilot, lambda: rows.values["train.epochs"] == EPOCHS)
-        await pilot.press("D")
+        await pilot.press("delete")
         await until(pilot, lambda: rows.values["train.epochs"] == 1.0)
         await pilot.press("enter", "escape")
         await until(pilot, lambda: not entry.display)
@@ -192,7 +192,7 @@ async def test_a_file_that_does_not_parse_is_told(tmp_path: Path) -> None:
     run.settings.write_text("[train\n")
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(100, 30)) as pilot:
-        await pilot.press("e")
+        await pilot.press("S")
         await until_shown(pilot, "cannot be edited here")
         await pilot.press("w", "u", "enter", "escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
@@ -216,7 +216,7 @@ def own(tmp_path: Path) -> RunDir:
 
 async def open_prompts(pilot: Pilot[None]) -> DraftList:
     await until_shown(pilot, "Stages ·")
-    await pilot.press("p")
+    await pilot.press("P")
     await until_shown(pilot, "In full")
     return pilot.app.screen.query_one(DraftList)
 
@@ -294,7 +294,7 @@ async def test_a_new_prompt_of_a_run_on_conversations_is_one(own: RunDir) -> Non
     app = HeadwaterApp(own.root.parent, own)
     async with app.run_test(size=(80, 24)) as pilot:
         rows = await open_prompts(pilot)
-        await pilot.press("a")
+        await pilot.press("N")
         await until(pilot, lambda: isinstance(app.screen, ConversationForm))
         app.screen.query_one("#id", Input).value = "new"
         app.screen.query_one("#messages", TextArea).text = json.dumps(CONVERSATION)
@@ -314,7 +314,7 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
         def ids() -> list[str]:
             return [prompt.id for prompt in rows.prompts]
 
-        await pilot.press("a")
+        await pilot.press("N")
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
         await pilot.press(*"water", "enter")
         await until_shown(pilot, "id ✗ there is a prompt 'water' already")
@@ -325,14 +325,14 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
         await pilot.press(*"Hi", "tab", "space", "y", "f2")
         await until(pilot, lambda: ids() == ["capital", "water", "new"])
         assert rows.prompts[2].completion == " y"
-        await pilot.press("c")
+        await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
         await pilot.press("f2")
         await until(pilot, lambda: ids() == ["capital", "water", "new", "new-2"])
-        await pilot.press("g", "d")
+        await pilot.press("g", "delete")
         await until_shown(pilot, "Remove capital?")
         await pilot.press("n")
-        await pilot.press("d")
+        await pilot.press("backspace")
         await until_shown(pilot, "Remove capital?")
         await pilot.press("y")
         await until(pilot, lambda: ids() == ["water", "new", "new-2"])
@@ -361,7 +361,7 @@ async def test_a_missing_blank_is_told_and_mended_by_a_key(own: RunDir) -> None:
         await until_shown(pilot, "no blank between them · b puts one")
         await pilot.press("enter")
         await until_shown(pilot, "completion · its first word joins")
-        await pilot.press("escape", "b")
+        await pilot.press("escape", "underscore")
         await until(pilot, lambda: rows.prompts[0].completion == " Oslo")
         await until_shown(pilot, "changed · w saves")
         assert "no blank between them" not in screen_text(app)
@@ -373,7 +373,7 @@ async def test_the_prompts_of_the_demo_are_only_shown(tmp_path: Path) -> None:
         rows = await open_prompts(pilot)
         await until_shown(pilot, "the demo corpus brings its own prompts")
         assert "a Add" not in screen_text(app)
-        await pilot.press("a", "d", "enter")
+        await pilot.press("N", "delete", "enter")
         await pilot.pause()
         assert isinstance(app.screen, PromptsScreen)
         assert len(rows.prompts) == 6
@@ -406,7 +406,7 @@ async def test_prompts_of_the_corpus_cannot_be_edited_and_enter_says_so(tmp_path
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("p")
+        await pilot.press("P")
         await until_shown(pilot, "the demo corpus brings its own prompts")
         await pilot.press("enter")
         await until(pilot, lambda: len(app.screen.query(Toast)) == 1)
@@ -426,7 +426,7 @@ async def test_the_prompts_are_read_while_the_screen_goes_on(
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("p", "a", "d", "w", "enter", "question_mark")
+        await pilot.press("P", "N", "d", "delete", "w", "enter", "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, PromptsScreen))

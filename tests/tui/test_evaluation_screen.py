@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def app_of(run: RunDir) -> HeadwaterApp:
 
 async def open_evaluation(pilot: Pilot[None], *keys: str) -> Table:
     await until_shown(pilot, "Stages ·")
-    await pilot.press("v")
+    await pilot.press("E")
     await until_shown(pilot, "Metrics · 3")
     table = pilot.app.screen.query_one(Table)
     await pilot.press(*keys)
@@ -95,15 +96,15 @@ async def test_tables_are_sorted_by_any_column_and_the_cursor_stays_on_its_row(r
             return [row.item.metric for row in table.rows]
 
         in_file = names()
-        await pilot.press("j", "s", "s")
+        await pilot.press("j", "o", "o")
         await until_shown(pilot, "base▲")
         assert names() == ["log_likelihood_per_token", "bleu", "f1"]
         assert table.selected is not None
         assert table.selected.item.metric == "f1"
-        await pilot.press("S")
+        await pilot.press("b")
         await until_shown(pilot, "base▼")
         assert names() == ["f1", "bleu", "log_likelihood_per_token"]
-        await pilot.press("S", *"sssssss")
+        await pilot.press("b", *"ooooooo")
         assert names() == in_file
 
 
@@ -117,7 +118,7 @@ async def test_answers_stand_side_by_side_with_their_differences_marked(run: Run
         assert "a town by the ⁺lake" in text
         assert "cut at the limit · repetitive" in text
         assert "2 of 4 words stand together in the training text doc-7" in " ".join(text.split())
-        await pilot.press("k", "d")
+        await pilot.press("k", "h")
         await until_shown(pilot, "trained · ⁺ not expected")
         assert "⁺Tellin, by the quay." in screen_text(app)
         await pilot.press("enter", "escape")
@@ -204,7 +205,7 @@ async def test_what_was_not_evaluated_is_told(tmp_path: Path) -> None:
     app = app_of(run)
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "○ no answers yet: the evaluate stage has not finished")
         assert "✗" not in screen_text(app)
         await pilot.press("3")
@@ -249,7 +250,7 @@ async def test_results_of_another_shape_are_told(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Benchmarks · 2")
         await pilot.press("1")
         await until_shown(pilot, "evaluate/summary.json is damaged: prompts: ")
@@ -304,13 +305,13 @@ async def test_questions_are_narrowed_to_those_missed_or_differing(run: RunDir) 
         def ids() -> list[str]:
             return [row.item.id for row in table.rows]
 
-        await pilot.press("w")
+        await pilot.press("v")
         await until_shown(pilot, "missed by the trained model")
         assert ids() == ["law/1", "law/2"]
-        await pilot.press("w")
+        await pilot.press("v")
         await until_shown(pilot, "where the models differ")
         assert ids() == ["law/0", "law/1"]
-        await pilot.press("w", "slash", *"courts", "enter")
+        await pilot.press("v", "slash", *"courts", "enter")
         await until_shown(pilot, "Questions · 1 of 3")
         assert ids() == ["law/1"]
         await pilot.press("escape", "escape")
@@ -329,15 +330,19 @@ async def test_a_written_answer_is_shown_with_what_was_accepted(run: RunDir) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "completion"), [("t", " the just nature of it"), ("T", " a right enforced by courts")]
+    ("keys", "completion"),
+    [(("enter",), " the just nature of it"), (("j", "enter"), " a right enforced by courts")],
 )
 async def test_a_question_becomes_a_prompt_once_it_is_told_what_becomes_stale(
-    run: RunDir, key: str, completion: str
+    run: RunDir, keys: Sequence[str], completion: str
 ) -> None:
     app = app_of(run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await open_questions(pilot)
-        await pilot.press("j", key)
+        await pilot.press("j", "t")
+        await until_shown(pilot, "Trace which answer?")
+        await until_shown(pilot, "the right one")
+        await pilot.press(*keys)
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
         assert app.screen.query_one("#completion", TextArea).text == completion
         await pilot.press("f2")
@@ -351,6 +356,24 @@ async def test_a_question_becomes_a_prompt_once_it_is_told_what_becomes_stale(
     assert added.id == "mmlu-law-1"
     assert added.prompt == "Question: What is justiciability?\nAnswer:"
     assert added.completion == completion
+
+
+async def test_a_question_that_the_model_answers_rightly_needs_no_choice(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_questions(pilot)
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, PromptForm))
+
+
+async def test_no_answer_is_traced_where_none_is_chosen(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_questions(pilot)
+        await pilot.press("j", "t")
+        await until_shown(pilot, "Trace which answer?")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
 
 
 async def test_the_demo_takes_no_prompts_and_says_so(tmp_path: Path) -> None:
@@ -433,7 +456,7 @@ async def test_the_experiments_on_the_rankings_have_a_page(
     sample_evaluation.write_validation(run)
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=size) as pilot:
-        await pilot.press("v", "4")
+        await pilot.press("E", "4")
         await until_shown(pilot, "Validation · 7")
         await until_shown(pilot, "+4.000 (3.400 to 4.500) over random: better")
         assert "The model was trained again from" in screen_text(app)
@@ -441,7 +464,7 @@ async def test_the_experiments_on_the_rankings_have_a_page(
         await until_shown(pilot, "+0.050 (-0.110 to 0.200) over BM25: no difference shown")
         await pilot.press("G")
         await until_shown(pilot, "of a prompt's first 10 examples 95% are the same")
-        await pilot.press("s", "s", "s")
+        await pilot.press("o", "o", "o")
         values = [row.cells[2].value for row in app.screen.query_one(Table).rows]
         numbers = [value for value in values if isinstance(value, float)]
         assert len(numbers) == 7
@@ -453,14 +476,14 @@ async def test_an_interval_above_0_is_not_enough_where_the_test_is_undecided(run
     sample_evaluation.write_validation(run, removal_p=0.2)
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("v", "4")
+        await pilot.press("E", "4")
         await until_shown(pilot, "+4.000 (3.400 to 4.500) over random: no difference shown")
 
 
 async def test_a_run_without_experiments_says_how_to_get_them(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(100, 24)) as pilot:
-        await pilot.press("v", "4")
+        await pilot.press("E", "4")
         await until_shown(pilot, "no experiments yet: the validate stage has not finished")
         await until_shown(pilot, "or by `headwater validate books`")
 
@@ -471,7 +494,7 @@ async def test_experiments_of_other_settings_are_called_stale(run: RunDir) -> No
     run.settings.write_text(run.settings.read_text().replace("subsets = 16", "subsets = 8"))
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(100, 24)) as pilot:
-        await pilot.press("v", "4")
+        await pilot.press("E", "4")
         await until_shown(pilot, "Validation · 7")
         await until_shown(pilot, "≠ stale: the settings have changed since")
 
@@ -515,7 +538,7 @@ async def test_newer_questions_are_told_and_shown(run: RunDir) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
         await until_shown(pilot, "Questions · ")
-        await pilot.press("w")
+        await pilot.press("v")
         before = app.screen
         run.done("benchmark").touch()
         await until_shown(pilot, "newer results: F5 shows them")
@@ -564,7 +587,7 @@ async def test_questions_that_lack_a_column_say_so(run: RunDir) -> None:
         assert "benchmark: string" not in screen_text(app)  # all of Arrow's columns
 
 
-@pytest.mark.parametrize(("key", "stage"), [("i", "scores"), ("F", "inspect"), ("R", "report")])
+@pytest.mark.parametrize(("key", "stage"), [("I", "scores"), ("F", "inspect"), ("R", "report")])
 async def test_every_screen_of_results_tells_of_newer_ones(
     run: RunDir, key: str, stage: str
 ) -> None:
@@ -593,7 +616,7 @@ async def test_an_empty_page_runs_what_is_missing_after_a_question(
     app = app_of(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Enter runs evaluate here")
         await pilot.press("enter")
         await until_shown(pilot, "Run evaluate?")

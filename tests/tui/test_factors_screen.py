@@ -69,7 +69,7 @@ async def test_eigenvalues_lie_on_two_logarithmic_axes(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_factors(pilot)
-        await pilot.press("t")
+        await pilot.press("2")
         await until_shown(pilot, "0 · mlp.gate_proj · ekfac activations")
         (series,) = screen.chart.series
         # the values are 3 / rank: equal steps of both logarithms
@@ -79,9 +79,9 @@ async def test_eigenvalues_lie_on_two_logarithmic_axes(run: RunDir) -> None:
             series.curve.steps[3] - series.curve.steps[1]
         )
         await until_shown(pilot, "rank (log) 16")
-        await pilot.press("x", "left")
+        await pilot.press("full_stop", "left")
         await until(pilot, lambda: screen.chart.inspected is not None)
-        await pilot.press("o")
+        await pilot.press("l")
         await until(pilot, lambda: not screen.chart.log_scale)
 
 
@@ -89,11 +89,11 @@ async def test_shares_of_the_sum_rise_to_100_percent(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_factors(pilot)
-        await pilot.press("c")
+        await pilot.press("percent_sign")
         await until_shown(pilot, "% of the sum")
         assert screen.chart.series[0].curve.last == pytest.approx(100.0)
         assert not screen.chart.log_scale
-        await pilot.press("c")
+        await pilot.press("percent_sign")
         await until(pilot, lambda: screen.chart.log_scale)
 
 
@@ -101,13 +101,14 @@ async def test_a_strategy_shows_only_the_kinds_that_it_has(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_factors(pilot)
-        await pilot.press("T")
+        await pilot.press("3")
         await until_shown(pilot, "ekfac gradients")
-        await pilot.press("s")
+        await pilot.press("M")
         await until_shown(pilot, "0 · mlp.gate_proj · diagonal Λ")
-        await pilot.press("t")
+        await pilot.press("2")
+        await until_shown(pilot, "Activation covariance: diagonal has none")
         assert screen.kind == "lambda"
-        await pilot.press("S")
+        await pilot.press("M")
         await until_shown(pilot, FIRST)
 
 
@@ -121,7 +122,7 @@ async def test_two_modules_are_compared_in_curve_map_and_figures(run: RunDir) ->
         assert drawn(screen) == ["2 · mlp.gate_proj", "◆ 0 · mlp.gate_proj"]
         assert len(screen.query_one(HeatMap).tiles) == 2
         await until_shown(pilot, "ratio")
-        await pilot.press("N")
+        await pilot.press("p")
         await until_shown(pilot, "1 · mlp.gate_proj · ekfac Λ")
         await pilot.press("escape")
         await until(pilot, lambda: drawn(screen) == ["1 · mlp.gate_proj"])
@@ -182,7 +183,7 @@ async def test_the_map_has_its_largest_values_top_left_and_clips_at_percentiles(
         assert shades[0] == (0xFD, 0xE7, 0x25)
         assert shades[-1] == (0x44, 0x01, 0x54)
         for told in ("5–95", "10–90", "0–100"):
-            await pilot.press("p")
+            await pilot.press("less_than_sign")
             await until_shown(pilot, f"percentiles {told}")
 
 
@@ -255,7 +256,7 @@ async def test_newer_factors_open_where_one_was(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(120, 40)) as pilot:
         before = await open_factors(pilot)
-        await pilot.press("space", "n", "c")
+        await pilot.press("space", "n", "percent_sign")
         await until(pilot, lambda: len(drawn(before)) == 2)
         curves = drawn(before)
         await pilot.press("f5")

@@ -19,14 +19,14 @@ from tui.screens.mixins.view import View
 WAYS: dict[Scope, tuple[str, ...]] = {
     "run": (),
     "runs": ("escape",),
-    "settings": ("e",),
-    "prompts": ("p",),
-    "rankings": ("i",),
-    "example": ("i", "enter", "enter"),
+    "settings": ("S",),
+    "prompts": ("P",),
+    "rankings": ("I",),
+    "example": ("I", "enter", "enter"),
     "ask": ("A",),
     "factors": ("F",),
-    "evaluation": ("v",),
-    "questions": ("v", "3", "enter"),
+    "evaluation": ("E",),
+    "questions": ("E", "3", "enter"),
     "report": ("R",),
 }
 
@@ -81,7 +81,10 @@ async def test_every_command_can_be_given(run: RunDir, scope: Scope) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await go(pilot, scope)
-        offered = {told for _, told, _ in Commands(screen)._commands()}
+        commands = list(Commands(screen)._commands())
+        names = [name for name, _, _ in commands]
+        assert len(names) == len(set(names))
+        offered = {told for _, told, _ in commands}
         told = {key.id: f"{key.help} ({key.display({})})" for key in KEY.values()}
         for binding in screen.active_bindings.values():
             name = binding.binding.id

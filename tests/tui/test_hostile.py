@@ -51,7 +51,7 @@ SHOWN = {
     "long": "x" * 20,
 }
 """How the beginning of each looks where there is room for it."""
-STEPS = ("i", "enter", "enter", "n", "t")
+STEPS = ("I", "enter", "enter", "n", "h")
 """Keys that lead from a run through its rankings to an example's tokens."""
 
 
@@ -211,7 +211,7 @@ def test_the_bytes_that_reach_a_terminal_hold_no_command_from_data(tmp_path: Pat
     try:
         terminal.until("all stages done")
         raw = b""
-        for key, shown in (("l", "Log"), ("l", "Stages"), ("i", "Prompts"), ("\r", "score")):
+        for key, shown in (("2", "Log"), ("1", "Stage"), ("I", "Prompts"), ("\r", "score")):
             terminal.press(key)
             terminal.until(shown, forget=False)
             raw += terminal.raw

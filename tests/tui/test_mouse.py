@@ -33,12 +33,12 @@ async def test_a_question_is_answered_by_a_click(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 2")
         for answer in ("keep it", "n No"):
-            await pilot.press("d")
+            await pilot.press("delete")
             await until_shown(pilot, "Delete two?")
             await click(pilot, answer)
             await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         assert (tmp_path / "two").exists()
-        await pilot.press("d")
+        await pilot.press("delete")
         await until_shown(pilot, "Delete two?")
         await click(pilot, "delete it for good")
         await until_shown(pilot, "Runs · 1")
@@ -49,7 +49,7 @@ async def test_what_is_gone_for_good_is_not_agreed_to_by_enter(tmp_path: Path) -
     app = two_runs(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 2")
-        await pilot.press("d")
+        await pilot.press("delete")
         await until_shown(pilot, "delete it for good")
         await pilot.press("enter", "escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
@@ -61,11 +61,11 @@ async def test_a_line_that_was_asked_for_is_accepted_by_a_click(tmp_path: Path) 
     app = two_runs(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 2")
-        await pilot.press("n")
+        await pilot.press("d")
         await until_shown(pilot, "nothing has run in it yet")
         await click(pilot, "Esc Back")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        await pilot.press("n", *"x")
+        await pilot.press("d", *"x")
         await click(pilot, "Enter Accept")
         await until_shown(pilot, "Runs · 3")
 

@@ -26,7 +26,7 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 async def test_enter_goes_in_and_escape_goes_back(tmp_path: Path, size: tuple[int, int]) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=size) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await until_shown(pilot, "4 of 6 answered rightly")
         await pilot.press("j", "enter")
@@ -55,15 +55,15 @@ def listing_of(table: RankingTable) -> Listing:
 async def test_methods_layers_and_ends_are_switched(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top")
-        await pilot.press("m")
-        await until_shown(pilot, "identity · top")
-        await pilot.press("M", "M")
-        await until_shown(pilot, "ekfac · top")
         await pilot.press("M")
+        await until_shown(pilot, "identity · top")
+        await pilot.press(*"MMMM")
         await until_shown(pilot, "layer 1 · top")
-        await pilot.press("m", "b")
+        await pilot.press("M")
+        await until_shown(pilot, "ekfac · top")
+        await pilot.press("b")
         await until_shown(pilot, "ekfac · bottom")
         await until_shown(pilot, "▌   1,500")
         await until_shown(pilot, "-0.0999")
@@ -72,18 +72,18 @@ async def test_methods_layers_and_ends_are_switched(tmp_path: Path) -> None:
 async def test_one_goes_to_a_rank_and_to_what_states_the_answer(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top · 1,500")
-        await pilot.press("r", *"99x")
+        await pilot.press("number_sign", *"99x")
         await until_shown(pilot, "a rank from 1 to 1,500")
         await pilot.press("backspace", "9", "enter")
         table = app.screen.query_one(RankingTable)
         await until(pilot, lambda: table.cursor == 998)
         await until_shown(pilot, "▌     999")
         assert table.has_focus
-        await pilot.press("N")
+        await pilot.press("p")
         assert table.cursor == 4
-        await pilot.press("N", "N", "n")
+        await pilot.press("p", "p", "n")
         assert table.cursor == 3
         await pilot.press("n", "n")
         assert table.cursor == 4
@@ -92,7 +92,7 @@ async def test_one_goes_to_a_rank_and_to_what_states_the_answer(tmp_path: Path) 
 async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(200, 60)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top · 1,500")
         table = app.screen.query_one(RankingTable)
         corpus = listing_of(table).corpus
@@ -103,11 +103,11 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
             "ekfac_normalized · top": lambda position: position == 1,
         }
         for title, holds in orders.items():
-            await pilot.press("s")
+            await pilot.press("o")
             await until_shown(pilot, title)
             assert table.selected is not None
             assert holds(table.selected)
-        await pilot.press("s", "b")
+        await pilot.press("o", "b")
         await until_shown(pilot, "by tokens, bottom")
         assert corpus.n_tokens[table.selected] == corpus.n_tokens.min()
 
@@ -115,7 +115,7 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
 async def test_a_click_on_a_column_sorts_by_it_and_again_turns_it_around(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(160, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top · 1,500")
 
         async def click(column: str) -> None:
@@ -140,12 +140,12 @@ async def test_a_click_on_a_column_sorts_by_it_and_again_turns_it_around(tmp_pat
 async def test_the_column_that_is_sorted_by_is_shown_where_room_is_short(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
-        await pilot.press("enter", "s")
+        await pilot.press("enter", "o")
         await until_shown(pilot, "tokens▼")
         assert "group" not in screen_text(app).splitlines()[4]
-        await pilot.press("s")
+        await pilot.press("o")
         await until_shown(pilot, "group▼")
         assert "tokens" not in screen_text(app).splitlines()[4]
 
@@ -153,7 +153,7 @@ async def test_the_column_that_is_sorted_by_is_shown_where_room_is_short(tmp_pat
 async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("enter", "slash", *"MARA quay", "enter")
         table = app.screen.query_one(RankingTable)
@@ -174,7 +174,7 @@ async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
 async def test_marks_stay_when_the_order_and_the_prompt_change(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top · 1,500")
         await pilot.press("enter", "space")
         table = app.screen.query_one(RankingTable)
@@ -183,14 +183,14 @@ async def test_marks_stay_when_the_order_and_the_prompt_change(tmp_path: Path) -
         await until_shown(pilot, "★ doc-0011")
         await pilot.press("space")
         assert table.marked == {1, 11}
-        await pilot.press("escape", "k", "m", "M")
+        await pilot.press("escape", "k", "M")
         await until_shown(pilot, "●     1")
 
 
 async def test_without_rankings_it_says_what_is_missing(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "no rankings yet: the scores stage has not finished")
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
@@ -201,7 +201,7 @@ async def test_a_run_scored_before_texts_were_kept_says_what_to_run(tmp_path: Pa
     run.lookup.unlink()
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(100, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "headwater run scores --force --run demo")
 
 
@@ -214,9 +214,9 @@ async def test_a_prompt_that_was_left_out_says_so_and_the_others_are_ranked(
     save_prompts(run.prepared_prompts, [silent, *prompts])
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "this prompt was not scored")
-        await pilot.press("x", "y", "r", "n", "j")
+        await pilot.press("x", "y", "number_sign", "n", "j")
         await until_shown(pilot, "★ doc-0001")
         assert "was not scored" not in screen_text(app)
 
@@ -226,7 +226,7 @@ async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     run.scores.write_bytes(b"torn")
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "scores/scores.safetensors is damaged")
 
 
@@ -236,7 +236,7 @@ async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
 ) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path, hostile="-of-the-second-book"))
     async with app.run_test(size=size) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("enter")
         await until_shown(pilot, "· top · 1,500")
@@ -252,9 +252,9 @@ async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
 async def test_newer_rankings_open_where_one_was(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
-        await pilot.press("j", "enter", "m")
+        await pilot.press("j", "enter", "M")
         await until_shown(pilot, "identity · top")
         await pilot.press("j", "space", "j")
         table, before = app.screen.query_one(RankingTable), app.screen

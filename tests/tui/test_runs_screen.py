@@ -83,16 +83,16 @@ async def test_columns_are_sorted_by_and_turned_around(runs: Path) -> None:
     async with app.run_test(size=(120, 24)) as pilot:
         await until(pilot, lambda: names(app) == ["newest", "older", "oldest"])
         await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
-        await pilot.press("s")
+        await pilot.press("o")
         await until_shown(pilot, "run▼")
         assert names(app) == ["newest", "older", "oldest"]
-        await pilot.press("S")
+        await pilot.press("b")
         await until_shown(pilot, "run▲")
         assert names(app) == ["oldest", "older", "newest"]
-        await pilot.press("S", "s", "s", "s")
+        await pilot.press("b", "o", "o", "o")
         await until_shown(pilot, "loss▼")
         assert names(app) == ["newest", "older", "oldest"]
-        await pilot.press("s")
+        await pilot.press("o")
         await until_shown(pilot, "size▼")
         assert names(app) == ["newest", "older", "oldest"]
 
@@ -105,13 +105,13 @@ async def test_a_pinned_run_stays_at_the_top_and_is_remembered(runs: Path, tmp_p
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "oldest")
-        await pilot.press("p")
+        await pilot.press("asterisk")
         await until(pilot, lambda: names(app)[0] == "oldest")
         await until_shown(pilot, "⚑   oldest")
     app = HeadwaterApp(runs, user=user())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: names(app)[:1] == ["oldest"])
-        await pilot.press("p")
+        await pilot.press("asterisk")
         await until(pilot, lambda: names(app)[0] == "newest")
 
 
@@ -140,15 +140,15 @@ async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
         await until_shown(pilot, "Runs · 3")
         chart = app.screen.query_one(Chart)
         assert not chart.display
-        await pilot.press("c")
+        await pilot.press("v")
         await until_shown(pilot, "step 49")
         await pilot.press("plus")
         await until_shown(pilot, "follows · 0 shows all")
-        await pilot.press("0", "o")
+        await pilot.press("0", "l")
         await until_shown(pilot, "log scale")
-        await pilot.press("x", "left")
+        await pilot.press("full_stop", "left")
         await until_shown(pilot, "step 48")
-        await pilot.press("c")
+        await pilot.press("v")
         await until(pilot, lambda: not chart.display)
 
 
@@ -167,7 +167,7 @@ async def test_a_run_is_cloned_under_a_new_name(runs: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "older")
-        await pilot.press("n")
+        await pilot.press("d")
         await until_shown(pilot, "Clone older")
         entry = app.screen.query_one(Input)
         assert entry.value == "older-2"
@@ -190,18 +190,18 @@ async def test_a_run_is_put_away_and_brought_back(runs: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "older")
-        await pilot.press("a")
+        await pilot.press("z")
         await until_shown(pilot, "Put older away?")
-        await pilot.press("n", "a")
+        await pilot.press("n", "z")
         await until_shown(pilot, "Put older away?")
         assert (runs / "older").exists()
         await pilot.press("y")
         await until(pilot, lambda: names(app) == ["newest", "oldest"])
-        await pilot.press("A")
+        await pilot.press("Z")
         await until_shown(pilot, "Put away · 1")
         assert names(app) == ["older"]
         assert "n Clone" not in screen_text(app)
-        await pilot.press("a")
+        await pilot.press("z")
         await until_shown(pilot, "no run was put away")
         await pilot.press("escape")
         await until(pilot, lambda: sorted(names(app)) == sorted(AGES))
@@ -213,19 +213,19 @@ async def test_a_run_is_deleted_only_after_a_question(runs: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "oldest")
-        await pilot.press("d")
+        await pilot.press("delete")
         await until_shown(pilot, "Delete oldest?")
         await pilot.press("n")
         await pilot.pause()
         assert (runs / "oldest").exists()
-        await pilot.press("d")
+        await pilot.press("delete")
         await until_shown(pilot, "Delete oldest?")
         await pilot.press("y")
         await until(pilot, lambda: names(app) == ["newest", "older"])
     assert sorted(path.name for path in runs.iterdir()) == ["newest", "older"]
 
 
-@pytest.mark.parametrize("key", ["a", "d"])
+@pytest.mark.parametrize("key", ["z", "delete"])
 async def test_a_run_at_work_is_neither_put_away_nor_deleted(runs: Path, key: str) -> None:
     lock = acquire_lock(RunDir(runs / "older"))
     app = HeadwaterApp(runs)
@@ -233,7 +233,7 @@ async def test_a_run_at_work_is_neither_put_away_nor_deleted(runs: Path, key: st
         await until_shown(pilot, "Runs · 3")
         put_cursor_on(app, "older")
         await pilot.press(key)
-        await until_shown(pilot, {"a": "Put older away?", "d": "Delete older?"}[key])
+        await until_shown(pilot, {"z": "Put older away?", "delete": "Delete older?"}[key])
         await pilot.press("y")
         await until_shown(pilot, "is being worked on")
         assert len(names(app)) == 3
@@ -259,16 +259,16 @@ async def test_the_last_line_keeps_help_and_quit_and_takes_clicks(runs: Path) ->
         await until_shown(pilot, "Runs · 3")
         last = screen_text(app).splitlines()[-1]
         assert last.rstrip().endswith("…  ? Help  q Quit")
-        await pilot.click("KeyBar", offset=(last.index("Filter"), 0))
+        await pilot.click("KeyBar", offset=(last.index("Find"), 0))
         await until(pilot, lambda: app.screen.query_one("#filter").display)
 
 
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        (("a", "y"), "any more"),
-        (("d", "y"), "any more"),
-        (("n", "x", "enter"), "there is no settings file"),
+        (("z", "y"), "any more"),
+        (("delete", "y"), "any more"),
+        (("d", "x", "enter"), "there is no settings file"),
     ],
 )
 async def test_a_run_that_somebody_moved_meanwhile_is_told(
@@ -293,10 +293,10 @@ async def test_cursor_and_marks_stay_where_they_were_left(runs: Path) -> None:
         put_cursor_on(app, "newest")
         await pilot.press("space")
         put_cursor_on(app, "older")
-        await pilot.press("n", "enter")  # a clone, which comes first in the list
+        await pilot.press("d", "enter")  # a clone, which comes first in the list
         await until(pilot, lambda: "older-2" in names(app))
         assert chosen(app) == ("older", {"newest"})
-        await pilot.press("A")
+        await pilot.press("Z")
         await until_shown(pilot, "Put away · 0")
         await pilot.press("escape")
         await until(pilot, lambda: len(names(app)) == 4)
@@ -306,7 +306,7 @@ async def test_cursor_and_marks_stay_where_they_were_left(runs: Path) -> None:
         await pilot.press("escape")
         await until_shown(pilot, "Runs · 4")
         assert chosen(app) == ("older", {"newest"})
-        await pilot.press("a", "y")
+        await pilot.press("z", "y")
         await until(pilot, lambda: "older" not in names(app))
         assert chosen(app)[1] == {"newest"}
 
@@ -340,7 +340,7 @@ async def test_without_runs_enter_starts_the_demo_after_a_question(
         await until_shown(pilot, "no runs yet: Enter starts the demo, N makes one of your own text")
         await pilot.press("enter")
         await until_shown(pilot, "Start the demo?")
-        await pilot.press("n", "enter")
+        await pilot.press("d", "enter")
         await until_shown(pilot, "Start the demo?")
         assert not started
         await pilot.press("y")

@@ -85,7 +85,7 @@ def test_run(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
 def test_devices(runs: Path, snap_compare: Compare) -> None:
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("d")
+        await pilot.press("D")
         await until_shown(pilot, "kernel ran")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=wait)
@@ -95,7 +95,7 @@ def test_devices(runs: Path, snap_compare: Compare) -> None:
 def test_settings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def edit(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("e")
+        await pilot.press("S")
         await until_shown(pilot, "Settings ·")
         await pilot.press("slash", *"train.", "enter", "j", "j", "enter", "x")
         await until_shown(pilot, "valid: number")
@@ -106,7 +106,7 @@ def test_settings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> N
 def test_prompts(runs: Path, snap_compare: Compare) -> None:
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("p")
+        await pilot.press("P")
         await until_shown(pilot, "In full")
         await until_shown(pilot, "Mara Voss was born in")
 
@@ -135,7 +135,7 @@ def test_factors(
 def test_rankings(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def mark(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await until(pilot, lambda: pilot.app.screen.query_one(RankingTable).count)
         await pilot.press("enter", "j", "space")
@@ -149,7 +149,7 @@ def test_example(runs: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPa
 
     async def read(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await until(pilot, lambda: pilot.app.screen.query_one(RankingTable).count)
         await pilot.press("enter", "enter")
@@ -164,7 +164,7 @@ def test_answers(runs: Path, snap_compare: Compare) -> None:
 
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Metrics · 3")
         await pilot.press("2", "j")
         await until_shown(pilot, "Tilo Brandt was born in → Nyvale.")
@@ -177,7 +177,7 @@ def test_questions(runs: Path, snap_compare: Compare) -> None:
 
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Metrics · 3")
         await pilot.press("3", "enter")
         await until_shown(pilot, "Questions · 3")
@@ -193,7 +193,7 @@ def test_validation(runs: Path, snap_compare: Compare) -> None:
 
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Metrics · 3")
         await pilot.press("4")
         await until_shown(pilot, "over random: better")

@@ -38,7 +38,7 @@ def copied(app: HeadwaterApp) -> Path:
 
 
 async def to_the_ranking(pilot: Pilot[None]) -> RankingTable:
-    await pilot.press("i")
+    await pilot.press("I")
     await until_shown(pilot, "Prompts · 6")
     await pilot.press("enter")
     table = pilot.app.screen.query_one(RankingTable)
@@ -194,7 +194,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_the_terminal_is_sent_harmless_text_alone(terminal: Terminal) -> None:
     terminal.until("Stages")
-    terminal.press("i")
+    terminal.press("I")
     terminal.until("Tellin")
     terminal.press("\r")
     terminal.until("★ doc-000")

@@ -47,7 +47,7 @@ def test_first_paint_resize_keys_and_leaving(runs: Path) -> None:
         terminal.until("all stages done")
         terminal.resize(120, 40)
         terminal.until("Memory and load")
-        terminal.press("i")
+        terminal.press("I")
         terminal.until("Prompts")
         terminal.press("q")
         assert terminal.ended() == 0
@@ -61,7 +61,7 @@ def test_bytes_that_are_no_utf8_end_nothing(runs: Path) -> None:
     try:
         terminal.until("all stages done")
         os.write(terminal.master, b"\xff\xfe\xe9\xc3")
-        terminal.press("i")
+        terminal.press("I")
         terminal.until("Prompts")
         terminal.press("q")
         assert terminal.ended() == 0
@@ -98,7 +98,7 @@ def test_no_browser_writes_on_the_screen(runs: Path, noisy_opener: Path, display
         terminal.until("all stages done")
         terminal.press("R")
         terminal.until("Contents")
-        terminal.press("o")
+        terminal.press("B")
         terminal.until("no browser here", forget=False)
         assert "NOISE" not in terminal.read(0)
         assert run.report_html.name[:20] in "".join(terminal.read(0).split())
@@ -121,7 +121,7 @@ def test_a_letter_right_behind_esc_is_a_key_of_its_own(runs: Path) -> None:
     terminal = Terminal("--runs", str(runs), "tui", "books")
     try:
         terminal.until("all stages done")
-        terminal.press("l\x1bi")  # in one write
+        terminal.press("D\x1bI")  # in one write
         terminal.until("Prompts · 6")
         terminal.press("\x1b\x1b")
         terminal.until("Runs · 1")

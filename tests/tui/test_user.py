@@ -63,24 +63,24 @@ def test_a_key_is_written_as_on_a_keyboard(key: str, shown: str) -> None:
 
 
 async def test_no_text_names_a_key_that_was_changed(tmp_path: Path) -> None:
-    config = '[keys]\n"runs.shelf" = "Z"\n"runs.archive" = "z"\n"marks.mark" = "B"\n'
+    config = '[keys]\n"runs.shelf" = "U"\n"runs.archive" = "u"\n"marks.mark" = "B"\n'
     config += '"dialog.answer.false" = "o,escape"\n"app.keys" = "h"\n"app.leave" = "Q"\n'
     for name in ("one", "two"):
         sample_run.new_run(tmp_path, name)
     app = HeadwaterApp(tmp_path, None, user(tmp_path, config))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "Loss · B marks")
-        await pilot.press("d")
-        await until_shown(pilot, "z puts it away instead")
+        await pilot.press("delete")
+        await until_shown(pilot, "u puts it away instead")
         await until_shown(pilot, "o keep it")
-        await pilot.press("o", "z")
-        await until_shown(pilot, "Z shows it, z there brings it back")
+        await pilot.press("o", "u")
+        await until_shown(pilot, "U shows it, u there brings it back")
         await pilot.press("y")
-        await until_shown(pilot, "was put away; Z shows it")
+        await until_shown(pilot, "was put away; U shows it")
         await pilot.press("h")
-        await until_shown(pilot, "show the runs that were put away")
+        await until_shown(pilot, "the runs that were put away, or")
         await pilot.press("Q")
-        await until(pilot, lambda: "show the runs that" not in screen_text(app))
+        await until(pilot, lambda: "the runs that were" not in screen_text(app))
 
 
 async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path), user(tmp_path, config))
     async with app.run_test(size=(200, 60)) as pilot:
         await until_shown(pilot, "z Devices")
-        await pilot.press("d")
+        await pilot.press("D")
         await pilot.pause()
         assert not app.screen.has_class("-devices")
         await pilot.press("z")
@@ -106,8 +106,11 @@ async def test_other_keys_work_and_are_shown(tmp_path: Path) -> None:
         ('[keys]\n"run.devices" = "a"\n', "'a' would be the key of run.run_all and of run.devices"),
         ('[keys]\n"run.devices" = "?"\n', "'?' would be the key of run.devices and of app.keys"),
         ('[keys]\n"runs.sort" = "/"\n', "'/' would be the key of runs.filter and of runs.sort"),
-        ('[keys]\n"chart.inspect" = "a"\n', "'a' would be the key of runs.archive and of chart.in"),
-        ('[keys]\n"scroll.move.1" = "j,s"\n', "'s' would be the key of runs.sort and of scroll.mo"),
+        ('[keys]\n"chart.inspect" = "a"\n', "'a' would be the key of run.run_all and of chart.in"),
+        (
+            '[keys]\n"scroll.move.1" = "j,s"\n',
+            "'s' would be the key of run.run_stage and of scroll.mo",
+        ),
         ('[keys]\n"run.devices" = ""\n', "run.devices: there is no key ''"),
         ('[keys]\n"run.devices" = "Esc"\n', "did you mean escape?"),
         ('[keys]\n"run.devices" = "z,ctrl+zz"\n', "run.devices: there is no key 'ctrl+zz'"),
@@ -203,7 +206,7 @@ async def test_a_hint_makes_room_for_the_next_screens_own(tmp_path: Path) -> Non
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path), user(tmp_path))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until_shown(pilot, "New here?")
-        await pilot.press("i")
+        await pilot.press("I")
         await until_shown(pilot, "Enter opens a prompt")
         assert screen_text(app).count("New here?") == 1
 
@@ -245,7 +248,7 @@ async def test_without_a_home_to_write_to_everything_works_for_the_session(tmp_p
     app = HeadwaterApp(tmp_path / "runs", None, person)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "New here?")
-        await pilot.press("p")
+        await pilot.press("asterisk")
         await until_shown(pilot, "what you chose holds until you leave")
         await until_shown(pilot, "⚑   two")
         app.clear_notifications()

@@ -27,7 +27,7 @@ def check_keymap(keymap: Mapping[str, str]) -> None:
     for scope, parts in PARTS.items():
         _check_together(keys(scope, *parts, "entry", "app"), keymap)
     for box in ("form", "dialog", "help"):
-        _check_together(keys(box, "entry", "scroll", "text"), keymap)
+        _check_together(keys(box, "entry", "scroll"), keymap)
 
 
 def _check_names(key: Key, keymap: Mapping[str, str]) -> None:

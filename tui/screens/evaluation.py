@@ -81,7 +81,8 @@ class EvaluationScreen(Tabled):
     def _leaf(self, number: int) -> Leaf:
         page = self._pages.get(number)
         count = len(self._rows[number]) if page else None
-        return Leaf(_PAGES[number], count, stale=bool(page and page.stale))
+        key = self.told(f"{{evaluation.part.{number}}}")
+        return Leaf(key, _PAGES[number], count, stale=bool(page and page.stale))
 
     def _read(self) -> None:
         """Every page that the run has results for; why not, for the others."""

@@ -51,12 +51,6 @@ class Browsed:
     marked: frozenset[int]
 
 
-class Reading(TextPane, inherit_bindings=False):
-    """A text whose Space key is the screen's."""
-
-    BINDINGS: ClassVar[list[BindingType]] = bindings("scroll")
-
-
 class ExampleScreen(View[Browsed], Taking):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
@@ -95,7 +89,7 @@ class ExampleScreen(View[Browsed], Taking):
         yield Notice(id="notice")
         yield Static(id="answer")
         with Container(id="detail"):
-            with Reading(id="text", classes="panel"):
+            with TextPane(id="text", classes="panel"):
                 yield Static(id="body")
             with Container(id="parts"):
                 yield Standings(id="methods", classes="panel part")
@@ -119,7 +113,7 @@ class ExampleScreen(View[Browsed], Taking):
 
     def watch_position(self) -> None:
         """Another example."""
-        self.query_one("#text", Reading).scroll_home(animate=False)
+        self.query_one("#text", TextPane).scroll_home(animate=False)
         self._read()
 
     def watch_manner(self) -> None:
@@ -190,7 +184,7 @@ class ExampleScreen(View[Browsed], Taking):
         found = self._detail
         if found is None:
             return
-        pane = self.query_one("#text", Reading)
+        pane = self.query_one("#text", TextPane)
         pane.border_title = Content(title_of(found))
         pane.border_subtitle = LEGENDS[self.manner] if found.tokens else _NO_TOKENS
         few = self.app.current_theme.ansi
@@ -235,15 +229,15 @@ class ExampleScreen(View[Browsed], Taking):
         """Shows what each token adds by colour, by signs, or not at all."""
         self.manner = MANNERS[(MANNERS.index(self.manner) + 1) % len(MANNERS)]
 
-    def action_method(self, step: int = 1) -> None:
-        """The same example by the next method or layer, or by the one before."""
+    def action_method(self) -> None:
+        """The same example by the next method or layer."""
         names, ranking = self._scored.names, self._listing.ranking
-        following = names[(names.index(ranking.name) + step) % len(names)]
+        following = names[(names.index(ranking.name) + 1) % len(names)]
         self._rank(ranking.prompt_id, following)
 
-    def action_part(self, step: int = 1) -> None:
+    def action_part(self) -> None:
         """Goes to the next part beside the text."""
-        self.part = (self.part + step) % len(_PARTS)
+        self.part = (self.part + 1) % len(_PARTS)
         self.query_one(f"#{_PARTS[self.part]}").focus()
 
     def action_document(self) -> None:

@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results.spectra import SYMBOLS, Kind
+from pipeline.contract.results.spectra import SYMBOLS, TITLES, Kind
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.figures_text import figures_text
 from tui.content.ink import SERIES
@@ -36,6 +36,7 @@ from tui.widgets.module_list import ModuleList
 from tui.widgets.notice import Notice
 from tui.widgets.scrolling import TextPane
 
+_PAGES: tuple[Kind, ...] = ("lambda", "activation", "gradient")
 _VIEWS = ("-curve", "-map", "-figures")
 _CLIPS = (100.0, 99.9, 99.0, 95.0, 90.0)
 _MARKS = "━■▲◆○□△◇"
@@ -261,17 +262,19 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         """Draws the eigenvalues, or shares of their sum."""
         self.cumulative = not self.cumulative
 
-    def action_kind(self, step: int = 1) -> None:
-        """The next kind, or the one before."""
-        if self._overview:
-            kinds = self._overview.kinds(self.strategy)
-            self.kind = kinds[(kinds.index(self.kind) + step) % len(kinds)]
+    def action_kind(self, page: int) -> None:
+        """Another kind, where the strategy has such spectra."""
+        kind = _PAGES[page]
+        if self._overview is None or kind in self._overview.kinds(self.strategy):
+            self.kind = kind
+        else:
+            self.notify(f"{TITLES[kind]}: {clean(self.strategy)} has none", markup=False)
 
-    def action_strategy(self, step: int = 1) -> None:
-        """The next strategy, or the one before."""
+    def action_strategy(self) -> None:
+        """The next strategy."""
         if self._overview:
             names = self._overview.strategies
-            self.strategy = names[(names.index(self.strategy) + step) % len(names)]
+            self.strategy = names[(names.index(self.strategy) + 1) % len(names)]
 
     def action_layer(self, step: int) -> None:
         """The same module of another layer."""

@@ -24,6 +24,7 @@ from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.drafts.question_prompt import prompt_of
 from tui.keys import Scope, bindings
 from tui.readers.words import holds
+from tui.screens.dialogs.choice import ChoiceDialog
 from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.tabled import Pane, Tabled
@@ -121,22 +122,36 @@ class QuestionsScreen(Tabled):
         self.which = (self.which + 1) % len(_WHICH)
 
     @work
-    async def action_trace(self, right: bool) -> None:
+    async def action_trace(self) -> None:
         """Makes a prompt of the question and an answer; scoring traces it then."""
         row = self.filtered.selected
         if row is None:
             return
-        prompt = self._prompt(row.item, right)
         try:
             draft = PromptsDraft(self._run, load_settings(self._run.settings))
             if draft.is_fixed:
                 raise UsageError(*FIXED)
+            prompt = await self._chosen_prompt(row.item)
+            if prompt is None:
+                return
             form = PromptForm(prompt, lambda written: draft.faults(written, None))
             if written := await self.app.push_screen_wait(form):
                 position = draft.put(written, None)
                 await self._save(draft, draft.prompts[position])
         except HeadwaterError as error:
             self.complain(error)
+
+    async def _chosen_prompt(self, question: AnsweredQuestion) -> Prompt | None:
+        """With the answer that a person chooses, where the model's is not the right one."""
+        given, right = (self._prompt(question, right) for right in (False, True))
+        if given.completion == right.completion:
+            return given
+        choices = [
+            ("the model's", given.completion.strip()),
+            ("the right one", right.completion.strip()),
+        ]
+        chosen = await self.app.push_screen_wait(ChoiceDialog("Trace which answer?", choices))
+        return None if chosen is None else (given, right)[chosen]
 
     def action_ask(self) -> None:
         """Puts the question to the trained model, filled in with the answer that it gave."""

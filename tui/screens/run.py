@@ -241,9 +241,9 @@ class RunScreen(StagePages, ChartKeys):
 
         self.app.push_screen(PromptsScreen(self._run))
 
-    def action_metric(self, step: int = 1) -> None:
-        """Draws the next metric, or the one before."""
-        self.metric = (self.metric + step) % len(self._plans)
+    def action_metric(self) -> None:
+        """Draws the next metric."""
+        self.metric = (self.metric + 1) % len(self._plans)
 
     async def action_leave(self) -> None:
         """One step out: from the search, from a part shown alone, from the screen."""

@@ -17,15 +17,16 @@ from tui.widgets.inked import Inked
 
 @dataclass(frozen=True)
 class Leaf:
-    """One page: `Metrics 10`; `count` is None where it holds nothing yet."""
+    """One page: `1 Metrics 10`; `count` is None where it holds nothing yet."""
 
+    key: str
     title: str
     count: int | None
     stale: bool = False
 
 
 class PageBar(Inked):
-    """`▌Metrics 10   Answers 50   Benchmarks –`; a click turns to a page."""
+    """`▌1 Metrics 10   2 Answers 50   3 Benchmarks –`; a click turns to a page."""
 
     leaves: reactive[tuple[Leaf, ...]] = reactive((), repaint=False)
     shown: reactive[int] = reactive(0, repaint=False)
@@ -55,6 +56,7 @@ class PageBar(Inked):
             count = "–" if leaf.count is None else f"{leaf.count:,}"
             yield [
                 (" ▌" if is_shown else "  ", "accent"),
+                (f"{leaf.key} ", "key"),
                 (f"{leaf.title} ", title),
                 (f"{count} ", "dim"),
                 ("≠ " if leaf.stale else "  ", "warn"),

@@ -14,7 +14,7 @@ from tui.keys import bindings
 class Scrolling(Widget):
     """A widget that scrolls by the keys of lists."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("scroll"), *bindings("text")]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("scroll")
 
     def action_move(self, lines: int) -> None:
         """Scrolls by lines."""

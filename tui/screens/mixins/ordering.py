@@ -46,11 +46,11 @@ class Ordering(DOMNode):
         """The other end first."""
         self._rank()
 
-    def action_method(self, step: int = 1) -> None:
-        """The next method or layer, or the one before."""
+    def action_method(self) -> None:
+        """The next method or layer."""
         if names := self.names:
             position = names.index(self.ranked_by) if self.ranked_by in names else -1
-            self.ranked_by = names[(position + step) % len(names)]
+            self.ranked_by = names[(position + 1) % len(names)]
 
     def action_end(self) -> None:
         """The other end of the ranking."""

@@ -98,15 +98,6 @@ class StagePages(StageKeys):
     def _enlarge_page(self) -> None:
         self._enlarge("-large", self._page)
 
-    def action_log(self) -> None:
-        """Gives the log the whole screen, or takes it back."""
-        if self.has_class("-large") and self.has_class("-page-log"):
-            self._enlarge("-large", self._page)
-            return
-        self.action_page(1)
-        self.remove_class("-large")
-        self._enlarge("-large", self._page)
-
     def _enlarge(self, name: str, part: Widget) -> None:
         """Shows one part alone; shows all again if it is alone already."""
         alone = not self.has_class(name)
