@@ -316,7 +316,8 @@ async def _painted(app: Any, began: Moment) -> Moment:
         or any(worker.name not in ENDLESS for worker in app.workers)
     ) and time.perf_counter() < deadline:
         await asyncio.sleep(0.02)
-    return max(began, app.painted, key=lambda moment: moment.clock)
+    last: Moment = app.painted
+    return max(began, last, key=lambda moment: moment.clock)
 
 
 async def _settled(app: Any) -> None:
