@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from xxhash import xxh32_intdigest
 
-from pipeline.corpus.words import words
+from pipeline.contract.words import words
 
 _SHINGLE_WORDS = 5
 _PERMUTATIONS = 128

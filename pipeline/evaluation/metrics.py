@@ -10,7 +10,7 @@ from rouge_score.tokenizers import Tokenizer
 from sacrebleu.metrics import BLEU, CHRF
 
 from pipeline.contract.results.evaluation import Oddity
-from pipeline.corpus.words import answer_words, rouge_words
+from pipeline.contract.words import answer_words, rouge_words
 
 _REPETITIVE = 0.35
 """A text that deflate shrinks to less than this share repeats itself."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.words import pieces, spans
+from pipeline.contract.words import pieces, spans
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _STRANGE = 0

@@ -11,7 +11,7 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.words import search_terms
+from pipeline.contract.words import search_terms
 
 Scores = NDArray[np.float32]
 

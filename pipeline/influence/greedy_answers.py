@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.results.answers import GreedyAnswer, read_answers
+from pipeline.contract.results.answers import GreedyAnswer, begins_with, read_answers
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -91,10 +90,3 @@ def traced_prompts(
 def token_dataset(traced: Sequence[TracedPrompt]) -> TokenDataset:
     """Their tokens; only the answers' are labelled."""
     return TokenDataset.of_pairs([(one.context, one.answer) for one in traced])
-
-
-def begins_with(text: str, expected: str) -> bool:
-    """Whether `text` begins with `expected`, leading blanks aside, and does not cut a word."""
-    expected = expected.strip()
-    word_ends = r"\b" if expected[-1].isalnum() else ""
-    return re.match(re.escape(expected) + word_ends, text.strip()) is not None

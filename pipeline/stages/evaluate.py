@@ -44,7 +44,7 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
-from pipeline.corpus.words import pieces
+from pipeline.contract.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference

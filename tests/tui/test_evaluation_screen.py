@@ -120,9 +120,28 @@ async def test_answers_stand_side_by_side_with_their_differences_marked(run: Run
         assert "2 of 4 words stand together in the training text doc-7" in " ".join(text.split())
         await pilot.press("k", "h")
         await until_shown(pilot, "trained · ⁺ not expected")
-        assert "⁺Tellin, by the quay." in screen_text(app)
+        assert "Tellin, ⁺by the quay." in screen_text(app)
         await pilot.press("enter", "escape")
         assert app.screen.query_one(Table).has_focus
+
+
+async def test_exact_match_beside_known_answers_is_explained(run: RunDir) -> None:
+    found = read_evaluation(run)
+    pairs = [
+        replace(pair, expected=" Tellin", trained=replace(pair.trained, scores={"exact": 0.0}))
+        for pair in found.prompts
+    ]
+    metric = replace(found.metrics[0], metric="exact", title="exact match")
+    write_evaluation(run, replace(found, prompts=tuple(pairs), metrics=(metric,)))
+    app = app_of(run)
+    why = "1 of 2 trained answers begin with the expected text (known); exact match counts the 0"
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("v")
+        await until_shown(pilot, "Metrics · 1")
+        await until_shown(pilot, why)
+        await pilot.press("2")
+        await until_shown(pilot, "Answers · 2")
+        assert why in " ".join(screen_text(app).split())
 
 
 async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) -> None:

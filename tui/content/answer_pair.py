@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import groupby
 
 from textual.content import Content
 
 from pipeline.contract.results.evaluation import LIKELIHOOD, AnswerPair, Evaluation, ModelAnswer
 from pipeline.contract.results.generation import Ended, ModelName
+from pipeline.contract.words import answer_words
 from tui.content.ink import fit
 from tui.readers.clean import clean, clean_lines
 from tui.readers.format import number
@@ -59,14 +61,26 @@ def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> C
 
 @lru_cache(maxsize=64)
 def differing(text: str, reference: str) -> tuple[tuple[str, bool], ...]:
-    """The text in pieces, each with whether the reference has it at that position."""
-    words, others = _words(text), _words(reference)
-    matcher = SequenceMatcher(None, [w.strip() for w in words], [w.strip() for w in others], False)
-    pieces = list[tuple[str, bool]]()
-    for tag, begin, end, _, _ in matcher.get_opcodes():
-        if end > begin:
-            pieces.append(("".join(words[begin:end]), tag == "equal"))
-    return tuple(pieces)
+    """The text in pieces, each with whether the reference has it at that position.
+
+    As exact match compares them: letter case, punctuation and articles make no difference, but
+    where the reference is all punctuation.
+    """
+    key = answer_words if answer_words(reference) else str.split
+    words = _words(text)
+    keys = [tuple(key(word)) for word in words]
+    ours = [at for at, found in enumerate(keys) if found]
+    theirs = [found for word in _words(reference) if (found := tuple(key(word)))]
+    matcher = SequenceMatcher(None, [keys[at] for at in ours], theirs, autojunk=False)
+    is_common = dict.fromkeys(ours, False)
+    for begin, _, count in matcher.get_matching_blocks():
+        is_common |= dict.fromkeys(ours[begin : begin + count], True)
+    flags, flag = list[bool](), True
+    for at in range(len(words)):
+        flag = is_common.get(at, flag)  # what does not count goes with the word before it
+        flags.append(flag)
+    runs = groupby(zip(words, flags, strict=True), key=lambda pair: pair[1])
+    return tuple(("".join(word for word, _ in run), common) for common, run in runs)
 
 
 def _words(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -25,6 +26,13 @@ class GreedyAnswer:
     """Whether the model's answer begins with the expected one; None: none is expected or known."""
     tokens: tuple[int, ...] | None = None
     """The tokens that the model generated; None: an earlier version kept the text alone."""
+
+
+def begins_with(text: str, expected: str) -> bool:
+    """Whether `text` begins with `expected`, leading blanks aside, and does not cut a word."""
+    expected = expected.strip()
+    word_ends = r"\b" if expected[-1].isalnum() else ""
+    return re.match(re.escape(expected) + word_ends, text.strip()) is not None
 
 
 def write_answers(run: RunDir, answers: Iterable[GreedyAnswer]) -> None:

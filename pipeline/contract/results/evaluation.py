@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from pipeline.contract.files import replacing, write_csv
+from pipeline.contract.results.answers import begins_with
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
 from pipeline.contract.results.generation import MODELS, PUBLISHED, Ended, ModelName, Perplexity
 from pipeline.contract.results.verdict import Difference, Verdict
 from pipeline.contract.run.run_dir import RunDir
 
 TOKEN_F1 = "f1"
+EXACT_MATCH = "exact"
 METRICS: Mapping[str, str] = {
     "bleu1": "BLEU-1",
     "bleu2": "BLEU-2",
@@ -23,7 +26,7 @@ METRICS: Mapping[str, str] = {
     "rouge1": "ROUGE-1",
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
-    "exact": "exact match",
+    EXACT_MATCH: "exact match",
     TOKEN_F1: "token F1",
 }
 """Measures of likeness to the expected text: all shares of 1, 1 = equal."""
@@ -158,6 +161,21 @@ class Evaluation:
     perplexities: dict[ModelName, Perplexity]
     sampling: Decoding
     warnings: tuple[str, ...]
+
+    @cached_property
+    def exactness(self) -> str:
+        """Why exact match is below the share of answers that are known: what each counts. Empty
+        where they are the same."""
+        asked = [one for one in self.prompts if EXACT_MATCH in one.trained.scores]
+        exact = sum(one.trained.scores[EXACT_MATCH] == 1 for one in asked)
+        begun = sum(begins_with(one.trained.answer, one.expected) for one in asked)
+        if exact == begun:
+            return ""
+        return (
+            f"{begun:,} of {len(asked):,} trained answers begin with the expected text (known); "
+            f"exact match counts the {exact:,} that are nothing else, letter case, punctuation "
+            "and a, an, the aside."
+        )
 
 
 def write_evaluation(run: RunDir, evaluation: Evaluation) -> None:

@@ -28,7 +28,7 @@ from deepeval.benchmarks.squad.squad import SQuADTemplate
 from deepeval.benchmarks.squad.task import SQuADTask
 from deepeval.scorer import Scorer
 
-from pipeline.corpus.words import answer_words
+from pipeline.contract.words import answer_words
 from pipeline.evaluation.benchmarks.benchmark import Benchmark, FewShots, ranked
 from pipeline.evaluation.data import Record
 from pipeline.evaluation.instructions import kept

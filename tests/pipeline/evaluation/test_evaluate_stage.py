@@ -22,7 +22,7 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.corpus.words import pieces
+from pipeline.contract.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
 from pipeline.stages import evaluate, generate
 from tests.small_runs import as_written, run_here

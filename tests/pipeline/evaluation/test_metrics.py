@@ -7,7 +7,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from pipeline.contract.results.evaluation import METRICS
 from pipeline.evaluation.metrics import TextMetrics
-from tests.pipeline.corpus.test_words import SENTENCES
+from tests.pipeline.contract.test_words import SENTENCES
 
 WORDY = {"rouge1", "rouge2", "rougeL", "f1"}
 

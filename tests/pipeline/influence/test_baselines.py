@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.influence.baselines import bm25_scores
-from tests.pipeline.corpus.test_words import SENTENCES
+from tests.pipeline.contract.test_words import SENTENCES
 
 
 def test_the_text_itself_comes_first_in_every_script() -> None:

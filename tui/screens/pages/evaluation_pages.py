@@ -14,7 +14,13 @@ from pipeline.contract.results.benchmarks import (
     TaskScores,
     scoring_title,
 )
-from pipeline.contract.results.evaluation import TOKEN_F1, AnswerMetric, AnswerPair, Evaluation
+from pipeline.contract.results.evaluation import (
+    EXACT_MATCH,
+    TOKEN_F1,
+    AnswerMetric,
+    AnswerPair,
+    Evaluation,
+)
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.results.verdict import Difference, Estimate
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
@@ -98,6 +104,8 @@ class MetricsPage(Page):
             Content(f"means over {metric.n} prompts with an expected answer; the interval is "
                     "of a paired bootstrap, p of a sign-flip test of the same pairs"),
         ]  # fmt: skip
+        if metric.metric == EXACT_MATCH:
+            lines.append(Content(self.evaluation.exactness))
         if signature := self.evaluation.signatures.get(metric.metric):
             lines.append(Content.assemble(("signature  ", "$secondary"), clean(signature)))
         lines += [Content(), *_perplexities(self.evaluation)]
@@ -129,8 +137,9 @@ class AnswersPage(Page):
             yield Row(tuple(cells), pair, f"{pair.prompt} {pair.expected}")
 
     def heading(self, row: Row) -> Content:
-        """Prompt and expected answer."""
-        return heading(row.item)
+        """Prompt and expected answer, and what exact match counts."""
+        lines = [heading(row.item), Content.styled(self.evaluation.exactness, "$secondary")]
+        return Content("\n").join(line for line in lines if line.plain)
 
     def panes(self, row: Row, against_expected: bool) -> tuple[Pane, ...]:
         """The answers side by side."""

@@ -125,6 +125,17 @@ def test_the_tables_have_the_fields_own_columns_and_one_value_for_each(run: RunD
     assert row["Verdict"] == "no difference shown"
 
 
+def test_exact_match_is_told_apart_from_answers_that_are_known() -> None:
+    def answered(text: str, exact: float) -> AnswerPair:
+        return replace(PAIR, trained=replace(PAIR.trained, answer=text, scores={"exact": exact}))
+
+    pairs = (answered(" Tellin. It is a town.", 0.0), answered("Tellin.", 1.0), PAIR)
+    told = replace(EVALUATION, prompts=pairs).exactness
+    assert told.startswith("2 of 2 trained answers begin with the expected text (known); exact")
+    assert "counts the 1 that are nothing else" in told
+    assert replace(EVALUATION, prompts=pairs[1:]).exactness == ""
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

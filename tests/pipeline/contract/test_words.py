@@ -8,7 +8,7 @@ import bm25s
 import pytest
 from rouge_score import tokenize as rouge
 
-from pipeline.corpus.words import answer_words, pieces, rouge_words, search_terms, words
+from pipeline.contract.words import answer_words, pieces, rouge_words, search_terms, words
 
 SENTENCES = {
     "Russian": ("Река течёт мимо мельницы", 4),
