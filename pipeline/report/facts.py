@@ -41,6 +41,10 @@ from pipeline.report.prompt_rankings import PromptRanking, Rankings
 
 T = TypeVar("T")
 
+TOLD_PROMPTS = 100
+"""Prompts, the first of the run's, that are told in full: the page of ten thousand would be
+hundreds of megabytes, which no browser opens."""
+
 
 class _HasWarnings(Protocol):
     """A summary that holds warnings."""
@@ -107,6 +111,9 @@ class RunFacts:
     generated_traced: bool
     """The scores are of the model's own answers, not of the given completions."""
     prompts: list[PromptFacts]
+    """Those that are told in full."""
+    prompt_count: int
+    """All of the run's."""
     coverage: Coverage | None
     """What share of the chosen weights is traced."""
     spectra: tuple[Spectrum, ...] | None
@@ -116,13 +123,27 @@ class RunFacts:
     """Scores and comparisons."""
     validation: ValidationSummary | None
 
+    @property
+    def left_out(self) -> str:
+        """Which prompts are not told in full, and where they are; empty where all are told."""
+        told = len(self.prompts)
+        if told == self.prompt_count:
+            return ""
+        return (
+            f"The first {told:,} of {self.prompt_count:,} prompts are told here. Those of all are "
+            "in scores/rankings.parquet, which headwater rank RUN --prompt ID reads, and in "
+            "comparison_results/model_comparison.csv."
+        )
+
 
 def gather(settings: Settings, run: RunDir) -> RunFacts:
     """Reads the run."""
     attempts = read_attempts(run)
     statuses = [s for s in run_status(run, settings, attempts) if s.stage != "report"]
     done = {status.stage for status in statuses if status.state == "done"}
-    rankings = _found(Rankings, run) if "scores" in done else None
+    asked = read_prompts(run) if "prepare" in done else []
+    told = asked[:TOLD_PROMPTS]
+    rankings = _rankings(run, told) if "scores" in done else None
     last = {status.stage: attempts.get(status.stage, Attempt()) for status in statuses}
     return RunFacts(
         name=run.name,
@@ -139,7 +160,8 @@ def gather(settings: Settings, run: RunDir) -> RunFacts:
         scores=_found(read_scores_summary, run) if "scores" in done else None,
         account=rankings.metadata if rankings else None,
         generated_traced=settings.prompts.use_generated,
-        prompts=_prompts(run, rankings) if "prepare" in done else [],
+        prompts=_prompts(run, told, rankings),
+        prompt_count=len(asked),
         coverage=_coverage(run) if "factors" in done else None,
         spectra=_found(read_spectra, run) if "inspect" in done else None,
         evaluation=_found(read_evaluation, run) if "evaluate" in done else None,
@@ -210,11 +232,15 @@ def _warnings(
     return list(messages)
 
 
-def _prompts(run: RunDir, rankings: Rankings | None) -> list[PromptFacts]:
+def _rankings(run: RunDir, prompts: Sequence[Prompt]) -> Rankings | None:
+    return _found(lambda run: Rankings(run, [prompt.id for prompt in prompts]), run)
+
+
+def _prompts(
+    run: RunDir, prompts: Sequence[Prompt], rankings: Rankings | None
+) -> list[PromptFacts]:
     answers = _found(read_answers, run) if rankings else None
-    return [
-        _prompt(prompt, (answers or {}).get(prompt.id), rankings) for prompt in read_prompts(run)
-    ]
+    return [_prompt(prompt, (answers or {}).get(prompt.id), rankings) for prompt in prompts]
 
 
 def _prompt(prompt: Prompt, answer: GreedyAnswer | None, rankings: Rankings | None) -> PromptFacts:

@@ -14,7 +14,6 @@ from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, pag
 
 _STRETCHES = 1_000
 """More than a page has pixels for."""
-_NUMBERED_LAYERS = 24  # up to this many a cell has room for its figure
 
 
 def loss_curve(curves: Curves, base: float | None) -> str | None:
@@ -54,30 +53,6 @@ def thinned(
     ends = [begin + pick(part) for begin, part in parts for pick in (np.argmin, np.argmax)]
     kept = np.unique(ends)
     return steps[kept], values[kept]
-
-
-def layer_shares(shares: NDArray[np.float64], layers: Sequence[int]) -> str:
-    """Which layers a prompt's top examples act through; shares [examples, layers]."""
-    count, width = shares.shape
-    limit = max(float(np.abs(shares).max()), 1e-9)
-    with page_figure_style():
-        figure = Figure(figsize=(min(1.0 + 0.6 * width, 7.2), 0.75 + 0.22 * count), layout="tight")
-        axes = figure.subplots()
-        axes.pcolormesh(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, edgecolor="face", lw=0.1)
-        axes.invert_yaxis()
-        axes.set(xlabel="layer", ylabel="rank")
-        axes.set_xticks(np.arange(width) + 0.5, [str(layer) for layer in layers])
-        axes.set_yticks(np.arange(count) + 0.5, [str(rank + 1) for rank in range(count)])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        if width <= _NUMBERED_LAYERS:
-            for (row, column), share in np.ndenumerate(shares):
-                ink = "#ffffff" if abs(share) > 0.6 * limit else "#1d2730"
-                axes.text(
-                    column + 0.5, row + 0.5, str(round(100 * share)), color=ink, ha="center",
-                    va="center", fontsize=7 if width <= 12 else 5,
-                )  # fmt: skip
-        return page_svg(figure)
 
 
 def effective_ranks(spectra: Sequence[Spectrum]) -> str | None:

@@ -5,7 +5,7 @@ Shape legend: Q prompts, N training examples, L layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,28 +29,33 @@ class Line:
     """A line of a ranking."""
 
     row: RankedExample
-    others: list[tuple[str, float | None, int | None]]
-    """Every other method's name, the score there and the rank among all N examples."""
+    ranks: dict[str, int | None]
+    """Among all N examples by every method; None where there is no score."""
 
 
 @dataclass(frozen=True)
 class PromptRanking:
     """A prompt's examples under the default method."""
 
-    top: list[Line]
-    bottom: list[Line]
+    lines: list[Line]
+    """The first `TOP` and the last `BOTTOM`, none of them twice."""
     statistics: dict[str, float]
     """Of all N scores; without those that are not finite, which "not finite" counts."""
     layers: Sequence[int]
     layer_shares: NDArray[np.float64] | None
     """Layers' shares of the top examples' raw scores [≤ TOP, L]: signed, |shares| sum to 1."""
 
+    @property
+    def largest_share(self) -> float:
+        """The most that one layer gives to one example, without its sign."""
+        return 0.0 if self.layer_shares is None else float(np.abs(self.layer_shares).max())
+
 
 class Rankings:
     """The scores stage's tables and scores."""
 
-    def __init__(self, run: RunDir) -> None:
-        """Reads what is shown, for all prompts.
+    def __init__(self, run: RunDir, prompts: Collection[str]) -> None:
+        """Reads what is shown of some prompts, by their ids.
 
         Raises:
             MissingResultError: a file of the scores stage is gone.
@@ -61,9 +66,9 @@ class Rankings:
         ids = read_example_ids(run)
         self._index = {example: number for number, example in enumerate(ids)}
         self._rows: dict[tuple[str, End], list[RankedExample]] = {}
-        method = self.metadata.default_method
-        top = read_rankings(run, method=method, end="top", last=TOP)
-        bottom = read_rankings(run, method=method, end="bottom", last=BOTTOM)
+        method, told = self.metadata.default_method, frozenset(prompts)
+        top = read_rankings(run, prompt_ids=told, method=method, end="top", last=TOP)
+        bottom = read_rankings(run, prompt_ids=told, method=method, end="bottom", last=BOTTOM)
         for row in [*top, *bottom]:
             self._rows.setdefault((row.prompt_id, row.end), []).append(row)
 
@@ -74,11 +79,15 @@ class Rankings:
             return None
         number = metadata.prompts.index(prompt_id)
         scores = {name: self._file.scores(number, name) for name in metadata.methods}
-        top = [self._line(row, scores) for row in self._rows.get((prompt_id, "top"), ())]
-        bottom = [self._line(row, scores) for row in self._rows.get((prompt_id, "bottom"), ())]
+        top = self._rows.get((prompt_id, "top"), [])
+        shown = {row.example_id for row in top}
+        bottom = [
+            row
+            for row in reversed(self._rows.get((prompt_id, "bottom"), []))
+            if row.example_id not in shown
+        ]
         return PromptRanking(
-            top=top,
-            bottom=bottom,
+            lines=[self._line(row, scores) for row in [*top, *bottom]],
             statistics=statistics(scores[metadata.default_method]),
             layers=metadata.layers,
             layer_shares=self._layer_shares(top, number) if metadata.layers else None,
@@ -86,15 +95,16 @@ class Rankings:
 
     def _line(self, row: RankedExample, scores: dict[str, Scores]) -> Line:
         index = self._index.get(row.example_id)
-        others = [
-            (name, row.scores.get(name), None if index is None else rank_of(values, index))
-            for name, values in scores.items()
-            if name != self.metadata.default_method
-        ]
-        return Line(row, others)
+        return Line(
+            row,
+            {
+                name: None if index is None else rank_of(values, index)
+                for name, values in scores.items()
+            },
+        )
 
-    def _layer_shares(self, top: list[Line], prompt: int) -> NDArray[np.float64] | None:
-        positions = [self._index.get(line.row.example_id) for line in top]
+    def _layer_shares(self, top: list[RankedExample], prompt: int) -> NDArray[np.float64] | None:
+        positions = [self._index.get(row.example_id) for row in top]
         known = [index for index in positions if index is not None]
         if not known or len(known) < len(positions):
             return None

@@ -29,13 +29,10 @@ from pipeline.report.style import page_figure_style, page_svg
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """Gathers what the finished stages wrote, draws it and writes both pages."""
     facts = gather(settings, run)
-    pictures: dict[str, str] = {}
-    total = 2 + len(facts.prompts)
-    for number, (name, svg) in enumerate(_draw(facts, settings), start=1):
-        if svg is not None:
-            pictures[name] = svg
-            write_text(run.report / "figures" / f"{name}.svg", svg)
-        events.progress(number, total, "figures")
+    pictures = {name: svg for name, svg in _draw(facts, settings) if svg is not None}
+    for name, svg in pictures.items():
+        write_text(run.report / "figures" / f"{name}.svg", svg)
+    events.progress(1, 2, "figures")
     for name, figure in _evaluation_figures(facts):
         save_png(figure(), run.report / "figures" / f"{name}.png")
         with page_figure_style():
@@ -61,7 +58,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         run,
         markdown_page(facts, paths, **more),
         html_page(facts, pictures, **more),
-        ReportSummary(len(facts.prompts), facts.missing),
+        ReportSummary(facts.prompt_count, facts.missing),
     )
 
 
@@ -72,10 +69,6 @@ def _draw(facts: RunFacts, settings: Settings) -> Iterator[tuple[str, str | None
     first = settings.factors.strategies[0]
     spectra = [one for one in facts.spectra or () if one.strategy == first]
     yield "effective_rank", figures.effective_ranks(spectra)
-    for number, prompt in enumerate(facts.prompts, start=1):
-        ranking = prompt.ranking
-        if ranking is not None and ranking.layer_shares is not None:
-            yield f"layers_{number}", figures.layer_shares(ranking.layer_shares, ranking.layers)
 
 
 def _evaluation_figures(facts: RunFacts) -> Iterator[tuple[str, Callable[[], Figure]]]:

@@ -6,7 +6,7 @@ trained model's own answers where those differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -132,20 +132,26 @@ def read_rankings(
     tracer: Tracer = "scores",
     *,
     prompt_id: str | None = None,
+    prompt_ids: Set[str] | None = None,
     method: str | None = None,
     end: End | None = None,
     last: int | None = None,
 ) -> list[RankedExample]:
     """Rows in the order of the table: prompts, methods, top before bottom, ranks.
 
-    Only those of a prompt, a method, an end, and up to the rank `last`, where they are given.
+    Only those of a prompt or of some, a method, an end, and up to the rank `last`, where they are
+    given.
 
     Raises:
         MissingResultError: there is no such table.
         DamagedResultError: it is not what the stage writes.
     """
     chosen = {"prompt_id": prompt_id, "method": method, "end": end}
-    wanted = {name: value for name, value in chosen.items() if value is not None}
+    wanted: dict[str, Set[str]] = {
+        name: {value} for name, value in chosen.items() if value is not None
+    }
+    if prompt_ids is not None:
+        wanted["prompt_id"] = prompt_ids
     return [
         _ranked_example(row)
         for batch in _batches(run, tracer)
@@ -166,10 +172,12 @@ def _batches(run: RunDir, tracer: Tracer) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches()
 
 
-def _matching(batch: pa.RecordBatch, wanted: Mapping[str, str], last: int | None) -> Iterator[Row]:
+def _matching(
+    batch: pa.RecordBatch, wanted: Mapping[str, Set[str]], last: int | None
+) -> Iterator[Row]:
     """The chosen rows."""
-    for name, value in wanted.items():
-        batch = where(batch, [found == value for found in batch[name].to_pylist()])
+    for name, values in wanted.items():
+        batch = where(batch, [found in values for found in batch[name].to_pylist()])
     if last is not None:
         batch = where(batch, [rank <= last for rank in batch["rank"].to_pylist()])
     yield from batch.to_pylist()

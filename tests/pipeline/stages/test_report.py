@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 
-from pipeline.contract.files import write_json, write_text
+from pipeline.contract.files import read_object, write_json, write_text
 from pipeline.contract.results import score_file
 from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.benchmarks import (
@@ -65,7 +65,7 @@ from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.ranking_table import save_rankings
-from pipeline.report import figures
+from pipeline.report import facts, figures
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -319,26 +319,82 @@ def test_nothing_is_left_open_and_nothing_is_fetched(full: RunDir) -> None:
     assert all(value.startswith(("data:image/svg+xml;base64,", "#")) for value in sources)
 
 
+def ranking_table(run: RunDir, prompt: str) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a prompt's examples in Markdown."""
+    section = run.report_markdown.read_text().split(f"### {prompt}")[1]
+    lines = [line for line in section.split("\n\n")[2].splitlines() if line]
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return [name.replace("\\", "") for name in head], rows
+
+
 def test_the_first_example_shows_its_mark_score_and_other_ranks(full: RunDir) -> None:
     text = " ".join(Page(full.report_html.read_text()).text.split())
     first = text[text.index("1 ★ 99") :]
     assert first.startswith("1 ★ 99 d3 53 tokens · parish.jsonl row 3 Document 3 tells")
-    assert "bm25 -1e9 (no. 40)" in first
+    least = '<td>bm25</td><td class="n">40</td>'  # of 40 examples, as its score is the lowest
+    assert least in full.report_html.read_text()
+
+
+def test_a_ranking_has_a_column_for_the_ranks_by_every_other_method(full: RunDir) -> None:
+    head, rows = ranking_table(full, "Oda Brekke was born in")
+    others = [name for name in METHODS if name != "ekfac_normalized"]
+    assert head == ["Rank", "Score", "Text", "Example", "Tokens", "Group", *others]
+    assert [row[0] for row in rows] == [
+        "★ 1", *map(str, range(2, 11)), *map(str, range(N - 4, N + 1))
+    ]  # fmt: skip
+    scores = score_tensors()
+    for row in rows:
+        example = int(row[3].split(",")[0].removeprefix("d"))
+        for name, rank in zip(others, row[6:], strict=True):
+            assert highest_first(scores[name][0])[int(rank) - 1] == example
 
 
 def test_equal_scores_have_the_ranks_of_every_other_list(full: RunDir) -> None:
     tied = score_tensors()["identity"][1]
     rank = highest_first(tied).tolist().index(3) + 1
-    text = " ".join(Page(full.report_html.read_text()).text.split())
-    lake = text[text.index("The lake of Tarnholm is") :]
-    first = lake[lake.index("1 99") :]
-    assert re.findall(r"identity (\S+) \(no\. (\d+)\)", first)[:1] == [("7", str(rank))]
+    head, rows = ranking_table(full, "The lake of Tarnholm is")
+    assert (rows[0][3].split(",")[0], rows[0][head.index("identity")]) == ("d3", str(rank))
+
+
+def test_the_layers_shares_of_the_top_examples_are_a_table(full: RunDir) -> None:
+    section = full.report_markdown.read_text().split("### Oda Brekke was born in")[1]
+    table = section.split("each layer gives to the top examples:\n\n")[1].split("\n\n")[0]
+    head, _, *rows = table.splitlines()
+    assert head == "| Rank | layer 0 | layer 1 |"
+    assert len(rows) == 10
+    for row in rows:
+        shares = [abs(int(share)) for share in row.strip("| ").split(" | ")[1:]]
+        assert sum(shares) == pytest.approx(100, abs=1)
+
+
+def test_of_many_prompts_the_first_are_told_and_the_others_are_said_to_be_elsewhere(
+    full: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "TOLD_PROMPTS", 1)
+    run = RunDir(shutil.copytree(full.root, tmp_path / "run", symlinks=True))
+    report.run(SETTINGS, run, EventWriter(run.events, "report"))
+    for text in (Page(run.report_html.read_text()).text, run.report_markdown.read_text()):
+        assert "Oda Brekke was born in" in text
+        assert "The lake of Tarnholm is" not in text
+        assert "The first 1 of 2 prompts are told here." in text
+        assert "scores/rankings.parquet" in text
+    assert read_object(run.summary("report"))["prompts"] == 2  # type: ignore[index]
+
+
+def test_prompts_are_called_by_their_words(full: RunDir) -> None:
+    headings = [
+        line for line in full.report_markdown.read_text().splitlines() if line[:4] == "### "
+    ]
+    assert headings[:2] == ["### Oda Brekke was born in", "### The lake of Tarnholm is"]
+    assert "<summary><strong>Oda Brekke was born in</strong>" in full.report_html.read_text()
 
 
 def test_statistics_are_those_of_all_scores(full: RunDir) -> None:
     scores = score_tensors()["ekfac_normalized"][1].astype(np.float64)
     markdown = full.report_markdown.read_text()
-    row = markdown.split("### lake")[1].split("All scores:")[1].split("\n\n")[1].splitlines()[-1]
+    row = (
+        markdown.split("### The lake")[1].split("All scores:")[1].split("\n\n")[1].splitlines()[-1]
+    )
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     expected = [N, scores.max(), scores.min(), scores.mean(), np.median(scores), scores.std()]
     assert [float(cell) for cell in cells[:6]] == pytest.approx(expected, rel=1e-3)
@@ -513,8 +569,8 @@ def test_hostile_text_stays_text_in_markdown(hostile: RunDir) -> None:
     assert page.tags.count("h3") == 2
     assert page.tags.count("pre") == 1  # the command to run it again
     widths = {line.count(" | ") for line in hostile.report_markdown.read_text().splitlines()
-              if re.match(r"\| \d+( ★)? \| \S+ \| d\d", line)}  # fmt: skip
-    assert widths == {6}
+              if re.match(r"\| (★ )?\d+ \| \S+ \| .* \| d\d", line)}  # fmt: skip
+    assert widths == {9}
 
 
 def test_a_long_curve_is_drawn_by_its_extremes() -> None:
