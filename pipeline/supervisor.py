@@ -22,7 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from pipeline.contract.children import child_environment, python_command
+from pipeline.contract import children
+from pipeline.contract.children import child_environment
 from pipeline.contract.errors import CancelledError, HeadwaterError, disk_errors_explained
 from pipeline.contract.files import lenient_output, write_json
 from pipeline.contract.run.processes import (
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 def stage_command(stage: str, run: RunDir) -> list[str]:
     """The command line of a stage's process."""
-    return python_command("-m", "pipeline", stage, str(run.root))
+    return children.stage_command(stage, str(run.root))
 
 
 class Supervisor:

@@ -69,7 +69,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         super().__init__()
         self.animation_level = "none"
         self._runs, self._run = runs, run
-        self._user, self._machine = user or User(), MachineReader()
+        self._user, self._machine = user or User(), MachineReader(folder=runs)
         for ours in (HEADWATER, LIGHT, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color

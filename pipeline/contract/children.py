@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
+STAGES, ASKING = "pipeline", "pipeline.ask.worker"
+"""The modules that run a stage, and that answer new prompts."""
 _SAFE_PATH = "PYTHONSAFEPATH"
 """The same as -P, for the processes that libraries in the child start."""
 
@@ -17,6 +20,22 @@ _SAFE_PATH = "PYTHONSAFEPATH"
 def python_command(*arguments: str) -> list[str]:
     """The command line of a Python process with these arguments."""
     return [sys.executable, "-P", *arguments]
+
+
+def stage_command(stage: str, root: str) -> list[str]:
+    """The command line of a stage's process, in the run of a folder."""
+    return python_command("-m", STAGES, stage, root)
+
+
+def work_of(command: Sequence[str]) -> tuple[str, str] | None:
+    """Which run's folder a process works in, and at which stage or, for the worker that answers
+    new prompts, at "ask"; None where its command line is that of neither."""
+    match [*command][-4:]:
+        case ["-m", module, stage, root] if module == STAGES:
+            return root, stage
+        case [*_, "-m", module, root] if module == ASKING:
+            return root, "ask"
+    return None
 
 
 def child_environment(**variables: str) -> dict[str, str]:

@@ -13,11 +13,24 @@ _WATT = 1000.0
 _MOST_BYTES = 1 << 50
 _MOST_CELSIUS = 200
 _MOST_MILLIWATTS = 100_000_000
+_MOST_MEGAHERTZ = 100_000
+_OF_THE_WHOLE = ("temperature", "power", "power_limit", "clock", "memory_clock")
+"""What a MIG instance has only together with the others of its device."""
+
+
+@dataclass(frozen=True)
+class GpuProcess:
+    """A process that has memory on a device, as the driver tells it."""
+
+    pid: int
+    """In a container it may be the host's number, which is nobody's here."""
+    used: int | None
+    """Bytes; None where the driver does not tell, or tells 0, as in some containers."""
 
 
 @dataclass(frozen=True)
 class GpuSample:
-    """One device or MIG instance. Bytes, °C, watts; None where the driver does not tell."""
+    """One device or MIG instance. Bytes, °C, watts, MHz; None where the driver does not tell."""
 
     index: str
     """NVML's order, which is the PCI bus's: "0", or "0:1" for a MIG instance."""
@@ -32,6 +45,10 @@ class GpuSample:
     temperature: int | None = None
     power: float | None = None
     power_limit: float | None = None
+    clock: int | None = None
+    """Of its multiprocessors."""
+    memory_clock: int | None = None
+    processes: tuple[GpuProcess, ...] | None = None
     mig: bool = False
     """Whether it is a MIG instance, or cut into such: NVML tells no utilisation then."""
     visible: bool | None = None
@@ -108,12 +125,7 @@ class GpuReader:
         instances = list(self._instances(handle)) if cut else []
         for number, instance in enumerate(instances):
             part = self._sample(f"{index}:{number}", instance, mig=True)
-            yield replace(
-                part,
-                temperature=whole.temperature,
-                power=whole.power,
-                power_limit=whole.power_limit,
-            )
+            yield replace(part, **{name: getattr(whole, name) for name in _OF_THE_WHOLE})
         if not instances:
             yield whole
 
@@ -144,8 +156,26 @@ class GpuReader:
             temperature=_within(heat, _MOST_CELSIUS),
             power=_watts(ask("nvmlDeviceGetPowerUsage", handle)),
             power_limit=_watts(ask("nvmlDeviceGetEnforcedPowerLimit", handle)),
+            clock=self._clock(handle, nvml.NVML_CLOCK_SM),
+            memory_clock=self._clock(handle, nvml.NVML_CLOCK_MEM),
+            processes=self._processes(handle, total),
             mig=mig,
         )
+
+    def _clock(self, handle: Any, of: int) -> int | None:
+        """MHz; 0 is told where it cannot be read."""
+        return _within(self._ask("nvmlDeviceGetClockInfo", handle, of), _MOST_MEGAHERTZ) or None
+
+    def _processes(self, handle: Any, total: int | None) -> tuple[GpuProcess, ...] | None:
+        """Those that compute and those that draw, each once."""
+        kinds = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
+        told = [found for kind in kinds if (found := self._ask(kind, handle)) is not None]
+        by_pid = {
+            one.pid: GpuProcess(one.pid, _within(one.usedGpuMemory, total) or None)
+            for found in told
+            for one in found
+        }
+        return tuple(by_pid.values()) if told else None
 
     def _ask(self, question: str, *arguments: Any) -> Any:
         """Any single figure may be missing, as under MIG or on unified memory.

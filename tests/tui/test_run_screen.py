@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.contract.results.examples import CorpusSummary, FileAccount, write_corpus_summary
@@ -9,9 +10,11 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.stages import STAGES
 from tests.tui import sample_run
-from tests.tui.machines import GIB, TwoGpus
+from tests.tui.machines import GIB, EightGpus, TwoGpus
 from tests.tui.watching import at_work, screen_text, until, until_shown
 from tui.app import HeadwaterApp
+from tui.readers.hardware import MachineSample
+from tui.readers.processes import ProcessSample
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
@@ -71,24 +74,90 @@ async def test_every_gpu_has_a_panel_with_named_figures(tmp_path: Path) -> None:
             "gpu 0 · NVIDIA H100",
             "60 GiB used, 1.0 GiB reserved, 19 GiB free",
             "412 of 700 W 64 °C",
-            "gpu 1:0 · H100 MIG 1g.10gb · hidden by CUDA_VISIBLE_DEVICES",
-            "n/a (MIG)",
+            "SM 1980 MHz, memory 2619 MHz",
             "allocated 50 GiB, reserved 55 GiB, peak 58 GiB",
             "▁▁▁",
-            "███",
+            "300 GiB of 400 GiB",
+            "1.50 0.75 0.25 over 1, 5 and 15 minutes",
         ):
             assert figure in text
+        await pilot.press("j")
+        await until_shown(pilot, "gpu 1:0 · H100 MIG 1g.10gb · hidden by CUDA_VISIBLE_DEVICES")
+        await until_shown(pilot, "n/a (MIG)")
         await pilot.press("escape")
         await until_shown(pilot, "Stages ·")
 
 
-async def test_on_a_small_screen_a_gpu_takes_one_line(tmp_path: Path) -> None:
+async def test_on_a_small_screen_gpus_and_host_take_a_line_each(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     app._machine = TwoGpus()
     async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "2 GPUs  62 GiB of 90 GiB 97 %, D: each")
+        assert "host    8.0 GiB of 64 GiB, cpu 150 %" in screen_text(app)
+        await pilot.resize_terminal(80, 26)
         await until_shown(pilot, "gpu 0   60 GiB of 80 GiB")
         assert "97 % 412 W 64 °C" in screen_text(app)
         assert "gpu 1:0 2.0 GiB of 10 GiB" in screen_text(app)
+
+
+async def test_a_process_is_ours_by_run_and_stage_or_anothers_by_its_owner(
+    tmp_path: Path,
+) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    app._machine = TwoGpus()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "2 GPUs")
+        await pilot.press("D")
+        await until_shown(pilot, "Processes · 3, 1 of Headwater")
+        lines = [" ".join(line.split()) for line in screen_text(app).splitlines()]
+        for shown in (
+            "4711 0 books · train 58 GiB 3.0 GiB 150 %",
+            "815 0,1:0 alice · python3 2.0 GiB 1.0 GiB 12 %",
+            "77000 0 owner not visible here – – –",
+        ):
+            assert any(shown in line for line in lines), shown
+
+
+async def test_eight_gpus_and_the_host_are_all_there_on_a_small_screen(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    app._machine = EightGpus()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "8 GPUs  237 GiB of 560 GiB 33 %, D: each")
+        assert "host    8.0 GiB of 64 GiB" in screen_text(app)
+        await pilot.press("D")
+        await until_shown(pilot, "GPUs · 8")
+        text = screen_text(app)
+        for number in (0, 1, 2, 3, 4, 6, 7):
+            assert f"{10 * number + 1} GiB/80 GiB" in text.replace("1.0 GiB", "1 GiB")
+        for shown in ("it fell off the bus", "Host · 16 cores", "300 GiB of 400 GiB", "1.50 0.75"):
+            assert shown in text
+        await pilot.resize_terminal(80, 18)
+        await until_shown(pilot, "1–2 of 8 in view")
+        await pilot.press("G")
+        await until_shown(pilot, "7–8 of 8 in view")
+        assert "1.50 0.75" in screen_text(app)
+
+
+async def test_without_a_gpu_it_is_said_and_our_processes_are_shown(tmp_path: Path) -> None:
+    class NoGpu(TwoGpus):
+        def read(self, pid: int | None = None) -> MachineSample:
+            return replace(super().read(pid), gpus=(), no_gpu="no GPU: the driver is not loaded")
+
+        def processes(self, machine: MachineSample) -> tuple[ProcessSample, ...]:
+            return (ProcessSample(4711, "books · train", True, rss=GIB, cpu=99.0),)
+
+    run = at_work(tmp_path)
+    for size in ((80, 24), (120, 40)):
+        app = HeadwaterApp(tmp_path, run)
+        app._machine = NoGpu()
+        async with app.run_test(size=size) as pilot:
+            await until_shown(pilot, "no GPU")
+            await pilot.press("D")
+            await until_shown(pilot, "Processes · 1, 1 of Headwater")
+            text = screen_text(app)
+            assert "no GPU: the driver is not loaded" in text
+            assert "4711     –       books · train" in text
+            assert "300 GiB of 400 GiB" in text
 
 
 async def test_the_log_is_searched(tmp_path: Path) -> None:

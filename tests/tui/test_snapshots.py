@@ -74,7 +74,7 @@ def test_runs(
 def test_run(runs: Path, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def wait(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "✓ all stages done")
-        await until_shown(pilot, "gpu 0")
+        await until_shown(pilot, "of 64 GiB")
         await pilot.press("j")
         await until_shown(pilot, "Stage · train")
         await until_shown(pilot, "m draws its other curves")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.contract.gpus import GpuReader, GpuSample
+    from tui.readers.processes import ProcessSample
 
 _KEPT = 600
 """Samples of each reading that are kept for the charts: twenty minutes at one in two seconds."""
@@ -26,6 +29,11 @@ class HostSample:
     cores: int
     stage_rss: int | None = None
     stage_cpu: float | None = None
+    disk_used: int | None = None
+    """Of the disk that holds the runs; None where it cannot be asked."""
+    disk_total: int | None = None
+    load: tuple[float, float, float] | None = None
+    """Processes that run or wait for a core or a disk, over 1, 5 and 15 minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,17 @@ class MachineSample:
     no_gpu: str = ""
     """Why no GPU is shown."""
     history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """The last readings, oldest first: "cpu", "memory", and "<uuid> busy", "<uuid> memory" and
-    "<uuid> power" of every GPU that tells them. All are shares between 0 and 1."""
+    """The last readings, oldest first: "cpu", "memory", and "<uuid> busy", "<uuid> memory",
+    "<uuid> power" and "<uuid> heat" of every GPU that tells them. All are shares between 0 and
+    1, heat of 100 °C."""
 
 
 class MachineReader:
     """Samples the machine; opens NVML once, on the first sample."""
 
-    def __init__(self, gpus: GpuReader | None = None) -> None:
-        self._gpus = gpus
+    def __init__(self, gpus: GpuReader | None = None, folder: Path | None = None) -> None:
+        """`folder` is on the disk that is told of."""
+        self._gpus, self._folder = gpus, folder
         self._stage: Any = None
         self._history: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
 
@@ -57,6 +67,12 @@ class MachineReader:
             self._history[name].append(share)
         history = {name: tuple(kept) for name, kept in self._history.items()}
         return MachineSample(host, gpus, reader.trouble, history)
+
+    def processes(self, machine: MachineSample) -> tuple[ProcessSample, ...]:
+        """Headwater's own processes, and whatever others are on the GPUs of a sample."""
+        from tui.readers.processes import read_processes
+
+        return read_processes(machine.gpus)
 
     def _gpu_reader(self) -> GpuReader:
         if self._gpus is None:
@@ -77,6 +93,7 @@ class MachineReader:
         if limit and limit.limit < total:
             used, total = limit.used, limit.limit
         rss, cpu = self._read_stage(pid)
+        disk = self._read_disk()
         return HostSample(
             used=used,
             total=total,
@@ -84,7 +101,20 @@ class MachineReader:
             cores=usable_cpus(),
             stage_rss=rss,
             stage_cpu=cpu,
+            disk_used=disk[0],
+            disk_total=disk[1],
+            load=os.getloadavg() if hasattr(os, "getloadavg") else None,
         )
+
+    def _read_disk(self) -> tuple[int | None, int | None]:
+        """Bytes that are used, and all."""
+        if self._folder is None:
+            return None, None
+        try:
+            disk = shutil.disk_usage(self._folder)
+        except OSError:  # the folder may not be there yet
+            return None, None
+        return disk.total - disk.free, disk.total
 
     def _read_stage(self, pid: int | None) -> tuple[int | None, float | None]:
         """Memory and CPU since the last look; the process may end between two lines."""
@@ -111,4 +141,6 @@ def _shares(host: HostSample, gpus: tuple[GpuSample, ...]) -> dict[str, float]:
             shares[f"{gpu.uuid} memory"] = gpu.used / gpu.total
         if gpu.power is not None and gpu.power_limit:
             shares[f"{gpu.uuid} power"] = gpu.power / gpu.power_limit
+        if gpu.temperature is not None:
+            shares[f"{gpu.uuid} heat"] = gpu.temperature / 100
     return shares

@@ -29,10 +29,11 @@ from tui.screens.mixins.stage_pages import StagePages
 from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
+from tui.widgets.devices import DeviceList, Devices
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
-from tui.widgets.machine import Devices, MachinePanel
+from tui.widgets.machine import MachinePanel
 from tui.widgets.notice import Notice
 from tui.widgets.stage_list import StageList
 from tui.widgets.stage_panel import StagePanel
@@ -164,7 +165,8 @@ class RunScreen(StagePages, ChartKeys):
         panel.machine = machine
         self._show_stage_memory()
         for devices in self.query(Devices):
-            await devices.show(machine, panel.stage_name, panel.stage_memory)
+            processes = await asyncio.to_thread(self._machine.processes, machine)
+            devices.show(machine, processes, panel.stage_name, panel.stage_memory)
 
     def _show_stage_memory(self) -> None:
         """As it was reported by the stage at work, or by the one under the cursor."""
@@ -227,7 +229,7 @@ class RunScreen(StagePages, ChartKeys):
             await self.mount(Devices(id="devices"), before="#notice")
             self._machine_due = 0.0
             await self._look_at_machine()
-        self._enlarge("-devices", self.query_one("#devices"))
+        self._enlarge("-devices", self.query_one(DeviceList))
 
     def action_settings(self) -> None:
         """Opens the settings."""

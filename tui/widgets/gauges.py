@@ -48,6 +48,26 @@ def gpu_lines(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int
     ]
 
 
+def detail_lines(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: int) -> list[Line]:
+    """As `gpu_lines`, with the last minutes of memory and heat too, and the clocks."""
+    lines = gpu_lines(gpu, history, width)
+    if gpu.trouble:
+        return lines
+    used = f"{size(gpu.used)} of {size(gpu.total)}" if gpu.total else "n/a"
+    heat = f"{gpu.temperature} °C" if gpu.temperature is not None else "n/a"
+    clocks = [
+        f"{name} {clock} MHz"
+        for name, clock in (("SM", gpu.clock), ("memory", gpu.memory_clock))
+        if clock is not None
+    ]
+    return [
+        past("memory", used, history.get(f"{gpu.uuid} memory", ()), width),
+        *lines[1:],
+        past("heat", heat, history.get(f"{gpu.uuid} heat", ()), width),
+        _named("clocks", [(", ".join(clocks) or "n/a", "plain")]),
+    ]
+
+
 def gpu_title(gpu: GpuSample) -> str:
     """`gpu 0 · NVIDIA H100`, and whether stages may use it."""
     hidden = " · hidden by CUDA_VISIBLE_DEVICES" if gpu.visible is False else ""
@@ -67,6 +87,27 @@ def compact_gpu(gpu: GpuSample, history: Mapping[str, Sequence[float]], width: i
     room = width - _GPU - len(memory) - len(figures) - 2
     busy_then = spark(history.get(f"{gpu.uuid} busy", ()), min(room, 30)) if room >= 3 else ""
     return [name, (f"{memory} ", "plain"), (f"{busy_then} ", "accent"), (figures, "plain")]
+
+
+def gpus_line(gpus: Sequence[GpuSample], hint: str, width: int) -> Line:
+    """All devices in one line: `8 GPUs  288 GiB of 640 GiB 35 %`, and how to see each."""
+    known = [gpu for gpu in gpus if gpu.total and gpu.used is not None]
+    memory = f"{size(sum(gpu.used or 0 for gpu in known))} of {_sum_of_totals(known)}"
+    loads = [gpu.busy for gpu in gpus if gpu.busy is not None]
+    load = f" {sum(loads) / len(loads):.0f} %" if loads else ""
+    told = f"{memory if known else 'n/a'}{load}, {hint}"
+    return [(fit(f"{len(gpus)} GPUs", _GPU), "plain"), (fit(told, width - _GPU), "plain")]
+
+
+def _sum_of_totals(gpus: Sequence[GpuSample]) -> str:
+    return size(sum(gpu.total or 0 for gpu in gpus))
+
+
+def host_line(machine: MachineSample) -> Line:
+    """The host's memory and CPU in one line."""
+    host = machine.host
+    memory = f"{size(host.used)} of {size(host.total)}"
+    return [(fit("host", _GPU), "plain"), (f"{memory}, cpu {host.cpu:.0f} %", "plain")]
 
 
 def stage_lines(name: str, memory: Memory | None, host: HostSample) -> list[Line]:

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.children import ASKING
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.files import Json, read_object
 from pipeline.contract.run.detached import start_detached
@@ -197,7 +198,7 @@ def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> Work
         return address
     log = run.log("ask")
     begin = log.stat().st_size if log.exists() else 0
-    process = start_detached("pipeline.ask.worker", str(run.root.resolve()), log=log)
+    process = start_detached(ASKING, str(run.root.resolve()), log=log)
     deadline = time.monotonic() + _STARTUP_S
     while time.monotonic() < deadline:
         if address := WorkerAddress.read(run):

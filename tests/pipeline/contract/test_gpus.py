@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from pipeline.contract.gpus import GpuReader, GpuSample, visible_devices
+from pipeline.contract.gpus import GpuProcess, GpuReader, GpuSample, visible_devices
 
 GIB = 1 << 30
 
@@ -64,6 +64,15 @@ class Driver:
     def nvmlDeviceGetPowerUsage(self, device: Any) -> Any:
         return answer(device, "power")
 
+    def nvmlDeviceGetClockInfo(self, device: Any, of: int) -> Any:
+        return answer(device, "memory_clock" if of == pynvml.NVML_CLOCK_MEM else "clock")
+
+    def nvmlDeviceGetComputeRunningProcesses(self, device: Any) -> Any:
+        return answer(device, "computing")
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, device: Any) -> Any:
+        return answer(device, "drawing")
+
     def nvmlDeviceGetEnforcedPowerLimit(self, device: Any) -> Any:
         return answer(device, "limit")
 
@@ -89,6 +98,9 @@ def h100(uuid: str = "GPU-1", **more: Any) -> dict[str, Any]:
         "temperature": 64,
         "power": 412_000,
         "limit": 700_000,
+        "clock": 1980,
+        "memory_clock": 2619,
+        "computing": [],
         **more,
     }
 
@@ -98,6 +110,32 @@ def test_a_device_tells_memory_load_heat_and_power() -> None:
     assert (gpu.used, gpu.reserved, gpu.total) == (60 * GIB, GIB, 80 * GIB)
     assert (gpu.busy, gpu.temperature, gpu.power, gpu.power_limit) == (97, 64, 412.0, 700.0)
     assert not gpu.mig
+
+
+def process(pid: int, used: int | None) -> Any:
+    return SimpleNamespace(pid=pid, usedGpuMemory=used)
+
+
+def test_a_device_tells_its_clocks_and_the_processes_on_it() -> None:
+    busy = h100(computing=[process(7, 58 * GIB), process(8, GIB)], drawing=[process(8, GIB)])
+    (gpu,) = GpuReader(Driver(busy)).read()
+    assert (gpu.clock, gpu.memory_clock) == (1980, 2619)
+    assert gpu.processes == (GpuProcess(7, 58 * GIB), GpuProcess(8, GIB))
+
+
+def test_memory_of_processes_that_cannot_be_is_missing() -> None:
+    told = [process(1, None), process(2, 0), process(3, 2**64 - 1), process(4, 81 * GIB)]
+    (gpu,) = GpuReader(Driver(h100(computing=told, clock=0, memory_clock=2**32 - 1))).read()
+    assert gpu.processes == tuple(GpuProcess(pid, None) for pid in (1, 2, 3, 4))
+    assert (gpu.clock, gpu.memory_clock) == (None, None)
+
+
+def test_a_driver_that_does_not_tell_processes_is_not_one_without_any() -> None:
+    silent = h100()
+    del silent["computing"]
+    first, second = GpuReader(Driver(h100(), silent)).read()
+    assert first.processes == ()
+    assert second.processes is None
 
 
 def test_an_old_driver_tells_memory_without_what_is_reserved() -> None:
@@ -125,7 +163,7 @@ def test_mig_instances_have_memory_of_their_own_and_no_load() -> None:
         ("1:1", "MIG-2", 2 * GIB, None),
     ]
     assert first.mig
-    assert first.temperature == 64
+    assert (first.temperature, first.clock) == (64, 1980)
 
 
 def test_a_cut_device_whose_instances_are_hidden_is_shown_whole() -> None:
