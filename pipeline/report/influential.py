@@ -17,10 +17,13 @@ from pipeline.contract.results.rankings import (
 from pipeline.contract.results.tokens import TokenScores, read_token_scores
 from pipeline.contract.results.written import was_written
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.wording import shorten
 from pipeline.report.text import figure, markdown, visible
 
 EXAMPLES = 5
 """Told of every answer."""
+_HEADING = 120
+"""Characters of a prompt that it is called by."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Stand for the marks until the text is escaped as a whole."""
 _PLACEHOLDERS = re.compile("[\ue000\ue001]")
@@ -102,9 +105,10 @@ def _page(origins: Origins, style: _Style) -> Iterator[str]:
     for asked in read_generated_answers(origins.run):
         name = asked.prompt_id
         yield ""
-        yield f"{style.heading}{style.show(name)}"
+        words, _ = shorten(" ".join(asked.prompt.split()), _HEADING)
+        yield f"{style.heading}{style.show(words)}"
         yield ""
-        yield f"Prompt: {style.show(asked.prompt)}"
+        yield f"Prompt {style.show(name)}: {style.show(asked.prompt)}"
         if expected := asked.expected.strip():
             yield ""
             yield f"Expected: {style.show(expected)}"

@@ -57,7 +57,7 @@ def page(run: RunDir, ending: str) -> str:
 
 def section(run: RunDir, prompt: str) -> str:
     """What the plain page tells of a prompt."""
-    _, _, rest = page(run, "txt").partition(f"== {prompt}\n")
+    _, _, rest = page(run, "txt").partition(f"\nPrompt {prompt}: ")
     return rest.partition("\n== ")[0]
 
 
@@ -72,6 +72,12 @@ def test_every_prompt_has_the_trained_models_own_answer(told: RunDir) -> None:
         assert answer.strip()
         assert f"own answer: {answer.strip()}" in section(told, prompt)
     assert "Expected: past the mill" in section(told, "river")
+
+
+def test_prompts_are_called_by_their_words(told: RunDir) -> None:
+    asked = {pair.prompt_id: pair.prompt for pair in read_generated_answers(told)}
+    for name, words in asked.items():
+        assert f"\n## {words}\n\nPrompt {name}: {words}\n" in page(told, "md")
 
 
 def test_the_examples_are_those_of_that_answer_and_not_of_the_expected_one(told: RunDir) -> None:
