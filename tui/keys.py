@@ -416,6 +416,7 @@ KEYS: tuple[Key, ...] = (
         True,
         opens=True,
     ),
+    Key("report", "v", "view", "View", "show the next columns of tables that are too wide", True),
     Key("report", "x", "export", "Export", "copy the report to a file", True),
     Key("report", "slash", "filter", "Find", "show only sections with some words", True),
     Key("report", "escape", "leave", "Back", "end the filter, or go back out", True),

@@ -196,10 +196,10 @@ def _written(hostile: str) -> QuestionRow:
 
 def write_report(run: RunDir, hostile: str = "") -> None:
     """Both forms of a report."""
-    other = "ekfac 886 (2), gradient\\_cosine 0.134 (48)"
-    wide = "| Rank | Score | Other methods | Text |\n|---:|---:|---|---|\n"
-    wide += f"| 1 | 2.5 | {other} | {'a long text about a town ' * 6}{hostile} |\n"
-    wide += "| 2 | – | – | short |\n"
+    wide = "| Rank | Score | Text | Group | ekfac | kfac | identity | gradient\\_cosine | bm25 |\n"
+    wide += "|---:|---:|---|---:|---:|---:|---:|---:|---:|\n"
+    wide += f"| ★ 1 | 2.5 | {'a long text about a town ' * 6}{hostile} | 7 | 2 | 3 | 4 | 48 | 5 |\n"
+    wide += "| 2 | – | short | – | 6 | 9 | 8 | 1 | 2 |\n"
     text = f"""# Where the answers of books come from
 
 Written in a test.{hostile}
@@ -210,12 +210,16 @@ Written in a test.{hostile}
 |---|---:|
 | ekfac | 0.97 |
 
+![Change of every metric](figures/answers.svg)
+
+![Loss by step](figures/loss.svg)
+
 ## Prompts and the examples behind them
 
 ### home\\-0{hostile}
 
 {wide}
-![Share of each layer](figures/layers_1.svg)
+![Something else](figures/other.svg)
 
 &#x1b;]52;c;aGk= &#x202e; [a link](http://example.org) <b>bold</b>
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from tui.screens.evaluation import EvaluationScreen
 from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
+from tui.widgets.chart import Chart
 from tui.widgets.section_list import SectionList
 from tui.widgets.table import Table
 
@@ -136,7 +138,7 @@ async def test_exact_match_beside_known_answers_is_explained(run: RunDir) -> Non
     app = app_of(run)
     why = "1 of 2 trained answers begin with the expected text (known); exact match counts the 0"
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("v")
+        await pilot.press("E")
         await until_shown(pilot, "Metrics · 1")
         await until_shown(pilot, why)
         await pilot.press("2")
@@ -423,14 +425,13 @@ async def test_the_report_is_read_section_by_section(run: RunDir) -> None:
         await until_shown(pilot, "Written in a test.")
         assert "combined_evaluation_report.md" in screen_text(app)
         await pilot.press("j")
-        await until_shown(pilot, "│ ekfac")
+        await until_shown(pilot, "ekfac   0.97")
         await pilot.press("j", "j")
-        await until_shown(pilot, "Rank 1 · Score 2.5 · Other methods ekfac 886 (2)")
-        await until_shown(pilot, "Rank 2 · Text short")
+        await until_shown(pilot, "a long text about a town a long")
         shown = screen_text(app)
         assert "\x1b]52" not in shown
         assert "⟨U+202E⟩" in shown
-        assert "picture: Share of each layer (figures/layers_1.svg)" in shown
+        assert "picture: Something else (figures/other.svg)" in shown
         await pilot.press("enter", "pagedown", "escape")
         assert isinstance(app.screen, ReportScreen)
         await pilot.press("slash", *"mrr", "enter")
@@ -439,14 +440,40 @@ async def test_the_report_is_read_section_by_section(run: RunDir) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
 
 
-async def test_a_wide_screen_has_room_for_the_table(run: RunDir) -> None:
+async def test_the_columns_of_a_wide_table_come_one_part_after_the_other(run: RunDir) -> None:
     app = app_of(run)
     async with app.run_test(size=(200, 60)) as pilot:
         await open_report(pilot)
         await pilot.press("G")
-        await until_shown(pilot, "│ Rank")
-        await pilot.resize_terminal(60, 24)
-        await until_shown(pilot, "Rank 1 · Score 2.5")
+        await until_shown(pilot, "gradient_cosine")
+        assert "shows the next columns" not in screen_text(app)
+        await pilot.resize_terminal(80, 24)
+        await until_shown(pilot, "part 1 of 3: v shows the next columns")
+        assert "a long text" in screen_text(app)
+        assert "gradient_cosine" not in screen_text(app)
+        await pilot.press("v")
+        await until_shown(pilot, "part 2 of 3")
+        assert "a long text" not in screen_text(app)
+        await pilot.press("v")
+        await until_shown(pilot, "part 3 of 3")
+        assert "bm25" in screen_text(app)
+        await pilot.press("v")
+        await until_shown(pilot, "part 1 of 3")
+
+
+async def test_figures_of_the_report_are_drawn_from_the_runs_results(run: RunDir) -> None:
+    sample_run.train_events(run)
+    app = app_of(run)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await open_report(pilot)
+        await pilot.press("j")
+        await until_shown(pilot, "trained − base, percentage points")
+        lines = [" ".join(line.split()) for line in screen_text(app).splitlines()]
+        assert any(re.search(r"BLEU +29\.0.*├.*●.*┤", line) for line in lines)
+        await until_shown(pilot, "loss, nats a token")
+        chart = app.screen.query_one(Chart)
+        assert [one.name for one in chart.series] == ["training", "validation"]
+        assert chart.span == (1, 400)
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html import unescape
+from itertools import zip_longest
 
 from pipeline.contract.results.report import load_report
 from pipeline.contract.run.run_dir import RunDir
@@ -11,8 +13,9 @@ from pipeline.contract.run.run_dir import RunDir
 _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$")
 _RULE = re.compile(r"^\|(?: *:?-+:? *\|)+ *$")
 _BORDER = re.compile(r"(?<!\\)\|")
-_COLUMN = 30
-"""Characters of a column that count where a table's width is guessed: longer cells are broken."""
+_PICTURE = re.compile(r"^!\[(.*)\]\(([^()\s]+)\)$")
+ADDRESS_BREAK = "&#8203;"
+"""The report puts it into addresses, so that no page makes links of them."""
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
@@ -25,6 +28,35 @@ class Section:
     title: str
     markdown: str
     """With its heading."""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs, headings and lists."""
+
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; all rows have as many cells as the head."""
+
+    head: tuple[str, ...]
+    right: tuple[bool, ...]
+    """Which columns hold figures."""
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, by the path of its file beside the report."""
+
+    path: str
+    told: str
+    """What it shows."""
+
+
+Block = Prose | Grid | Picture
 
 
 @dataclass(frozen=True)
@@ -60,31 +92,44 @@ def sections(text: str) -> list[Section]:
     return [*parts, Section(level, title, "\n".join(lines))]
 
 
-def fitted(markdown: str, width: int) -> str:
-    """The same text with every table that is wider than `width` cells as a list, a row an item:
-    in columns of a few letters nobody could read it."""
-    lines, done = markdown.split("\n"), list[str]()
+def blocks(markdown: str) -> list[Block]:
+    """A section in pieces: its tables, its pictures, and the prose between them."""
+    lines, found, prose = markdown.split("\n"), list[Block](), list[str]()
+
+    def end_prose() -> None:
+        if any(line.strip() for line in prose):
+            found.append(Prose("\n".join(prose).strip("\n")))
+        prose.clear()
+
     while lines:
         if len(lines) > 1 and lines[0].startswith("|") and _RULE.match(lines[1]):
+            end_prose()
             end = next((n for n, line in enumerate(lines) if not line.startswith("|")), len(lines))
-            done += _fitted_table(lines[:end], width)
+            found.append(_grid(lines[:end]))
             del lines[:end]
+        elif picture := _PICTURE.match(lines[0]):
+            end_prose()
+            found.append(Picture(picture[2], _plain(picture[1])))
+            del lines[0]
         else:
-            done.append(lines.pop(0))
-    return "\n".join(done)
+            prose.append(lines.pop(0))
+    end_prose()
+    return found
 
 
-def _fitted_table(lines: list[str], width: int) -> list[str]:
-    rows = [list(map(str.strip, _BORDER.split(line)[1:-1])) for line in lines]
-    head, body = rows[0], rows[2:]
-    columns = zip(*(row for row in rows if len(row) == len(head)), strict=True)
-    needed = sum(min(max(map(len, column)), _COLUMN) + 3 for column in columns)
-    if needed <= width:
-        return lines
-    return [
-        "- "
-        + " · ".join(
-            f"**{name}** {cell}" for name, cell in zip(head, row, strict=False) if cell.strip("–")
-        )
-        for row in body
-    ]
+def _grid(lines: list[str]) -> Grid:
+    """A table of Markdown; a row that is too short has empty cells at its end."""
+    head, rule, *body = ([cell.strip() for cell in _BORDER.split(line)[1:-1]] for line in lines)
+    return Grid(
+        head=tuple(map(_plain, head)),
+        right=tuple(mark.endswith(":") for mark in rule),
+        rows=tuple(
+            tuple(_plain(cell) for cell, _ in zip_longest(row[: len(head)], head, fillvalue=""))
+            for row in body
+        ),
+    )
+
+
+def _plain(text: str) -> str:
+    """The text that the report has escaped, without what it puts into addresses."""
+    return _ESCAPED.sub(r"\1", unescape(text.replace(ADDRESS_BREAK, "")))

@@ -31,6 +31,7 @@ class Axis:
 
 STEPS = Axis()
 RANKS = Axis("rank", log=True, grows=False)
+LAYERS = Axis("layer", grows=False)
 
 
 @dataclass(frozen=True)

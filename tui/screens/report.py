@@ -21,18 +21,18 @@ from tui.export import path_fault, proposed
 from tui.keys import Scope, bindings
 from tui.processes.browser import open_page
 from tui.readers.clean import clean
-from tui.readers.report import Report, fitted, read_report
+from tui.readers.report import Picture, Report, blocks, read_report
+from tui.readers.report_figures import Figure, read_figures
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
-from tui.widgets.harmless_markdown import HarmlessMarkdown
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.scrolling import TextPane
+from tui.widgets.report_page import ReportPage
 from tui.widgets.section_list import SectionList
 
 
@@ -49,6 +49,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         super().__init__()
         self._run, self._first = run, section
         self._report: Report | None = None
+        self._figures: dict[str, tuple[Figure, ...]] = {}
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -56,8 +57,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         yield Notice(id="notice")
         with Horizontal(id="report"):
             yield SectionList(id="sections")
-            with TextPane(id="page", classes="panel"):
-                yield HarmlessMarkdown(id="markdown")
+            yield ReportPage(id="page")
         yield self.filter_entry("words that a section holds")
         yield KeyBar()
 
@@ -113,12 +113,24 @@ class ReportScreen(View[None], Filtering, Renewing):
     async def _show(self) -> None:
         """Lays the section out; a newer choice replaces an older one."""
         section = self.filtered.selected
-        page = self.query_one("#page", TextPane)
+        page = self.query_one(ReportPage)
         path, room = clean(str(self._run.report_markdown)), page.size.width - 2
         page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
-        text = fitted(section.markdown, page.size.width) if section else ""
-        await self.query_one(HarmlessMarkdown).update(text)
-        page.scroll_home(animate=False)
+        shown = tuple(blocks(section.markdown)) if section else ()
+        pictures = [block.path for block in shown if isinstance(block, Picture)]
+        await page.show(shown, await asyncio.to_thread(self._read_figures, pictures))
+        self.refresh_bindings()
+
+    def _read_figures(self, paths: list[str]) -> dict[str, tuple[Figure, ...]]:
+        """What pictures show; what was read once is kept, since a long training takes seconds."""
+        new = {path: read_figures(self._run, path) for path in paths if path not in self._figures}
+        self._figures |= new
+        return self._figures
+
+    @work(exclusive=True)
+    async def action_view(self) -> None:
+        """Shows the next columns of the tables that are too wide."""
+        await self.query_one(ReportPage).turn()
 
     def on_resize(self) -> None:
         """Other tables have room now."""
@@ -133,7 +145,10 @@ class ReportScreen(View[None], Filtering, Renewing):
         self.call_after_refresh(self._show)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a report there is nothing to open."""
+        """Without a report there is nothing to open; nor are there other columns of tables that
+        fit."""
+        if action == "view":
+            return self._report is not None and self.query_one(ReportPage).is_cut
         return self._report is not None or action not in ("open", "export", "filter")
 
     @work

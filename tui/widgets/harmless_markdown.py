@@ -35,8 +35,8 @@ class HarmlessMarkdown(Markdown):
         "code_block": PlainFence,
     }
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id, parser_factory=_parser, open_links=False)
+    def __init__(self, markdown: str) -> None:
+        super().__init__(markdown, parser_factory=_parser, open_links=False)
 
 
 def _parser() -> MarkdownIt:

@@ -1,8 +1,8 @@
-"""The report in sections, its tables fitted to the room there is."""
+"""The report in sections, and a section in its blocks."""
 
 from __future__ import annotations
 
-from tui.readers.report import fitted, sections
+from tui.readers.report import Grid, Picture, Prose, blocks, sections
 
 TEXT = """# Title
 
@@ -16,14 +16,18 @@ before
 
 text
 """
-TABLE = """above
+SECTION = """### Oda\\_1
 
-| Rank | Text |
-|---:|---|
-| 1 | a \\| b |
+before
+
+| Rank | Text | kfac\\_normalized |
+|---:|---|---:|
+| ★ 1 | a \\| b &lt;i&gt; http://&#8203;a.b | 7 |
 | 2 | – |
 
-below"""
+![Loss by step](figures/loss.svg)
+
+after"""
 
 
 def test_every_heading_begins_a_section() -> None:
@@ -37,10 +41,17 @@ def test_every_heading_begins_a_section() -> None:
     assert sections("no heading")[0].title == ""
 
 
-def test_a_table_that_fits_stays() -> None:
-    assert fitted(TABLE, 80) == TABLE
+def test_a_section_is_prose_tables_and_pictures_in_their_order() -> None:
+    before, table, picture, after = blocks(SECTION)
+    assert before == Prose("### Oda\\_1\n\nbefore")
+    assert picture == Picture("figures/loss.svg", "Loss by step")
+    assert after == Prose("after")
+    assert isinstance(table, Grid)
+    assert table.head == ("Rank", "Text", "kfac_normalized")
+    assert table.right == (True, False, True)
+    assert table.rows == (("★ 1", "a | b <i> http://a.b", "7"), ("2", "–", ""))
 
 
-def test_a_table_that_does_not_fit_becomes_a_list() -> None:
-    told = fitted(TABLE, 10)
-    assert told == "above\n\n- **Rank** 1 · **Text** a \\| b\n- **Rank** 2\n\nbelow"
+def test_what_only_looks_like_a_table_is_prose() -> None:
+    assert blocks("| a | b |\nno rule") == [Prose("| a | b |\nno rule")]
+    assert blocks("") == []
