@@ -32,6 +32,8 @@ from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run import RunScreen
 from tui.widgets.chart import Chart
+from tui.widgets.harmless_markdown import HarmlessMarkdown
+from tui.widgets.report_page import ReportPage
 from tui.widgets.section_list import SectionList
 from tui.widgets.table import Table
 
@@ -459,6 +461,19 @@ async def test_the_columns_of_a_wide_table_come_one_part_after_the_other(run: Ru
         assert "bm25" in screen_text(app)
         await pilot.press("v")
         await until_shown(pilot, "part 1 of 3")
+
+
+async def test_a_burst_of_keys_ends_at_the_section_under_the_cursor(run: RunDir) -> None:
+    """Widgets that a cancelled worker was exchanging took the whole program with them."""
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_report(pilot)
+        for key in "jjjkkkjjjvvkkkjj":
+            app.simulate_key(key)
+        await until_shown(pilot, "│▌ Prompts and the exampl")
+        await until_shown(pilot, "│ Prompts and the examples behind them")
+        assert app.is_running
+        assert app.screen.query_one(ReportPage).query(HarmlessMarkdown)
 
 
 async def test_figures_of_the_report_are_drawn_from_the_runs_results(run: RunDir) -> None:

@@ -21,7 +21,7 @@ from tui.export import path_fault, proposed
 from tui.keys import Scope, bindings
 from tui.processes.browser import open_page
 from tui.readers.clean import clean
-from tui.readers.report import Picture, Report, blocks, read_report
+from tui.readers.report import Picture, Report, Section, blocks, read_report
 from tui.readers.report_figures import Figure, read_figures
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
@@ -50,6 +50,8 @@ class ReportScreen(View[None], Filtering, Renewing):
         self._run, self._first = run, section
         self._report: Report | None = None
         self._figures: dict[str, tuple[Figure, ...]] = {}
+        self._laying_out = asyncio.Lock()
+        self._laid_out: tuple[Section | None, int] = (None, 0)
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -109,17 +111,21 @@ class ReportScreen(View[None], Filtering, Renewing):
     def _moved(self) -> None:
         self._show()
 
-    @work(exclusive=True)
+    @work
     async def _show(self) -> None:
-        """Lays the section out; a newer choice replaces an older one."""
-        section = self.filtered.selected
-        page = self.query_one(ReportPage)
-        path, room = clean(str(self._run.report_markdown)), page.size.width - 2
-        page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
-        shown = tuple(blocks(section.markdown)) if section else ()
-        pictures = [block.path for block in shown if isinstance(block, Picture)]
-        await page.show(shown, await asyncio.to_thread(self._read_figures, pictures))
-        self.refresh_bindings()
+        """Lays the section out, unless a newer choice has done so; one after the other, because
+        Textual ends the program where widgets are exchanged by a worker that is cancelled."""
+        async with self._laying_out:
+            section, page = self.filtered.selected, self.query_one(ReportPage)
+            if (wanted := (section, page.size.width)) == self._laid_out:
+                return
+            path, room = clean(str(self._run.report_markdown)), page.size.width - 2
+            page.border_subtitle = Content(path if len(path) <= room else f"…{path[1 - room :]}")
+            shown = tuple(blocks(section.markdown)) if section else ()
+            pictures = [block.path for block in shown if isinstance(block, Picture)]
+            await page.show(shown, await asyncio.to_thread(self._read_figures, pictures))
+            self._laid_out = wanted
+            self.refresh_bindings()
 
     def _read_figures(self, paths: list[str]) -> dict[str, tuple[Figure, ...]]:
         """What pictures show; what was read once is kept, since a long training takes seconds."""
@@ -127,10 +133,11 @@ class ReportScreen(View[None], Filtering, Renewing):
         self._figures |= new
         return self._figures
 
-    @work(exclusive=True)
+    @work
     async def action_view(self) -> None:
         """Shows the next columns of the tables that are too wide."""
-        await self.query_one(ReportPage).turn()
+        async with self._laying_out:
+            await self.query_one(ReportPage).turn()
 
     def on_resize(self) -> None:
         """Other tables have room now."""
