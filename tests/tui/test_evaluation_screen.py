@@ -138,7 +138,7 @@ async def test_exact_match_beside_known_answers_is_explained(run: RunDir) -> Non
     metric = replace(found.metrics[0], metric="exact", title="exact match")
     write_evaluation(run, replace(found, prompts=tuple(pairs), metrics=(metric,)))
     app = app_of(run)
-    why = "1 of 2 trained answers begin with the expected text (known); exact match counts the 0"
+    why = "Known: 1 of 2 trained answers begin with the expected text. Exact match: 0"
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("E")
         await until_shown(pilot, "Metrics · 1")

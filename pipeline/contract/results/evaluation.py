@@ -172,9 +172,8 @@ class Evaluation:
         if exact == begun:
             return ""
         return (
-            f"{begun:,} of {len(asked):,} trained answers begin with the expected text (known); "
-            f"exact match counts the {exact:,} that are nothing else, letter case, punctuation "
-            "and a, an, the aside."
+            f"Known: {begun:,} of {len(asked):,} trained answers begin with the expected text. "
+            f"Exact match: {exact:,} are nothing else, case, punctuation, a, an and the aside."
         )
 
 
