@@ -15,7 +15,7 @@ from pipeline.contract.errors import HeadwaterError
 from tui.dashboard import open_dashboard
 from tui.printed.output import echo
 from tui.runs_folder import RUNS, RUNS_VARIABLE
-from tui.verbs import asking, damage, opening, questions, reading, running
+from tui.verbs import asking, damage, opening, questions, reading, remarks, running
 
 
 class Verbs(click.Group):
@@ -64,6 +64,8 @@ for verb in (
     running.wait,
     reading.status,
     reading.runs_,
+    remarks.tag,
+    remarks.note,
     reading.logs,
     reading.inspect,
     reading.rank,

@@ -185,6 +185,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("runs", "delete,backspace", "delete", "Remove", "delete the run for good", True),
     Key("runs", "S", "settings", "Settings", "edit the run's settings", True, opens=True),
+    Key("runs", "e", "remarks", "Edit", "edit the run's tags and the note on it", True),
     Key(
         "runs",
         "escape",

@@ -6,9 +6,13 @@ import math
 import os
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipeline.contract.results.answers import GreedyAnswer, write_answers
 from pipeline.contract.results.factors import GradientErrors
@@ -39,6 +43,15 @@ def new_run(folder: Path, name: str = "demo") -> RunDir:
     run.root.mkdir(parents=True)
     run.settings.write_text(render_settings(profile("demo")))
     return run
+
+
+@contextmanager
+def seconds_ago(age: float) -> Iterator[None]:
+    """What is written meanwhile was written then."""
+    then = time.time() - age
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time", lambda: then)
+        yield
 
 
 def finish(run: RunDir, *names: str, seconds: float = 12.5) -> None:

@@ -11,6 +11,7 @@ from tests.tui import sample_run
 from tests.tui.watching import screen_text, until_shown
 from tui import commands
 from tui.app import HeadwaterApp
+from tui.readers.run_filter import parse
 from tui.readers.runs import RunsReader, arrange
 
 
@@ -61,5 +62,5 @@ def test_arranging_many_runs_asks_the_disk_for_nothing(
         raise AssertionError(f"{self} was resolved")
 
     monkeypatch.setattr(Path, "resolve", asked)
-    found = arrange(rows, words="waiting", column="run", pinned={"c"})
+    found = arrange(rows, parse("waiting"), column="run", pinned={"c"})
     assert [row.name for row in found] == ["c", "a", "b"]

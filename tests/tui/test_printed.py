@@ -21,6 +21,7 @@ from pipeline.contract.files import write_csv, write_text
 from pipeline.contract.results.rankings import write_rankings
 from pipeline.contract.results.spectra import LayerFiles, read_summary
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.remarks import Remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_factors, sample_run
 from tui.cli import main
@@ -32,6 +33,10 @@ FORBIDDEN = re.compile(
 VERBS = (
     ("runs",),
     ("runs", "--json"),
+    ("runs", "--filter", HOSTILE),
+    ("runs", "--filter", f"{HOSTILE}:1"),
+    ("tag", "odd", HOSTILE),
+    ("note", "odd"),
     ("status", "odd"),
     ("status", "odd", "--json"),
     ("logs", "odd"),
@@ -63,6 +68,7 @@ def runs(tmp_path: Path) -> Path:
 
 def write_hostile(run: RunDir) -> None:
     sample_run.finish(run, "benchmark", "evaluate", "validate")  # this empties their folders
+    write_remarks(run, Remarks((), HOSTILE))
     events = EventWriter(run.events, "report")
     events.started(1)
     events.warning(HOSTILE)

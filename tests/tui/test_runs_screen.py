@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+from pipeline.contract.results.scores import Retrieval, read_scores_summary, write_scores_summary
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.new_run import write_run
 from pipeline.contract.run.processes import acquire_lock
+from pipeline.contract.run.remarks import Remarks, read_remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import GROUPS
 from pipeline.contract.settings.loading import load_settings
@@ -34,15 +37,15 @@ def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     for number, (name, age) in enumerate(AGES.items()):
         run = sample_run.new_run(folder, name)
-        events = EventWriter(run.events, "train")
-        events.started(1)
-        for step in range(50):
-            events.metric("loss", 5.0 - number - step / 50, step)
-        if name == "older":
-            events.failed("no luck")
+        with sample_run.seconds_ago(age):
+            events = EventWriter(run.events, "train")
+            events.started(1)
+            for step in range(50):
+                events.metric("loss", 5.0 - number - step / 50, step)
+            events.metric("validation_loss", 4.5 - number, 50)
+            if name == "older":
+                events.failed("no luck")
         (run.root / "weight").write_bytes(b"x" * 10_000 * (number + 1))
-        then = run.settings.stat().st_mtime - age
-        os.utime(run.settings, (then, then))
     return folder
 
 
@@ -50,18 +53,80 @@ def names(app: HeadwaterApp) -> list[str]:
     return [row.run.name for row in app.screen.query_one(RunList).rows]
 
 
+def line_of(app: HeadwaterApp, name: str) -> str:
+    return next(line for line in screen_text(app).splitlines() if f" {name} " in line)
+
+
 def put_cursor_on(app: HeadwaterApp, name: str) -> None:
     app.screen.query_one(RunList).cursor = names(app).index(name)
 
 
-async def test_a_line_tells_state_stage_loss_age_and_size(runs: Path) -> None:
+async def test_a_line_tells_how_a_run_stands_of_what_it_is_and_what_came_of_it(runs: Path) -> None:
     app = HeadwaterApp(runs)
-    async with app.run_test(size=(100, 24)) as pilot:
+    async with app.run_test(size=(150, 24)) as pilot:
         await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
-        line = next(line for line in screen_text(app).splitlines() if "older" in line)
+        line = line_of(app, "older")
         held = sum(file.stat().st_size for file in (runs / "older").rglob("*") if file.is_file())
-        for word in ("✗ failed", "train", "3.02", "33 min ago", f"{held / 1024:.0f} KiB"):
+        told = ("✗ failed", "train", "nano", "demo", "3.02", "3.5", "33 min ago")
+        for word in (*told, f"{held / 1024:.0f} KiB"):
             assert word in line
+
+
+async def test_a_small_screen_keeps_state_loss_age_mrr_and_tags(runs: Path) -> None:
+    write_remarks(RunDir(runs / "older"), Remarks(("best", "two")))
+    scored = sample_run.scored_run(runs, "scored")
+    summary = read_scores_summary(scored)
+    known = {summary.default_method: Retrieval(recall=0.5, k=5, mrr=0.875, top1=0.5)}
+    write_scores_summary(scored, replace(summary, evaluation=known))
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "0.88")
+        header = next(line for line in screen_text(app).splitlines() if "state" in line)
+        assert header.split() == ["│", "run", "state", "val", "loss", "MRR", "tags", "age▼", "│"]
+        told = line_of(app, "older").split("older")[1].split("│")[0].split()
+        assert told == ["✗", "failed", "3.5", "–", "best", "two", "33", "min", "ago"]
+
+
+async def test_without_tags_and_figures_their_columns_give_their_room_away(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        header = next(line for line in screen_text(app).splitlines() if "state" in line)
+        assert header.split() == ["│", "run", "state", "model", "val", "loss", "age▼", "│"]
+
+
+async def test_tags_and_note_are_edited_in_a_form_and_found_by_the_filter(runs: Path) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        put_cursor_on(app, "older")
+        await pilot.press("e")
+        await until_shown(pilot, "Tags and note of older")
+        await pilot.press(*"best, ti", "'", "f2")
+        await until_shown(pilot, "tags ✗ tag")
+        await pilot.press("backspace", "tab", *"[b]odd", "f2")
+        await until_shown(pilot, "best ti")
+        await until_shown(pilot, "[b]odd")
+        await pilot.press("slash", *"tag:best", "enter")
+        await until(pilot, lambda: names(app) == ["older"])
+    assert read_remarks(RunDir(runs / "older")) == Remarks(("best", "ti"), "[b]odd")
+
+
+async def test_a_fault_of_the_filter_is_told_beside_it_and_the_filter_before_holds(
+    runs: Path,
+) -> None:
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        await pilot.press("slash")
+        await until_shown(pilot, "loss<0.6 tag:best state:done -word")
+        await pilot.press(*"loss<4 lost<3", "enter")
+        await until_shown(pilot, "✗ there is no field 'lost'; fields: run, state")
+        assert names(app) == ["newest"]  # as at the last letter with which it was one
+        assert app.screen.query_one("#filter").has_focus
+        await pilot.press("escape")
+        await until(pilot, lambda: len(names(app)) == 3)
+        assert "there is no field" not in screen_text(app)
 
 
 async def test_the_filter_takes_words_of_name_and_state(runs: Path) -> None:
@@ -72,7 +137,7 @@ async def test_the_filter_takes_words_of_name_and_state(runs: Path) -> None:
         await until(pilot, lambda: names(app) == ["newest"])
         await until_shown(pilot, "1 of 3 with “lost NEW”")
         await pilot.press("slash", "x", "enter")
-        await until_shown(pilot, "no run holds these words")
+        await until_shown(pilot, "no run is as the filter says")
         await pilot.press("escape")
         await until(pilot, lambda: len(names(app)) == 3)
         assert app.screen.query_one("#filter", Input).value == ""
@@ -82,19 +147,18 @@ async def test_columns_are_sorted_by_and_turned_around(runs: Path) -> None:
     app = HeadwaterApp(runs)
     async with app.run_test(size=(120, 24)) as pilot:
         await until(pilot, lambda: names(app) == ["newest", "older", "oldest"])
-        await until(pilot, lambda: screen_text(app).count("KiB") == 3, seconds=30)
         await pilot.press("o")
         await until_shown(pilot, "run▼")
         assert names(app) == ["newest", "older", "oldest"]
         await pilot.press("b")
         await until_shown(pilot, "run▲")
         assert names(app) == ["oldest", "older", "newest"]
-        await pilot.press("b", "o", "o", "o")
-        await until_shown(pilot, "loss▼")
-        assert names(app) == ["newest", "older", "oldest"]
-        await pilot.press("o")
-        await until_shown(pilot, "size▼")
-        assert names(app) == ["newest", "older", "oldest"]
+        await pilot.press("b")
+        for column in app.screen.query_one(RunList).columns[1:]:
+            await pilot.press("o")
+            await until_shown(pilot, f"{column}▼")
+            if column in ("val loss", "age"):
+                assert names(app) == ["newest", "older", "oldest"]
 
 
 async def test_a_pinned_run_stays_at_the_top_and_is_remembered(runs: Path, tmp_path: Path) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.remarks import Remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_factors, sample_run
 from tests.tui.frozen_answers import FrozenAnswerer
@@ -35,15 +34,17 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEXTUAL_COLOR_SYSTEM", "truecolor")
     folder = Path("runs")
-    sample_run.scored_run(folder, "books")
+    hours = {"books": 3, "broken": 4, "narrow": 5, "wide": 6}
+    with sample_run.seconds_ago(3600 * hours["books"] + 600):
+        run = sample_run.scored_run(folder, "books")
+    write_remarks(run, Remarks(("best",), "the one in the paper"))
     for number, name in enumerate(("wide", "narrow", "broken")):
-        run = sample_run.new_run(folder, name)
-        sample_run.train_events(run, steps=100 * (number + 1), done=0.5)
-        EventWriter(run.events, "train").failed("the loss was no longer a number", "lower the rate")
+        with sample_run.seconds_ago(3600 * hours[name] + 600):
+            run = sample_run.new_run(folder, name)
+            sample_run.train_events(run, steps=100 * (number + 1), done=0.5)
+            trained = EventWriter(run.events, "train")
+            trained.failed("the loss was no longer a number", "lower the rate")
     RunDir(folder / "broken").settings.write_text("[train]\nepoch = 3\n")
-    for hours, root in enumerate(sorted(folder.iterdir()), start=3):
-        then = time.time() - 3600 * hours - 600
-        os.utime(RunDir(root).settings, (then, then))
     return folder
 
 

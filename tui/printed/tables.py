@@ -14,14 +14,26 @@ from pipeline.contract.results.common import readable
 from pipeline.contract.results.rankings import End, RankedExample, read_rankings
 from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.results.spectra import LayerFiles, read_summary
+from pipeline.contract.run.attempts import STANDING, read_attempts
 from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
-from pipeline.contract.run.status import AT_WORK, StageStatus, headline_stage, run_status
+from pipeline.contract.run.status import AT_WORK, StageStatus, run_status
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 from tui.readers.clean import clean
+from tui.readers.run_facts import (
+    Figures,
+    RunFacts,
+    data_of,
+    figures_of,
+    model_of,
+    remarks_of,
+    state_of,
+    time_of,
+)
+from tui.readers.run_filter import EVERYTHING, Filter
 
 Row = Mapping[str, object]
 _FOLLOW_S = 0.5
@@ -67,29 +79,50 @@ def _progress(stage: StageStatus) -> str:
     return f"{stage.phase} {stage.done / stage.total:.0%}{left}".strip()
 
 
-def run_rows(runs: list[RunDir]) -> list[Row]:
-    """One row a run: name, state of the stage that matters, age in hours."""
-    return [_run_row(run) for run in runs]
+def run_rows(runs: list[RunDir], kept: Filter = EVERYTHING) -> list[Row]:
+    """One row for every run that a filter keeps, the one in which something happened last first."""
+    found = sorted(map(_run_facts, runs), key=lambda facts: facts.time, reverse=True)
+    return [_run_row(facts) for facts in found if kept(facts)]
 
 
-def _run_row(run: RunDir) -> Row:
-    age = (time.time() - run.settings.stat().st_mtime) / 3600
-    try:
-        stages = run_status(run, load_settings(run.settings))
-    except (HeadwaterError, OSError) as error:
-        return {
-            "run": run.name,
-            "stage": "settings",
-            "state": str(error).splitlines()[0],
-            "hours": round(age, 1),
-        }
-    headline = headline_stage(stages) or stages[0]
+def _run_row(facts: RunFacts) -> Row:
+    figures, remarks = facts.figures, facts.remarks
     return {
-        "run": run.name,
-        "stage": headline.stage,
-        "state": headline.state,
-        "hours": round(age, 1),
+        "run": facts.run,
+        "stage": facts.stage,
+        "state": facts.state,
+        "model": facts.model,
+        "data": facts.data,
+        "val_loss": figures.loss,
+        "mrr": figures.mrr,
+        "lds": figures.lds,
+        "tags": list(remarks.tags),
+        "note": remarks.note,
+        "hours": round((time.time() - facts.time) / 3600, 1),
     }
+
+
+def runs_text(rows: Sequence[Row]) -> str:
+    """The rows for reading; columns that nothing stands in are left out."""
+    told = [{**row, "tags": " ".join(row["tags"])} for row in rows]  # type: ignore[arg-type]
+    nothing = (None, "")
+    empty = {key for row in told for key in row} - {
+        key for row in told for key, value in row.items() if value not in nothing
+    }
+    return plain([{key: row[key] for key in row if key not in empty} for row in told])
+
+
+def _run_facts(run: RunDir) -> RunFacts:
+    attempts = read_attempts(run, STANDING)
+    happened, remarks = time_of(run, attempts.last_time), remarks_of(run)
+    try:
+        settings = load_settings(run.settings)
+        stages = run_status(run, settings, attempts)
+    except (HeadwaterError, OSError) as error:
+        said = str(error).splitlines()[0]
+        return RunFacts(run.name, said, "settings", "", "", Figures(), remarks, happened)
+    made_of, figures = (model_of(settings), data_of(settings)), figures_of(run, stages)
+    return RunFacts(run.name, *state_of(stages), *made_of, figures, remarks, happened)
 
 
 def log_text(run: RunDir, stages: tuple[str, ...], follow: bool) -> Iterator[str]:

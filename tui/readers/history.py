@@ -18,6 +18,7 @@ class RunHistory:
         self._words = EventReader(run.events, KINDS)
         self._readings = EventReader(run.events, (Metric,))
         self._curves: dict[tuple[str, str], Curve] = {}
+        self._read_to = 0.0
         self.attempts = Attempts()
 
     def update(self, for_s: float = math.inf) -> None:
@@ -33,6 +34,7 @@ class RunHistory:
             for event in part:
                 if isinstance(event, Metric):
                     self.curve(event.stage, event.name).append(event.step, event.value)
+            self._read_to = part[-1].time if part else self._read_to
             if time.monotonic() > deadline:
                 break
 
@@ -40,6 +42,11 @@ class RunHistory:
     def share(self) -> float:
         """How much of the readings was taken in, of 1."""
         return self._readings.share
+
+    @property
+    def last_time(self) -> float:
+        """When the newest event came, seconds since the epoch; 0 where there is none."""
+        return max(self._read_to, self.attempts.last_time)
 
     def curve(self, stage: str, name: str) -> Curve:
         """The readings of a stage's metric; empty where there are none yet."""

@@ -42,6 +42,11 @@ class RunSnapshot:
     """How much of the metrics' readings was read, of 1: the next look goes on."""
     trouble: str = ""
     """Why the run cannot be read, and what to do."""
+    model: str = ""
+    data: str = ""
+    """Of its settings, as a list names them; empty where they were not read."""
+    last_time: float = 0.0
+    """When its newest event came, seconds since the epoch; 0 where there is none."""
 
     @property
     def at_work(self) -> StageStatus | None:
@@ -70,6 +75,7 @@ class RunReader:
         self._run = run
         self._history = RunHistory(run)
         self._settings: tuple[tuple[int, int], Settings] | None = None
+        self._made_of = ("", "")
 
     def glance(self) -> RunSnapshot:
         """How the run stands, as far as its settings need not be read for it: they take longer than
@@ -98,6 +104,7 @@ class RunReader:
         from pipeline.contract.settings.loading import (
             load_settings,  # takes longer than the first paint
         )
+        from tui.readers.run_facts import data_of, model_of
 
         try:
             status = self._run.settings.stat()
@@ -105,8 +112,9 @@ class RunReader:
         except FileNotFoundError:
             stamp = (0, 0)
         if self._settings is None or self._settings[0] != stamp:
-            self._settings = None
+            self._settings, self._made_of = None, ("", "")
             self._settings = (stamp, load_settings(self._run.settings))
+            self._made_of = (model_of(self._settings[1]), data_of(self._settings[1]))
         return self._settings[1]
 
     def _snapshot(self, stages: Sequence[StageStatus], trouble: str = "") -> RunSnapshot:
@@ -125,4 +133,7 @@ class RunReader:
             read_share=history.share,
             warnings=history.warnings(),
             trouble=trouble,
+            model=self._made_of[0],
+            data=self._made_of[1],
+            last_time=history.last_time,
         )

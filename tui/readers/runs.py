@@ -7,16 +7,44 @@ import random
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from pipeline.contract.run.remarks import Remarks
 from pipeline.contract.run.run_dir import RunDir, list_runs
+from tui.readers.run_facts import (
+    Figures,
+    RunFacts,
+    figures_key,
+    figures_of,
+    remarks_of,
+    state_of,
+    time_of,
+)
+from tui.readers.run_filter import EVERYTHING, Filter
 from tui.readers.run_reader import RunReader, RunSnapshot
-from tui.readers.words import holds
 
-Column = Literal["age", "run", "state", "stage", "loss", "size"]
+Column = Literal[
+    "run",
+    "state",
+    "stage",
+    "model",
+    "data",
+    "train loss",
+    "val loss",
+    "MRR",
+    "LDS",
+    "tags",
+    "note",
+    "age",
+    "size",
+]
 COLUMNS: tuple[Column, ...] = get_args(Column)
+"""In the order in which they stand side by side."""
+SPECIAL: tuple[Column, ...] = ("MRR", "LDS", "tags", "note")
+"""Columns that are left out where no run has anything for them."""
+_NOTHING = (None, "", ())
 
 _SIZE_GOOD_FOR_S = 60.0
 _GOOD_FOR_S = 20.0
@@ -31,26 +59,18 @@ class RunRow:
 
     run: RunDir
     snapshot: RunSnapshot
-    created: float
-    """Seconds since the epoch."""
-    size: int | None = None
-    """Bytes on the disk; None where they have not been counted yet."""
+    facts: RunFacts
 
     @property
     def name(self) -> str:
         """The run's name, as it was at the last look: to ask the disk for it again and again takes
         most of the time in which a thousand runs are sorted."""
-        return self.snapshot.name
+        return self.facts.run
 
     @property
-    def state(self) -> str:
-        """The state of the stage that says most about the run."""
-        return self.snapshot.headline_stage.state if self.snapshot.headline_stage else "settings"
-
-    @property
-    def stage(self) -> str:
-        """The stage that says most about the run."""
-        return self.snapshot.headline_stage.stage if self.snapshot.headline_stage else ""
+    def size(self) -> int | None:
+        """Bytes on the disk; None where they have not been counted yet."""
+        return self.facts.size
 
 
 class RunsReader:
@@ -65,6 +85,9 @@ class RunsReader:
         self._readers: dict[Path, RunReader] = {}
         self._seen: dict[Path, tuple[RunSnapshot, object, float]] = {}
         """By run: the last look, what its files looked like then, and when that was."""
+        self._remarks: dict[Path, Remarks] = {}
+        self._figures: dict[Path, tuple[tuple[object, ...], Figures]] = {}
+        """By run: what they are of, and the figures."""
         self._sizes: dict[Path, tuple[float, int]] = {}
         self.unread = 0
         """Runs that the last look had no time for, or too little: another is wanted at once."""
@@ -82,8 +105,9 @@ class RunsReader:
             self._read_one(run)
             if time.monotonic() > deadline:
                 break
+        self._read_figures(deadline)
         in_part = sum(snapshot.read_share < 1 for snapshot, _, _ in self._seen.values())
-        self.unread = len(runs) - len(self._seen) + in_part
+        self.unread = len(runs) - len(self._seen) + in_part + len(self._without_figures())
         self._measure_one(runs)
         return [row for run in runs if (row := self._row(run))]
 
@@ -94,16 +118,57 @@ class RunsReader:
         if not whole or seen is None or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
             read_at = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
             self._seen[run.root] = (self._readers[run.root].read(), stamp, read_at)
+            self._remarks[run.root] = remarks_of(run)
+
+    def _without_figures(self) -> list[Path]:
+        """The runs whose stages have found something that was not read yet."""
+        wanted = ((root, figures_key(seen[0].stages)) for root, seen in self._seen.items())
+        return [
+            root
+            for root, key in wanted
+            if key and (root not in self._figures or self._figures[root][0] != key)
+        ]
+
+    def _read_figures(self, deadline: float) -> None:
+        """Of as many runs as there is time for, once all of them are in the list."""
+        for root in self._without_figures():
+            if time.monotonic() > deadline:
+                break
+            stages = self._seen[root][0].stages
+            self._figures[root] = (figures_key(stages), figures_of(RunDir(root), stages))
 
     def _row(self, run: RunDir) -> RunRow | None:
-        try:
-            created = run.settings.stat().st_mtime
-        except OSError:
-            return None
         if run.root not in self._seen:
             return None
-        size = self._sizes.get(run.root, (0.0, None))[1]
-        return RunRow(run, self._seen[run.root][0], created, size)
+        snapshot = self._seen[run.root][0]
+        try:
+            happened = time_of(run, snapshot.last_time)
+        except OSError:
+            return None
+        state, stage = state_of(snapshot.stages)
+        facts = RunFacts(
+            run=snapshot.name,
+            state=state,
+            stage=stage,
+            model=snapshot.model,
+            data=snapshot.data,
+            figures=self._figures_now(run, snapshot),
+            remarks=self._remarks[run.root],
+            time=happened,
+            size=self._sizes.get(run.root, (0.0, None))[1],
+        )
+        return RunRow(run, snapshot, facts)
+
+    def _figures_now(self, run: RunDir, snapshot: RunSnapshot) -> Figures:
+        """The figures, with the losses as the training tells them."""
+        key, found = self._figures.get(run.root, ((), Figures()))
+        found = found if key == figures_key(snapshot.stages) else Figures()
+        loss, train_loss = snapshot.validation_loss.last, snapshot.loss.last
+        return replace(
+            found,
+            loss=found.loss if loss is None else loss,
+            train_loss=found.train_loss if train_loss is None else train_loss,
+        )
 
     def _measure_one(self, runs: Sequence[RunDir]) -> None:
         """Counts the bytes of the run that was counted longest ago: one a look, to stay cheap."""
@@ -118,7 +183,7 @@ class RunsReader:
 def _stamp(run: RunDir) -> tuple[tuple[int, int], ...]:
     """Changes with whatever happens in a run: who works in it writes `state.json` first."""
     marks = []
-    for file in (run.settings, run.prompts, run.state, run.events):
+    for file in (run.settings, run.prompts, run.state, run.events, run.remarks):
         with suppress(OSError):
             status = file.stat()
             marks.append((status.st_mtime_ns, status.st_size))
@@ -142,42 +207,56 @@ def folder_size(folder: Path) -> int:
 
 def arrange(
     rows: Sequence[RunRow],
-    words: str = "",
+    kept: Filter = EVERYTHING,
     column: Column = "age",
     reverse: bool = False,
     pinned: Collection[str] = (),
 ) -> list[RunRow]:
-    """The rows that hold every word, sorted by a column, the pinned ones first.
+    """The rows that a filter keeps, sorted by a column, the pinned ones first.
 
-    A word is looked for in name, state and stage. Runs without a figure come last either way.
+    Runs of which the column knows nothing come last either way.
     """
-    kept = [row for row in rows if holds(_text(row), words)]
-    kept.sort(key=lambda row: _key(row, column), reverse=reverse)
-    kept.sort(key=lambda row: _unknown(row, column))
-    return sorted(kept, key=lambda row: row.name not in pinned)
+    shown = [row for row in rows if kept(row.facts)]
+    shown.sort(key=lambda row: _key(row.facts, column), reverse=reverse)
+    shown.sort(key=lambda row: value_of(row.facts, column) in _NOTHING)
+    return sorted(shown, key=lambda row: row.name not in pinned)
 
 
-def _text(row: RunRow) -> str:
-    return f"{row.name} {row.state} {row.stage}"
-
-
-def _unknown(row: RunRow, column: Column) -> bool:
-    if column == "loss":
-        return row.snapshot.loss.last is None
-    return column == "size" and row.size is None
-
-
-def _key(row: RunRow, column: Column) -> tuple[float, str]:
+def value_of(facts: RunFacts, column: Column) -> float | str | tuple[str, ...] | None:
+    """What a column shows of a run; None or empty where that is not known."""
     match column:
-        case "run":
-            return 0.0, row.name.casefold()
-        case "state":
-            return 0.0, row.state
-        case "stage":
-            return 0.0, row.stage
-        case "loss":
-            return row.snapshot.loss.last or 0.0, ""
-        case "size":
-            return -(row.size or 0), ""
+        case "run" | "state" | "stage" | "model" | "data" | "size":
+            value: float | str | None = getattr(facts, column)
+            return value
+        case "train loss":
+            return facts.figures.train_loss
+        case "val loss":
+            return facts.figures.loss
+        case "MRR":
+            return facts.figures.mrr
+        case "LDS":
+            return facts.figures.lds
+        case "tags":
+            return facts.remarks.tags
+        case "note":
+            return facts.remarks.note
         case "age":
-            return -row.created, ""
+            return facts.time
+
+
+def known_columns(rows: Sequence[RunRow]) -> frozenset[Column]:
+    """Of the columns that not every folder of runs has something for, those for which it has."""
+    known = (c for c in SPECIAL if any(value_of(row.facts, c) not in _NOTHING for row in rows))
+    return frozenset(known)
+
+
+_HIGHEST_FIRST: tuple[Column, ...] = ("MRR", "LDS", "age", "size")
+
+
+def _key(facts: RunFacts, column: Column) -> tuple[float, str]:
+    """Losses from the lowest, what is better higher from the highest, newest and largest first."""
+    value = value_of(facts, column)
+    if isinstance(value, int | float):
+        return (-value if column in _HIGHEST_FIRST else value), ""
+    text = " ".join(value) if isinstance(value, tuple) else value or ""
+    return 0.0, text.casefold()

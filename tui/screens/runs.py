@@ -13,7 +13,9 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.reactive import reactive
+from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.archive import archive, archive_of, delete, restore
@@ -25,7 +27,8 @@ from tui.keys import Scope, bindings
 from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
-from tui.readers.runs import COLUMNS, RunRow, RunsReader, arrange
+from tui.readers.run_filter import EVERYTHING, EXAMPLE, FIELDS, FilterError, parse
+from tui.readers.runs import RunRow, RunsReader, arrange, known_columns
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.mixins.ahead import AHEAD_S, SCREENS, import_ahead
 from tui.screens.mixins.chart_keys import ChartKeys
@@ -43,7 +46,7 @@ from tui.widgets.run_list import RunList, look_of, mark_of
 _INTERVAL_S = 2.0
 _NO_RUNS = "no runs yet: {list.choose} starts the demo, {runs.new} makes one of your own text"
 _NONE_AWAY = "no run was put away; {runs.shelf} shows the others again"
-_NONE_FOUND = "no run holds these words"
+_NONE_FOUND = "no run is as the filter says"
 
 
 class RunsScreen(MakingRuns, ChartKeys, Filtering):
@@ -62,6 +65,7 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         self._runs, self._machine, self._user = runs, machine, user
         self._readers = {False: RunsReader(runs), True: RunsReader(archive_of(runs))}
         self._found: list[RunRow] = []
+        self._kept = EVERYTHING
         self._come_from = come_from
         """The run that the cursor goes to when it is in the list."""
         self._left: dict[bool, tuple[Path | None, dict[Path, int]]] = {}
@@ -71,7 +75,10 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         """The list, what is wrong with the run under its cursor, and the chart."""
         yield Banner()
         yield RunList(id="runs")
-        yield self.filter_entry("words of a run's name, state or stage")
+        yield self.filter_entry(f"{EXAMPLE} · fields: {', '.join(FIELDS)}")
+        fault = Static(id="filter-fault")
+        fault.display = False
+        yield fault
         yield Notice(id="notice")
         yield Chart(id="chart")
         yield KeyBar()
@@ -107,10 +114,19 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         rows = await asyncio.to_thread(self._readers[away].read)
         if away == self.away:
             self._found = rows
+            self.list.known = known_columns(rows)
             self._show()
 
     def watch_words(self) -> None:
-        """Another filter."""
+        """Another filter; while it cannot be read, the one before holds, and beside it stands why
+        not."""
+        try:
+            self._kept, self.filter_fault = parse(self.words), ""
+        except FilterError as error:
+            self.filter_fault = error.message
+        told = self.query_one("#filter-fault", Static)
+        told.update(Content.styled(clean(f"✗ {self.filter_fault}"), "$error"))
+        told.display = bool(self.filter_fault)
         self._show()
 
     def watch_away(self, before: bool, away: bool) -> None:
@@ -127,7 +143,7 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
 
     def _show(self) -> None:
         runs = self.list
-        shown = arrange(self._found, self.words, runs.column, runs.reverse, runs.pinned)
+        shown = arrange(self._found, self._kept, runs.column, runs.reverse, runs.pinned)
         nothing = _NONE_FOUND if self.words else _NONE_AWAY if self.away else _NO_RUNS
         runs.rows, runs.empty = tuple(shown), self.told(nothing)
         self._go_back()
@@ -193,7 +209,7 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         list of the others."""
         if action == "leave":
             return self.away or self.is_filtering
-        return not (self.away and action in ("clone", "new", "settings", "pin"))
+        return not (self.away and action in ("clone", "new", "settings", "pin", "remarks"))
 
     def action_leave(self) -> None:
         """Ends the filter, or comes back from the archive."""
@@ -201,9 +217,10 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
             self.away = False
 
     def action_sort(self) -> None:
-        """Sorts by the next column."""
-        position = COLUMNS.index(self.list.column)
-        self.list.column = COLUMNS[(position + 1) % len(COLUMNS)]
+        """Sorts by the next of the columns that are shown."""
+        shown, column = self.list.columns, self.list.column
+        position = shown.index(column) if column in shown else -1
+        self.list.column = shown[(position + 1) % len(shown)]
         self._show()
 
     def action_reverse(self) -> None:
@@ -231,6 +248,25 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
             from tui.screens.settings import SettingsScreen
 
             self.app.push_screen(SettingsScreen(row.run))
+
+    @work
+    async def action_remarks(self) -> None:
+        """Edits the tags of the run and the note on it."""
+        row = self.list.selected
+        if row is None:
+            return
+        from pipeline.contract.run.remarks import read_remarks, write_remarks
+        from tui.screens.dialogs.remarks_form import RemarksForm
+
+        try:
+            before = await asyncio.to_thread(read_remarks, row.run)
+        except HeadwaterError as error:
+            self.complain(error)
+            return
+        written = await self.app.push_screen_wait(RemarksForm(row.name, before))
+        if written is not None and written != before:
+            kept = f"tags and note of {row.name} are saved"
+            await self._change(lambda: write_remarks(row.run, written), kept)
 
     def action_shelf(self) -> None:
         """Shows the runs that were put away, or the others."""

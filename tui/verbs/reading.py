@@ -22,6 +22,7 @@ from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
 from tui.processes.browser import open_page
 from tui.readers.clean import clean_lines
+from tui.readers.run_filter import EXAMPLE, parse
 from tui.runs_folder import find_run
 
 
@@ -41,15 +42,16 @@ def status(runs: Path, run: str, as_json: bool) -> None:
 
 
 @click.command(name="runs")
+@click.option("--filter", "terms", default="", help=f"Only some: '{EXAMPLE}'.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
-def runs_(runs: Path, as_json: bool) -> None:
-    """List the runs."""
-    rows = tables.run_rows(list_runs(runs))
+def runs_(runs: Path, terms: str, as_json: bool) -> None:
+    """List the runs: how they stand, their figures, tags and notes."""
+    rows = tables.run_rows(list_runs(runs), parse(terms))
     if as_json:
         echo_json(rows)
     else:
-        echo(tables.plain(rows))
+        echo(tables.runs_text(rows))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The runs: marks, name, state, stage, last loss, age, size."""
+"""The runs: marks, name, state, and of their other facts what there is room for."""
 
 from __future__ import annotations
 
@@ -17,16 +17,34 @@ from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.clean import clean
 from tui.readers.format import age, aligned, number
-from tui.readers.runs import COLUMNS, Column, RunRow
-from tui.widgets.lines import Lines
+from tui.readers.runs import COLUMNS, SPECIAL, Column, RunRow, value_of
+from tui.widgets.lines import GUTTER, Lines
 
 _MARKS = "●■▲◆○□△◇"
 _GUTTER = 4
-_WIDTHS: dict[Column, int] = {"state": 12, "stage": 11, "loss": 10, "age": 13, "size": 10}
-_DECIMALS = len(".0000")
-_SHRINKING: tuple[Column, ...] = ("stage", "size", "age")
-"""Columns that are left out, in this order, where a name would have no room."""
-_NAME = 14
+_WIDTHS: dict[Column, int] = {
+    "state": 12,
+    "stage": 11,
+    "model": 17,
+    "data": 14,
+    "train loss": 12,
+    "val loss": 10,
+    "MRR": 7,
+    "LDS": 7,
+    "tags": 14,
+    "note": 20,
+    "age": 13,
+    "size": 10,
+}
+_DECIMALS: dict[Column, int] = {"train loss": len(".0000"), "val loss": len(".0000")}
+_RIGHT: tuple[Column, ...] = ("train loss", "val loss", "MRR", "LDS", "age", "size")
+_FIRST: tuple[Column, ...] = (
+    *("state", "val loss", "age", "MRR", "tags", "model"),
+    *("note", "data", "stage", "LDS", "train loss", "size"),
+)
+"""Columns in the order in which they get room."""
+_NAME, _LONG_NAME = 14, 30
+"""Cells of a name at the least, and where a note wants room, too."""
 
 
 class RunList(Lines):
@@ -38,6 +56,8 @@ class RunList(Lines):
     marked: reactive[dict[Path, int]] = reactive(dict)
     """Marked runs, and the number of the ink and the mark that each keeps."""
     pinned: reactive[frozenset[str]] = reactive(frozenset())
+    known: reactive[frozenset[Column]] = reactive(frozenset())
+    """The columns of `SPECIAL` that are shown."""
     column: reactive[Column] = reactive("age")
     """Which column the rows are sorted by."""
     reverse: reactive[bool] = reactive(False)
@@ -85,24 +105,43 @@ class RunList(Lines):
         self.post_message(self.Marked())
         self.cursor += 1
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that there is room for, from the left."""
+        return tuple(self._columns(self.scrollable_content_region.width - GUTTER))
+
     def header(self, width: int) -> list[Part]:
         """Names of the columns, the sorted one with its direction."""
-        columns = _columns(width)
+        columns = self._columns(width)
         parts: list[Part] = [(" " * _GUTTER, "dim")]
         for column, cells in columns.items():
             arrow = ("▲" if self.reverse else "▼") if column == self.column else ""
             text = f"  {column}{arrow}" if column == "state" else column + arrow
-            right = column in ("loss", "age", "size")
-            parts.append((fit(text, cells, right=right), "strong" if arrow else "dim"))
+            parts.append((_in_cells(text, column, cells), "strong" if arrow else "dim"))
         return parts
 
     def line(self, index: int, width: int) -> list[Part]:
-        """`⚑ ● demo  ✓ done  report  0.412  3 min ago  91 MiB`."""
+        """`⚑ ● demo  ✓ done  nano  0.412  0.99  3 min ago`."""
         row = self.rows[index]
         pin: Part = ("⚑ " if row.name in self.pinned else "  ", "warn")
         look = self.marked.get(row.run.root)
         mark: Part = ("  ", "plain") if look is None else (f"{_MARKS[look]} ", SERIES[look])
-        return [pin, mark, *(_cell(row, column, n) for column, n in _columns(width).items())]
+        return [pin, mark, *(_cell(row, column, n) for column, n in self._columns(width).items())]
+
+    def _columns(self, width: int) -> dict[Column, int]:
+        """Cells of every column that there is room for; names and notes take what is left."""
+        left = width - _GUTTER - _NAME
+        shown = set[Column]()
+        for column in _FIRST:
+            absent = column in SPECIAL and column not in self.known
+            if not absent and _WIDTHS[column] <= left:
+                left -= _WIDTHS[column]
+                shown.add(column)
+        name = max(8, min(_NAME + left, width - _GUTTER))
+        if "note" in shown:
+            name = min(name, _LONG_NAME)
+        widths = {"run": name, **_WIDTHS, "note": _WIDTHS["note"] + _NAME + left - name}
+        return {column: widths[column] for column in COLUMNS if column in {"run", *shown}}
 
 
 def look_of(name: str, taken: set[int]) -> int | None:
@@ -117,32 +156,33 @@ def mark_of(look: int) -> str:
     return _MARKS[look]
 
 
-def _columns(width: int) -> dict[Column, int]:
-    """Cells of every column that there is room for."""
-    shown = {column: _WIDTHS[column] for column in COLUMNS if column in _WIDTHS}
-    for column in _SHRINKING:
-        if width - _GUTTER - sum(shown.values()) < _NAME:
-            del shown[column]
-    order: tuple[Column, ...] = ("state", "stage", "loss", "age", "size")
-    name = max(8, width - _GUTTER - sum(shown.values()))
-    widths: dict[Column, int] = {"run": name}
-    return widths | {column: shown[column] for column in order if column in shown}
+def _in_cells(text: str, column: Column, cells: int) -> str:
+    """It ends a cell before its column does, so that two of them never join."""
+    return fit(text, cells - 1, right=column in _RIGHT) + " "
 
 
 def _cell(row: RunRow, column: Column, cells: int) -> Part:
-    loss, stage = row.snapshot.loss.last, row.snapshot.headline_stage
+    value = value_of(row.facts, column)
+    if column == "state":
+        stage = row.snapshot.headline_stage
+        symbol, ink = SYMBOLS[stage.state] if stage else ("✗", "bad")
+        return _in_cells(f"{symbol} {value}", column, cells), ink
+    if value in (None, "", ()):
+        return _in_cells("–", column, cells), "dim"
+    ink = "strong" if column == "run" else "dim" if column in ("age", "size", "note") else "plain"
+    return _in_cells(_text(row, column, cells), column, cells), ink
+
+
+def _text(row: RunRow, column: Column, cells: int) -> str:
+    value = value_of(row.facts, column)
     match column:
-        case "run":
-            return fit(clean(row.name), cells - 1) + " ", "strong"
-        case "state":
-            symbol, ink = SYMBOLS[stage.state] if stage else ("✗", "bad")
-            return fit(f"{symbol} {row.state}", cells), ink
-        case "stage":
-            return fit(row.stage, cells), "plain"
-        case "loss":
-            figure = "–" if loss is None else aligned(number(loss), _DECIMALS, cells)
-            return fit(figure, cells, right=True), "plain"
         case "age":
-            return fit(age(max(0.0, time.time() - row.created)), cells, right=True), "dim"
+            return age(max(0.0, time.time() - row.facts.time))
         case "size":
-            return fit(size(row.size), cells, right=True), "dim"
+            return size(row.size)
+        case "tags":
+            return clean(" ".join(row.facts.remarks.tags))
+    if isinstance(value, int | float):
+        figure = number(value) if column in _DECIMALS else f"{value:.2f}"
+        return aligned(figure, _DECIMALS.get(column, 0), cells - 1)
+    return clean(str(value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
     from pyarrow.parquet import ParquetFile
+    from pydantic import TypeAdapter
 
     Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
@@ -123,15 +125,23 @@ def checked(run: RunDir, stage: str, path: Path, kind: type[T], value: Any) -> T
     Raises:
         DamagedResultError: names the file and the first key that is wrong.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        instance: T = TypeAdapter(kind).validate_python(value)
+        instance: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, fault["loc"])) or "the whole"
         raise damaged(run, stage, path, f"{key}: {fault['msg']}") from error
     return instance
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Checks what a dataclass is made of. To make one takes ten times as long as to check."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def write_table(path: Path, table: pa.Table, **options: Any) -> None:

@@ -48,6 +48,12 @@ class Attempt:
         """Whether it has left no word of how it goes."""
         return not (self.started or self.warnings or self.progress or self.ending)
 
+    @property
+    def last_time(self) -> float:
+        """When it said something for the last time, seconds since the epoch; 0 = never."""
+        said = (self.started, self.progress, self.memory, self.ending, *list(self.warnings)[-1:])
+        return max((event.time for event in said if event), default=0.0)
+
     def take(self, event: Event) -> None:
         """Takes in what came next."""
         match event:
@@ -75,6 +81,11 @@ class Attempt:
 
 class Attempts(dict[str, Attempt]):
     """Stage → its last attempt."""
+
+    @property
+    def last_time(self) -> float:
+        """When any of them said something for the last time; 0 = never."""
+        return max((attempt.last_time for attempt in self.values()), default=0.0)
 
     def take(self, event: Event) -> None:
         """Takes in what came next."""

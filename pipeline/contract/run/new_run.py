@@ -26,8 +26,10 @@ from pipeline.contract.files import is_there, read_text, write_json, write_text
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
 from pipeline.contract.run.locks import refuse_without_locks
+from pipeline.contract.run.manifest import CREATED
 from pipeline.contract.run.outside_paths import make_absolute
 from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.remarks import Remarks, read_remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings, parse_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
@@ -105,16 +107,20 @@ def adding_to_index(text: str, paths: Sequence[Path]) -> str:
 
 
 def clone_run(source: RunDir, target: RunDir) -> None:
-    """Makes a new run with the settings and prompts of another; no stage has run in it.
+    """Makes a new run with the settings, prompts and tags of another; no stage has run in it, so it
+    has not that one's note.
 
     Raises:
         SettingsError: the other run's settings are wrong.
+        DamagedResultError: the other run's tags cannot be read.
         UsageError: there is something at the new run's path already.
     """
     if os.path.lexists(target.root):
         raise UsageError(f"there is a run {target.name!r} already", "choose another name")
-    settings = load_settings(source.settings)
+    settings, tags = load_settings(source.settings), read_remarks(source).tags
     with disk_errors_explained(target.root), _whole(target):
+        if tags:
+            write_remarks(target, Remarks(tags))
         if source.prompts.exists():
             write_text(target.prompts, read_text(source.prompts))
         write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
@@ -175,7 +181,7 @@ def _manifest(settings: Settings) -> dict[str, object]:
     """Versions, hardware and seed, to explain a difference between two machines' results."""
     return {
         "format": FORMAT,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "created": time.strftime(CREATED),
         "command": sys.argv,
         "seed": settings.run.seed,
         "python": platform.python_version(),

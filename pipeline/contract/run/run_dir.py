@@ -2,6 +2,7 @@
 
 runs/<name>/
   settings.toml  prompts.jsonl  manifest.json     what was asked, copied at the start
+  remarks.json                                    a person's tags and note, where there are any
   events.jsonl                                    everything that the stages said
   run.lock  state.json  cancel.request            the supervisor at work
   logs/<stage>.log                                each stage's own output
@@ -69,6 +70,11 @@ class RunDir:
     def manifest(self) -> Path:
         """Versions, hardware and command line."""
         return self.root / "manifest.json"
+
+    @property
+    def remarks(self) -> Path:
+        """A person's tags and note: see `remarks.py`."""
+        return self.root / "remarks.json"
 
     @property
     def events(self) -> Path:

@@ -113,13 +113,13 @@ def test_a_run_at_rest_is_read_again_only_when_something_happens(
     reader.read()
     assert looks == []
     EventWriter(RunDir(tmp_path / "one").events, "train").failed("no luck")
-    states = {row.run.name: row.state for row in reader.read()}
+    states = {row.run.name: row.facts.state for row in reader.read()}
     assert (looks, states["one"]) == (["one"], "failed")
     looks.clear()
     lock = acquire_lock(RunDir(tmp_path / "two"))
     write_json(RunDir(tmp_path / "two").state, sample_run.supervising("train", ("train",)))
     for _ in range(3):  # while something works in it, at every look
-        assert {row.run.name: row.state for row in reader.read()}["two"] == "running"
+        assert {row.run.name: row.facts.state for row in reader.read()}["two"] == "running"
     os.close(lock)  # it was killed and has left no word
     reader.read()
     assert looks == ["two"] * 4

@@ -21,6 +21,7 @@ SCREENS = (
     "tui.screens.dialogs.palette",
     "tui.commands",
     "tui.screens.dialogs.confirm",
+    "tui.screens.dialogs.remarks_form",
     "tui.screens.run",
     "tui.readers.run_reader",
     "tui.screens.settings",

@@ -18,6 +18,9 @@ class Filtering(DOMNode):
     words: reactive[str] = reactive("", init=False, repaint=False)
     """Only what holds all of these words is shown."""
 
+    filter_fault = ""
+    """Why the words are no filter: it stays open while they are none."""
+
     @property
     def filtered(self) -> Widget:
         """The list, which has the focus again when the filter is closed."""
@@ -42,8 +45,9 @@ class Filtering(DOMNode):
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        self.query_one("#filter").display = False
-        self.filtered.focus()
+        if not self.filter_fault:
+            self.query_one("#filter").display = False
+            self.filtered.focus()
 
     @property
     def is_filtering(self) -> bool:
