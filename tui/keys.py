@@ -20,6 +20,7 @@ Scope = Literal[
     "scroll",
     "marks",
     "chart",
+    "curves",
     "runs",
     "run",
     "stages",
@@ -47,6 +48,7 @@ TITLES: dict[Scope, str] = {
     "scroll": "In lists and texts",
     "marks": "In lists with marks",
     "chart": "In charts",
+    "curves": "In charts of a training",
     "runs": "Runs",
     "run": "Run",
     "stages": "In the stages",
@@ -70,8 +72,8 @@ TITLES: dict[Scope, str] = {
 
 
 PARTS: dict[Scope, tuple[Scope, ...]] = {
-    "runs": ("marks", "chart", "list", "scroll"),
-    "run": ("chart", "stages", "scroll"),
+    "runs": ("marks", "curves", "chart", "list", "scroll"),
+    "run": ("curves", "chart", "stages", "scroll"),
     "settings": ("list", "scroll"),
     "prompts": ("list", "scroll"),
     "rankings": ("marks", "taking", "results", "list", "scroll"),
@@ -172,6 +174,7 @@ KEYS: tuple[Key, ...] = (
     Key("runs", "b", "reverse", "Reverse", "turn the order around"),
     Key("runs", "asterisk", "pin", "Pin", "keep the run at the top, or let it go", True),
     Key("runs", "v", "chart", "View", "show or hide the loss of the marked runs", True),
+    Key("runs", "m", "metric", "Metric", "draw the next metric", True),
     Key("runs", "d", "clone", "Duplicate", "make a new run with this one's settings", True),
     Key("runs", "N", "new", "New", "make a run of your own text and model", True, opens=True),
     Key("runs", "z", "archive", "Archive", "put the run away, or bring it back", True),
@@ -428,6 +431,8 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("table", "b", "reverse", "Reverse", "turn the order around"),
     Key("marks", "space", "mark", "Mark", "mark the line, or take its mark away", True),
+    Key("curves", "comma", "axis", "X axis", "draw by steps, by tokens or by time"),
+    Key("curves", "tilde", "smooth", "Smooth", "smooth the curves more, at last not at all"),
     Key("chart", "l", "log_scale", "Log scale", "draw on a logarithmic scale"),
     Key("chart", "plus,equals_sign", "zoom(0.5)", "Zoom in", "show fewer steps"),
     Key("chart", "minus", "zoom(2)", "Zoom out", "show more steps"),

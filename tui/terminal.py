@@ -27,7 +27,7 @@ _PLAIN = {
     **dict.fromkeys("━═▔", "="),
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~:=+#", strict=True)),
     **dict(zip("░▒▓Λ√▸÷−⟨⟩", ".:%L/>/-<>", strict=True)),
-    **dict(zip("✓✗●○◌◐≠⊘★◆×", "+x*o.~!-*ox", strict=True)),
+    **dict(zip("✓✗●○◌◐≠⊘★◆×≡", "+x@o.~!-*&x=", strict=True)),
     **dict(zip("■▲▼□△◇┊⚑≥°", "#Av%^$|P>'", strict=True)),
     **dict(zip("·…–—→›⏎⁺⁻“”↓↑←µ", '.~-->>$+-""v^<u', strict=True)),
 }

@@ -195,6 +195,7 @@ class EventCallback(DivergenceWatch):
             values[names.TOKENS_PER_SECOND] = self._rate(state.num_input_tokens_seen)
         else:
             return
+        values[names.TOKENS] = state.num_input_tokens_seen
         for name, value in values.items():
             if math.isfinite(value):  # JSON has no NaN and no infinity
                 self._events.metric(name, value, step, names.UNITS.get(name, ""))

@@ -110,7 +110,7 @@ async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
     run = at_work(tmp_path)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_shown(pilot, "step 168")
+        await until_shown(pilot, "step 0")
         chart = app.screen.query_one(Chart)
         text = screen_text(app)
         assert "◆ validation loss" in text

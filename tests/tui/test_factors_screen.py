@@ -14,6 +14,7 @@ from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_factors, sample_run
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
+from tui.readers.curve import Curve
 from tui.screens.factors import FactorsScreen
 from tui.screens.run import RunScreen
 from tui.widgets.chart import Chart
@@ -60,7 +61,7 @@ async def test_modules_are_listed_by_layer_with_their_effective_rank(
         assert screen.list.overview is not None
         first = screen.list.overview.spectra["ekfac", "model.layers.0.mlp.gate_proj", "lambda"]
         assert f"{first.statistics.effective_rank:.4g}" in text
-        assert "rank (log) 768" in text
+        assert "  rank 1 " in text
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
 
@@ -72,13 +73,14 @@ async def test_eigenvalues_lie_on_two_logarithmic_axes(run: RunDir) -> None:
         await pilot.press("2")
         await until_shown(pilot, "0 · mlp.gate_proj · ekfac activations")
         (series,) = screen.chart.series
+        assert isinstance(series.curve, Curve)
         # the values are 3 / rank: equal steps of both logarithms
         assert series.curve.values[0] == pytest.approx(3.0)
         assert series.curve.values[-1] == pytest.approx(3 / 16)
         assert series.curve.steps[7] - series.curve.steps[3] == pytest.approx(
             series.curve.steps[3] - series.curve.steps[1]
         )
-        await until_shown(pilot, "rank (log) 16")
+        await until_shown(pilot, "rank 1 ")
         await pilot.press("full_stop", "left")
         await until(pilot, lambda: screen.chart.inspected is not None)
         await pilot.press("l")

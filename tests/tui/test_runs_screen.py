@@ -198,6 +198,36 @@ async def test_marked_runs_share_a_chart(runs: Path) -> None:
         assert [(one.ink, one.mark) for one in chart.series] == [looks["older"]]
 
 
+async def test_marked_runs_are_drawn_by_any_metric_by_steps_tokens_or_time(runs: Path) -> None:
+    with sample_run.seconds_ago(900):
+        events = EventWriter(RunDir(runs / "newest").events, "train")
+        for step in (0, 50):
+            events.metric("tokens", 4096 * step, step)
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until_shown(pilot, "Runs · 3")
+        await pilot.press("space", "space")
+        await until_shown(pilot, "Loss · 2 marked")
+        await until_shown(pilot, "step 0")
+        await pilot.press("m")
+        await until_shown(pilot, "Validation loss · 2 marked")
+        chart = app.screen.query_one(Chart)
+        assert {one.curve.last for one in chart.series} == {2.5, 3.5}
+        await pilot.press("m")
+        await until_shown(pilot, "─ Loss · 2 marked")
+        await pilot.press("comma")
+        await until_shown(pilot, "Loss · 2 marked · not known of older")
+        await until_shown(pilot, "tokens 0")
+        assert [one.name for one in chart.series] == ["newest"]
+        await pilot.press("comma")
+        await until_shown(pilot, "time 0:00")
+        assert len(chart.series) == 2
+        await pilot.press("tilde")
+        await until_shown(pilot, "smoothed over 2%")
+        await pilot.press("tilde", "tilde", "tilde")
+        await until(pilot, lambda: "smoothed" not in screen_text(app))
+
+
 async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
     app = HeadwaterApp(runs)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -205,7 +235,7 @@ async def test_the_chart_comes_and_goes_on_a_small_screen(runs: Path) -> None:
         chart = app.screen.query_one(Chart)
         assert not chart.display
         await pilot.press("v")
-        await until_shown(pilot, "step 49")
+        await until_shown(pilot, "step 0")
         await pilot.press("plus")
         await until_shown(pilot, "follows · 0 shows all")
         await pilot.press("0", "l")

@@ -52,14 +52,20 @@ class Canvas:
         for row in range(top // 4, low // 4 + 1):
             ends = max(top - 4 * row, 0), min(low - 4 * row, 3)
             self._cells[row][column] |= bits[ends]
-            if column not in self._marks[row]:
-                self._inks[row][column] = self.pen
+            inks = self._inks[row]
+            # where curves share a cell, both colours are seen: each in every other column
+            if column not in self._marks[row] and (inks[column] == "plain" or column % 2):
+                inks[column] = self.pen
 
     def mark(self, column: int, row: int, letter: str) -> None:
         """Puts a letter over a cell's dots; outside the canvas nothing happens."""
         if 0 <= column < self.width // 2 and 0 <= row < self.height // 4:
             self._marks[row][column] = letter
             self._inks[row][column] = self.pen
+
+    def is_marked(self, column: int, row: int) -> bool:
+        """Whether a letter lies over a cell's dots."""
+        return 0 <= row < self.height // 4 and column in self._marks[row]
 
     def row(self, row: int) -> str:
         """One row of cells as text; a cell without dots is a blank."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.contract.results.training import superseded_from
 
@@ -21,6 +23,7 @@ class Bucket:
     low: float
     high: float
     last: float
+    mean: float
 
 
 class Curve:
@@ -36,6 +39,7 @@ class Curve:
         """Changes with every reading."""
         self._lows = array("d")
         self._highs = array("d")
+        self._sums = array("d")
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -65,14 +69,16 @@ class Curve:
 
     def buckets(self, columns: int, first: float, last: float) -> list[Bucket | None]:
         """The readings between two steps, gathered into `columns` buckets of equal width."""
-        width = (last - first) / max(columns - 1, 1) or 1.0
-        steps, gathered = self.steps, []
-        begin = bisect_left(steps, first - width / 2)
-        for column in range(columns):
-            end = bisect_left(steps, first + (column + 0.5) * width, begin)
-            gathered.append(self._bucket(begin, end) if end > begin else None)
-            begin = end
-        return gathered
+        return self.gathered(bisect_left(self.steps, edge) for edge in edges(columns, first, last))
+
+    def gathered(self, ends: Iterable[int]) -> list[Bucket | None]:
+        """The readings from each of some positions, which rise, to before the next."""
+        return [self._bucket(*ends) if ends[1] > ends[0] else None for ends in pairwise(ends)]
+
+    @property
+    def key(self) -> object:
+        """The same for as long as it is the same curve."""
+        return id(self)
 
     def nearest(self, step: float) -> tuple[float, float] | None:
         """The reading closest to a step: (step, value), NaN for a gap."""
@@ -87,7 +93,15 @@ class Curve:
 
     def _bucket(self, begin: int, end: int) -> Bucket:
         low, high = self._extremes(begin, end)
-        return Bucket(self.values[begin], low, high, self.values[end - 1])
+        mean = self._sum(begin, end) / (end - begin)
+        return Bucket(self.values[begin], low, high, self.values[end - 1], mean)
+
+    def _sum(self, begin: int, end: int) -> float:
+        first, last = -(-begin // _BLOCK), end // _BLOCK
+        if first >= last:
+            return sum(self.values[begin:end])
+        ends = self.values[begin : first * _BLOCK] + self.values[last * _BLOCK : end]
+        return sum(ends) + sum(self._sums[first:last])
 
     def _extremes(self, begin: int, end: int) -> tuple[float, float]:
         """Lowest and highest of the readings from `begin` to before `end`."""
@@ -104,7 +118,7 @@ class Curve:
         kept = superseded_from(self.steps, step)
         for numbers in (self.steps, self.values):
             del numbers[kept:]
-        for numbers in (self._lows, self._highs):
+        for numbers in (self._lows, self._highs, self._sums):
             del numbers[kept // _BLOCK :]
         del self.gaps[superseded_from(self.gaps, step) :]
 
@@ -113,6 +127,13 @@ class Curve:
             part = self.values[-_BLOCK:]
             self._lows.append(min(part))
             self._highs.append(max(part))
+            self._sums.append(sum(part))
+
+
+def edges(columns: int, first: float, last: float) -> Iterator[float]:
+    """Where `columns` buckets of equal width begin and end; the first is centred on `first`."""
+    width = (last - first) / max(columns - 1, 1) or 1.0
+    return (first + (column - 0.5) * width for column in range(columns + 1))
 
 
 def _nearest(steps: array[float], step: float) -> float | None:

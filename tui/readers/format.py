@@ -32,6 +32,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
+def compact(count: float) -> str:
+    """A round count in few characters: "500", "12,000", "1.5M", "2B"."""
+    for unit, name in ((1e9, "B"), (1e6, "M")):
+        if abs(count) >= unit:
+            return f"{count / unit:g}{name}"
+    return f"{count:,.0f}"
+
+
 def tick(value: float) -> str:
     """A figure of an axis in seven characters at most: "0.0031", "-12.5", "1.2e-07"."""
     text = number(value)

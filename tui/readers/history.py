@@ -18,6 +18,7 @@ class RunHistory:
         self._words = EventReader(run.events, KINDS)
         self._readings = EventReader(run.events, (Metric,))
         self._curves: dict[tuple[str, str], Curve] = {}
+        self._clocks: dict[str, Curve] = {}
         self._read_to = 0.0
         self.attempts = Attempts()
 
@@ -34,9 +35,23 @@ class RunHistory:
             for event in part:
                 if isinstance(event, Metric):
                     self.curve(event.stage, event.name).append(event.step, event.value)
+                    self._tell_time(event)
             self._read_to = part[-1].time if part else self._read_to
             if time.monotonic() > deadline:
                 break
+
+    def _tell_time(self, event: Metric) -> None:
+        """Keeps when each step was: once for all metrics of a stage, and never earlier than the
+        step before, whatever was done to the machine's clock."""
+        clock = self._clocks.get(event.stage)
+        if clock is None:
+            clock = self._clocks[event.stage] = Curve()
+        if not clock.steps or clock.steps[-1] != event.step:
+            clock.append(event.step, max(event.time, clock.last or 0.0))
+
+    def clocks(self) -> dict[str, Curve]:
+        """Stage → when each of its steps was, seconds since the epoch."""
+        return dict(self._clocks)
 
     @property
     def share(self) -> float:

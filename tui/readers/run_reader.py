@@ -35,6 +35,8 @@ class RunSnapshot:
     validation_loss: Curve = field(default_factory=Curve)
     metrics: Mapping[tuple[str, str], Curve] = field(default_factory=dict)
     """Every curve that has readings, by stage and name."""
+    clocks: Mapping[str, Curve] = field(default_factory=dict)
+    """Stage → when each of its steps was, seconds since the epoch."""
     memory: dict[str, Memory] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Stage → what its last attempt warned of, the last first."""
@@ -129,6 +131,7 @@ class RunReader:
             loss=history.curve(training.STAGE, training.LOSS),
             validation_loss=history.curve(training.STAGE, training.VALIDATION_LOSS),
             metrics=history.metrics(),
+            clocks=history.clocks(),
             memory=history.memory(),
             read_share=history.share,
             warnings=history.warnings(),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from tui.readers.format import clock, compact
+from tui.readers.ticks import log_ticks, round_ticks, time_ticks
+
 _NARROWEST = 4.0
 """Steps that can be seen at the least."""
 _DECADE = 1000.0
@@ -12,11 +15,13 @@ _DECADE = 1000.0
 
 @dataclass(frozen=True)
 class Axis:
-    """Steps or ranks: what they are called, and where each lies along the chart."""
+    """Steps, tokens, seconds or ranks: what they are called, and where each lies along a chart."""
 
     name: str = "step"
     log: bool = False
     """Whether equal ratios take equal room."""
+    clock: bool = False
+    """Whether it counts seconds."""
     grows: bool = True
     """Whether readings are still added: the newest is told then, and a view follows them."""
 
@@ -26,10 +31,27 @@ class Axis:
 
     def text(self, coordinate: float) -> str:
         """The count at a coordinate, as a person reads it."""
+        if self.clock:
+            return clock(coordinate)
         return f"{10 ** (coordinate / _DECADE) if self.log else coordinate:,.0f}"
+
+    def ticks(self, first: float, last: float, most: int) -> list[tuple[float, str]]:
+        """Coordinates of round counts between two, at most `most`, and what stands beside them."""
+        if self.log:
+            found = log_ticks(10 ** (first / _DECADE), 10 ** (last / _DECADE), most)
+            return [(self.coordinate(count), compact(count)) for count in found]
+        if self.clock:
+            return [(count, clock(count)) for count in time_ticks(first, last, most)]
+        whole = [count for count in round_ticks(first, last, most) if count == round(count)]
+        return [(count, compact(count)) for count in whole]
 
 
 STEPS = Axis()
+TOKENS = Axis("tokens")
+TIME = Axis("time", clock=True)
+"""Since a stage's first reading."""
+TRAINING = (STEPS, TOKENS, TIME)
+"""What the readings of a training can be drawn by."""
 RANKS = Axis("rank", log=True, grows=False)
 LAYERS = Axis("layer", grows=False)
 

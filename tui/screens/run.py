@@ -22,8 +22,10 @@ from tui.content.plot import Series
 from tui.content.states import standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
+from tui.readers.measured import measured
+from tui.readers.window import STEPS
 from tui.screens.mixins.ahead import AHEAD_S, RESULTS, SCREENS, import_ahead
-from tui.screens.mixins.chart_keys import ChartKeys
+from tui.screens.mixins.curves import CurveKeys
 from tui.screens.mixins.stage_keys import choices
 from tui.screens.mixins.stage_pages import StagePages
 from tui.screens.mixins.view import FIRST_LOOK_S
@@ -52,11 +54,15 @@ _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
 """Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(StagePages, ChartKeys):
+class RunScreen(StagePages, CurveKeys):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("run"), *bindings("chart")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("run"),
+        *bindings("curves"),
+        *bindings("chart"),
+    ]
 
     metric: reactive[int] = reactive(0, init=False, repaint=False)
     """Which of the run's charts is drawn."""
@@ -151,13 +157,15 @@ class RunScreen(StagePages, ChartKeys):
 
     def _draw(self) -> None:
         plan = self._plans[self.metric % len(self._plans)]
-        curves = self.snapshot.metrics if self.snapshot else {}
+        axis, run = self.chart.axis, self.snapshot
+        curves = [measured(run, metric, axis) if run else None for metric in plan.metrics]
+        self.chart.empty = _NO_LOSS if axis is STEPS else f"nothing to draw by {axis.name}"
         share = self.snapshot.read_share if self.snapshot else 1.0
         self.chart.title = plan.title + (f" · reading, {share:.0%}" if share < 1 else "")
         self.chart.series = tuple(
-            Series(metric[1].replace("_", " "), curves[metric], *_LOOKS[number > 0])
-            for number, metric in enumerate(plan.metrics)
-            if metric in curves
+            Series(metric[1].replace("_", " "), curve, *_LOOKS[number > 0])
+            for number, (metric, curve) in enumerate(zip(plan.metrics, curves, strict=True))
+            if curve is not None
         )
 
     async def _show_machine(self, machine: MachineSample) -> None:

@@ -6,7 +6,7 @@ What a key leads to is imported when it is pressed: the first paint is quicker s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,17 +21,16 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.archive import archive, archive_of, delete, restore
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.units import size
-from tui.content.ink import SERIES
-from tui.content.plot import Series
 from tui.keys import Scope, bindings
 from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
 from tui.readers.run_filter import EVERYTHING, EXAMPLE, FIELDS, FilterError, parse
+from tui.readers.run_reader import RunSnapshot
 from tui.readers.runs import RunRow, RunsReader, arrange, known_columns
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.mixins.ahead import AHEAD_S, SCREENS, import_ahead
-from tui.screens.mixins.chart_keys import ChartKeys
+from tui.screens.mixins.curves import RunCurves
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.making_runs import MakingRuns
 from tui.screens.mixins.view import FIRST_LOOK_S
@@ -41,7 +40,7 @@ from tui.widgets.chart import Chart
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
-from tui.widgets.run_list import RunList, look_of, mark_of
+from tui.widgets.run_list import RunList, look_of
 
 _INTERVAL_S = 2.0
 _NO_RUNS = "no runs yet: {list.choose} starts the demo, {runs.new} makes one of your own text"
@@ -49,11 +48,15 @@ _NONE_AWAY = "no run was put away; {runs.shelf} shows the others again"
 _NONE_FOUND = "no run is as the filter says"
 
 
-class RunsScreen(MakingRuns, ChartKeys, Filtering):
+class RunsScreen(MakingRuns, RunCurves, Filtering):
     """The list of runs, and of those that were put away."""
 
     SCOPE: ClassVar[Scope] = "runs"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("chart")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("runs"),
+        *bindings("curves"),
+        *bindings("chart"),
+    ]
 
     away: reactive[bool] = reactive(False, init=False)
     """Whether the runs that were put away are shown instead."""
@@ -86,7 +89,6 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
     def on_mount(self) -> None:
         """Starts to follow the runs."""
         self.query_one(Banner).trail = (str(self._runs),)
-        self.chart.empty = "no loss to draw yet"
         self.list.pinned = self._user.pins(self._runs)
         self.set_timer(FIRST_LOOK_S, self._follow)
         self.set_timer(AHEAD_S, self._import_ahead)
@@ -177,17 +179,20 @@ class RunsScreen(MakingRuns, ChartKeys, Filtering):
         row = self.list.selected
         self.query_one(Notice).trouble = row.snapshot.trouble if row else ""
 
+    def _snapshots(self) -> Sequence[tuple[RunSnapshot, int]]:
+        """The marked runs, or the one under the cursor."""
+        marked = self.list.marked
+        found = [
+            (row.snapshot, marked[row.run.root]) for row in self._found if row.run.root in marked
+        ]
+        if not found and (row := self.list.selected):
+            found = [(row.snapshot, look_of(row.name, set()) or 0)]
+        return found
+
     def _draw(self) -> None:
-        """The losses of the marked runs, or of the one under the cursor."""
-        looks = {row.run.root: row for row in self._found if row.run.root in self.list.marked}
-        marked = [(row, self.list.marked[root]) for root, row in looks.items()]
-        if not marked and (row := self.list.selected):
-            marked = [(row, look_of(row.name, set()) or 0)]
-        how = f"{len(looks)} marked" if looks else self.told("{marks.mark} marks")
-        self.chart.title = f"Loss · {how}"
-        self.chart.series = tuple(
-            Series(row.name, row.snapshot.loss, SERIES[look], mark_of(look)) for row, look in marked
-        )
+        """A metric of the marked runs, or of the one under the cursor."""
+        count = sum(row.run.root in self.list.marked for row in self._found)
+        self.draw_runs(f"{count} marked" if count else self.told("{marks.mark} marks"))
 
     @on(Lines.Chosen, "#runs")
     def _open(self) -> None:

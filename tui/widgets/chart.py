@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.content.ink import Part, fit
-from tui.content.plot import GAP, LABEL, Plot, Series
+from tui.content.plot import GAP, LABEL, SEVERAL, Plot, Series
 from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean
 from tui.readers.format import number
@@ -37,6 +37,10 @@ class Chart(Inked):
     series: reactive[tuple[Series, ...]] = reactive((), always_update=True, repaint=False)
     title: reactive[str] = reactive("")
     log_scale: reactive[bool] = reactive(False)
+    smoothing: reactive[float] = reactive(0.0)
+    """The share of the width that lines are smoothed over; 0 = not at all."""
+    axis: reactive[Axis] = reactive(STEPS)
+    """What the readings are drawn by."""
     window: reactive[Window | None] = reactive(None)
     """What is in view; None for everything."""
     inspected: reactive[float | None] = reactive(None)
@@ -46,7 +50,7 @@ class Chart(Inked):
 
     def __init__(self, id: str | None = None, axis: Axis = STEPS) -> None:
         super().__init__(id=id)
-        self.axis = axis
+        self.set_reactive(Chart.axis, axis)
         self._drawn: object = ()
         self._lines: list[list[Part]] = []
         self._room: tuple[object, float, float] = ((), 0.0, 0.0)
@@ -63,12 +67,21 @@ class Chart(Inked):
         """Another scale."""
         self._name_panel()
 
+    def watch_smoothing(self) -> None:
+        """Smoother, or as it is."""
+        self._name_panel()
+
+    def watch_axis(self) -> None:
+        """Another count: what was in view and what was inspected belong to the one before."""
+        self.whole()
+
     def watch_window(self) -> None:
         """Another part of the steps."""
         self._name_panel()
 
     def _name_panel(self) -> None:
         notes = ["log scale"] * self.log_scale
+        notes += [f"smoothed over {self.smoothing:.0%}"] * bool(self.smoothing)
         if self.window:
             whole = with_keys("{chart.whole} shows all", keymap_of(self.app))
             notes += ["follows" if self._follows else "zoomed", whole]
@@ -90,7 +103,7 @@ class Chart(Inked):
     def _with_room(self, first: float, last: float) -> tuple[float, float]:
         """The steps of the axis. Once it has to grow, it grows a little more than it must: else
         every new reading would move all of the curve, which over a slow line is a lot to send."""
-        curves = [id(one.curve) for one in self.series]
+        curves = [one.curve.key for one in self.series]
         known, start, end = self._room
         if known != curves or first != start or end - last > 2 * _ROOM * (end - first):
             end = last
@@ -174,8 +187,9 @@ class Chart(Inked):
     def draw_line(self, y: int) -> Strip:
         """One line of the screen; all are drawn anew only when something has changed."""
         width, height = self.size
-        curves = [(one.name, one.mark, id(one.curve), one.curve.version) for one in self.series]
-        choices = (self.log_scale, self.window, self.inspected, self.empty)
+        curves = [(one.name, one.mark, one.curve.key, one.curve.version) for one in self.series]
+        looks = (self.log_scale, self.smoothing, self.axis)
+        choices = (*looks, self.window, self.inspected, self.empty)
         state = (width, height, curves, choices)
         if state != self._drawn:
             self._drawn, self._lines = state, self._draw(width, height)
@@ -192,9 +206,12 @@ class Chart(Inked):
         if self._columns < 4 or rows < _FEWEST_ROWS:
             return nothing
         drawn = [one for one in self.series if one.curve.span]
-        plot = Plot(drawn, view, self._columns, rows, self.log_scale, self.axis)
+        looks = (self.log_scale, self.axis, self.smoothing)
+        plot = Plot(drawn, view, self._columns, rows, *looks)
         if self.inspected is not None:
             plot.inspect(self.inspected)
+        if plot.coincide:
+            legend[-1].append((f" {SEVERAL} several in one place", "dim"))
         return [*legend, *plot.lines()]
 
     def _legend(self, width: int) -> list[list[Part]]:

@@ -22,6 +22,8 @@ PERPLEXITY = "perplexity"
 LEARNING_RATE = "learning_rate"
 GRADIENT_NORM = "grad_norm"
 TOKENS_PER_SECOND = "tokens_per_second"
+TOKENS = "tokens"
+"""Seen since the beginning: another count of the steps. Runs of earlier versions do not tell it."""
 
 UNITS = {
     LOSS: "nats/token",

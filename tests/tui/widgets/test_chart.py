@@ -8,6 +8,8 @@ from textual.app import App, ComposeResult
 
 from tui.content.plot import Series
 from tui.readers.curve import Curve
+from tui.readers.format import number
+from tui.terminal import plain
 from tui.widgets.chart import Chart
 
 
@@ -34,6 +36,17 @@ def losses(loss: list[float], validation: dict[int, float]) -> tuple[Series, ...
 
 def lines_of(chart: Chart) -> list[str]:
     return [chart.render_line(y).text for y in range(chart.size.height)]
+
+
+def add(chart: Chart, step: float, value: float) -> None:
+    curve = chart.series[0].curve
+    assert isinstance(curve, Curve)
+    curve.append(step, value)
+
+
+def view_of(chart: Chart) -> tuple[float, float]:
+    assert chart.view
+    return chart.view.first, chart.view.last
 
 
 async def drawn(loss: list[float], validation: dict[int, float], log: bool = False) -> list[str]:
@@ -66,7 +79,7 @@ async def test_what_is_said_of_nothing_is_said_in_full() -> None:
 async def test_the_ends_of_both_axes_are_named() -> None:
     lines = await drawn([4.0, 3.0, 2.0], {2: 2.5})
     assert lines[0].split() == ["━", "train", "2", "◆", "validation", "2.5"]
-    assert lines[-1].split() == ["0", "step", "2"]
+    assert lines[-1].split() == ["step", "0", "1", "2"]
     assert (lines[1].split()[0], lines[-3].split()[0]) == ("4", "2")
 
 
@@ -92,15 +105,16 @@ async def test_zooming_shows_fewer_steps_and_following_shows_new_ones() -> None:
         chart = app.query_one(Chart)
         chart.series = losses([float(n) for n in range(1001)], {})
         chart.zoom(0.5)
-        assert lines_of(chart)[-1].split() == ["500", "step", "1,000"]
-        chart.series[0].curve.append(1100, 7.0)
-        assert lines_of(chart)[-1].split() == ["666", "step", "1,166"]  # with room for more
+        assert view_of(chart) == (500, 1000)
+        assert lines_of(chart)[-1].split() == ["step", "600", "800", "1,000"]
+        add(chart, 1100, 7.0)
+        assert view_of(chart) == (666, 1166)  # with room for more
         chart.move(-0.5)
-        assert lines_of(chart)[-1].split() == ["416", "step", "916"]
-        chart.series[0].curve.append(1200, 7.0)
-        assert lines_of(chart)[-1].split() == ["416", "step", "916"]
+        assert view_of(chart) == (416, 916)
+        add(chart, 1200, 7.0)
+        assert view_of(chart) == (416, 916)
         chart.whole()
-        assert lines_of(chart)[-1].split() == ["0", "step", "1,272"]
+        assert view_of(chart) == (0, 1272)
 
 
 async def test_a_growing_curve_leaves_its_axis_alone_while_there_is_room() -> None:
@@ -110,9 +124,9 @@ async def test_a_growing_curve_leaves_its_axis_alone_while_there_is_room() -> No
         chart.series = losses([float(n) for n in range(1001)], {})
         axes = []
         for step in range(1001, 1061):
-            chart.series[0].curve.append(step, 7.0)
-            axes.append(lines_of(chart)[-1].split()[-1])
-        assert set(axes) == {"1,062"}
+            add(chart, step, 7.0)
+            axes.append(view_of(chart))
+        assert set(axes) == {(0, 1062)}
 
 
 async def test_a_point_is_inspected_and_the_gaps_too() -> None:
@@ -144,3 +158,52 @@ async def test_several_lines_are_told_apart_without_colour() -> None:
         assert lines[0].split() == ["●", "one", "1", "■", "two", "2"]
         assert lines[1].count("■") > 3
         assert lines[-3].count("●") > 3
+
+
+async def together(*curves: Curve) -> tuple[str, list[str]]:
+    """The legend and the lines of some curves in one ink."""
+    app = ChartApp()
+    async with app.run_test(size=(61, 15)):
+        chart = app.query_one(Chart)
+        chart.series = tuple(
+            Series(f"run-{n}", curve, "s0", mark)
+            for n, (curve, mark) in enumerate(zip(curves, "●■▲", strict=False))
+        )
+        legend, *lines = lines_of(chart)
+        return legend, lines
+
+
+async def test_curves_that_coincide_are_all_seen_without_colour() -> None:
+    falling = {n: 5.0 - n / 50 for n in range(200)}
+    _, lines = await together(*(curve_of(falling) for _ in range(3)))
+    for mark in "●■▲":
+        assert sum(line.count(mark) for line in lines) >= 2
+        assert sum(plain(line).count(plain(mark)) for line in lines) >= 2
+    assert len(set(map(plain, "●■▲◆○□△◇"))) == 8
+    assert plain("⠓") not in map(plain, "●■▲◆○□△◇")
+
+
+async def test_short_curves_that_coincide_are_all_seen() -> None:
+    _, lines = await together(*(curve_of({0: 3.0, 50: 2.0, 100: 1.0}) for _ in range(3)))
+    for mark in "●■▲":
+        assert sum(line.count(mark) for line in lines) >= 1
+
+
+async def test_readings_in_one_and_the_same_place_are_told_of() -> None:
+    legend, lines = await together(curve_of({0: 3.0}), curve_of({0: 3.0}))
+    assert "≡ several in one place" in legend
+    assert any("≡" in line for line in lines)
+
+
+async def test_smoothing_takes_the_noise_and_leaves_the_trend() -> None:
+    noisy = [10.0 - n / 100 + (1 if n % 2 else -1) for n in range(1000)]
+    app = ChartApp()
+    async with app.run_test(size=(61, 15)):
+        chart = app.query_one(Chart)
+        chart.series = losses(noisy, {})[:1]
+        rough = sum(letter > "\u2800" for line in lines_of(chart) for letter in line)
+        chart.smoothing = 0.05
+        lines = lines_of(chart)
+        assert sum(letter > "\u2800" for line in lines for letter in line) < rough / 2
+        assert "smoothed over 5%" in str(chart.border_subtitle)
+        assert lines[0].split() == ["━", "train", number(noisy[-1])]  # a reading, as it was
