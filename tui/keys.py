@@ -22,6 +22,7 @@ Scope = Literal[
     "chart",
     "curves",
     "runs",
+    "compare",
     "run",
     "stages",
     "settings",
@@ -50,6 +51,7 @@ TITLES: dict[Scope, str] = {
     "chart": "In charts",
     "curves": "In charts of a training",
     "runs": "Runs",
+    "compare": "Compare",
     "run": "Run",
     "stages": "In the stages",
     "settings": "Settings",
@@ -73,6 +75,7 @@ TITLES: dict[Scope, str] = {
 
 PARTS: dict[Scope, tuple[Scope, ...]] = {
     "runs": ("marks", "curves", "chart", "list", "scroll"),
+    "compare": ("table", "curves", "chart", "list", "scroll"),
     "run": ("curves", "chart", "stages", "scroll"),
     "settings": ("list", "scroll"),
     "prompts": ("list", "scroll"),
@@ -175,6 +178,7 @@ KEYS: tuple[Key, ...] = (
     Key("runs", "asterisk", "pin", "Pin", "keep the run at the top, or let it go", True),
     Key("runs", "v", "chart", "View", "show or hide the loss of the marked runs", True),
     Key("runs", "m", "metric", "Metric", "draw the next metric", True),
+    Key("runs", "C", "compare", "Compare", "put the marked runs side by side", True, opens=True),
     Key("runs", "d", "clone", "Duplicate", "make a new run with this one's settings", True),
     Key("runs", "N", "new", "New", "make a run of your own text and model", True, opens=True),
     Key("runs", "z", "archive", "Archive", "put the run away, or bring it back", True),
@@ -197,6 +201,14 @@ KEYS: tuple[Key, ...] = (
         "end the filter, or come back from the archive",
         True,
     ),
+    Key("compare", "1", "part(0)", "Page 1", "settings that differ"),
+    Key("compare", "2", "part(1)", "Page 2", "results, with intervals where they have any"),
+    Key("compare", "3", "part(2)", "Page 3", "rankings for a prompt that all of them trace"),
+    Key("compare", "4", "part(3)", "Page 4", "curves over each other"),
+    Key("compare", "n", "prompt(1)", "Next", "the next prompt", True),
+    Key("compare", "p", "prompt(-1)", "Previous", "the prompt before", True),
+    Key("compare", "m", "metric", "Metric", "draw the next metric", True),
+    Key("compare", "escape", "leave", "Back", "back to the runs", True),
     Key("run", "a", "run_all", "Run all", "run every stage that is not up to date", True),
     Key("run", "s", "run_stage", "Run stage", "run the selected stage and what it needs", True),
     Key("run", "r", "resume", "Resume", "go on with what stopped, from its last checkpoint", True),
@@ -466,8 +478,9 @@ KEY = {key.id: key for key in KEYS}
 """Keys by the names of what they do."""
 
 HINTS: dict[Scope, str] = {
-    "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart · {runs.clone} clones "
-    "its settings\n{app.command_palette} finds any command · {app.keys} shows every key",
+    "runs": "{list.choose} opens a run · {marks.mark} marks it for the chart and for "
+    "{runs.compare}, side by side\n{app.command_palette} finds any command · {app.keys} shows "
+    "every key",
     "run": "{run.run_all} runs every stage, {run.run_stage} the selected one; they outlive this "
     "screen\n{run.metric} draws another metric, {chart.zoom.0.5} zooms in · {run.rankings} shows "
     "what taught an answer",

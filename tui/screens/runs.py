@@ -273,6 +273,19 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
             kept = f"tags and note of {row.name} are saved"
             await self._change(lambda: write_remarks(row.run, written), kept)
 
+    def action_compare(self) -> None:
+        """Puts the marked runs side by side."""
+        there = {row.run.root: row.run for row in self._found}
+        marked = self.list.marked  # in the order in which they were: the first is compared with
+        looks = {there[root]: look for root, look in marked.items() if root in there}
+        if len(looks) < 2:
+            advice = "mark two runs or more, with {marks.mark}; then {runs.compare} compares them"
+            self.notify(clean(self.told(advice)), markup=False)
+            return
+        from tui.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(looks))
+
     def action_shelf(self) -> None:
         """Shows the runs that were put away, or the others."""
         self.away = not self.away

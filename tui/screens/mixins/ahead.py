@@ -24,6 +24,7 @@ SCREENS = (
     "tui.screens.dialogs.remarks_form",
     "tui.screens.run",
     "tui.readers.run_reader",
+    "tui.screens.compare",
     "tui.screens.settings",
     "tui.screens.prompts",
     "tui.screens.dialogs.prompt_form",
