@@ -287,7 +287,7 @@ async def test_a_command_is_found_by_its_name(tmp_path: Path) -> None:
         await pilot.press("escape", "colon", *"help")
         await until_shown(pilot, "show all keys (? F1)")
         await pilot.press("escape", "colon", *"which taught")
-        await until_shown(pilot, "Influence browse which examples taught an answer (i)")
+        await until_shown(pilot, "Influence browse which examples taught an answer (I)")
         await pilot.press("escape", "colon", *"influence")
         await until_shown(pilot, "browse which examples taught an answer")
         await pilot.press("enter")

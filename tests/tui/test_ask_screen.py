@@ -194,7 +194,7 @@ async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
         await pilot.press("enter")
         await until_shown(pilot, "Questions · 3")
         await pilot.press("A")
-        await until_shown(pilot, "i runs what is missing: index")
+        await until_shown(pilot, "s runs what is missing: index")
         written = {entry.id: entry.value for entry in app.screen.query(Input)}
         assert written["prompt"].startswith("Question: Which State has jurisdiction")
         assert written["completion"] == " flag State"
@@ -207,7 +207,7 @@ async def test_what_is_missing_runs_and_what_was_started_ends(
     app = HeadwaterApp(tmp_path, own)
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("A")
-        await until_shown(pilot, "there is no index that is up to date i runs what is missing")
+        await until_shown(pilot, "there is no index that is up to date s runs what is missing")
         await pilot.press("s")
         await until_shown(pilot, "questions can be asked once the index is there")
         await until_shown(pilot, "● loading the model …", LOADING_S)

@@ -358,7 +358,7 @@ async def test_a_missing_blank_is_told_and_mended_by_a_key(own: RunDir) -> None:
     app = HeadwaterApp(own.root.parent, own)
     async with app.run_test(size=(100, 40)) as pilot:
         rows = await open_prompts(pilot)
-        await until_shown(pilot, "no blank between them · b puts one")
+        await until_shown(pilot, "no blank between them · _ puts one")
         await pilot.press("enter")
         await until_shown(pilot, "completion · its first word joins")
         await pilot.press("escape", "underscore")

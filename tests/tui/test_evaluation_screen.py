@@ -243,14 +243,14 @@ async def test_the_pages_tell_what_they_hold_and_are_turned_by_a_click(run: RunD
     app = app_of(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await open_evaluation(pilot)
-        pages = "▌Metrics 3 Answers 2 Benchmarks 2 Validation –"
+        pages = "▌1 Metrics 3 2 Answers 2 3 Benchmarks 2 4 Validation –"
         await until_shown(pilot, pages)
         line = screen_text(app).splitlines()[1]
         await pilot.click(offset=(line.index("Validation") + 3, 1))
         await until_shown(pilot, "○ no experiments yet")
-        await until_shown(pilot, "▌Validation –")
+        await until_shown(pilot, "▌4 Validation –")
         await pilot.click(offset=(line.index("Answers"), 1))
-        await until_shown(pilot, "▌Answers 2")
+        await until_shown(pilot, "▌2 Answers 2")
         assert app.screen.query_one(Table).has_focus
 
 

@@ -101,7 +101,7 @@ async def test_shares_of_the_sum_rise_to_100_percent(run: RunDir) -> None:
 
 async def test_a_strategy_shows_only_the_kinds_that_it_has(run: RunDir) -> None:
     app = app_of(run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         screen = await open_factors(pilot)
         await pilot.press("3")
         await until_shown(pilot, "ekfac gradients")

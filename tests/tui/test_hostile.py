@@ -51,6 +51,9 @@ SHOWN = {
     "long": "x" * 20,
 }
 """How the beginning of each looks where there is room for it."""
+PINNED = ("space", "space", "space", "asterisk", "j", "asterisk", "k", "asterisk", "delete", *"nd")
+ARCHIVED = ("escape", "z", "Z", "enter", "full_stop", "left")
+"""Keys of the list of runs."""
 STEPS = ("I", "enter", "enter", "n", "h")
 """Keys that lead from a run through its rankings to an example's tokens."""
 
@@ -116,8 +119,8 @@ async def test_a_runs_name_is_only_shown(
     app = HeadwaterApp(folder, None, User(state=tmp_path / "state.json"))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "Runs · 3")
-        shown = await walk(app, pilot, threads, ["space", "space", "space", *"pjpkpdnn"])
-        shown += await walk(app, pilot, threads, ["escape", "a", "A", "enter", "x", "left", "m"])
+        shown = await walk(app, pilot, threads, PINNED)
+        shown += await walk(app, pilot, threads, ARCHIVED)
     assert f"two{expected}" in shown
     assert "three⟨U+DCFF⟩" in shown
     User(state=tmp_path / "state.json").pins(folder)
@@ -135,11 +138,11 @@ async def test_the_editors_only_show_what_is_in_files(
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "Stages ·")
-        keys = ["e", *"jjjj", "enter", "escape", *"Dwn", "escape", "y"]
+        keys = ["S", *"jjjj", "enter", "escape", "delete", *"wn", "escape", "y"]
         settings = await walk(app, pilot, threads, keys)
-        prompts = await walk(app, pilot, threads, ["p", "enter", "tab", "right", "tab", "end"])
+        prompts = await walk(app, pilot, threads, ["P", "enter", "tab", "right", "tab", "end"])
         assert app.screen.query_one("#prompt", TextArea).text
-        await walk(app, pilot, threads, ["escape", "c", "escape", *"dyw", "escape", "y"])
+        await walk(app, pilot, threads, ["escape", "d", "escape", "delete", *"yw", "escape", "y"])
     written_as_toml = SHOWN | {"controls": r'"\u001b[2J\u001b]52;c;a'}
     assert written_as_toml[kind] in settings
     assert SHOWN[kind] in prompts
@@ -158,9 +161,9 @@ async def test_the_screens_of_results_only_show_what_is_in_files(
     sample_evaluation.write_report(run, hostile)
     ways = {
         "factors": ["F", "k", "space", *"nvvv", "escape", "escape"],
-        "metrics and answers": [*"v2d", "enter", "escape"],
-        "benchmarks": ["v", "3", "enter", "j", "enter", "escape", "t", "escape", "escape"],
-        "validation": [*"v4j", "enter", "escape"],
+        "metrics and answers": [*"E2h", "enter", "escape"],
+        "benchmarks": ["E", "3", "enter", "j", "enter", "escape", "t", "escape", "escape"],
+        "validation": [*"E4j", "enter", "escape"],
         "report": [*"Rjjj", "enter", "pagedown"],
     }
     for name, keys in ways.items():
@@ -186,7 +189,7 @@ async def test_what_the_model_says_and_what_taught_it_is_only_shown(
         app.screen.query_one("#prompt", Input).value = f"Born in{hostile}"
         await walk(app, pilot, threads, ["enter"])
         await until_shown(pilot, "✓ answered")
-        shown = await walk(app, pilot, threads, ["j", "enter", "escape", "s", "s"])
+        shown = await walk(app, pilot, threads, ["j", "enter", "escape", "o", "o"])
     assert SHOWN[kind] in shown
 
 

@@ -254,7 +254,7 @@ async def test_what_a_finished_run_is_good_for_is_in_the_footer(tmp_path: Path) 
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "all stages done")
         footer = screen_text(app).splitlines()[-1]
-        for offer in ("i Influence", "A Ask", "F Factors", "v Evaluation", "? Help", "q Quit"):
+        for offer in ("I Influence", "A Ask", "F Factors", "E Evaluation", "? Help", "q Quit"):
             assert offer in footer
 
 
@@ -263,7 +263,7 @@ async def test_the_footer_writes_a_key_as_it_is_on_the_keyboard(tmp_path: Path) 
     async with app.run_test(size=(120, 40)) as pilot:
         await until_shown(pilot, "all stages done")
         await pilot.press("I", "enter")
-        await until_shown(pilot, " / Filter")
+        await until_shown(pilot, " / Find")
 
 
 async def test_while_one_writes_the_footer_names_the_keys_that_are_no_letters(
@@ -289,7 +289,7 @@ async def test_the_selected_stage_says_what_it_does_needs_took_and_made(tmp_path
         await until_shown(pilot, "✓ all stages done")
         await pilot.press(*"jjj")
         await until_shown(pilot, "Stage · scores")
-        await until_shown(pilot, "i shows which examples taught an answer")
+        await until_shown(pilot, "I shows which examples taught an answer")
         text = screen_text(app)
         assert STAGES["scores"].does in text
         assert "needs           ✓ prepare  ✓ train  ✓ factors" in text
