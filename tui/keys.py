@@ -246,7 +246,7 @@ KEYS: tuple[Key, ...] = (
         "D",
         "devices",
         "Devices",
-        "every GPU, process and the host, and back",
+        "every GPU with its last minutes, the processes, the host",
         True,
         opens=True,
     ),

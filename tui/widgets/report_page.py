@@ -21,7 +21,7 @@ from tui.widgets.chart import Chart
 from tui.widgets.harmless_markdown import HarmlessMarkdown
 from tui.widgets.scrolling import TextPane
 
-_MARKS = "●◆▲■○◇△□"
+_MARKS = "━■▲◆○□△◇"
 _NAME, _VALUE, _DRAWN = 34, 9, 60
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from tui.readers.hardware import MachineReader
 
@@ -23,3 +24,12 @@ def test_the_stage_is_sampled_until_it_ends() -> None:
     process.communicate(b"\n")
     assert reader.read(process.pid).host.stage_rss is None
     assert (reader.read(os.getpid()).host.stage_rss or 0) > 1 << 20
+
+
+def test_the_disk_is_that_of_the_runs(tmp_path: Path) -> None:
+    host = MachineReader(folder=tmp_path).read().host
+    assert host.disk_used is not None
+    assert host.disk_total is not None
+    assert 0 < host.disk_used <= host.disk_total
+    assert host.load is None or len(host.load) == 3
+    assert MachineReader(folder=tmp_path / "none").read().host.disk_total is None
