@@ -246,7 +246,7 @@ KEYS: tuple[Key, ...] = (
         "D",
         "devices",
         "Devices",
-        "every GPU with its last minutes, the processes, the host",
+        "every GPU with its last minutes, processes, host",
         True,
         opens=True,
     ),

@@ -66,7 +66,7 @@ class MachinePanel(Inked):
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
         """The host is never left out, nor is any GPU without being counted."""
         height, gpus, host = self.size.height, machine.gpus, host_lines(machine, width)
-        if height < len(host) + bool(gpus):
+        if height < len(host) + len(gpus):
             host = [host_line(machine)]
         own = stage_lines(self.stage_name, self.stage_memory, machine.host)
         below = [*own[: max(0, height - len(host) - len(gpus))], *host]
