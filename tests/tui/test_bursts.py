@@ -37,6 +37,8 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "rankings": ("I",),
     "ranking": ("I", "enter"),
     "example": ("I", "enter", "enter"),
+    "beside": ("I", "enter", "C", "enter", "enter"),
+    "methods": ("I", "enter", "M"),
     "ask": ("A",),
     "factors": ("F",),
     "evaluation": ("E",),

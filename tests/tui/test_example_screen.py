@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui import sample_run
+from tests.tui.picking import pick
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.example import ExampleScreen
@@ -101,9 +102,9 @@ async def test_a_large_screen_shows_all_parts(app: HeadwaterApp) -> None:
 async def test_methods_and_other_prompts_rank_the_same_example(app: HeadwaterApp) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await open_example(pilot, downwards=1)
-        await pilot.press("M")
+        await pick(pilot, "identity")
         await until_shown(pilot, "2 of 1,500 by identity")
-        await pilot.press(*"MMMMM")
+        await pick(pilot, "ekfac")
         await until_shown(pilot, "2 of 1,500 by ekfac")
         methods = part(screen, "methods")
         methods.focus()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+from pipeline.contract.results.scores import (
+    Retrieval,
+    read_scores_summary,
+    write_scores_summary,
+)
+from pipeline.contract.results.validation import read_validation
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
-from tests.tui import sample_run
+from tests.tui import sample_evaluation, sample_run
+from tests.tui.picking import pick
+from tests.tui.test_bursts import burst
 from tests.tui.watching import screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.readers.listing import Listing
+from tui.screens.dialogs.choice import ChoiceDialog, Choices
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
@@ -52,17 +62,55 @@ def listing_of(table: RankingTable) -> Listing:
     return table.listing
 
 
+async def test_the_list_of_methods_says_what_each_measures_and_how_well_it_does(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "validate")
+    sample_evaluation.write_validation(run)
+    known = {"ekfac_normalized": Retrieval(recall=0.8, k=5, mrr=0.95, top1=0.9)}
+    write_scores_summary(run, replace(read_scores_summary(run), evaluation=known))
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter", "M")
+        await until_shown(pilot, "Rank by")
+        await until_shown(pilot, "divided by √self-influence")
+        figures = {c.name: c.meaning for c in app.screen.query_one(Choices).choices}
+        score = read_validation(run).datamodeling
+        assert score
+        lds = score.methods["ekfac_normalized"].value
+        assert figures["ekfac_normalized"] == f"MRR 0.95 · recall@5 0.80 · LDS {lds:.2f}"
+        assert figures["layer 0"] == "not measured here"
+        await pilot.press("j")
+        await until_shown(pilot, "Dot product of the gradients")
+        await pilot.press("escape")
+        await until_shown(pilot, "ekfac_normalized · top")
+
+
+async def test_a_burst_opens_one_list_of_methods(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter")
+        await burst(pilot, ["M", "M", "M"])
+        await until(pilot, lambda: stands_on(app, ChoiceDialog))
+        await pilot.press("escape")
+        assert stands_on(app, RankingsScreen)
+
+
 async def test_methods_layers_and_ends_are_switched(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("I")
         await until_shown(pilot, "ekfac_normalized · top")
-        await pilot.press("M")
+        await pick(pilot, "identity")
         await until_shown(pilot, "identity · top")
-        await pilot.press(*"MMMM")
+        await pick(pilot, "layer 1")
         await until_shown(pilot, "layer 1 · top")
-        await pilot.press("M")
-        await until_shown(pilot, "ekfac · top")
+        await pick(pilot, "ekfac")
         await pilot.press("b")
         await until_shown(pilot, "ekfac · bottom")
         await until_shown(pilot, "▌   1,500")
@@ -183,7 +231,7 @@ async def test_marks_stay_when_the_order_and_the_prompt_change(tmp_path: Path) -
         await until_shown(pilot, "★ doc-0011")
         await pilot.press("space")
         assert table.marked == {1, 11}
-        await pilot.press("escape", "k", "M")
+        await pilot.press("escape", "k")
         await until_shown(pilot, "●     1")
 
 
@@ -254,7 +302,8 @@ async def test_newer_rankings_open_where_one_was(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
-        await pilot.press("j", "enter", "M")
+        await pilot.press("j", "enter")
+        await pick(pilot, "identity")
         await until_shown(pilot, "identity · top")
         await pilot.press("j", "space", "j")
         table, before = app.screen.query_one(RankingTable), app.screen

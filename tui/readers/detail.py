@@ -11,8 +11,8 @@ from pipeline.contract.results.examples import Turn
 from pipeline.contract.results.lookup import Example
 from pipeline.contract.results.tokens import TokenScores
 from tui.readers.listing import Listing
-from tui.readers.ranking_reader import RankingReader
-from tui.readers.scores import ModuleScores, Scored, Standing
+from tui.readers.scores import ModuleScores, Standing
+from tui.readers.sources import ScoredExamples, TokenSource
 
 _SHOWN = 200
 """Near-duplicates, or chunks of a document, that are listed."""
@@ -62,7 +62,7 @@ class Detail:
     document: Document
 
 
-def detail(reader: RankingReader, scored: Scored, listing: Listing, position: int) -> Detail:
+def detail(reader: TokenSource, scored: ScoredExamples, listing: Listing, position: int) -> Detail:
     """All of it.
 
     Raises:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.results.lookup import Corpus, Mask
+from pipeline.contract.results.lookup import Mask
 from pipeline.contract.results.ranks import lowest_first
 from tui.readers.ranking_reader import Sort
 from tui.readers.scores import Ranking
+from tui.readers.sources import Examples
 
 
 class Listing:
@@ -16,7 +17,7 @@ class Listing:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: Examples,
         ranking: Ranking,
         relevant: frozenset[int] = frozenset(),
         mask: Mask | None = None,
@@ -78,7 +79,7 @@ class Listing:
         return self._length - 1 - line if self.reverse else line
 
 
-def _keys(corpus: Corpus, positions: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:
+def _keys(corpus: Examples, positions: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:
     """What to sort examples by, lowest first: long before short, groups together."""
     match sort:
         case "tokens":

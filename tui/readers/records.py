@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from pipeline.contract.results.answers import GreedyAnswer
 from tui.readers.listing import Listing
-from tui.readers.scores import Scored
+from tui.readers.sources import ScoredExamples
 
 Record = dict[str, object]
 _BLOCK = 20_000
 """Examples that are looked up at once."""
 
 
-def columns(scored: Scored) -> dict[str, type]:
+def columns(scored: ScoredExamples) -> dict[str, type]:
     """The columns of a record and what they hold, in their order; any value may be None."""
     return {
         "prompt_id": str,
@@ -40,7 +40,7 @@ def columns(scored: Scored) -> dict[str, type]:
 
 
 def records(
-    scored: Scored, answer: GreedyAnswer, listing: Listing, positions: np.ndarray
+    scored: ScoredExamples, answer: GreedyAnswer, listing: Listing, positions: np.ndarray
 ) -> Iterator[Record]:
     """One record an example, in the order of `positions`.
 

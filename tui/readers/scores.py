@@ -20,10 +20,9 @@ from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
 from pipeline.contract.results.ranks import Scores, highest_first, rank_of
 from pipeline.contract.results.score_file import ScoreFile
-from pipeline.contract.results.scores import STAGE, layer_of, strategy_of
+from pipeline.contract.results.scores import LAYER, STAGE, layer_of, strategy_of
 from pipeline.contract.run.run_dir import RunDir
 
-_LAYER = "layer "
 _RANKINGS_HELD = 4
 
 
@@ -93,7 +92,7 @@ class Scored:
     @property
     def names(self) -> list[str]:
         """Whatever examples can be ranked by: the methods, then the layers."""
-        return [*self.methods, *(f"{_LAYER}{layer}" for layer in self.layers)]
+        return [*self.methods, *(f"{LAYER}{layer}" for layer in self.layers)]
 
     def scores(self, prompt_id: str, name: str) -> Scores:
         """Scores [N] for a prompt by a method or a layer.
@@ -102,8 +101,8 @@ class Scored:
             KeyError: there is no such prompt or ranking.
         """
         prompt = self._numbers[prompt_id]
-        if name.startswith(_LAYER):
-            return self._file.layer(prompt, int(name.removeprefix(_LAYER)))
+        if name.startswith(LAYER):
+            return self._file.layer(prompt, int(name.removeprefix(LAYER)))
         return self._file.scores(prompt, name)
 
     def ranking(self, prompt_id: str, name: str) -> Ranking:
@@ -173,7 +172,7 @@ class Scored:
 
     def _strategy_of(self, name: str) -> str:
         """The strategy whose module scores tell the most about a ranking."""
-        strategy = None if name.startswith(_LAYER) else strategy_of(name)
+        strategy = None if name.startswith(LAYER) else strategy_of(name)
         if strategy is not None and has_module_scores(self._run, strategy):
             return strategy
         return self._file.metadata.strategy  # a layer's own; of BM25, the one that is trusted most

@@ -7,13 +7,14 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract.results.lookup import Corpus, Mask
+from pipeline.contract.results.lookup import Mask
+from tui.readers.sources import Examples
 
 _NO_GROUP = -2
 _WORD = re.compile(r"\w+")
 
 
-def matching(corpus: Corpus, query: str) -> Mask | None:
+def matching(corpus: Examples, query: str) -> Mask | None:
     """Which examples [N] a filter leaves: those that hold all of its words. None: it says nothing.
 
     `id:doc-12` looks for a part of the id, `group:7` for a near-duplicate group. A word is found
@@ -23,7 +24,7 @@ def matching(corpus: Corpus, query: str) -> Mask | None:
     return np.logical_and.reduce(masks) if masks else None
 
 
-def _masks(corpus: Corpus, term: str) -> list[Mask]:
+def _masks(corpus: Examples, term: str) -> list[Mask]:
     kind, colon, value = term.partition(":")
     if colon and kind == "id":
         return [_mask(corpus, corpus.named(value))] if value else []
@@ -33,7 +34,7 @@ def _masks(corpus: Corpus, term: str) -> list[Mask]:
     return [corpus.holding(word) for word in _WORD.findall(term.casefold())]
 
 
-def _mask(corpus: Corpus, positions: NDArray[np.integer]) -> Mask:
+def _mask(corpus: Examples, positions: NDArray[np.integer]) -> Mask:
     mask = np.zeros(len(corpus), bool)
     mask[positions] = True
     return mask

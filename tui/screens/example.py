@@ -25,8 +25,8 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
 from tui.readers.listing import Listing
-from tui.readers.ranking_reader import RankingReader
-from tui.readers.scores import Scored
+from tui.readers.sources import ScoredExamples, TokenSource
+from tui.screens.mixins.picking import Picking
 from tui.screens.mixins.taking import Taken, Taking
 from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
@@ -51,7 +51,7 @@ class Browsed:
     marked: frozenset[int]
 
 
-class ExampleScreen(View[Browsed], Taking):
+class ExampleScreen(View[Browsed], Picking, Taking):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
@@ -69,14 +69,17 @@ class ExampleScreen(View[Browsed], Taking):
     def __init__(
         self,
         run: RunDir,
-        reader: RankingReader,
-        scored: Scored,
+        reader: TokenSource,
+        scored: ScoredExamples,
         answers: tuple[GreedyAnswer, ...],
         listing: Listing,
         position: int,
         marked: frozenset[int],
+        origin: str = "influence",
     ) -> None:
+        """`origin`: what the screen is called that this one was opened from."""
         super().__init__()
+        self._origin = origin
         self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
@@ -214,7 +217,7 @@ class ExampleScreen(View[Browsed], Taking):
         rank = f"{found.standing.rank:,}" if found.standing.rank else "–"
         part = f"{rank} of {found.ranked:,} by {ranking.name}"
         banner = self.query_one(Banner)
-        banner.trail = (self._run.name, "influence", part)
+        banner.trail = (self._run.name, self._origin, part)
         banner.standing = ("● marked" if self.position in self.marked else "", "accent")
 
     def action_step(self, step: int) -> None:
@@ -229,11 +232,12 @@ class ExampleScreen(View[Browsed], Taking):
         """Shows what each token adds by colour, by signs, or not at all."""
         self.manner = MANNERS[(MANNERS.index(self.manner) + 1) % len(MANNERS)]
 
-    def action_method(self) -> None:
-        """The same example by the next method or layer."""
-        names, ranking = self._scored.names, self._listing.ranking
-        following = names[(names.index(ranking.name) + 1) % len(names)]
-        self._rank(ranking.prompt_id, following)
+    @work(exclusive=True, group="picking")
+    async def action_method(self) -> None:
+        """The same example by another method or layer."""
+        chosen = await self.picked(self._scored.names, self._listing.ranking.name)
+        if chosen is not None:
+            self._rank(self._listing.ranking.prompt_id, chosen)
 
     def action_part(self) -> None:
         """Goes to the next part beside the text."""

@@ -24,7 +24,7 @@ from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.drafts.question_prompt import prompt_of
 from tui.keys import Scope, bindings
 from tui.readers.words import holds
-from tui.screens.dialogs.choice import ChoiceDialog
+from tui.screens.dialogs.choice import Choice, ChoiceDialog
 from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.tabled import Pane, Tabled
@@ -147,8 +147,8 @@ class QuestionsScreen(Tabled):
         if given.completion == right.completion:
             return given
         choices = [
-            ("the model's", given.completion.strip()),
-            ("the right one", right.completion.strip()),
+            Choice("the model's", given.completion.strip()),
+            Choice("the right one", right.completion.strip()),
         ]
         chosen = await self.app.push_screen_wait(ChoiceDialog("Trace which answer?", choices))
         return None if chosen is None else (given, right)[chosen]

@@ -22,6 +22,7 @@ from tui.readers.clean import clean
 from tui.readers.ranking_reader import RankingReader, RankingsOverview
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.browsing_state import Held
+from tui.screens.mixins.comparing import Comparing
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.ordering import Ordering
 from tui.screens.mixins.renewing import Renewing
@@ -35,6 +36,7 @@ from tui.widgets.prompt_list import PromptList
 from tui.widgets.ranking_table import RankingTable
 
 if TYPE_CHECKING:
+    from tui.readers.beside import Ranked
     from tui.readers.listing import Listing
     from tui.readers.scores import Scored
     from tui.screens.example import Browsed
@@ -44,7 +46,7 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
+class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Taking):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
@@ -160,6 +162,26 @@ class RankingsScreen(View[None], Filtering, Ordering, Renewing, Taking):
         if answer is None or self._scored is None or table.listing is None or not table.count:
             return None
         return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
+
+    @work(exclusive=True, group="comparing")
+    async def action_compare(self) -> None:
+        """Puts the ranking beside another one, which the person chooses."""
+        from tui.screens.beside import BesideScreen
+
+        here = self._ranked
+        other = await self.compared_with(here) if here else None
+        if here and other and self.app.screen is self:
+            self.app.push_screen(BesideScreen(here, other))
+
+    @property
+    def _ranked(self) -> Ranked | None:
+        """The ranking in the table."""
+        from tui.readers.beside import Ranked
+
+        answer, overview, scored = self.query_one(PromptList).selected, self._overview, self._scored
+        if answer is None or overview is None or scored is None or self.filtered.listing is None:
+            return None
+        return Ranked(self._run, self._reader, scored, overview.answers, answer.id, self.ranked_by)
 
     @on(Lines.Moved, "#prompts")
     def _prompt_changed(self) -> None:

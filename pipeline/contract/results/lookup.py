@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,12 @@ class Corpus:
         ends = [(0, min(count, _SAMPLE)), (max(0, count - _SAMPLE), count)]
         parts = [self._file.part("id_at", begin, end + 1) for begin, end in ends]
         return max(int(np.diff(part).max(initial=0)) for part in parts)
+
+    def ids(self) -> list[str]:
+        """All ids, in the order of the corpus."""
+        joined = self._file.array("id").tobytes()
+        ends = pairwise(self._file.array("id_at").tolist())
+        return [joined[begin:end].decode("utf-8", "replace") for begin, end in ends]
 
     def text(self, position: int, limit: int | None = None) -> str:
         """Its text, or the first `limit` bytes of that."""

@@ -17,11 +17,29 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
     from pipeline.contract.settings.schema import Settings
 
 STAGE = "scores"
+LAYER = "layer "
+"""Begins the name of a ranking by one layer: "layer 3"."""
 IDENTITY = "identity"
 GRADIENT_COSINE = "gradient_cosine"
 HIDDEN_COSINE = "hidden_cosine"
 BM25 = "bm25"
 _NORMALIZED = "_normalized"
+_CURVATURES: Mapping[str, str] = {
+    "ekfac": "EKFAC (eigenvalue-corrected Kronecker factors)",
+    "kfac": "KFAC (Kronecker factors)",
+    "diagonal": "the diagonal of the Fisher matrix",
+}
+"""What stands for the curvature of the loss."""
+_MEASURES: Mapping[str, str] = {
+    IDENTITY: "Dot product of the gradients of example and prompt, without curvature; examples "
+    "with large gradients crowd its top.",
+    GRADIENT_COSINE: "Cosine of the gradients of example and prompt, without curvature.",
+    HIDDEN_COSINE: "Cosine of the model's last hidden states for the texts of example and prompt: "
+    "likeness, no gradients.",
+    BM25: "Words that example and prompt share, rare words counting for more; the model is not "
+    "looked at.",
+}
+"""Methods that are no influence under a curvature, in a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,23 @@ def strategy_of(method: str) -> str | None:
     if method in (BM25, HIDDEN_COSINE):
         return None
     return IDENTITY if method == GRADIENT_COSINE else method.removesuffix(_NORMALIZED)
+
+
+def measures(method: str) -> str:
+    """What a ranking measures, in one plain sentence; `method` may also be "layer 3"."""
+    if method in _MEASURES:
+        return _MEASURES[method]
+    if method.startswith(LAYER):
+        return f"Influence through the weights of {method} alone, not normalized."
+    strategy = strategy_of(method) or method
+    curvature = _CURVATURES.get(strategy, strategy)
+    influence = (
+        "Influence: how much the loss of the answer falls if the example weighs more, with "
+        f"{curvature} for the curvature"
+    )
+    if method.endswith(_NORMALIZED):
+        return f"{influence}; divided by √self-influence, so that long or odd examples do not lead."
+    return f"{influence}; long and odd examples have larger scores."
 
 
 def default_method(settings: Settings) -> str:

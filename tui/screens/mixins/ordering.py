@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from textual import on
-from textual.dom import DOMNode
+from textual import on, work
 from textual.reactive import reactive
 
 from tui.readers.clean import clean
 from tui.readers.ranking_reader import SORTS, Sort
+from tui.screens.mixins.picking import Picking
 from tui.widgets.ranking_table import RankingTable
 
 
-class Ordering(DOMNode):
+class Ordering(Picking):
     """The choices and their keys. A screen names `View` before this, and ranks in `_rank`."""
 
     ranked_by: reactive[str] = reactive("", init=False, repaint=False)
@@ -46,11 +46,12 @@ class Ordering(DOMNode):
         """The other end first."""
         self._rank()
 
-    def action_method(self) -> None:
-        """The next method or layer."""
-        if names := self.names:
-            position = names.index(self.ranked_by) if self.ranked_by in names else -1
-            self.ranked_by = names[(position + 1) % len(names)]
+    @work(exclusive=True, group="picking")
+    async def action_method(self) -> None:
+        """Lets the person choose a method or layer."""
+        chosen = await self.picked(self.names, self.ranked_by)
+        if chosen is not None:
+            self.ranked_by = chosen
 
     def action_end(self) -> None:
         """The other end of the ranking."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tui.readers.listing import Listing
     from tui.readers.records import Record
-    from tui.readers.scores import Scored
+    from tui.readers.sources import ScoredExamples
 
 _CLIPBOARD_BYTES = 74_000
 """What every terminal takes by OSC 52: xterm's limit is 100,000 letters of base64."""
@@ -41,12 +41,14 @@ class Taken:
     """What is there to take, and from where."""
 
     run: RunDir
-    scored: Scored
+    scored: ScoredExamples
     answer: GreedyAnswer
     listing: Listing
     position: int | None
     """The example under the cursor."""
     marked: frozenset[int]
+    name: str = ""
+    """Begins the name of a file; the prompt's id where it is empty."""
 
     def positions(self, only_marked: bool) -> np.ndarray:
         """The marked examples, highest first; all that are shown, in their order, where none is
@@ -60,7 +62,9 @@ class Taken:
 
     def proposed(self) -> str:
         """A file that is not there yet."""
-        return proposed(self.run, f"{self.answer.id}-{self.listing.ranking.name}", ".csv")
+        return proposed(
+            self.run, f"{self.name or self.answer.id}-{self.listing.ranking.name}", ".csv"
+        )
 
 
 class Taking(DOMNode):

@@ -14,6 +14,7 @@ from pipeline.contract.results.scores import (
     ScoresSummary,
     layer_of,
     load_scores_summary,
+    measures,
     normalized_name,
     strategy_of,
     write_scores_summary,
@@ -65,6 +66,14 @@ def test_the_normalized_gradient_product_is_called_a_cosine() -> None:
 @pytest.mark.parametrize("method", ["bm25", "hidden_cosine"])
 def test_methods_that_look_at_no_gradient_have_no_strategy(method: str) -> None:
     assert strategy_of(method) is None
+
+
+def test_every_method_has_a_sentence_of_its_own() -> None:
+    strategies = ["ekfac", "kfac", "diagonal", "identity"]
+    names = [*strategies, *map(normalized_name, strategies), "hidden_cosine", "bm25", "layer 3"]
+    sentences = [measures(name) for name in names]
+    assert len(set(sentences)) == len(names)
+    assert all(sentence.endswith(".") for sentence in sentences)
 
 
 def test_a_summary_comes_back_as_it_was_written(tmp_path: Path) -> None:
