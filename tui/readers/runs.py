@@ -51,6 +51,8 @@ _GOOD_FOR_S = 20.0
 """For how long the last look at a run at rest is good, where its files tell nothing new."""
 _LOOK_S = 0.4
 """After this long a look shows what it has."""
+_FIGURES_S = 0.1
+"""What figures are given at the least, however long it took to see that nothing else is new."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class RunsReader:
             self._read_one(run)
             if time.monotonic() > deadline:
                 break
-        self._read_figures(deadline)
+        if len(self._seen) == len(runs):  # the list comes first
+            self._read_figures(max(deadline, time.monotonic() + _FIGURES_S))
         in_part = sum(snapshot.read_share < 1 for snapshot, _, _ in self._seen.values())
         self.unread = len(runs) - len(self._seen) + in_part + len(self._without_figures())
         self._measure_one(runs)

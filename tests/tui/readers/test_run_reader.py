@@ -17,6 +17,7 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir, list_runs
 from tests.tui import sample_run
+from tui.readers import runs
 from tui.readers.history import RunHistory
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.readers.runs import RunsReader
@@ -204,3 +205,17 @@ def test_the_first_look_does_not_wait_for_the_settings(tmp_path: Path) -> None:
     whole = RunReader(run).read()
     assert whole.is_whole
     assert {stage.state for stage in whole.stages[:5]} == {"done", "stale"}
+
+
+def test_figures_are_read_however_slow_the_disk_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        sample_run.scored_run(tmp_path, name)
+    monkeypatch.setattr(runs, "_LOOK_S", -1.0)  # a look has no time for anything beyond a run
+    reader = RunsReader(tmp_path)
+    looks = 0
+    while (rows := reader.read()) and reader.unread:
+        looks += 1
+        assert looks < 10
+    assert len(rows) == 2
