@@ -139,6 +139,14 @@ def test_validation_is_read_at_the_start_along_the_way_and_once_at_the_end(
     assert len(steps) == len(set(steps)) > 5
 
 
+def test_every_reading_has_its_count_of_tokens(trained: RunDir) -> None:
+    tokens = dict(readings(trained, "tokens"))
+    for name in ("loss", "validation_loss"):
+        assert {step for step, _ in readings(trained, name)} <= set(tokens)
+    assert list(tokens.values()) == sorted(tokens.values())
+    assert (tokens[0], max(tokens.values())) == (0, read_training(trained).tokens)
+
+
 def test_the_learning_rate_warms_up_and_ends_at_its_minimum(
     prepared_run: PrepareRun, tmp_path: Path
 ) -> None:
