@@ -30,6 +30,7 @@ from tui.widgets.run_list import RunList
 
 SCREENS: dict[str, tuple[str, ...]] = {
     "runs": ("escape",),
+    "compare": ("escape", "space", "space", "C"),
     "run": (),
     "settings": ("S",),
     "prompts": ("P",),

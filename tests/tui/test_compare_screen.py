@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 from textual.pilot import Pilot
@@ -123,6 +124,29 @@ async def test_rankings_stand_side_by_side_with_what_differs(runs: Path) -> None
         await until_shown(pilot, "Tilo Brandt was born in")
         await pilot.press("p", "p")
         await until_shown(pilot, "prompt 6 of 6")
+
+
+async def test_the_rankings_come_however_soon_their_page_is_turned_to(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read = Event()
+    really = CompareScreen._read_results
+
+    def read(self: CompareScreen) -> None:
+        may_read.wait(60)
+        really(self)
+
+    monkeypatch.setattr(CompareScreen, "_read_results", read)
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await compare(app, pilot, "books", "letters")
+        await pilot.press("3", "n", "p", "4", "3")
+        assert "reading…" in screen_text(app)
+        may_read.set()
+        await until_shown(pilot, "prompt 1 of 6")
+        await pilot.press("n", "n", "n", "p")
+        await until_shown(pilot, "prompt 3 of 6")
+        assert "Ines Okafor" in str(screen.query_one("#heading", Static).content)
 
 
 async def test_equal_rankings_are_said_to_be_equal(runs: Path) -> None:

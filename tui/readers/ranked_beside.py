@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
@@ -67,6 +68,7 @@ class RankingsBeside:
             _overview(run, one) for run, one in zip(runs, self._readers, strict=True)
         ]
         self._scored: list[Scored] | None = None
+        self._lock = Lock()
 
     @property
     def stale(self) -> list[bool]:
@@ -88,6 +90,10 @@ class RankingsBeside:
         Raises:
             MissingResultError, DamagedResultError: a run's scores of it cannot be read.
         """
+        with self._lock:  # nobody may want an earlier prompt any more, but its thread goes on
+            return self._ranked(prompt)
+
+    def _ranked(self, prompt: CommonPrompt) -> RankedRuns:
         if self._scored is None:
             self._scored = [reader.scored() for reader in self._readers]
         methods = self._methods()

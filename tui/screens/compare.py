@@ -80,7 +80,8 @@ class CompareScreen(View[None], RunCurves):
         """Why a page cannot be shown."""
         self._rankings: RankingsBeside | None = None
         self._prompts: list[CommonPrompt] = []
-        self._heading = ""
+        self._ranked: tuple[CommonPrompt, str] | None = None
+        """The prompt whose rankings are shown, and what is said of it."""
 
     def compose(self) -> ComposeResult:
         """One of the table and the chart, and below the table what its row says in full."""
@@ -112,6 +113,8 @@ class CompareScreen(View[None], RunCurves):
     @work
     async def _load(self) -> None:
         await asyncio.to_thread(self._read_results)
+        if self.page == _RANKINGS:  # somebody was quicker
+            self._rank()
         self._show()
 
     def _read_results(self) -> None:
@@ -146,7 +149,9 @@ class CompareScreen(View[None], RunCurves):
             self._troubles.pop(_RANKINGS, None)
             self._tables[_RANKINGS] = rankings_table(self._names, found)
             methods = " · ".join(dict.fromkeys(map(clean, found.methods)))
-            self._heading = f"{methods} · {found.shared} of the first 10 in all of them"
+            place = f"prompt {self._prompts.index(prompt) + 1:,} of {len(self._prompts):,}"
+            shared = f"{found.shared} of the first 10 in all of them"
+            self._ranked = (prompt, f"{place} · {methods} · {shared}")
         self._show()
 
     @work
@@ -220,13 +225,12 @@ class CompareScreen(View[None], RunCurves):
     def explain(self) -> None:
         """Tells of the row under the cursor what has no room in it."""
         heading, below = self.query_one("#heading", Static), self.query_one("#row", Static)
-        heading.display = self.page == _RANKINGS and bool(self._prompts and self._heading)
-        if heading.display:
-            prompt = self._prompts[self.prompt]
+        heading.display = self.page == _RANKINGS and self._ranked is not None
+        if self._ranked is not None:
+            prompt, said = self._ranked
             text = f"{clean(prompt.prompt, 160)} → {clean(prompt.completion.strip(), 80)}"
-            place = f"prompt {self.prompt + 1:,} of {len(self._prompts):,}"
             first = f"{self._names[0]}: ↑↓ moved, + not among its first {TOP}"
-            notes = f"{place} · {self._heading} · beside {first}{self._stale}"
+            notes = f"{said} · beside {first}{self._stale}"
             heading.update(Content.assemble((text, "bold"), "\n", (notes, "$secondary")))
         row = self._table.selected if self._table.display else None
         below.display = row is not None
