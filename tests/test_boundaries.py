@@ -69,6 +69,7 @@ ROOMS = {
         "dashboard",
         "verbs",
         "cli",
+        "container",
         "__main__",
     ),
 }

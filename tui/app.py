@@ -28,7 +28,7 @@ from tui.keys import Scope, bindings, hint
 from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
-from tui.runs_folder import command_to_open
+from tui.runs_folder import NOTICE, command_to_open
 from tui.screens.mixins.view import View, scopes
 from tui.terminal import (
     PlainLetters,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _TERMINAL_CHECK_S = 3.0
 _HINT_S = 20.0
+_NOTICE_S = 30.0
 _LAST_WORD_S = 2.0
 """How long a dead terminal may hold up a clean exit."""
 
@@ -126,6 +127,8 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
             self._tell_page(self.screen)
         if not self.is_headless:
             self._watch_terminal()
+        if notice := os.environ.get(NOTICE):
+            self.notify(clean(notice), severity="warning", timeout=_NOTICE_S, markup=False)
 
     def _tell_page(self, screen: Screen[Any]) -> None:
         """Tells the page around a browser's terminal which run is shown, and on which ground."""

@@ -21,7 +21,10 @@ def open_dashboard(runs: Path, run: RunDir | None) -> None:
         UsageError: there is no terminal to open it in.
     """
     if not has_terminal():
-        hint = "without one: `headwater demo --no-tui`, `headwater run`, `headwater status`"
+        hint = (
+            "`docker run -it` and `ssh -t` give one; "
+            "without: `headwater demo --no-tui`, `headwater run`, `headwater status`"
+        )
         raise UsageError("the dashboard needs a terminal", hint)
     sys.exit(_run_dashboard(runs, run))
 

@@ -19,6 +19,7 @@ from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.container import usable_cpus
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.units import size
+from tui.readers.mounts import ends_with_container, in_container, nearest
 
 Level = Literal["ok", "warn", "fail"]
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -130,12 +131,15 @@ def _torch() -> Check:
 
 
 def _disk(runs: Path) -> Check:
-    folder = next(p for p in [runs.resolve(), *runs.resolve().parents] if p.exists())
+    folder = nearest(runs)
     free = shutil.disk_usage(folder).free
     if not os.access(folder, os.W_OK):
         return Check(
             "disk", "fail", f"{folder} cannot be written", "choose another with --runs DIR"
         )
+    if in_container() and ends_with_container(folder):
+        finding = f"{size(free)} free in {folder}, which is removed with the container"
+        return Check("disk", "warn", finding, f'mount a folder: -v "$PWD:{folder}"')
     if free < _NEEDED_DISK:
         advice = "a 1.1 B-parameter model with its factors takes about 40 GiB; the demo 100 MiB"
         return Check("disk", "warn", f"{size(free)} free in {folder}", advice)
@@ -196,9 +200,7 @@ def _terminal() -> Check:
 def _process() -> Check:
     from tui.terminal import end_of_stages  # textual takes a quarter of a second to import
 
-    if os.getppid() != 0 and (ending := end_of_stages(os.environ, os.getpid())):
+    if ending := end_of_stages(os.environ, os.getpid()):
         return Check("process", "warn", ending)
-    if os.getppid() == 0 or os.getpid() == 1:
-        advice = "start the container with --init, and stages outlive a closed dashboard only in it"
-        return Check("process", "warn", "this is the first process of a container", advice)
-    return Check("process", "ok", "stages outlive this terminal")
+    until = " until the container ends" if in_container() else ""
+    return Check("process", "ok", f"stages outlive this terminal{until}")

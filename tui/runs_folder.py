@@ -11,6 +11,10 @@ from pipeline.contract.run.run_dir import RunDir, list_runs
 
 RUNS = "runs"
 RUNS_VARIABLE = "HEADWATER_RUNS"
+WAY_IN = "HEADWATER_WAY_IN"
+"""Variable with what stands before a command that is typed outside of this container."""
+NOTICE = "HEADWATER_NOTICE"
+"""Variable with what the dashboard says when it opens."""
 
 
 def default_runs() -> Path:
@@ -41,4 +45,5 @@ def command_to_open(run: RunDir) -> str:
     """The command that opens a run again: by its path where it lies elsewhere than usual."""
     root = run.root.resolve()
     is_usual = root.parent == default_runs().resolve()
-    return f"headwater tui {root.name if is_usual else shlex.quote(str(root))}"
+    name = root.name if is_usual else shlex.quote(str(root))
+    return f"{os.environ.get(WAY_IN, '')}headwater tui {name}"

@@ -1,0 +1,1 @@
+"""What the image begins with: it warns, runs `headwater`, and stays while stages are at work."""
