@@ -22,7 +22,7 @@ def main() -> None:
     if plain is None:
         from tui.cli import main as verbs
 
-        verbs()
+        verbs(prog_name="headwater")
         return
     runs, name = plain
     try:
