@@ -30,6 +30,7 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
 from pipeline.influence.greedy_answers import TracedPrompt, as_given, token_dataset
+from pipeline.influence.settled import settled
 from pipeline.model import context_length, embedding_count, load_tokenizer, load_traced
 from pipeline.pretrained.decoding import end_tokens
 
@@ -43,7 +44,7 @@ class Asker:
         Raises:
             MissingResultError: the index is damaged.
         """
-        self._settings, self._run = settings, run
+        self._settings, self._run = settled(settings, run), run
         self._strategy = settings.factors.strategies[0]
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(run.tokenizer)
         self._model = load_traced(settings, run.model)

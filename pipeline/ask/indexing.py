@@ -18,6 +18,7 @@ from pipeline.influence.arguments import score_arguments
 from pipeline.influence.experts import separate_experts
 from pipeline.influence.fitting import require_factors
 from pipeline.influence.modules import resolve_modules
+from pipeline.influence.settled import settled
 
 CHUNK = 4096
 """Examples of a chunk."""
@@ -40,7 +41,7 @@ def run_projection(settings: Settings, run: RunDir, model: PreTrainedModel) -> P
     strategy = settings.factors.strategies[0]
     require_eigenvectors(strategy)
     require_factors(run, strategy)
-    arguments = score_arguments(settings.scores, per_module=False, prompt_batches=1)
+    arguments = score_arguments(settled(settings, run).scores, per_module=False, prompt_batches=1)
     separate_experts(model)
     modules = resolve_modules(model, settings.modules)
     return Projection.of_factors(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipeline.contract.errors import (
     UsageError,
     is_out_of_memory,
 )
+from pipeline.contract.results.budget import Budget, read_budget, write_budget
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -34,13 +35,9 @@ from pipeline.contract.units import size
 from pipeline.corpus.examples import TokenDataset, pad_batch
 from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.accelerated.linear import AcceleratedLinear
-from pipeline.influence.arguments import (
-    gradient_bytes,
-    prompt_batches_per_pass,
-    prompts_per_batch,
-    tokens_per_batch,
-)
+from pipeline.influence.arguments import gradient_bytes, resident_bytes, tokens_per_batch
 from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
+from pipeline.influence.budgets import Gathering, gathering, prompt_memory, workspace
 from pipeline.influence.coverage import coverage
 from pipeline.influence.durable import durable_files
 from pipeline.influence.experts import separate_experts
@@ -48,6 +45,7 @@ from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory_estimate import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules, weight_shape
 from pipeline.influence.progress import PhaseProgress
+from pipeline.influence.settled import rank_of, settled, with_rank
 from pipeline.influence.task import LanguageModelingTask
 
 
@@ -101,7 +99,10 @@ class InfluenceAnalyzer:
         Raises:
             ModelError: the model lacks the modules that the settings name.
         """
-        self.settings = settings
+        self.wanted = settings
+        """As a person has given them."""
+        self.settings = settled(settings, run)
+        """With what was decided in the place of every "auto" of influence."""
         self.run = run
         self.progress = PhaseProgress(events)
         separate_experts(model)
@@ -114,7 +115,7 @@ class InfluenceAnalyzer:
         task = LanguageModelingTask(self.modules, settings.run.seed, self.progress.add, head)
         # its log lines would repeat what the progress events say
         logging.getLogger("kronfluence").setLevel(logging.ERROR)
-        with kronfluence_context(settings.run.tf32):
+        with kronfluence_context(self._tf32):
             self.kronfluence = BudgetedAnalyzer(
                 analysis_name=run.analysis_name,
                 model=prepare_model(model, task),
@@ -127,6 +128,14 @@ class InfluenceAnalyzer:
             # half precision would round distinct scores to equal ones and lose their order
             module.keeps_float32 = True
         self.kronfluence.set_dataloader_kwargs(DataLoaderKwargs(collate_fn=pad_batch))
+
+    @property
+    def _tf32(self) -> bool:
+        return bool(self.settings.run.tf32)
+
+    def note(self, message: str) -> None:
+        """Reports what was found or chosen."""
+        self._events.note(message)
 
     def run_pass(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
         """Calls `work(token budget of a batch)`, with half the budget again when out of memory.
@@ -145,7 +154,7 @@ class InfluenceAnalyzer:
             try:
                 with (
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
-                    kronfluence_context(self.settings.run.tf32),
+                    kronfluence_context(self._tf32),
                 ):
                     work(tokens)
                     return
@@ -192,14 +201,17 @@ class InfluenceAnalyzer:
                 f"{pass_.setting}module_partitions take less"
             )
 
-    def tokens_per_batch(self, wanted: int, examples: TokenDataset) -> int:
-        """Token budget of a batch for `wanted` of the longest examples; 0 = by free memory."""
+    def tokens_per_batch(self, wanted: int, examples: TokenDataset, held: int = 0) -> int:
+        """Token budget of a batch for `wanted` of the longest examples; 0 = by free memory.
+
+        `held`: bytes of it that the pass takes for other things.
+        """
         longest = max(examples.lengths)
         if wanted:
             return wanted * longest  # settings count examples, a budget counts tokens
         model = self.kronfluence.model
         free, each = free_bytes(model.device), bytes_per_token(model, longest)
-        return tokens_per_batch(model.device.type, free, each, longest)
+        return tokens_per_batch(model.device.type, max(0, free - held), each, longest)
 
     def pad_token_scores(self, positions: int) -> None:
         """Pads each batch's per-token scores to one length, so that Kronfluence can join them."""
@@ -214,7 +226,7 @@ class InfluenceAnalyzer:
         cheaper one is taken. `lengths`: tokens of each example; `parts`: data partitions.
         """
         # every pass over the examples rotates all of them again
-        tokens = np.tile(np.array(lengths), self.passes(prompts))
+        tokens = np.tile(np.array(lengths), self.gathering(prompts).passes)
         for module in self._accelerated():
             module.scores_in_eigenbasis = eigenbasis_is_cheaper(
                 parts * len(prompts), tokens, *module.gradient_shape
@@ -225,33 +237,64 @@ class InfluenceAnalyzer:
             if isinstance(module, AcceleratedLinear):
                 yield module
 
-    def passes(self, prompts: TokenDataset) -> int:
-        """Number of passes over all training examples that these prompts need."""
-        batches = len(prompts) / self.prompts_per_batch(prompts)
-        return math.ceil(batches / self.prompt_batches_per_pass(prompts))
+    def gathering(self, prompts: TokenDataset, rank: int | None = None) -> Gathering:
+        """How many prompts' gradients are held at once, and share a pass over the examples.
 
-    def prompts_per_batch(self, prompts: TokenDataset) -> int:
-        """Number of prompts in a batch, limited by the memory of their gradients."""
-        wanted = self.settings.scores.query_batch_size
-        return prompts_per_batch(wanted, len(prompts), sum(o * i for o, i in self.shapes))
+        `rank`: that they are compressed to; None = as was decided.
+        """
+        chosen = self.settings.scores
+        return gathering(
+            self.kronfluence.model.device.type,
+            self.budget.prompts,
+            len(prompts),
+            self.shapes,
+            rank_of(self.settings) if rank is None else rank,
+            chosen.query_batch_size,
+            chosen.query_gradient_accumulation_steps,
+        )
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What scoring takes of the device's memory; decided once, then kept beside the scores."""
+        if found := read_budget(self.run):
+            return found
+        model = self.kronfluence.model
+        device, longest = model.device, self.settings.data.max_tokens
+        free = free_bytes(device)
+        held = max(resident_bytes(self.shapes, s) for s in self.settings.factors.strategies)
+        least = longest * bytes_per_token(model, longest)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        budget = Budget(name, free, prompt_memory(device.type, free, held, least))
+        write_budget(self.run, budget)
+        return budget
+
+    def compress(self, rank: int, reason: str) -> None:
+        """Compresses prompts' gradients to this rank from now on, and in every later attempt."""
+        self.budget = replace(self.budget, rank=rank, rank_reason=reason)
+        write_budget(self.run, self.budget)
+        self.settings = with_rank(self.settings, rank)
+
+    def halve_budget(self, prompts: TokenDataset) -> bool:
+        """Takes half of the memory for prompts' gradients from now on, if that makes more passes.
+
+        False where the settings say how many there are, or a pass serves one prompt already.
+        """
+        before = self.gathering(prompts).passes
+        while self.gathering(prompts).passes == before:
+            if not self.budget.prompts:
+                return False
+            self.budget = replace(self.budget, prompts=self.budget.prompts // 2)
+        write_budget(self.run, self.budget)
+        self._events.warning(
+            f"out of memory: going on with {size(self.budget.prompts)} for the prompts' gradients"
+        )
+        return True
 
     def prompt_gradient_bytes(self, prompts: TokenDataset) -> int:
-        """Bytes of the prompt gradients kept for a pass, and of a batch's before compression."""
-        at_once = self.prompts_per_batch(prompts)
-        rank = self.settings.scores.query_gradient_low_rank
-        kept = self.prompt_batches_per_pass(prompts) * gradient_bytes(self.shapes, rank)
-        return at_once * (kept + (gradient_bytes(self.shapes, 0) if rank else 0))
-
-    def prompt_batches_per_pass(self, prompts: TokenDataset) -> int:
-        """Number of prompt batches that share one pass over the training examples."""
-        chosen = self.settings.scores
-        return prompt_batches_per_pass(
-            chosen.query_gradient_accumulation_steps,
-            len(prompts),
-            self.prompts_per_batch(prompts),
-            self.shapes,
-            chosen.query_gradient_low_rank,
-        )
+        """Bytes of the prompt gradients kept for a pass, and of what a batch takes for a moment."""
+        gathered, rank = self.gathering(prompts), rank_of(self.settings)
+        kept = gathered.at_once * gathered.batches * gradient_bytes(self.shapes, rank)
+        return kept + workspace(gathered.at_once, self.shapes)
 
     def _check_partitions(self, pass_: Pass) -> None:
         for kind, parts, available in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +11,8 @@ from kronfluence.factor.config import FactorConfig
 
 from pipeline.contract.settings.schema import FactorSettings, ScoreSettings
 
-_PROMPT_BYTES = 2**31
-"""Most memory for the prompts' gradients."""
 _MOST_TOKENS = {"cpu": 2048, "cuda": 16_384}
 """Largest automatic token budget: more tokens make a batch no faster, on a CPU slower."""
-_MOST_PROMPTS = 32
-"""Largest automatic number of prompts in a batch."""
 _FLOAT_BYTES = 4
 
 
@@ -56,7 +51,7 @@ def score_arguments(
     """
     return ScoreArguments(
         damping_factor=None if settings.damping == "heuristic" else settings.damping,
-        query_gradient_low_rank=settings.query_gradient_low_rank or None,
+        query_gradient_low_rank=_rank(settings) or None,
         compute_per_module_scores=per_module,
         query_gradient_accumulation_steps=prompt_batches,
         **_same_names(
@@ -74,6 +69,11 @@ def score_arguments(
     )
 
 
+def _rank(settings: ScoreSettings) -> int:
+    assert settings.query_gradient_low_rank != "auto", "settings are settled first"
+    return settings.query_gradient_low_rank
+
+
 def _same_names(
     settings: FactorSettings | ScoreSettings, *names: str
 ) -> dict[str, Any]:  # Any: keyword arguments of several types
@@ -86,7 +86,7 @@ def _same_names(
 
 
 def torch_dtype(name: str) -> torch.dtype | None:
-    """The torch dtype that a setting names; None for "none"."""
+    """The torch dtype that a setting names; None for "none". What is "auto" is settled before."""
     if name == "none":
         return None
     dtype = getattr(torch, name)
@@ -98,30 +98,6 @@ def tokens_per_batch(device: str, free: int, per_token: int, longest: int) -> in
     """Token budget of a batch: what half of the free bytes holds, but at least `longest` tokens."""
     # half: `per_token` is an estimate, and running out of memory costs a retry
     return max(longest, min(free // 2 // per_token, _MOST_TOKENS[device]))
-
-
-def prompts_per_batch(wanted: int, prompts: int, tracked_weights: int) -> int:
-    """Number of prompts in a batch; each one's gradient has the size of all tracked weights."""
-    if wanted:
-        return min(wanted, prompts)
-    by_memory = _PROMPT_BYTES // (_FLOAT_BYTES * tracked_weights)
-    return max(1, min(by_memory, _MOST_PROMPTS, prompts))
-
-
-def prompt_batches_per_pass(
-    wanted: int, prompts: int, at_once: int, shapes: Sequence[tuple[int, int]], rank: int
-) -> int:
-    """Number of prompt batches whose gradients are kept during one pass over the examples.
-
-    `at_once`: prompts in a batch; `shapes`: [O, I] of the tracked modules; `rank`: of the
-    compressed gradients, 0 = uncompressed.
-    """
-    # from a fixed limit, not from free memory: Kronfluence resumes a pass only under the
-    # arguments that it began with
-    if wanted:
-        return wanted
-    by_memory = _PROMPT_BYTES // (gradient_bytes(shapes, rank) * at_once)
-    return max(1, min(by_memory, math.ceil(prompts / at_once)))
 
 
 def gradient_bytes(shapes: Sequence[tuple[int, int]], rank: int) -> int:
@@ -144,3 +120,13 @@ def curvature_bytes(shapes: Sequence[tuple[int, int]], strategy: str) -> int:
     bases = covariance_bytes(shapes) if config.requires_eigendecomposition else 0
     squares = sum(outputs * inputs for outputs, inputs in shapes)
     return bases + (_FLOAT_BYTES * squares if config.requires_lambda_matrices else 0)
+
+
+def resident_bytes(shapes: Sequence[tuple[int, int]], strategy: str) -> int:
+    """Bytes of the curvature that stay on a GPU while prompts are scored: the eigenvectors.
+
+    Λ is there for one module at a time.
+    """
+    bases = FactorConfig.CONFIGS[strategy].requires_eigendecomposition_for_precondition
+    largest = max(outputs * inputs for outputs, inputs in shapes)
+    return (covariance_bytes(shapes) if bases else 0) + _FLOAT_BYTES * largest

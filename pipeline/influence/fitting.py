@@ -31,7 +31,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments
 from pipeline.influence.budgeted_analyzer import by_length
-from pipeline.influence.progress import CountedEigendecompositions
+from pipeline.influence.eigendecompositions import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
 
 _SPOILT = "float32 in [factors] avoids overflow; or the model itself has diverged"
@@ -134,11 +134,16 @@ def decompose(analyzer: InfluenceAnalyzer, strategy: str) -> None:
     try:
         with (
             analyzer.progress.phase(phase, matrices, unit="matrices"),
-            CountedEigendecompositions(analyzer.progress.add),
+            CountedEigendecompositions(analyzer.progress.add) as solved,
         ):
             analyzer.kronfluence.perform_eigendecomposition(strategy, factor_args=args)
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise ModelError(f"a covariance cannot be decomposed: {error}", _SPOILT) from error
+    if solved.failures:
+        analyzer.note(
+            f"{phase}: the device's solver failed at {solved.failures} of {matrices} matrices; the "
+            "CPU decomposed them in float64"
+        )
 
 
 def _require_finite(run: RunDir, strategy: str) -> None:

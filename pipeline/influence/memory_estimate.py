@@ -8,12 +8,13 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from pipeline.contract.container import memory_limit
 
-_LOGITS = 5
-"""Values per token and vocabulary entry: logits, softmax, cumulative sums, two gradients."""
-_STATES = 24
+_LOGITS = 4
+"""Values per token and vocabulary entry: logits, softmax, cumulative sums, a gradient."""
+_STATES = 20
 """Values per token and layer, forward and backward, in units of the hidden width; an MLP's is 4."""
-_ATTENTIONS = 4
-"""Values per token, head and key: attention scores, their softmax, and both gradients."""
+_ATTENTIONS = 3
+"""Values per token, head and key beside the softmax, of one layer at a time: attention scores and
+both gradients. The softmax of every layer is kept for the backward pass."""
 _FLOAT_BYTES = 4
 
 
@@ -33,15 +34,15 @@ def bytes_per_token(model: PreTrainedModel, longest: int) -> int:
     """
     config = model.config.get_text_config()
     states: int = _STATES * config.hidden_size * config.num_hidden_layers
-    attentions = _ATTENTIONS * longest * _attention_heads(config)
+    heads = _attention_heads(config)
+    attentions = longest * (sum(heads) + _ATTENTIONS * max(heads, default=0))
     vocabulary: int = config.vocab_size
     return _FLOAT_BYTES * (_LOGITS * vocabulary + states + attentions)
 
 
-def _attention_heads(config: PretrainedConfig) -> int:
-    """Those of all layers together; 0 of a model without attention."""
+def _attention_heads(config: PretrainedConfig) -> list[int]:
+    """Those of each layer; none of a model without attention."""
     if getattr(config, "is_heterogeneous", False):  # older transformers has none
-        return sum(int(layer.num_attention_heads) for layer in config.per_layer_config)
+        return [int(layer.num_attention_heads) for layer in config.per_layer_config]
     heads: int = getattr(config, "num_attention_heads", 0)
-    layers: int = config.num_hidden_layers
-    return layers * heads
+    return [heads] * config.num_hidden_layers

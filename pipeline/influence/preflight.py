@@ -49,14 +49,19 @@ def warnings(errors: GradientErrors, section: str) -> Iterator[str]:
 
 
 def preflight(
-    analyzer: InfluenceAnalyzer, examples: TokenDataset, section: FactorSettings | ScoreSettings
+    analyzer: InfluenceAnalyzer,
+    examples: TokenDataset,
+    section: FactorSettings | ScoreSettings,
+    tf32: bool | None = None,
 ) -> GradientErrors:
     """Compares one example's gradient in float32, alone, and in two batches that the pass allows.
 
     Only the first and the last tracked module that the example reaches are compared: the gradient
-    of the first has passed through all layers, so errors add up there.
+    of the first has passed through all layers, so errors add up there. `tf32`: whether TF32 is
+    allowed; None = as the analyzer's settings say.
     """
-    amp, tf32 = torch_dtype(section.amp_dtype), analyzer.settings.run.tf32
+    amp = torch_dtype(section.amp_dtype)
+    tf32 = bool(analyzer.settings.run.tf32) if tf32 is None else tf32
     tokens = analyzer.tokens_per_batch(section.batch_size, examples)
     by_length = sorted(range(len(examples)), key=lambda index: examples.lengths[index])
     # of the median length: beside its like it is not padded, beside the longest it is

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.run.events import EventWriter
 
@@ -36,39 +31,3 @@ class PhaseProgress:
         """Counts more finished units and emits a progress event."""
         self._done = min(self._done + units, self._total)
         self._events.progress(self._done, self._total, self._unit, self._phase)
-
-
-class CountedEigendecompositions(TorchFunctionMode):
-    """While entered, counts calls of `torch.linalg.eigh` and reuses results of equal matrices.
-
-    Modules with the same input (gate/up, q/k/v) have the same activation covariance; within a
-    layer an equal matrix is at most two calls back, so two results are kept.
-    """
-
-    def __init__(self, on_matrix: Callable[[int], None]) -> None:
-        super().__init__()
-        self._on_matrix = on_matrix
-        self._latest: list[tuple[Tensor, tuple[Tensor, ...]]] = []
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,  # Any: as in the protocol of torch
-    ) -> Any:
-        """Calls `func`, or for `eigh` the counted and cached decomposition."""
-        if func is not torch.linalg.eigh:
-            return func(*args, **(kwargs or {}))
-        result = self._decomposed(*args, **(kwargs or {}))
-        self._on_matrix(1)
-        return result
-
-    def _decomposed(self, matrix: Tensor) -> tuple[Tensor, ...]:
-        """Eigenvalues [n] and eigenvectors [n, n] of a symmetric matrix [n, n]."""
-        known = next((item for item in self._latest if torch.equal(item[0], matrix)), None)
-        if known is None:
-            known = matrix, tuple(torch.linalg.eigh(matrix))
-        self._latest = [known, *(item for item in self._latest if item is not known)][:2]
-        # Kronfluence saves them by module, and safetensors refuses tensors that share memory
-        return tuple(part.clone() for part in known[1])

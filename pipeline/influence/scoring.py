@@ -6,6 +6,7 @@ Positive = proponent: training more on the example lowers the prompt's loss.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,19 +16,22 @@ from kronfluence.score.pairwise import pairwise_scores_exist
 from kronfluence.score.self import self_scores_exist
 from torch import Tensor
 
+from pipeline.contract.errors import ResourceError
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import layer_of
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
-from pipeline.influence.arguments import curvature_bytes, score_arguments
+from pipeline.influence.arguments import curvature_bytes, resident_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.budgeted_analyzer import by_length, score_columns
+from pipeline.influence.settled import with_rank
 from pipeline.influence.unfinished import remove_unfinished
 
 ModuleScores = dict[str, Tensor]
 """Scores by module, or their sum as the only one, under Kronfluence's "all_modules"."""
 
-_PER_MODULE_BYTES = 2**30
+PER_MODULE_BYTES = 2**30
+"""Scores are kept by module up to here."""
 _FLOAT_BYTES = 4
 
 
@@ -111,6 +115,28 @@ def token_scores(
     return sum_modules(found)[:, score_columns(analyzer.run.kronfluence_scores(name), chosen)]
 
 
+def trial_scores(
+    analyzer: InfluenceAnalyzer,
+    strategy: str,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    rank: int,
+) -> Tensor:
+    """Influence [Q, N] with prompts' gradients compressed to `rank`, of which no file is kept."""
+    name, settings = f"{strategy}_rank_{rank}", analyzer.settings
+    folder = analyzer.run.kronfluence_scores(name)
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+    analyzer.settings = with_rank(settings, rank)
+    try:
+        args = replace(_summed(analyzer, prompts), data_partitions=1)
+        order, phase = by_length(examples.lengths), f"{strategy} sample at rank {rank or 'full'}"
+        found = _pairwise(analyzer, name, strategy, prompts, examples, order, args, phase)
+        return sum_modules(found)[:, score_columns(folder, range(len(examples)))]
+    finally:
+        analyzer.settings = settings
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _pairwise(
     analyzer: InfluenceAnalyzer,
     name: str,
@@ -121,39 +147,65 @@ def _pairwise(
     args: ScoreArguments,
     phase: str,
 ) -> ModuleScores:
-    """Kronfluence's pairwise pass into scores_<name>, over the examples in such an order."""
+    """Kronfluence's pairwise pass into scores_<name>, over the examples in such an order.
+
+    With half of the memory for prompts' gradients, and half again, where it does not suffice.
+    """
     folder = analyzer.run.kronfluence_scores(name)
     remove_unfinished(folder)
+    while True:
+        try:
+            _pairwise_pass(analyzer, name, strategy, prompts, examples, order, args, phase)
+            found: ModuleScores = analyzer.kronfluence.load_pairwise_scores(name)
+            return found
+        except ResourceError:
+            saved = any(folder.glob("*.safetensors"))  # partitions, under these very arguments
+            if saved or not analyzer.halve_budget(prompts):
+                raise
+        # it holds the arguments that the pass was begun with
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pairwise_pass(
+    analyzer: InfluenceAnalyzer,
+    name: str,
+    strategy: str,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    order: list[int],
+    args: ScoreArguments,
+    phase: str,
+) -> None:
     lengths = [examples.lengths[index] for index in order]
-    at_once = analyzer.prompts_per_batch(prompts)
+    gathered = analyzer.gathering(prompts)
+    gradients = analyzer.prompt_gradient_bytes(prompts)
+    held = resident_bytes(analyzer.shapes, strategy) + gradients
     analyzer.choose_basis(prompts, lengths, args.data_partitions)
     analyzer.run_pass(
         Pass(
             phase,
-            folder,
+            analyzer.run.kronfluence_scores(name),
             pairwise_scores_exist,
             "scores.",
             len(order),
             max(lengths),
             args.data_partitions,
             args.module_partitions,
-            analyzer.passes(prompts),
-            curvature_bytes(analyzer.shapes, strategy) + analyzer.prompt_gradient_bytes(prompts),
+            gathered.passes,
+            curvature_bytes(analyzer.shapes, strategy) + gradients,
         ),
-        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
+        analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples, held),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
             name,
             strategy,
             prompts,
             examples,
-            at_once,
+            gathered.at_once,
             tokens,
             train_indices=order,
-            score_args=args,
+            score_args=replace(args, query_gradient_accumulation_steps=gathered.batches),
         ),
     )
-    found: ModuleScores = analyzer.kronfluence.load_pairwise_scores(name)
-    return found
 
 
 def _own(
@@ -215,10 +267,10 @@ def _arguments(
     analyzer: InfluenceAnalyzer, prompts: TokenDataset, examples: TokenDataset
 ) -> ScoreArguments:
     size = len(prompts) * len(examples) * len(analyzer.modules) * _FLOAT_BYTES
-    gathered = analyzer.prompt_batches_per_pass(prompts)
-    return score_arguments(analyzer.settings.scores, size <= _PER_MODULE_BYTES, gathered)
+    gathered = analyzer.gathering(prompts).batches
+    return score_arguments(analyzer.settings.scores, size <= PER_MODULE_BYTES, gathered)
 
 
 def _summed(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> ScoreArguments:
-    gathered = analyzer.prompt_batches_per_pass(prompts)
+    gathered = analyzer.gathering(prompts).batches
     return score_arguments(analyzer.settings.scores, per_module=False, prompt_batches=gathered)

@@ -20,6 +20,7 @@ from pipeline.influence.fitting import link_factors
 from pipeline.influence.greedy_answers import TracedPrompt, token_dataset
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing
+from pipeline.influence.settled import settled
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_tokenizer, load_traced
 
@@ -41,7 +42,7 @@ def trace(
     link_factors(run, traced, strategy)
     tokenizer = load_tokenizer(run.tokenizer)
     model = load_traced(settings, run.model)
-    analyzer = InfluenceAnalyzer(settings, traced, events, model)
+    analyzer = InfluenceAnalyzer(settled(settings, run), traced, events, model)
     queries = token_dataset(answers)
     results = Results(
         [answer.prompt for answer in answers],

@@ -18,7 +18,8 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
-from pipeline.influence.preflight import log_line, preflight, warnings
+from pipeline.influence.precision import settle_precision
+from pipeline.influence.preflight import warnings
 from pipeline.model import load_traced
 
 
@@ -33,8 +34,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     examples = TokenDataset.of_examples(run)
     model = load_traced(settings, run.model)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
-    checked = preflight(analyzer, examples, settings.factors)
-    events.note(log_line(checked))
+    checked = settle_precision(analyzer, examples, "factors")
     for message in warnings(checked, "factors"):
         events.warning(message)
     seconds: dict[str, float] = {}

@@ -51,6 +51,7 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import bm25_scores
 from pipeline.influence.cautions import cautions
+from pipeline.influence.compression import settle_rank
 from pipeline.influence.fitting import require_factors
 from pipeline.influence.greedy_answers import (
     TracedPrompt,
@@ -60,7 +61,8 @@ from pipeline.influence.greedy_answers import (
     with_answers,
 )
 from pipeline.influence.hidden import hidden_cosine
-from pipeline.influence.preflight import log_line, preflight, warnings
+from pipeline.influence.precision import settle_precision
+from pipeline.influence.preflight import warnings
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
@@ -93,14 +95,14 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     table = read_examples(run)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     results = Results(prompts, table, TokenDataset.of_examples(run), settings.factors.strategies[0])
-    checked = preflight(analyzer, results.examples, settings.scores)
-    events.note(log_line(checked))
+    checked = settle_precision(analyzer, results.examples, "scores")
     for message in warnings(checked, "scores"):
         notes.warn(message)
     queries = token_dataset(traced)
+    settle_rank(analyzer, results.strategy, queries, results.examples)
     _score(settings, analyzer, queries, results, notes)
     _add_opinions(settings, model, queries, results, notes)
-    save_scores(settings, run, analyzer.modules, results)
+    save_scores(analyzer.settings, run, analyzer.modules, results)
     with notes.timed("rankings"):
         save_rankings(run, "scores", prompts, table, results.methods, settings.scores.top)
     with notes.timed("lookup"):

@@ -13,6 +13,7 @@ from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import fit, link_factors
+from pipeline.influence.settled import settled
 from pipeline.model import load_traced
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import spearman
@@ -49,7 +50,8 @@ class _Rescoring:
 
     def __init__(self, context: ValidationContext) -> None:
         self._context = context
-        self._settings, self._run = context.settings, context.run
+        self._run = context.run
+        self._settings = settled(context.settings, context.run)
         self._strategy = context.settings.factors.strategies[0]
 
     def damped(self, damping: float) -> Scores:

@@ -3,6 +3,7 @@
 runs/<name>/
   settings.toml  prompts.jsonl  manifest.json     what was asked, copied at the start
   remarks.json                                    a person's tags and note, where there are any
+  plan.json                                       what it will take, estimated
   events.jsonl                                    everything that the stages said
   run.lock  state.json  cancel.request            the supervisor at work
   logs/<stage>.log                                each stage's own output
@@ -14,7 +15,7 @@ runs/<name>/
   train/     model/  base/  checkpoints/  summary.json
   influence/ factors_<strategy>/  scores_<strategy>/        in Kronfluence's own format
   scores/    rankings.parquet  scores.safetensors  tokens.parquet  answers.jsonl  summary.json
-             lookup.safetensors
+             lookup.safetensors  budget.json  precision.json
   exports/   what a person took out of the rankings
   inspect/   modules.csv  eigenvalues.parquet  lambda_maps.parquet  layer_<n>/
   generate/  answers.parquet  summary.json
@@ -77,6 +78,11 @@ class RunDir:
         return self.root / "remarks.json"
 
     @property
+    def plan(self) -> Path:
+        """What the run will take, estimated before it is run."""
+        return self.root / "plan.json"
+
+    @property
     def events(self) -> Path:
         """See `events.py`."""
         return self.root / "events.jsonl"
@@ -112,6 +118,10 @@ class RunDir:
     def started(self, stage: str) -> Path:
         """What the stage that wrote this folder was reading; see `freshness.Fingerprint`."""
         return self.stage(stage) / "started.json"
+
+    def precision(self, stage: str) -> Path:
+        """What precision the stage, factors or scores, has chosen."""
+        return self.stage(stage) / "precision.json"
 
     def done(self, stage: str) -> Path:
         """Written last: the stage's outputs are whole."""
@@ -199,6 +209,11 @@ class RunDir:
     def module_scores_order(self, strategy: str) -> Path:
         """Kronfluence's note on them: `indices`, every column's example; null = as they come."""
         return self.kronfluence_scores(strategy) / "train_dataset_metadata.json"
+
+    @property
+    def budget(self) -> Path:
+        """What scoring takes of the device's memory."""
+        return self.stage("scores") / "budget.json"
 
     @property
     def token_scores(self) -> Path:

@@ -93,8 +93,12 @@ def choices(keys: tuple[str, ...], model: type[BaseModel]) -> str:
     owner = _section(model, keys[0]) if len(keys) == 2 else None
     field = owner.model_fields.get(keys[1]) if owner else None
     leaves = _literals(field.annotation) if field else []
-    listed = ", ".join(f'"{leaf}"' for leaf in leaves if isinstance(leaf, str))
-    return f"a number ≥ 0, or {listed}" if listed and float in leaves else listed
+    listed = ", ".join(_toml(leaf) for leaf in leaves if isinstance(leaf, str | bool))
+    return f"a number ≥ 0, or {listed}" if listed and {int, float} & _types(leaves) else listed
+
+
+def _types(leaves: list[Any]) -> set[type]:
+    return {leaf for leaf in leaves if isinstance(leaf, type)}
 
 
 def _literals(annotation: Any) -> list[Any]:

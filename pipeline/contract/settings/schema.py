@@ -66,8 +66,9 @@ class RunSettings(Section):
     """Where to compute: "auto" takes a GPU if there is one."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """CPU threads; 0 means all that this process may use."""
-    tf32: bool = False
-    """Let a GPU multiply the float32 numbers of factors and scores in TF32: faster, 3 digits."""
+    tf32: Literal[False, True, "auto"] = "auto"
+    """Let a GPU multiply the float32 numbers of factors and scores in TF32: faster, 3 digits.
+    "auto" = where a measured gradient moves by less than a twentieth with it; never on a CPU."""
 
 
 class DataSettings(Section):
@@ -252,8 +253,10 @@ class FactorSettings(Section):
     """Lambda one example at a time: slower, less memory."""
     offload_activations_to_cpu: bool = False
     """Keep cached activations in host memory."""
-    amp_dtype: Literal["none", "bfloat16", "float16"] = "none"
-    """Automatic mixed precision in forward and backward."""
+    amp_dtype: Literal["auto", "none", "bfloat16", "float16"] = "auto"
+    """Automatic mixed precision in forward and backward; sums and scores stay as named below.
+    "auto" = bfloat16 where a GPU has it and a measured gradient moves by less than a twentieth with
+    it, else none; none on a CPU."""
     activation_covariance_dtype: DType = "float32"
     """Precision of the activation covariance."""
     gradient_covariance_dtype: DType = "float32"
@@ -288,21 +291,25 @@ class ScoreSettings(Section):
     batch_size: Annotated[int, Field(ge=0)] = 0
     """Training examples a batch if they are the longest, else more; 0 = what fits."""
     query_batch_size: Annotated[int, Field(ge=0)] = 0
-    """Prompts whose gradients are held at once; 0 = all of them, up to 32."""
-    query_gradient_low_rank: Annotated[int, Field(ge=0)] = 0
-    """Rank that prompt gradients are compressed to; 0 = full rank."""
+    """Prompts whose gradients are held at once; 0 = up to 32 on a CPU, up to 8 on a GPU."""
+    query_gradient_low_rank: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Rank that prompt gradients are compressed to; 0 = full rank. "auto" = 64 on a GPU where that
+    saves passes and ranks of a sample stay, else full."""
     use_full_svd: bool = False
     """Exact instead of randomised SVD for the compression."""
     query_gradient_accumulation_steps: Annotated[int, Field(ge=0)] = 0
-    """Prompt batches gathered before one pass over the training examples; 0 = what 2 GiB hold."""
+    """Prompt batches gathered before one pass over the training examples; 0 = what a GPU's memory
+    holds, on a CPU 2 GiB."""
     data_partitions: Count = 1
     """Parts of the training data, each saved as it finishes."""
     module_partitions: Count = 1
     """Parts of the modules, scored one after the other to save memory."""
     offload_activations_to_cpu: bool = False
     """Keep cached activations in host memory."""
-    amp_dtype: Literal["none", "bfloat16", "float16"] = "none"
-    """Automatic mixed precision in forward and backward."""
+    amp_dtype: Literal["auto", "none", "bfloat16", "float16"] = "auto"
+    """Automatic mixed precision in forward and backward; sums and scores stay as named below.
+    "auto" = bfloat16 where a GPU has it and a measured gradient moves by less than a twentieth with
+    it, else none; none on a CPU."""
     query_gradient_svd_dtype: DType = "float32"
     """Precision of the compression."""
     per_sample_gradient_dtype: DType = "float32"

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 import torch
 from kronfluence.analyzer import Analyzer
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pipeline.contract.errors import ResourceError, SettingsError, UsageError
-from pipeline.contract.run.events import EventReader, Progress, Warned
+from pipeline.contract.run.events import EventReader, Note, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.eigendecompositions import CountedEigendecompositions
 from pipeline.influence.fitting import fit
-from pipeline.influence.progress import CountedEigendecompositions
 from tests.rounding import assert_same_in_float64
 
 from .conftest import MakeAnalyzer, random_tokens
@@ -177,6 +178,43 @@ def test_equal_matrices_are_decomposed_once() -> None:
     for matrix, (values, vectors) in zip(matrices, results, strict=True):
         assert_same_in_float64(vectors @ values.diag() @ vectors.t(), matrix)
     assert len({vectors.data_ptr() for _, vectors in results}) == 6  # each is saved on its own
+
+
+class _FailingSolver(TorchFunctionMode):
+    """A device whose solver fails in single precision, as cuSOLVER does at some matrices."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self._how = how
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is not torch.linalg.eigh or args[0].dtype == torch.float64:
+            return found
+        if self._how == "raises":
+            raise RuntimeError("cusolver error: CUSOLVER_STATUS_INVALID_VALUE")
+        return found[0] * torch.nan, found[1]
+
+
+@pytest.mark.parametrize("how", ["raises", "gives no numbers"])
+def test_what_the_devices_solver_fails_at_the_cpu_decomposes_in_float64(
+    make_analyzer: MakeAnalyzer, how: str
+) -> None:
+    examples = TokenDataset(random_tokens(4, seed=5))
+    single: dict[str, object] = {"eigendecomposition_dtype": "float32", "fisher": "empirical"}
+    analyzer = make_analyzer(factors=single)
+    with _FailingSolver(how):
+        fit(analyzer, "ekfac", examples)
+    told = [e.message for e in EventReader(analyzer.run.events).read() if isinstance(e, Note)]
+    assert any("the CPU decomposed them in float64" in message for message in told)
+    found = load_file(analyzer.run.factors("ekfac") / "activation_eigenvalues.safetensors")
+    assert all(bool(values.isfinite().all()) for values in found.values())
+
+
+def test_what_no_solver_can_decompose_is_an_error_still() -> None:
+    broken = torch.full((3, 3), torch.nan)
+    with CountedEigendecompositions(lambda _: None), pytest.raises(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+        torch.linalg.eigh(broken)
 
 
 class _Calls(TorchFunctionMode):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from pipeline.contract.results.budget import read_budget, write_budget
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.arguments import prompt_batches_per_pass
+from pipeline.influence.budgets import CPU_PROMPT_BYTES
 from pipeline.influence.fitting import fit
 from pipeline.influence.scoring import (
     ModuleScores,
@@ -255,11 +257,36 @@ def test_few_examples_are_turned_to_many_prompts_and_the_other_way_round() -> No
     assert not eigenbasis_is_cheaper(8, np.array([10_000] * 8), outputs=64, inputs=64)
 
 
-def test_prompts_stay_in_memory_as_far_as_two_gibibytes_reach() -> None:
-    """100 prompts, 32 at once, of one module of 2^20 weights: 4 MiB each, 2^18 bytes at rank 32."""
-    shapes = [(1024, 1024)]
-    assert prompt_batches_per_pass(0, 100, 32, shapes, rank=0) == 4
-    assert prompt_batches_per_pass(0, 100, 32, shapes * 8, rank=0) == 2
-    assert prompt_batches_per_pass(0, 100, 32, shapes * 66, rank=0) == 1
-    assert prompt_batches_per_pass(0, 100, 32, shapes * 66, rank=32) == 3
-    assert prompt_batches_per_pass(3, 100, 32, shapes, rank=0) == 3
+def test_when_prompts_do_not_fit_together_half_of_them_share_a_pass(
+    make_exact_analyzer: MakeAnalyzer,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = sum_modules(scored(make_exact_analyzer(), "identity", prompts, examples))
+    analyzer = make_exact_analyzer()
+    shutil.rmtree(analyzer.run.kronfluence_scores("identity"))
+    plain, served = analyzer.kronfluence.compute_pairwise_scores, []
+
+    def short_of_memory(*args: Any, **kwargs: Any) -> object:
+        served.append(args[4] * kwargs["score_args"].query_gradient_accumulation_steps)
+        if served[-1] > 2:
+            raise RuntimeError("CUDA out of memory.")
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(analyzer.kronfluence, "compute_pairwise_scores", short_of_memory)
+    scores = sum_modules(pairwise_scores(analyzer, "identity", prompts, examples))
+    assert served[0] >= len(prompts) > served[-1]
+    assert_same_in_float64(scores, whole)
+    kept = read_budget(analyzer.run)
+    assert kept == analyzer.budget
+    assert analyzer.budget.prompts < CPU_PROMPT_BYTES
+
+
+def test_a_resumed_pass_goes_on_under_the_budget_that_it_was_begun_with(
+    make_analyzer: MakeAnalyzer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_analyzer()
+    write_budget(first.run, replace(first.budget, prompts=first.budget.prompts // 10))
+    monkeypatch.setattr("pipeline.influence.analyzer.free_bytes", lambda _device: 1)
+    assert make_analyzer().budget.prompts == CPU_PROMPT_BYTES // 10
