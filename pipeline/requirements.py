@@ -74,8 +74,9 @@ def _models(settings: Settings, _run: RunDir) -> None:
 
 def _room_for_factors(settings: Settings, run: RunDir) -> None:
     from pipeline.influence.arguments import covariance_bytes, curvature_bytes
+    from pipeline.planning.network import network_of
 
-    shapes, needed = _shapes(settings), 0
+    shapes, needed = network_of(settings).shapes, 0
     for strategy in settings.factors.strategies:
         bases = curvature_bytes(shapes, strategy)
         # beside the eigenvectors the covariances that they are of
@@ -88,39 +89,6 @@ def _room_for_factors(settings: Settings, run: RunDir) -> None:
             f"the factors will take {size(needed)}, and {run.root} has {size(free)} free",
             "free some space; or name fewer factors.strategies, or fewer modules in [modules]",
         )
-
-
-def _shapes(settings: Settings) -> list[tuple[int, int]]:
-    """Shapes of the weights of the modules that the settings choose."""
-    import torch
-    from transformers import LlamaConfig
-
-    from pipeline.influence.experts import separate_experts
-    from pipeline.influence.modules import resolve_modules, weight_shape
-    from pipeline.model import PRESETS, pretrained_config
-    from pipeline.pretrained.loading import new_network
-    from pipeline.pretrained.sources import analysed
-    from pipeline.training.adapting import planned
-
-    if settings.model.init == "pretrained":
-        config = pretrained_config(*analysed(settings))
-    else:
-        shape = PRESETS[settings.model.preset]
-        config = LlamaConfig(
-            vocab_size=1,  # of the modules none depends on it
-            bos_token_id=None,
-            eos_token_id=None,
-            hidden_size=shape.width,
-            intermediate_size=shape.mlp_width,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            num_key_value_heads=shape.kv_heads,
-        )
-    with torch.device("meta"):
-        model = planned(settings)(new_network(config))
-        separate_experts(model)
-    names = resolve_modules(model, settings.modules)
-    return [weight_shape(model.get_submodule(name)) for name in names]
 
 
 def _benchmark_rows(settings: Settings, _run: RunDir) -> None:

@@ -37,6 +37,7 @@ ROOMS = {
         "ask",
         "rehearsal",
         "report",
+        "planning",
         "requirements",
         "stages",
         "supervisor",

@@ -15,7 +15,16 @@ from pipeline.contract.errors import HeadwaterError
 from tui.dashboard import open_dashboard
 from tui.printed.output import echo
 from tui.runs_folder import RUNS, RUNS_VARIABLE
-from tui.verbs import asking, damage, opening, questions, reading, remarks, running
+from tui.verbs import (
+    asking,
+    damage,
+    opening,
+    planning,
+    questions,
+    reading,
+    remarks,
+    running,
+)
 
 
 class Verbs(click.Group):
@@ -57,6 +66,7 @@ def main(ctx: click.Context, runs: Path) -> None:
 for verb in (
     opening.tui,
     opening.init,
+    planning.plan,
     running.demo,
     running.run,
     running.resume,

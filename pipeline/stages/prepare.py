@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.contract.errors import DataError
+from pipeline.contract.errors import DataError, UsageError
 from pipeline.contract.results.examples import (
     NO_GROUP,
     CorpusSummary,
@@ -23,6 +24,7 @@ from pipeline.contract.results.examples import (
     write_corpus_summary,
     write_examples,
 )
+from pipeline.contract.results.plan import write_plan
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -48,6 +50,7 @@ from pipeline.model import (
     model_config,
     require_models,
 )
+from pipeline.planning.plan import plan_run
 from pipeline.training.adapting import planned
 
 _NEARLY_ALL = 0.95
@@ -55,7 +58,8 @@ _NEARLY_ALL = 0.95
 
 
 def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
-    """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json."""
+    """Writes examples.parquet, validation.parquet, prompts.jsonl, tokenizer/, summary.json, and the
+    run's plan."""
     prompts = _prompts(settings, run_dir)
     if freshness.RunFreshness(settings, run_dir).has_corpus():
         events.note("the corpus is as it was: only the prompts are read again")
@@ -66,6 +70,8 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
         _read_corpus(prompts, settings, run_dir, events)
         freshness.mark_corpus(settings, run_dir)
     save_prompts(run_dir.prepared_prompts, prompts)
+    with suppress(UsageError):  # the device that the settings want may be another machine's
+        write_plan(run_dir, plan_run(run_dir, settings))
 
 
 def _read_corpus(

@@ -106,6 +106,18 @@ def adding_to_index(text: str, paths: Sequence[Path]) -> str:
     return tomlkit.dumps(document)
 
 
+def settings_in_place(path: str) -> Settings:
+    """The settings of a file outside of any run, with every local path absolute.
+
+    Raises:
+        SettingsError: there is no such file, or it is wrong.
+    """
+    file = Path(path)
+    load_settings(file)
+    text = _with_absolute_paths(read_text(file), str(file), file.resolve().parent)
+    return parse_settings(text, str(file))
+
+
 def clone_run(source: RunDir, target: RunDir) -> None:
     """Makes a new run with the settings, prompts and tags of another; no stage has run in it, so it
     has not that one's note.
