@@ -67,7 +67,11 @@ def _parts(
     if stage.state in AT_WORK and (stage.phase or stage.total):
         yield _row("doing", _progress(stage), width)
     yield _needs(stage, stages, width)
-    yield _row("took", _cost(stage, results), width, "plain" if stage.seconds else "dim")
+    planned = results.expected if results and stage.seconds is None else ""
+    if planned:
+        yield _row("will take", planned, width)
+    else:
+        yield _row("took", _cost(stage, results), width, "plain" if stage.seconds else "dim")
     for name, value in results.figures if results else ():
         yield _row(name, value, width)
     for number, line in enumerate(results.trouble.splitlines() if results else ()):

@@ -6,13 +6,16 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.files import read_object
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
-from pipeline.contract.units import size
+from pipeline.contract.units import duration, size
+
+if TYPE_CHECKING:
+    from pipeline.contract.results.plan import StagePlan
 
 Figure = tuple[str, str]
 """What it is, and its value, for reading."""
@@ -31,6 +34,9 @@ class StageResults:
     """Bytes of the files that it wrote."""
     memory: int | None = None
     """Bytes that its process had at most; None where that was not recorded."""
+    expected: str = ""
+    """Of a stage that has not run: what it will take, as the run's plan has it; empty where there
+    is none of these settings."""
 
 
 def stage_results(run: RunDir, stage: str) -> StageResults:
@@ -45,6 +51,33 @@ def stage_results(run: RunDir, stage: str) -> StageResults:
     return StageResults(
         figures, trouble, _bytes_of(stage, run), peak if isinstance(peak, int) else None
     )
+
+
+def expected_results(run: RunDir, stage: str) -> StageResults:
+    """What is known of a stage before it has run: what it will take, if that was planned."""
+    from pipeline.contract.results.plan import plan_digest, read_plan
+    from pipeline.contract.settings.loading import load_settings
+
+    try:
+        plan = read_plan(run)
+        is_current = plan.settings == plan_digest(run, load_settings(run.settings))
+    except HeadwaterError:  # there is none, and nothing rests on it
+        return StageResults()
+    found = [one for one in plan.stages if one.stage == stage] if is_current else []
+    return StageResults(expected=" ".join(map(_expected, found)))
+
+
+def plan_mark(run: RunDir) -> tuple[int, ...]:
+    """Changes with a run's plan and with its settings."""
+    return tuple(path.stat().st_mtime_ns for path in (run.plan, run.settings) if path.exists())
+
+
+def _expected(stage: StagePlan) -> str:
+    parts = [f"{size(stage.host.bytes)} of memory"]
+    parts += [f"{size(stage.device.bytes)} of the GPU's"] if stage.device else []
+    parts += [f"{size(stage.disk)} on the disk"] if stage.disk else []
+    time = f"about {duration(stage.seconds)}, " if stage.seconds is not None else ""
+    return f"{time}{', '.join(parts)}; estimated"
 
 
 def _bytes_of(stage: str, run: RunDir) -> int:

@@ -37,8 +37,8 @@ class StagePages(StageKeys):
     def __init__(self, run: RunDir) -> None:
         super().__init__(run)
         self._log: tuple[str, LogTail] | None = None
-        self._results: tuple[tuple[str, float | None], StageResults] | None = None
-        """Stage and the seconds that it took, and what it made."""
+        self._results: tuple[tuple[str, object], StageResults] | None = None
+        """Stage, the seconds that it took or the plan that it is in, and what is known of it."""
 
     @on(Lines.Moved, "#stages")
     async def _stage_selected(self) -> None:
@@ -58,16 +58,19 @@ class StagePages(StageKeys):
         panel.stages, panel.stage = snapshot.stages, stage.stage
 
     async def _read_results(self) -> None:
-        """Reads what the selected stage made, once for each time that it has finished."""
-        from tui.readers.stage_results import stage_results
+        """Reads what the selected stage made, once for each time that it has finished, or what it
+        will take."""
+        from tui.readers.stage_results import expected_results, plan_mark, stage_results
 
         stage = self.query_one(StageList).selected
-        if stage is None or stage.state not in ("done", "finished", "stale"):
+        if stage is None:
             self.query_one(StagePanel).results = None
             return
-        wanted = (stage.stage, stage.seconds)
+        has_run = stage.state in ("done", "finished", "stale")
+        wanted = (stage.stage, stage.seconds if has_run else plan_mark(self._run))
         if self._results is None or self._results[0] != wanted:
-            self._results = (wanted, await asyncio.to_thread(stage_results, self._run, stage.stage))
+            read = stage_results if has_run else expected_results
+            self._results = (wanted, await asyncio.to_thread(read, self._run, stage.stage))
         selected = self.query_one(StageList).selected
         if selected is not None and selected.stage == stage.stage:
             self.query_one(StagePanel).results = self._results[1]
