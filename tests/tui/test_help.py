@@ -16,24 +16,35 @@ from tui.commands import Commands
 from tui.keys import KEY, PARTS, Scope, keys
 from tui.screens.mixins.view import View
 
-WAYS: dict[Scope, tuple[str, ...]] = {
+IN_A_RUN = "Stages ·"
+WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
     "run": (),
-    "runs": ("escape",),
-    "settings": ("S",),
-    "prompts": ("P",),
-    "rankings": ("I",),
-    "example": ("I", "enter", "enter"),
-    "ask": ("A",),
-    "factors": ("F",),
-    "evaluation": ("E",),
-    "questions": ("E", "3", "enter"),
-    "report": ("R",),
+    "runs": (("escape", "Runs · 2"),),
+    "compare": (("escape", "Runs · 2"), ("space", "▌"), ("j", ""), ("space", ""), ("C", "Results")),
+    "settings": (("S", "Settings ·"),),
+    "prompts": (("P", "In full"),),
+    "rankings": (("I", "Prompts ·"),),
+    "beside": (
+        ("I", "Prompts ·"),
+        ("enter", "· top ·"),
+        ("C", "another method"),
+        ("enter", "bm25"),
+        ("enter", "rank correlation"),
+    ),
+    "example": (("I", "Prompts ·"), ("enter", "· top ·"), ("enter", "of 1,500")),
+    "ask": (("A", ""),),
+    "factors": (("F", ""),),
+    "evaluation": (("E", "Metrics ·"),),
+    "questions": (("E", "Metrics ·"), ("3", "Benchmarks ·"), ("enter", "Questions ·")),
+    "report": (("R", "Contents ·"),),
 }
+"""Keys that lead to a screen, and what each of them shows."""
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """A run that has something for every screen."""
+    sample_run.new_run(tmp_path, "other")
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "generate", "evaluate", "benchmark")
     sample_factors.write_spectra(run)
@@ -46,14 +57,10 @@ def run(tmp_path: Path) -> RunDir:
 async def go(pilot: Pilot[None], scope: Scope) -> View[None]:
     """Opens a screen of the run."""
     app = pilot.app
-    await until_shown(pilot, "Stages ·")
-    for number, key in enumerate(WAYS[scope]):
-        before = app.screen
+    await until_shown(pilot, IN_A_RUN)
+    for key, shown in WAYS[scope]:
         await pilot.press(key)
-        last = number + 1 == len(WAYS[scope])
-        await until(pilot, lambda: not last or app.screen is not before)  # noqa: B023
-        if scope == "example":
-            await until_shown(pilot, "Prompts ·" if number == 0 else "of")
+        await until_shown(pilot, shown)
     await until(pilot, lambda: isinstance(app.screen, View) and scope == app.screen.SCOPE)
     assert isinstance(app.screen, View)
     return app.screen
