@@ -119,12 +119,13 @@ def remarks_of(run: RunDir) -> Remarks:
 
 
 def time_of(run: RunDir, last_event: float) -> float:
-    """When something happened for the last time: an event, else the making of the run.
-
-    Raises:
-        OSError: the run is gone.
-    """
+    """When something happened for the last time: an event, else the making of the run, else what
+    was done to its settings; 0 where the run is gone."""
     if last_event > 0 and math.isfinite(last_event):
         return last_event
-    made = made_at(run)
-    return run.settings.stat().st_mtime if made is None else made
+    if (made := made_at(run)) is not None:
+        return made
+    try:
+        return run.settings.stat().st_mtime
+    except OSError:
+        return 0.0

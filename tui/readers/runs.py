@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.contract.run.remarks import Remarks
 from pipeline.contract.run.run_dir import RunDir, list_runs
 from tui.readers.run_facts import (
     Figures,
@@ -87,9 +86,11 @@ class RunsReader:
         self._readers: dict[Path, RunReader] = {}
         self._seen: dict[Path, tuple[RunSnapshot, object, float]] = {}
         """By run: the last look, what its files looked like then, and when that was."""
-        self._remarks: dict[Path, Remarks] = {}
+        self._facts: dict[Path, RunFacts] = {}
         self._figures: dict[Path, tuple[tuple[object, ...], Figures]] = {}
         """By run: what they are of, and the figures."""
+        self._unfigured: set[Path] = set()
+        """Runs whose stages have found something that was not read yet."""
         self._sizes: dict[Path, tuple[float, int]] = {}
         self.unread = 0
         """Runs that the last look had no time for, or too little: another is wanted at once."""
@@ -102,6 +103,7 @@ class RunsReader:
             return []
         self._readers = {run.root: self._readers.get(run.root) or RunReader(run) for run in runs}
         self._seen = {root: seen for root, seen in self._seen.items() if root in self._readers}
+        self._unfigured &= self._seen.keys()
         deadline = time.monotonic() + _LOOK_S
         for run in sorted(runs, key=lambda run: run.root in self._seen):
             self._read_one(run)
@@ -110,9 +112,13 @@ class RunsReader:
         if len(self._seen) == len(runs):  # the list comes first
             self._read_figures(max(deadline, time.monotonic() + _FIGURES_S))
         in_part = sum(snapshot.read_share < 1 for snapshot, _, _ in self._seen.values())
-        self.unread = len(runs) - len(self._seen) + in_part + len(self._without_figures())
+        self.unread = len(runs) - len(self._seen) + in_part + len(self._unfigured)
         self._measure_one(runs)
-        return [row for run in runs if (row := self._row(run))]
+        return [
+            RunRow(run, self._seen[run.root][0], self._facts[run.root])
+            for run in runs
+            if run.root in self._seen
+        ]
 
     def _read_one(self, run: RunDir) -> None:
         stamp, now = _stamp(run), time.monotonic()
@@ -121,51 +127,41 @@ class RunsReader:
         if not whole or seen is None or seen[1] != stamp or now - seen[2] > _GOOD_FOR_S:
             read_at = now + random.random() * _GOOD_FOR_S / 2  # not all of them at once again
             self._seen[run.root] = (self._readers[run.root].read(), stamp, read_at)
-            self._remarks[run.root] = remarks_of(run)
-
-    def _without_figures(self) -> list[Path]:
-        """The runs whose stages have found something that was not read yet."""
-        wanted = ((root, figures_key(seen[0].stages)) for root, seen in self._seen.items())
-        return [
-            root
-            for root, key in wanted
-            if key and (root not in self._figures or self._figures[root][0] != key)
-        ]
+            self._gather(run)
 
     def _read_figures(self, deadline: float) -> None:
         """Of as many runs as there is time for, once all of them are in the list."""
-        for root in self._without_figures():
+        for root in list(self._unfigured):
             if time.monotonic() > deadline:
                 break
             stages = self._seen[root][0].stages
             self._figures[root] = (figures_key(stages), figures_of(RunDir(root), stages))
+            self._gather(RunDir(root))
 
-    def _row(self, run: RunDir) -> RunRow | None:
-        if run.root not in self._seen:
-            return None
+    def _gather(self, run: RunDir) -> None:
+        """Puts together what is known of a run. Not at every look: most of a thousand rest."""
         snapshot = self._seen[run.root][0]
-        try:
-            happened = time_of(run, snapshot.last_time)
-        except OSError:
-            return None
         state, stage = state_of(snapshot.stages)
-        facts = RunFacts(
+        self._facts[run.root] = RunFacts(
             run=snapshot.name,
             state=state,
             stage=stage,
             model=snapshot.model,
             data=snapshot.data,
             figures=self._figures_now(run, snapshot),
-            remarks=self._remarks[run.root],
-            time=happened,
+            remarks=remarks_of(run),
+            time=time_of(run, snapshot.last_time),
             size=self._sizes.get(run.root, (0.0, None))[1],
         )
-        return RunRow(run, snapshot, facts)
 
     def _figures_now(self, run: RunDir, snapshot: RunSnapshot) -> Figures:
         """The figures, with the losses as the training tells them."""
+        wanted = figures_key(snapshot.stages)
         key, found = self._figures.get(run.root, ((), Figures()))
-        found = found if key == figures_key(snapshot.stages) else Figures()
+        self._unfigured.discard(run.root)
+        if key != wanted:
+            found = Figures()
+            self._unfigured |= {run.root} if wanted else set()
         loss, train_loss = snapshot.validation_loss.last, snapshot.loss.last
         return replace(
             found,
@@ -181,6 +177,9 @@ class RunsReader:
         then = self._sizes.get(oldest.root, (-_SIZE_GOOD_FOR_S, 0))[0]
         if time.monotonic() - then >= _SIZE_GOOD_FOR_S:
             self._sizes[oldest.root] = (time.monotonic(), folder_size(oldest.root))
+            if oldest.root in self._seen:
+                facts = self._facts[oldest.root]
+                self._facts[oldest.root] = replace(facts, size=self._sizes[oldest.root][1])
 
 
 def _stamp(run: RunDir) -> tuple[tuple[int, int], ...]:
