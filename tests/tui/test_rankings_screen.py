@@ -74,6 +74,9 @@ async def test_the_list_of_methods_says_what_each_measures_and_how_well_it_does(
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
+        screen = app.screen
+        assert isinstance(screen, RankingsScreen)
+        await until(pilot, lambda: screen._figures is not None)
         await pilot.press("enter", "M")
         await until_shown(pilot, "Rank by")
         await until_shown(pilot, "divided by √self-influence")
@@ -95,8 +98,10 @@ async def test_a_burst_opens_one_list_of_methods(tmp_path: Path) -> None:
         await pilot.press("I")
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("enter")
-        await burst(pilot, ["M", "M", "M"])
+        await until_shown(pilot, "ekfac_normalized · top · 1,500")
+        await burst(pilot, ["M", "M", "M", "j", "j"])
         await until(pilot, lambda: stands_on(app, ChoiceDialog))
+        assert app.screen.query_one(Choices).selected.name == "gradient_cosine"
         await pilot.press("escape")
         assert stands_on(app, RankingsScreen)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
@@ -232,12 +233,10 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         """Shows what each token adds by colour, by signs, or not at all."""
         self.manner = MANNERS[(MANNERS.index(self.manner) + 1) % len(MANNERS)]
 
-    @work(exclusive=True, group="picking")
-    async def action_method(self) -> None:
+    def action_method(self) -> None:
         """The same example by another method or layer."""
-        chosen = await self.picked(self._scored.names, self._listing.ranking.name)
-        if chosen is not None:
-            self._rank(self._listing.ranking.prompt_id, chosen)
+        ranking = self._listing.ranking
+        self.pick(self._scored.names, ranking.name, partial(self._rank, ranking.prompt_id))
 
     def action_part(self) -> None:
         """Goes to the next part beside the text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -163,15 +164,15 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             return None
         return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
 
-    @work(exclusive=True, group="comparing")
-    async def action_compare(self) -> None:
+    def action_compare(self) -> None:
         """Puts the ranking beside another one, which the person chooses."""
+        if here := self._ranked:
+            self.compare(here, partial(self._open_beside, here))
+
+    def _open_beside(self, here: Ranked, other: Ranked) -> None:
         from tui.screens.beside import BesideScreen
 
-        here = self._ranked
-        other = await self.compared_with(here) if here else None
-        if here and other and self.app.screen is self:
-            self.app.push_screen(BesideScreen(here, other))
+        self.app.push_screen(BesideScreen(here, other))
 
     @property
     def _ranked(self) -> Ranked | None:

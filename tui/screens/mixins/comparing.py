@@ -1,20 +1,24 @@
-"""Putting the ranking on the screen beside another one, which a person chooses."""
+"""Choosing a ranking to put beside the one on the screen."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from textual import work
 
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.run.run_dir import RunDir, list_runs
 from tui.readers.clean import clean_lines
-from tui.screens.dialogs.choice import Choice, ChoiceDialog
+from tui.screens.dialogs.choice import Choice
 from tui.screens.mixins.picking import Picking
 
 if TYPE_CHECKING:
     from tui.readers.beside import Ranked
+
+    _Take = Callable[[Ranked], None]
 
 _WAYS = (
     Choice("another method", "of this prompt, in this run"),
@@ -26,38 +30,39 @@ _WAYS = (
 class Comparing(Picking):
     """Asks for the other ranking. A screen names `View` before this."""
 
-    async def compared_with(self, here: Ranked) -> Ranked | None:
-        """The ranking that a person wants beside this one; None where they want none."""
-        way = await self._one_of("Beside", _WAYS)
-        if way is None:
-            return None
-        try:
-            return await (self._method, self._prompt, self._other_run)[way](here)
-        except HeadwaterError as error:
-            self.app.notify(clean_lines(str(error)), severity="error", markup=False)
-            return None
+    def compare(self, here: Ranked, take: _Take) -> None:
+        """`take` gets the ranking that a person wants beside this one, if they want any."""
+        ways = (self._method, self._prompt, self._other_run)
+        self.offer("Beside", _WAYS, lambda way: ways[way](here, take))
 
-    async def _method(self, here: Ranked) -> Ranked | None:
-        name = await self.picked(here.scored.names, here.name)
-        return replace(here, name=name) if name else None
+    def _method(self, here: Ranked, take: _Take) -> None:
+        self.pick(here.scored.names, here.name, lambda name: take(replace(here, name=name)))
 
-    async def _prompt(self, here: Ranked) -> Ranked | None:
+    def _prompt(self, here: Ranked, take: _Take) -> None:
         answers = [answer for answer in here.answers if answer.id != here.prompt_id]
         choices = [Choice(answer.prompt, answer.completion.strip()) for answer in answers]
-        chosen = await self._one_of("Beside the prompt", choices)
-        return None if chosen is None else replace(here, prompt_id=answers[chosen].id)
+        self.offer(
+            "Beside the prompt",
+            choices,
+            lambda chosen: take(replace(here, prompt_id=answers[chosen].id)),
+        )
 
-    async def _other_run(self, here: Ranked) -> Ranked | None:
+    @work(exclusive=True, group="comparing")
+    async def _other_run(self, here: Ranked, take: _Take) -> None:
         runs = await asyncio.to_thread(_scored_runs, here.run)
-        chosen = await self._one_of("Beside the run", [Choice(run.name, "") for run in runs])
-        return None if chosen is None else await asyncio.to_thread(_ranked, runs[chosen], here)
+        if self.app.screen is self.screen:
+            choices = [Choice(run.name, "") for run in runs]
+            self.offer("Beside the run", choices, lambda n: self._of_run(runs[n], here, take))
 
-    async def _one_of(self, title: str, choices: Sequence[Choice]) -> int | None:
-        if not choices:
-            raise UsageError("there is nothing else to compare with")
-        if self.app.screen is not self.screen:
-            return None
-        return await self.app.push_screen_wait(ChoiceDialog(title, choices))
+    @work(exclusive=True, group="comparing")
+    async def _of_run(self, run: RunDir, here: Ranked, take: _Take) -> None:
+        try:
+            other = await asyncio.to_thread(_ranked, run, here)
+        except HeadwaterError as error:
+            self.app.notify(clean_lines(str(error)), severity="error", markup=False)
+        else:
+            if self.app.screen is self.screen:
+                take(other)
 
 
 def _scored_runs(run: RunDir) -> list[RunDir]:

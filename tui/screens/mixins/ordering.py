@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual import on, work
+from textual import on
 from textual.reactive import reactive
 
 from tui.readers.clean import clean
@@ -46,12 +46,12 @@ class Ordering(Picking):
         """The other end first."""
         self._rank()
 
-    @work(exclusive=True, group="picking")
-    async def action_method(self) -> None:
+    def action_method(self) -> None:
         """Lets the person choose a method or layer."""
-        chosen = await self.picked(self.names, self.ranked_by)
-        if chosen is not None:
-            self.ranked_by = chosen
+        self.pick(self.names, self.ranked_by, self._rank_by)
+
+    def _rank_by(self, name: str) -> None:
+        self.ranked_by = name
 
     def action_end(self) -> None:
         """The other end of the ranking."""
