@@ -9,12 +9,16 @@ prompts) that lies among the index's best 100 and best 1,000. Then scans of made
 many as memory holds, beside the floor: their bytes at the machine's own rate, measured by a copy
 in the same minutes. Last, seconds of whole questions put to a worker (the run's prompts, traced for
 the model's own answers), beside a bare forward and backward of the same tokens; RUN is indexed.
+With --starts, what a worker imports beside `import torch` alone, in processor time, by turns; and
+seconds until a worker is up.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,11 +33,19 @@ from rich.table import Table
 from pipeline.ask.indexing import fill_store, run_projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
+from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import normalized_name
-from pipeline.contract.run.asking import AnswerPart, ExampleList, Query, WorkerAddress, ask, worker
+from pipeline.contract.run.asking import (
+    WorkerAddress,
+    ask,
+    start_worker,
+    stop_worker,
+    worker,
+)
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.replies import AnswerPart, ExampleList, Query
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts
@@ -45,6 +57,10 @@ from pipeline.model import load_tokenizer, load_traced
 
 CANDIDATES = (100, 1000)
 TOPS = (10, 100)
+_WORKERS_IMPORTS = (
+    "from pipeline.libraries import restrain_libraries, do_without; restrain_libraries(); "
+    "do_without('scipy'); import pipeline.ask.worker, pipeline.ask.asker"
+)
 
 
 def recall_table(run: RunDir, sizes: Sequence[int]) -> Table:
@@ -174,6 +190,33 @@ def question_table(run: RunDir, count: int) -> Table:
     return table
 
 
+def start_table(run: RunDir, count: int) -> Table:
+    """A row a start: what PyTorch alone takes, and what a worker imports, by turns; then how long
+    a worker takes to come up, which on a busy machine says little."""
+    table = Table(
+        "import torch, CPU s", "worker's imports, CPU s", "÷ import torch", "worker up, s",
+        title=f"starts of a worker of {run.name}",
+    )  # fmt: skip
+    ratios = []
+    for _ in range(count):
+        torch_s, own_s = _cpu_seconds("import torch"), _cpu_seconds(_WORKERS_IMPORTS)
+        stop_worker(run)
+        up_s = _clock(lambda: start_worker(run))
+        stop_worker(run)
+        ratios.append(own_s / torch_s)
+        table.add_row(f"{torch_s:.2f}", f"{own_s:.2f}", f"{ratios[-1]:.2f}", f"{up_s:.1f}")
+    table.add_row("", "median", f"{np.median(ratios):.2f}", "")
+    return table
+
+
+def _cpu_seconds(code: str) -> float:
+    """Processor time that a Python process takes for some code."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(python_command("-c", code), env=child_environment(), check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def _moments(address: WorkerAddress, prompt: str) -> tuple[str, tuple[float, float, float]]:
     """The model's answer; seconds to its first piece, to the index's list and to the exact one."""
     begun = time.perf_counter()
@@ -221,6 +264,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--features", type=int, nargs="*", default=[1024, 4096, 8192, 16384])
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--starts", type=int, default=0, help="starts of a worker; 0 = none")
     parser.add_argument("--questions", type=int, default=10, help="after the first; 0 = none")
     options = parser.parse_args()
     console = Console()
@@ -228,6 +272,8 @@ def main() -> None:
         console.print(recall_table(RunDir(options.run), options.features))
     if options.rows:
         console.print(scan_table(options.rows, 8192))
+    if options.starts:
+        console.print(start_table(RunDir(options.run), options.starts))
     if options.questions:
         console.print(question_table(RunDir(options.run), options.questions))
 

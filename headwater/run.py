@@ -176,14 +176,9 @@ class Run:
         import pyarrow as pa
 
         from pipeline.contract.results.common import require_finished
-        from pipeline.contract.run.asking import (
-            AnswerPart,
-            AskedExample,
-            ExampleList,
-            Query,
-            worker,
-        )
         from pipeline.contract.run.asking import ask as put
+        from pipeline.contract.run.asking import worker
+        from pipeline.contract.run.replies import AnswerPart, AskedExample, ExampleList, Query
 
         query = Query(prompt, completion, top).validated()
         require_finished(self._run, "index")

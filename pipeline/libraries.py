@@ -15,5 +15,11 @@ def restrain_libraries() -> None:
     as soon as peft is imported, whether or not weights are rounded. Its advice to install that
     package, and its notice at every pass that inputs are rounded too, are left out of the logs.
     """
-    sys.modules["kernels"] = cast(ModuleType, None)  # an import of it fails, as if it were absent
+    do_without("kernels")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def do_without(*names: str) -> None:
+    """Keeps libraries out of a process that can do without them, as if they were not installed."""
+    for name in names:
+        sys.modules[name] = cast(ModuleType, None)

@@ -6,9 +6,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -21,7 +21,6 @@ from pipeline.contract.errors import ModelError, UsageError
 from pipeline.contract.files import mode_for
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.pretrained.adapters import network_of, with_ready_adapter
 from pipeline.pretrained.decoding import decode_plainly, keep_ends_alone
 from pipeline.pretrained.folders import is_adapter, require_model, require_weights
 from pipeline.pretrained.hub import from_hub_or_folder
@@ -35,6 +34,9 @@ from pipeline.pretrained.loading import (
 from pipeline.pretrained.quantised import load_quantised, require_quantiser
 from pipeline.pretrained.sources import NAME, analysed, base_name, whole_models
 from pipeline.pretrained.weights import load_complete, require_all_named
+
+if TYPE_CHECKING:  # as long to import as PyTorch, with bitsandbytes: only adapters need it
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,8 @@ def load_model(
     keep_ends_alone(model)
     if not adapted:
         return model
+    from pipeline.pretrained.adapters import network_of, with_ready_adapter
+
     with_adapter = with_ready_adapter(model, folder, str(folder)).eval()
     if merged:
         whole_weights: PreTrainedModel = with_adapter.merge_and_unload()
@@ -301,7 +305,7 @@ def save_model(
     """
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    if isinstance(model, PeftModel):
+    if not isinstance(model, PreTrainedModel):
         # nothing of the base is saved; peft would ask the hub whether its vocabulary has changed
         model.save_pretrained(str(temporary), save_embedding_layers=False)
     else:

@@ -50,7 +50,7 @@ PICTURES = (
     Picture("evaluation", [("", "all stages done"), ("E", "Metrics · "), ("2", "comes from")]),
     Picture(
         "ask",
-        [("", "all stages done"), ("I", "Prompts · "), ("A", "completion"), ("enter", " · exact")],
+        [("", "all stages done"), ("I", "Prompts · "), ("A", "completion"), ("f2", " · exact")],
     ),
     Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j", "Recall@5")]),
 )

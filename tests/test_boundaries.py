@@ -81,7 +81,7 @@ ROOM = "pipeline/contract/results"
 OTHER_KEYS = {
     "pipeline/ask/projection.py": "Kronfluence's names of its factors",
     "pipeline/ask/store.py": "store.json, which no one else reads",
-    "pipeline/contract/run/asking.py": "what the worker and who asks it say to each other",
+    "pipeline/contract/run/replies.py": "what the worker and who asks it say to each other",
     "pipeline/contract/run/new_run.py": "sections of settings.toml",
     "pipeline/contract/settings/messages.py": "keys of messages, as chat templates read them",
     "pipeline/evaluation/benchmarks": "rows of public benchmarks, checked by their layouts",

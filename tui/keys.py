@@ -82,7 +82,7 @@ PARTS: dict[Scope, tuple[Scope, ...]] = {
     "settings": ("list", "scroll"),
     "prompts": ("list", "scroll"),
     "rankings": ("marks", "taking", "results", "list", "scroll"),
-    "ask": ("table", "results", "list", "scroll"),
+    "ask": ("marks", "taking", "results", "list", "scroll"),
     "example": ("taking", "list", "scroll"),
     "beside": ("list", "scroll"),
     "factors": ("chart", "results", "list", "scroll"),
@@ -300,18 +300,23 @@ KEYS: tuple[Key, ...] = (
     Key("beside", "left,right", "other", "Other side", "to the other list", True),
     Key("beside", "b", "end", "Reverse", "turn both orders around: opponents first", True),
     Key("beside", "escape", "leave", "Back", "back to the ranking", True),
-    Key("ask", "e", "prompt", "Edit", "write a prompt; Enter asks", True),
+    Key("ask", "e", "prompt", "Edit", "write a prompt, or what is traced after it", True),
     Key(
         "ask",
-        "t",
-        "completion",
-        "Trace",
-        "write what is traced in place of the model's own answer",
+        "H",
+        "history",
+        "History",
+        "ask again what was asked before",
         True,
+        opens=True,
     ),
+    Key("ask", "M", "method", "Method", "choose by what to rank", True, opens=True),
+    Key("ask", "slash", "filter", "Find", "show only examples with some words", True),
+    Key("ask", "b", "end", "Reverse", "turn the order around: opponents first", True),
+    Key("ask", "o", "sort", "Order", "sort by score, tokens, group or corpus", True),
     Key("ask", "v", "template", "View", "the prompt as the chat template writes it, or as asked"),
     Key("ask", "s", "index", "Run stage", "run what is missing for questions: the index", True),
-    Key("ask", "escape", "leave", "Back", "to the examples, or back out", True),
+    Key("ask", "escape", "leave", "Back", "end the filter, or go back out", True),
     Key("example", "n,right", "step(1)", "Next", "the next example of the table", True),
     Key("example", "p,left", "step(-1)", "Previous", "the example before", True),
     Key("example", "space", "mark", "Mark", "mark it, or take its mark away", True),
@@ -504,8 +509,8 @@ HINTS: dict[Scope, str] = {
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} changes the "
     "method\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
     "{taking.export.true} exports",
-    "ask": "{entry.submit} asks; the index answers first, then the exact method\n"
-    "{list.choose} on an example reads it · the model stays until the screen is left",
+    "ask": "{ask.prompt} writes a question · {ask.history} lists those asked before\n"
+    "{list.choose} on an example reads it · {marks.mark} marks · {taking.export.true} exports",
     "prompts": "{prompts.add} writes a prompt, {prompts.import} takes in a file\nnothing is "
     "written before {prompts.save} and a look at what changes",
 }

@@ -1,4 +1,4 @@
-"""Answers a question: the model's words, the index's list, then the exact method's.
+"""Answers a question: the model's words, how likely they are, the index's list, then the exact one.
 
 Shape legend: N training examples, C candidates.
 """
@@ -6,6 +6,7 @@ Shape legend: N training examples, C candidates.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 
@@ -15,11 +16,24 @@ import torch
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
 from pipeline.ask.indexing import open_store, run_projection
+from pipeline.ask.likelihood import beside_texts, token_losses
 from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.results.examples import ids_of
+from pipeline.contract.results.index import read_text_losses
 from pipeline.contract.results.ranks import Order, Scores, highest_first
-from pipeline.contract.run.asking import AskedExample, ExampleList, Query, Written
+from pipeline.contract.results.tokens import of_predictions
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.replies import (
+    AnswerTokens,
+    AskedExample,
+    ExampleList,
+    ExampleTokens,
+    PromptLoss,
+    Query,
+    Reply,
+    Written,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
@@ -31,24 +45,33 @@ from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
 from pipeline.influence.greedy_answers import TracedPrompt, as_given, token_dataset
 from pipeline.influence.settled import settled
+from pipeline.influence.tokens import position_scores, token_pieces
 from pipeline.model import context_length, embedding_count, load_tokenizer, load_traced
 from pipeline.pretrained.decoding import end_tokens
+
+_EXACT_S = 10.0
+"""How long the exact method goes on to take further examples, the index's best first."""
+_PORTION = 64
+"""Examples that it takes at the least; how long they take says how many come next."""
 
 
 class Asker:
     """One model, kept warm with everything that questions need."""
 
-    def __init__(self, settings: Settings, run: RunDir) -> None:
-        """Loads.
+    def __init__(self, settings: Settings, run: RunDir, say: Callable[[str], None]) -> None:
+        """Loads; `say` hears what.
 
         Raises:
             MissingResultError: the index is damaged.
         """
         self._settings, self._run = settled(settings, run), run
         self._strategy = settings.factors.strategies[0]
+        say("loading the model")
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(run.tokenizer)
         self._model = load_traced(settings, run.model)
+        say("loading the factors")
         self._projection = run_projection(settings, run, self._model)
+        say("reading the index")
         there = parts(settings, run)
         self._stores = [open_store(settings, run, part, self._projection) for part in there]
         tables = [part.table(run) for part in there]
@@ -57,13 +80,13 @@ class Asker:
         self._table = pa.concat_tables(tables)
         self._examples = TokenDataset.of_examples(run, *(part.examples for part in there))
         self._self_influence = np.concatenate([store.self_influence() for store in self._stores])
+        self._texts = read_text_losses(run)
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
 
-    def replies(
-        self, question: Query, say: Callable[[str], None]
-    ) -> Iterator[Written | ExampleList]:
-        """The lists, first by the index, then exact; `say` hears the model's answer meanwhile.
+    def replies(self, question: Query, say: Callable[[str], None]) -> Iterator[Reply]:
+        """How likely the answer is, then the lists, first by the index, then exact; at last the
+        tokens of the first examples. `say` hears the model's answer meanwhile.
 
         Raises:
             UsageError: prompt and completion do not fit into the model's context.
@@ -74,15 +97,28 @@ class Asker:
         asked = self._asked_prompt(question.validated())
         if asked.messages:
             yield Written(str(self._tokenizer.decode(encode_question(self._tokenizer, asked))))
-        query = token_dataset([self._traced(asked, question.completion, say)])
+        traced = self._traced(asked, question.completion, say)
+        yield from self._likelihoods(traced)
+        query = token_dataset([traced])
         features = self._projection.features(pad_batch([query[0]]))[0][0]
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
         raw: Scores = np.concatenate(scans) * np.float32(features.norm())
         best = highest_first(self._ranking(raw))[: self._settings.index.candidates]
-        yield self._list(best, raw, question.top, exact=False)
-        exact = np.full_like(raw, np.nan)
-        exact[best] = self._exact(query, best.tolist())
-        yield self._list(highest_first(self._ranking(exact)), exact, question.top, exact=True)
+        yield self._list(highest_first(self._ranking(raw)), raw, question.top, exact=False)
+        exact = self._exact_in_time(query, best.tolist())
+        order = highest_first(self._ranking(exact))
+        yield self._list(order, exact, question.top, exact=True)
+        yield from self._tokens(traced, query, order[: self._settings.scores.token_top].tolist())
+
+    def _likelihoods(self, traced: TracedPrompt) -> Iterator[AnswerTokens | PromptLoss]:
+        losses = token_losses(self._model, [*traced.context, *traced.answer])
+        in_prompt = max(0, len(traced.context) - 1)
+        pieces = token_pieces(self._tokenizer, [*traced.context, *traced.answer])
+        told = pieces[len(traced.context) :]
+        # without a context nothing comes before the first token to predict it from
+        yield AnswerTokens(told[-len(losses) :], (-losses[in_prompt:]).exp().tolist())
+        if self._texts and (found := beside_texts(losses[:in_prompt].numpy(), self._texts)):
+            yield found
 
     def _make_analyzer(self) -> InfluenceAnalyzer:
         """Scores into a folder of its own, with the run's own factors."""
@@ -149,6 +185,18 @@ class Asker:
         answer = list(takewhile(lambda token: token not in ends, new))
         return "".join(streamer.pieces), answer
 
+    def _exact_in_time(self, query: TokenDataset, best: list[int]) -> Scores:
+        """Raw influence [N] of as many of the best as there is time for; NaN for the others."""
+        exact: Scores = np.full(len(self._examples), np.nan, np.float32)
+        begun, done, portion = time.monotonic(), 0, _PORTION
+        while portion and done < len(best):
+            chosen = best[done : done + portion]
+            exact[chosen] = self._exact(query, chosen)
+            done += len(chosen)
+            spent = time.monotonic() - begun
+            portion = int(done * (_EXACT_S - spent) / spent) if spent < _EXACT_S else 0
+        return exact
+
     def _exact(self, query: TokenDataset, chosen: list[int]) -> Scores:
         """Raw influence [C] of the chosen examples, by Kronfluence."""
         shutil.rmtree(self._asked.kronfluence_scores(self._strategy), ignore_errors=True)
@@ -156,6 +204,23 @@ class Asker:
         by_module = scoring.pairwise_scores(self._analyzer, self._strategy, query, candidates)
         scores: Scores = scoring.sum_modules(by_module).numpy()[0]
         return scores
+
+    def _tokens(
+        self, traced: TracedPrompt, query: TokenDataset, chosen: list[int]
+    ) -> Iterator[ExampleTokens]:
+        """What each token of the chosen examples adds, by Kronfluence."""
+        if not chosen:
+            return
+        shutil.rmtree(self._asked.kronfluence_scores(f"{self._strategy}_tokens"), True)
+        scores = scoring.token_scores(self._analyzer, self._strategy, query, self._examples, chosen)
+        ids = ids_of(self._table.take(chosen))
+        names = dict(zip(chosen, ids, strict=True))
+        rows = position_scores(
+            [traced.prompt], [chosen], scores, chosen, names, self._examples, self._tokenizer
+        )
+        for row in rows:
+            found = of_predictions(row)
+            yield ExampleTokens(row.example_id, found.tokens, found.scores, found.labelled)
 
     def _ranking(self, raw: Scores) -> Scores:
         """The scores [N] that the run ranks by."""
@@ -175,7 +240,7 @@ class Asker:
             )
             for rank, index in enumerate(order[:top].tolist(), start=1)
         )
-        return ExampleList(exact, tuple(rows))
+        return ExampleList(exact, tuple(rows), scored=len(order), examples=len(raw))
 
 
 class _Pieces(TextStreamer):

@@ -22,14 +22,16 @@ from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.files import write_json
 from pipeline.contract.results.written import require_whole
 from pipeline.contract.run import freshness
-from pipeline.contract.run.asking import AnswerPart, Query, WorkerAddress, reply_json, socket_path
+from pipeline.contract.run.asking import WorkerAddress, socket_path, write_phase
+from pipeline.contract.run.history import remember
 from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.locks import open_lock, take_lock
 from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.replies import AnswerPart, AnswerTokens, Query, reply_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
-from pipeline.libraries import restrain_libraries
+from pipeline.libraries import do_without, restrain_libraries
 
 _PATIENCE_S = 5.0
 """How long a client that has connected may say nothing."""
@@ -44,6 +46,9 @@ def main(run: RunDir) -> int:
     stop = _Stop()
     drop_launchers(os.environ)  # before any library looks
     restrain_libraries()
+    do_without(
+        "scipy"
+    )  # half as long to import as PyTorch; transformers' loss of detectors needs it
     try:
         with _only_worker(run), tempfile.TemporaryDirectory(prefix="headwater-") as folder:
             _serve(run, Path(folder), stop)
@@ -56,13 +61,23 @@ def main(run: RunDir) -> int:
 
 
 def _serve(run: RunDir, folder: Path, stop: _Stop) -> None:
+    def say(phase: str) -> None:
+        if stop.wanted:
+            raise CancelledError("stopped on request")
+        write_phase(run, phase)
+
     settings = load_settings(run.settings)
     _require_fresh(run)
-    _require_whole(run)
     index = _index(run)
-    from pipeline.ask.asker import Asker  # torch is loaded only where there is something to do
+    try:
+        say("checking the files")
+        _require_whole(run)
+        say("loading the libraries")
+        from pipeline.ask.asker import Asker  # torch is loaded only where there is something to do
 
-    asker = Asker(settings, run)
+        asker = Asker(settings, run, say)
+    finally:
+        write_phase(run, "")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(socket_path(folder)))
         listening.listen()
@@ -116,6 +131,8 @@ def _answer(run: RunDir, asker: Any, connection: socket.socket) -> None:
         _require_fresh(run)  # the settings may have changed since the last question
         question = Query(**json.loads(line))
         for reply in asker.replies(question, say):
+            if isinstance(reply, AnswerTokens):
+                remember(run, question, "".join(reply.tokens))
             send(reply_json(reply))
         send({"type": "done"})
     except HeadwaterError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
@@ -45,7 +45,7 @@ def position_scores(
     tops: Sequence[Sequence[int]],
     scores: Tensor,
     chosen: Sequence[int],
-    example_ids: Sequence[str],
+    example_ids: Mapping[int, str] | Sequence[str],
     examples: TokenDataset,
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[PositionScores]:

@@ -1,14 +1,20 @@
 """index: every example's gradient as a short vector, so that new prompts are answered in seconds.
 
 Writes index/: the features (see `pipeline/ask/store.py`), examples of added texts (see
-`pipeline/ask/parts.py`) and summary.json. A stopped indexing goes on from its last whole chunk.
+`pipeline/ask/parts.py`), the model's losses on some texts, to compare prompts with, and
+summary.json. A stopped indexing goes on from its last whole chunk.
 """
 
 from __future__ import annotations
 
 from pipeline.ask.indexing import fill_store, open_store, run_projection
+from pipeline.ask.likelihood import text_losses
 from pipeline.ask.parts import forget_others, parts, read_part
-from pipeline.contract.results.index import IndexSummary, write_index_summary
+from pipeline.contract.results.index import (
+    IndexSummary,
+    write_index_summary,
+    write_text_losses,
+)
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -40,6 +46,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             examples = TokenDataset.of_examples(run, part.examples)
             fill_store(store, projection, settings, examples, events)
             stores.append(store)
+        write_text_losses(run, text_losses(run, model, events))
     summary = IndexSummary(
         features=projection.size,
         examples=sum(store.rows for store in stores),

@@ -15,7 +15,7 @@ from pipeline.contract.results.examples import read_example_ids, read_labelled
 from pipeline.contract.results.generation import read_generation
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.tokens import read_token_scores
-from pipeline.contract.run.asking import ExampleList, Query, Written
+from pipeline.contract.run.replies import ExampleList, Query, Written
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
@@ -124,7 +124,7 @@ def test_perplexity_is_of_what_the_assistant_says(run: RunDir) -> None:
 
 
 def test_a_question_is_put_by_the_template(run: RunDir) -> None:
-    asker = Asker(load_settings(run.settings), run)
+    asker = Asker(load_settings(run.settings), run, lambda _phase: None)
     replies = list(asker.replies(Query("How far is Oslo?", "From here", 3), lambda _text: None))
     assert replies[0] == Written("<|user|>\nHow far is Oslo?</s>\n<|assistant|>\n")
     lists = [reply for reply in replies if isinstance(reply, ExampleList)]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.run.asking import Query, WorkerAddress
+from pipeline.contract.run.asking import WorkerAddress
 from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
 from tui.processes.answerer import Answerer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import os
 import shutil
@@ -11,28 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from pipeline.contract.results.answers import read_answers
+from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.results.score_file import ScoreFile
-from pipeline.contract.run.asking import (
-    ExampleList,
-    Reply,
-    WorkerAddress,
-    start_worker,
-    stop_worker,
-)
+from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker
+from pipeline.contract.run.replies import ExampleList, Reply
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run
+from tests.tui.test_bursts import burst
 from tests.tui.watching import Looks, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
+from tui.screens.dialogs.question_form import QuestionForm
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
-from tui.widgets.scrolling import TextPane
-from tui.widgets.table import Table
 
 PROMPT, COMPLETION = "The river runs", " past the mill"
+FIELDS = ("prompt", "completion")
 LOADING_S = 90.0
 SMALL, LARGE = (80, 24), (120, 40)
 
@@ -52,10 +50,31 @@ def run(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 async def ask(pilot: Pilot[None], prompt: str, completion: str = "") -> None:
     """Writes a question as a person would, and sends it."""
+    if not stands_on(pilot.app, QuestionForm):
+        await pilot.press("e")
     for name, text in (("prompt", prompt), ("completion", completion)):
-        pilot.app.screen.query_one(f"#{name}", Input).value = text
-    pilot.app.screen.query_one("#prompt").focus()
-    await pilot.press("enter")
+        pilot.app.screen.query_one(f"#{name}", TextArea).text = text
+    await pilot.press("f2")
+
+
+def shown_ids(screen: AskScreen) -> list[str]:
+    """The examples of the list, in their order."""
+    listing = screen.filtered.listing
+    assert listing is not None
+    return [listing.corpus.example(position).id for position in listing.positions().tolist()]
+
+
+def scores_of(screen: AskScreen) -> list[float]:
+    listing = screen.filtered.listing
+    assert listing is not None
+    scores: list[float] = listing.ranking.scores[listing.positions()].tolist()
+    return scores
+
+
+def written_in(app: HeadwaterApp) -> tuple[str, str]:
+    """What the form holds."""
+    prompt, completion = (app.screen.query_one(f"#{n}", TextArea).text for n in FIELDS)
+    return prompt, completion
 
 
 def is_served(run: RunDir) -> bool:
@@ -73,19 +92,16 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=size) as pilot:
         await pilot.press("A")
-        await until_shown(pilot, "✓ the model is loaded")
         await ask(pilot, PROMPT, COMPLETION)
         await until_shown(pilot, "Examples · 48 · exact")
+        await until_shown(pilot, "48 of 48 scored exactly")
         assert isinstance(app.screen, AskScreen)
-        found = [app.screen.examples[row.item] for row in app.screen.query_one(Table).rows]
         expected = -np.sort(-ScoreFile(run).scores(0, "ekfac_normalized"))
-        assert [row.score for row in found] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        assert scores_of(app.screen) == pytest.approx(expected, rel=1e-3, abs=1e-4)
         assert "The river runs → past the mill" in screen_text(app)
-        await until_shown(pilot, "+ taught it")
-        await pilot.press("j", "enter")
-        assert app.screen.query_one("#first", TextPane).has_focus
-        assert found[1].text in " ".join(screen_text(app).replace("│", " ").split())
-        await pilot.press("escape", "escape")
+        assert "probability of each token: " in screen_text(app)
+        await until_shown(pilot, "scores of two prompts do not compare")
+        await pilot.press("escape")
         assert stands_on(app, RunScreen)
     assert WorkerAddress.read(run), "it was there before the screen, and stays"
 
@@ -93,15 +109,15 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
 async def test_the_first_look_comes_before_the_exact_list(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[bool | str] = []
-    take = AskScreen._take
+    heard: list[bool] = []
+    take = AskScreen.take
 
-    def listen(screen: AskScreen, reply: Reply) -> None:
-        take(screen, reply)
-        shown = screen_text(screen.app)
-        heard.append(reply.exact if isinstance(reply, ExampleList) else shown)
+    async def listen(screen: AskScreen, reply: Reply) -> None:
+        await take(screen, reply)
+        if isinstance(reply, ExampleList):
+            heard.append(reply.exact)
 
-    monkeypatch.setattr(AskScreen, "_take", listen)
+    monkeypatch.setattr(AskScreen, "take", listen)
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=LARGE) as pilot:
         await pilot.press("A")
@@ -109,7 +125,7 @@ async def test_the_first_look_comes_before_the_exact_list(
         await until_shown(pilot, "Examples · 48 · exact")
         greedy = {name: answer.generated for name, answer in read_answers(run).items()}
         assert f"{PROMPT} → {greedy['river'].strip()}" in " ".join(screen_text(app).split())
-    assert heard[-2:] == [False, True]
+    assert heard == [False, True]
 
 
 async def test_a_question_without_an_answer_says_why_and_the_next_is_answered(run: RunDir) -> None:
@@ -118,6 +134,7 @@ async def test_a_question_without_an_answer_says_why_and_the_next_is_answered(ru
         await pilot.press("A")
         await ask(pilot, " ")
         await until_shown(pilot, "the prompt is empty")
+        assert stands_on(app, QuestionForm), "it can be mended"
         await ask(pilot, "mill " * 600, " past")
         await until_shown(pilot, "tokens, the model reads 512")
         await ask(pilot, PROMPT, COMPLETION)
@@ -134,8 +151,7 @@ async def test_a_newer_question_takes_the_place_of_the_one_before(run: RunDir) -
         await until_shown(pilot, "Examples · 48 · exact")
         expected = ScoreFile(run).scores(1, "ekfac_normalized").max()
         assert isinstance(app.screen, AskScreen)
-        best = app.screen.examples[app.screen.query_one(Table).rows[0].item]
-        assert best.score == pytest.approx(expected, rel=1e-3)
+        assert scores_of(app.screen)[0] == pytest.approx(expected, rel=1e-3)
         assert "The baker sells → bread" in screen_text(app)
 
 
@@ -150,7 +166,7 @@ async def test_a_newer_index_is_news_to_who_has_an_answer(
 
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=LARGE) as pilot:
-        await pilot.press("A")
+        await pilot.press("A", "escape")
         await until_shown(pilot, "✓ the model is loaded")
         index_again()
         await looks.again(pilot)
@@ -162,11 +178,8 @@ async def test_a_newer_index_is_news_to_who_has_an_answer(
         before = app.screen
         await pilot.press("f5")
         await until(pilot, lambda: app.screen is not before)
-        await until_shown(pilot, "✓ the model is loaded")
-        written = [
-            app.screen.query_one(f"#{name}", Input).value for name in ("prompt", "completion")
-        ]
-        assert written == [PROMPT, COMPLETION]
+        await until(pilot, lambda: stands_on(app, QuestionForm))
+        assert written_in(app) == (PROMPT, COMPLETION)
 
 
 async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:
@@ -175,8 +188,8 @@ async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:
         await pilot.press("I")
         await until_shown(pilot, "Prompts · 2")
         await pilot.press("A")
-        await until_shown(pilot, "✓ the model is loaded")
-        await pilot.press("enter")
+        await until(pilot, lambda: stands_on(app, QuestionForm))
+        await pilot.press("f2")
         await until_shown(pilot, "The river runs → past the mill")
         await until_shown(pilot, "Examples · 48 · exact")
         await pilot.press("escape")
@@ -195,9 +208,10 @@ async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
         await until_shown(pilot, "Questions · 3")
         await pilot.press("A")
         await until_shown(pilot, "s runs what is missing: index")
-        written = {entry.id: entry.value for entry in app.screen.query(Input)}
-        assert written["prompt"].startswith("Question: Which State has jurisdiction")
-        assert written["completion"] == " flag State"
+        await pilot.press("e")
+        prompt, completion = written_in(app)
+        assert prompt.startswith("Question: Which State has jurisdiction")
+        assert completion == " flag State"
 
 
 async def test_what_is_missing_runs_and_what_was_started_ends(
@@ -210,17 +224,89 @@ async def test_what_is_missing_runs_and_what_was_started_ends(
         await until_shown(pilot, "there is no index that is up to date s runs what is missing")
         await pilot.press("s")
         await until_shown(pilot, "questions can be asked once the index is there")
-        await until_shown(pilot, "● loading the model …", LOADING_S)
+        await until_shown(pilot, "● loading the libraries …", LOADING_S)
         await until(pilot, lambda: is_served(own), LOADING_S)
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
         await until(pilot, lambda: not is_served(own), LOADING_S)
 
 
+async def test_a_question_that_was_asked_is_listed_and_asked_again(run: RunDir) -> None:
+    run.asked.unlink(missing_ok=True)
+    for _dashboard in range(2):  # it outlives the dashboard
+        app = HeadwaterApp(run.root.parent, run)
+        async with app.run_test(size=SMALL) as pilot:
+            await pilot.press("A", "escape")
+            if not run.asked.exists():
+                await ask(pilot, "The river runs\npast", " the mill")
+            else:
+                await pilot.press("H")
+                await until_shown(pilot, "The river runs past")
+                await until_shown(pilot, "→ the mill")
+                await pilot.press("enter")
+            await until_shown(pilot, "Examples · 48 · exact")
+            assert "The river runs⏎past → the mill" in screen_text(app)
+
+
+async def test_examples_are_marked_filtered_ordered_and_taken_out(
+    run: RunDir, tmp_path: Path
+) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("A")
+        await ask(pilot, PROMPT, COMPLETION)
+        await until_shown(pilot, "✓ answered")
+        screen = app.screen
+        assert isinstance(screen, AskScreen)
+        every = shown_ids(screen)
+        await pilot.press("space", "space")
+        await pilot.press("slash", *"river", "enter")
+        few = shown_ids(screen)
+        texts = dict(zip(read_example_ids(run), read_texts(run), strict=True))
+        assert few == [name for name in every if "river" in texts[name].casefold()]
+        await pilot.press("escape", "b")
+        assert shown_ids(screen) == every[::-1]
+        await pilot.press("b", "x")
+        await until_shown(pilot, "Export 2 marked")
+        path = tmp_path / "marked.csv"
+        app.screen.query_one("#entry", Input).value = str(path)
+        await pilot.press("enter")
+        await until(pilot, path.exists)
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["example_id"] for row in rows] == every[:2]
+        assert {(row["prompt"], row["completion"]) for row in rows} == {(PROMPT, COMPLETION)}
+
+
+async def test_an_example_opens_with_the_colours_of_its_tokens(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=LARGE) as pilot:
+        await pilot.press("A")
+        await ask(pilot, PROMPT, COMPLETION)
+        screen = app.screen_stack[-1]
+        assert isinstance(screen, AskScreen)
+        await until(pilot, lambda: len(screen.tokens) == 10)
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "› ask › 2 of 48 by ekfac_normalized")
+        await until_shown(pilot, "predicting a blue token raises the score")
+        await pilot.press("n", "space", "escape")
+        assert stands_on(app, AskScreen)
+        assert (screen.filtered.cursor, len(screen.filtered.marked)) == (2, 1)
+
+
+async def test_a_burst_behind_the_key_goes_into_the_form(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=SMALL) as pilot:
+        await until_shown(pilot, "Stages")
+        await burst(pilot, [*"Aqxcy"])
+        await until(pilot, lambda: stands_on(app, QuestionForm))
+        assert written_in(app) == ("qxcy", "")
+
+
 async def test_a_worker_that_is_gone_is_started_anew_and_ends_with_the_screen(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=SMALL) as pilot:
-        await pilot.press("A")
+        await pilot.press("A", "escape")
         await until_shown(pilot, "✓ the model is loaded")
         stop_worker(run)
         await ask(pilot, PROMPT, COMPLETION)

@@ -24,8 +24,7 @@ async def test_a_key_shows_the_prompt_as_the_template_writes_it(
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("A")
-        await until_shown(pilot, "✓ the model is loaded")
-        await pilot.press(*"Mara Voss was born in", "enter")
+        await pilot.press(*"Mara Voss was born in", "f2")
         await until_shown(pilot, "✓ answered")
         assert "<|user|>" not in screen_text(app)
         await pilot.press("v")

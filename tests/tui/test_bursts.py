@@ -40,7 +40,8 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "example": ("I", "enter", "enter"),
     "beside": ("I", "enter", "C", "enter", "enter"),
     "methods": ("I", "enter", "M"),
-    "ask": ("A",),
+    "question": ("A",),
+    "ask": ("A", "escape"),
     "factors": ("F",),
     "evaluation": ("E",),
     "questions": ("E", "4", "enter"),
@@ -74,7 +75,7 @@ def deeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     places = {
         "tui.processes.launcher": ("start_stages",),
-        "tui.screens.ask": ("start_stages",),
+        "tui.screens.mixins.warming": ("start_stages",),
         "pipeline.contract.run.processes": ("request_cancel",),
         "pipeline.contract.run.new_run": ("clone_run",),
         "tui.screens.runs": ("archive", "restore", "delete"),

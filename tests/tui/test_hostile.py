@@ -14,6 +14,8 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.history import remember
+from pipeline.contract.run.replies import Query
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tests.tui import sample_evaluation, sample_factors, sample_run
 from tests.tui.frozen_answers import FrozenAnswerer
@@ -185,11 +187,12 @@ async def test_what_the_model_says_and_what_taught_it_is_only_shown(
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_shown(pilot, "Stages ·")
         await walk(app, pilot, threads, ["A"])
-        await until_shown(pilot, "the model is loaded")
-        app.screen.query_one("#prompt", Input).value = f"Born in{hostile}"
-        await walk(app, pilot, threads, ["enter"])
+        app.screen.query_one("#prompt", TextArea).text = f"Born in{hostile}"
+        await walk(app, pilot, threads, ["f2"])
         await until_shown(pilot, "✓ answered")
-        shown = await walk(app, pilot, threads, ["j", "enter", "escape", "o", "o"])
+        shown = await walk(app, pilot, threads, ["k", "enter", "escape", "o", "o"])
+        remember(run, Query(f"Born in{hostile}"), hostile)
+        shown += await walk(app, pilot, threads, ["H", "enter", "e", "escape"])
     assert SHOWN[kind] in shown
 
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pipeline.contract.errors import CancelledError
-from pipeline.contract.run.asking import (
-    Query,
-    Reply,
-    WorkerAddress,
-    ask,
-    start_worker,
-    stop_worker,
-)
+from pipeline.contract.run.asking import WorkerAddress, ask, start_worker, stop_worker
+from pipeline.contract.run.replies import Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 
 
@@ -31,8 +25,8 @@ class Answerer:
         self._is_ours = self._is_closed = False
         self._asked: socket.socket | None = None
 
-    def warm(self) -> WorkerAddress:
-        """The worker, its model loaded.
+    def warm(self, say: Callable[[str], object] = lambda phase: None) -> WorkerAddress:
+        """The worker, its model loaded; `say` hears what is being loaded.
 
         Raises:
             CancelledError: closed meanwhile.
@@ -42,7 +36,7 @@ class Answerer:
             if self._is_closed:
                 raise CancelledError("nobody asks any more")
             there = WorkerAddress.read(self._run)
-            address = there or start_worker(self._run, lambda: not self._is_closed)
+            address = there or start_worker(self._run, lambda: not self._is_closed, say)
             self._is_ours |= there is None
             return address
 

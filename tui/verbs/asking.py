@@ -11,19 +11,19 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_text
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.results.index import load_index_summary
-from pipeline.contract.run.asking import (
-    AnswerPart,
-    AskedExample,
-    ExampleList,
-    Query,
-    WorkerAddress,
-    reply_json,
-    start_worker,
-    stop_worker,
-    worker,
-)
+from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker, worker
 from pipeline.contract.run.asking import ask as put
 from pipeline.contract.run.new_run import adding_to_index, change_settings
+from pipeline.contract.run.replies import (
+    NOT_COMPARABLE,
+    AnswerPart,
+    AnswerTokens,
+    AskedExample,
+    ExampleList,
+    PromptLoss,
+    Query,
+    reply_json,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
 from tui.printed import narration, tables
@@ -67,7 +67,7 @@ def ask(
         )
     question = Query(prompt, completion, top).validated()
     narration.bring_up_to_date("index", target)
-    with worker(target) as address:
+    with worker(target, _say) as address:
         answer, replies = _listen(address, question)
     if as_json:
         record = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
@@ -113,14 +113,26 @@ def _listen(address: WorkerAddress, question: Query) -> tuple[str, list[ExampleL
         if isinstance(reply, AnswerPart):
             answer += reply.text
             echo(reply.text, err=True, end="")
-        if not isinstance(reply, ExampleList):
-            continue
-        if not lists and answer:
+        elif isinstance(reply, AnswerTokens) and answer:
             echo(err=True)
-        lists.append(reply)
-        kind = "exact" if reply.exact else "first"
-        echo(f"{kind} list after {time.monotonic() - begun:.1f} s", err=True)
+        elif isinstance(reply, PromptLoss):
+            echo(f"{reply.described()}; {NOT_COMPARABLE}", err=True)
+        elif isinstance(reply, ExampleList):
+            lists.append(reply)
+            echo(_list_told(reply, time.monotonic() - begun), err=True)
     return answer, lists
+
+
+def _say(phase: str) -> None:
+    echo(f"{phase} …", err=True)
+
+
+def _list_told(found: ExampleList, seconds: float) -> str:
+    """`exact list after 2.1 s: 1,000 of 1,425 examples scored`."""
+    kind = "exact" if found.exact else "first"
+    return (
+        f"{kind} list after {seconds:.1f} s: {found.scored:,} of {found.examples:,} examples scored"
+    )
 
 
 def _row(row: AskedExample) -> tables.Row:
@@ -134,7 +146,7 @@ def _row(row: AskedExample) -> tables.Row:
 
 
 def _serve(run: RunDir) -> None:
-    address = start_worker(run)
+    address = start_worker(run, say=_say)
     echo(f'ready: `headwater ask {run.name} "…"`; Ctrl-C ends it', err=True)
     try:
         while address.process.is_alive():

@@ -41,7 +41,9 @@ _GROUP = "duplicate_group"
 _DOCUMENT = "document_id"
 _LABELLED = "labelled"
 _TURNS = "turns"
-_ORIGIN = ("example_id", _DOCUMENT, "text", "source", "row")
+_ORIGIN = (
+    "example_id", _DOCUMENT, "chunk", "chunks", "text", "n_tokens", _GROUP, "source", "row",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,7 @@ def _said(turns: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_origins(run: RunDir, path: Path | None = None, mark: str = "") -> pa.Table:
-    """Ids, texts and sources of the examples, `mark` put before the ids; see `read_examples`."""
+    """All of the examples but their tokens, `mark` put before the ids; see `read_examples`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

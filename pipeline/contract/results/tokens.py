@@ -114,14 +114,18 @@ def find_token_scores(run: RunDir, prompt_id: str, example_id: str) -> TokenScor
     return _read(row)
 
 
+def of_predictions(row: PositionScores) -> TokenScores:
+    """Scores of positions as scores of the tokens that they predict.
+
+    The first token is predicted by none, the last position predicts nothing and has a score of 0,
+    so the sum stays the same.
+    """
+    return TokenScores(row.tokens, [0.0, *row.scores[:-1]], row.labelled)
+
+
 def _path(run: RunDir, tracer: Tracer) -> Path:
     return run.token_scores if tracer == "scores" else run.own_token_scores
 
 
 def _read(row: Row) -> TokenScores:
-    """Of positions, as scores of the tokens that they predict.
-
-    The first token is predicted by none, the last position predicts nothing and has a score of 0,
-    so the sum stays the same.
-    """
-    return TokenScores(row["tokens"], [0.0, *row["scores"][:-1]], row.get(_LABELLED))
+    return of_predictions(PositionScores(**row))

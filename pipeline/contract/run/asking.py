@@ -3,13 +3,7 @@
 A worker belongs to one run, keeps the model warm and answers one question after the other. Its
 address lies in the run, its socket where only the same account reaches it.
 
-Request:  {"prompt": str, "completion": str | null, "top": int}
-Replies:  {"type": "text", "text": str}                 a piece of the model's answer
-          {"type": "written", "text": str}              a conversation as the template writes it
-          {"type": "list", "exact": bool, "rows": [Row, …]}     first by the index, then exact
-          {"type": "error", "message": str, "hint": str}
-          {"type": "done"}
-Row:      the fields of `AskedExample`
+What they say to each other is in `replies.py`.
 """
 
 from __future__ import annotations
@@ -23,15 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.contract.children import ASKING
-from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
-from pipeline.contract.files import Json, read_object
+from pipeline.contract.errors import CancelledError, HeadwaterError
+from pipeline.contract.files import Json, read_object, read_text, write_text
 from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.locks import has_open
 from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.replies import Query, Reply, reply_of
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.typed import require_types
 
@@ -39,92 +33,6 @@ _STARTUP_S = 120.0
 _STOP_S = 5.0
 _CALLED_OFF_S = 0.5
 """How long a worker that has no question yet may take over ending."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A prompt, and the completion to trace; None = the model's own greedy answer."""
-
-    prompt: str
-    completion: str | None = None
-    top: int = 10
-
-    def validated(self) -> Query:
-        """Returns the query unchanged if it can be traced.
-
-        Raises:
-            UsageError: there is nothing to trace.
-        """
-        if not self.prompt.strip():
-            raise UsageError("the prompt is empty", "write what the model is to go on from")
-        if self.completion is not None and not self.completion.strip():
-            raise UsageError(
-                "the completion is empty", "leave it out to trace the model's own answer"
-            )
-        return self
-
-
-@dataclass(frozen=True)
-class AskedExample:
-    """An example behind an answer."""
-
-    rank: int
-    example_id: str
-    """Begins with + where the text was added to the index: the model was not trained on it."""
-    document_id: str
-    text: str
-    source: str
-    row: int
-    score: float
-    """As in the run's own ranking."""
-    raw: float
-    """Influence, not normalized."""
-
-
-@dataclass(frozen=True)
-class AnswerPart:
-    """A piece of the model's answer."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Written:
-    """The question as the model's chat template writes it; of runs on conversations only."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class ExampleList:
-    """The examples behind the answer: first by the index, then exact."""
-
-    exact: bool
-    rows: tuple[AskedExample, ...]
-
-
-Reply = AnswerPart | Written | ExampleList
-_KINDS: dict[str, type[AnswerPart | Written]] = {"text": AnswerPart, "written": Written}
-
-
-def reply_json(reply: Reply) -> dict[str, object]:
-    """A reply as it goes over the socket."""
-    kind = next((name for name, kind in _KINDS.items() if isinstance(reply, kind)), "list")
-    return {"type": kind, **asdict(reply)}
-
-
-def _reply(value: Any) -> Reply:
-    """The same back.
-
-    Raises:
-        ValueError: a worker of another version wrote it.
-    """
-    try:
-        if kind := _KINDS.get(value["type"]):
-            return kind(value["text"])
-        return ExampleList(value["exact"], tuple(AskedExample(**row) for row in value["rows"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError("it speaks another version's language") from error
 
 
 @dataclass(frozen=True)
@@ -181,14 +89,36 @@ def ask(
                         return
                     if value["type"] == "error":
                         raise HeadwaterError(value["message"], value["hint"])
-                    yield _reply(value)
+                    yield reply_of(value)
         except (OSError, ValueError) as error:
             raise HeadwaterError(f"the worker does not answer: {error}") from error
     raise HeadwaterError("the worker ended before it had answered", "logs/ask.log in the run")
 
 
-def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> WorkerAddress:
+def write_phase(run: RunDir, phase: str) -> None:
+    """Tells what a starting worker is at; "" once it is up."""
+    if phase:
+        write_text(run.ask_phase, phase)
+    else:
+        run.ask_phase.unlink(missing_ok=True)
+
+
+def read_phase(run: RunDir) -> str:
+    """What a starting worker is at; "" where none is starting."""
+    try:
+        return read_text(run.ask_phase)
+    except FileNotFoundError:
+        return ""
+
+
+def start_worker(
+    run: RunDir,
+    wanted: Callable[[], bool] = lambda: True,
+    say: Callable[[str], object] = lambda phase: None,
+) -> WorkerAddress:
     """Returns the run's worker, starting one if there is none; it outlives its caller.
+
+    `say` hears what a starting worker is at, whenever that changes: "loading the model".
 
     Raises:
         CancelledError: it was not `wanted` any more before it was up.
@@ -199,10 +129,13 @@ def start_worker(run: RunDir, wanted: Callable[[], bool] = lambda: True) -> Work
     log = run.log("ask")
     begin = log.stat().st_size if log.exists() else 0
     process = start_detached(ASKING, str(run.root.resolve()), log=log)
-    deadline = time.monotonic() + _STARTUP_S
+    deadline, phase = time.monotonic() + _STARTUP_S, ""
     while time.monotonic() < deadline:
         if address := WorkerAddress.read(run):
             return address
+        if (now := read_phase(run)) not in ("", phase):
+            phase = now
+            say(phase)
         if process.poll() is not None:
             break
         if not wanted():
@@ -244,15 +177,18 @@ def _end(process: ProcessIdentity, patience_s: float) -> None:
 
 
 @contextmanager
-def worker(run: RunDir) -> Iterator[WorkerAddress]:
-    """Lends the run's worker; one that was started for the block ends with it.
+def worker(
+    run: RunDir, say: Callable[[str], object] = lambda phase: None
+) -> Iterator[WorkerAddress]:
+    """Lends the run's worker; one that was started for the block ends with it. `say` hears what it
+    is at while it starts.
 
     Raises:
         HeadwaterError: it did not come up.
     """
     was_there = WorkerAddress.read(run) is not None
     try:
-        yield start_worker(run)
+        yield start_worker(run, say=say)
     finally:
         if not was_there:
             stop_worker(run)

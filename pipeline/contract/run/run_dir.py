@@ -24,8 +24,9 @@ runs/<name>/
   evaluate/  rankings.parquet  tokens.parquet  summary.json  traced/    of the model's own answers
   benchmark/ answers/<benchmark>_<model>.jsonl  summary.json       as questions are answered
   deepeval_results/run_<time>/  task_model_scores.json  questions.parquet
-  index/     features/  summary.json
-  ask.json  ask.lock                              the process that answers new prompts
+  index/     features/  text_losses.safetensors  summary.json
+  ask.json  ask.lock  ask.phase                   the process that answers new prompts
+  asked.jsonl                                     the questions that it has answered
   validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
   retrainings.jsonl                               what models trained again make of the prompts
   report/    summary.json
@@ -329,6 +330,11 @@ class RunDir:
         return self.stage("index") / "added" / name
 
     @property
+    def text_losses(self) -> Path:
+        """The model's loss at each token of some texts, which prompts are compared with."""
+        return self.stage("index") / "text_losses.safetensors"
+
+    @property
     def ask_address(self) -> Path:
         """Who answers questions, and where: see `asking.py`."""
         return self.root / "ask.json"
@@ -337,6 +343,16 @@ class RunDir:
     def ask_lock(self) -> Path:
         """Held by the process that answers questions."""
         return self.root / "ask.lock"
+
+    @property
+    def ask_phase(self) -> Path:
+        """What that process is at while it starts."""
+        return self.root / "ask.phase"
+
+    @property
+    def asked(self) -> Path:
+        """The questions that were answered: see `history.py`."""
+        return self.root / "asked.jsonl"
 
     # validate
 

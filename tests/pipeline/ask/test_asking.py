@@ -15,31 +15,37 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
+import torch
 
+from pipeline.ask import asker
 from pipeline.contract.errors import CancelledError, HeadwaterError, UsageError
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run import freshness
-from pipeline.contract.run.asking import (
-    AnswerPart,
-    ExampleList,
-    Query,
-    WorkerAddress,
-    ask,
-    start_worker,
-    stop_worker,
-    worker,
-)
+from pipeline.contract.run.asking import WorkerAddress, ask, start_worker, stop_worker, worker
 from pipeline.contract.run.new_run import adding_to_index, change_settings
+from pipeline.contract.run.replies import (
+    AnswerPart,
+    AnswerTokens,
+    ExampleList,
+    ExampleTokens,
+    PromptLoss,
+    Query,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import Prompt
+from pipeline.corpus.examples import encode_prompt
+from pipeline.model import load_tokenizer, load_traced
 from pipeline.stages import index
 from tests.small_runs import run_here
 
+Kind = TypeVar("Kind")
 PROMPT, COMPLETION = "The river runs", " past the mill"
 
 
@@ -60,6 +66,10 @@ def address(run: RunDir) -> Iterator[WorkerAddress]:
     """A worker that serves the tests of this module."""
     yield start_worker(run)
     stop_worker(run)
+
+
+def replies_of(kind: type[Kind], address: WorkerAddress, question: Query) -> list[Kind]:
+    return [reply for reply in ask(address, question) if isinstance(reply, kind)]
 
 
 def lists(address: WorkerAddress, question: Query) -> list[ExampleList]:
@@ -89,6 +99,93 @@ def test_without_a_completion_the_models_own_answer_is_told_and_traced(
     greedy = {name: answer.generated for name, answer in read_answers(run).items()}
     assert told.strip() == greedy["river"].strip() != ""
     assert [reply.exact for reply in replies if isinstance(reply, ExampleList)] == [False, True]
+
+
+def test_every_token_of_the_answer_comes_with_its_probability(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    [found] = replies_of(AnswerTokens, address, Query(PROMPT, COMPLETION))
+    assert "".join(found.tokens) == COMPLETION
+    tokenizer, model = (
+        load_tokenizer(run.tokenizer),
+        load_traced(load_settings(run.settings), run.model),
+    )
+    [(context, answer)] = [
+        encode_prompt(tokenizer, Prompt(id="a", prompt=PROMPT, completion=COMPLETION))
+    ]
+    logits = model(input_ids=torch.tensor([[*context, *answer]])).logits[0]
+    expected = logits.softmax(dim=-1)[range(len(context) - 1, len(logits) - 1), answer]
+    assert found.probabilities == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_a_prompt_unlike_the_corpus_is_told_by_its_percentile(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    [known] = replies_of(PromptLoss, address, Query(read_texts(run)[0], " mill"))
+    [odd] = replies_of(PromptLoss, address, Query("xqzj kkv vvqx zzpw jjqk", " mill"))
+    assert odd.loss > known.loss
+    assert odd.higher_than == 1.0 > known.higher_than
+    assert f"{odd.loss:.2f} nats a token, is higher than on 100% of" in odd.described()
+
+
+def test_the_tokens_of_the_first_examples_add_up_to_their_scores(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    replies = list(ask(address, Query(PROMPT, COMPLETION)))
+    tokens = [reply for reply in replies if isinstance(reply, ExampleTokens)]
+    [exact] = [reply for reply in replies if isinstance(reply, ExampleList) and reply.exact]
+    count = load_settings(run.settings).scores.token_top
+    assert [one.example_id for one in tokens] == [row.example_id for row in exact.rows[:count]]
+    for one, row in zip(tokens, exact.rows, strict=False):
+        assert sum(one.scores) == pytest.approx(row.raw, rel=1e-3, abs=1e-4)
+        assert row.text in "".join(one.tokens)
+
+
+def test_a_list_says_how_many_examples_have_its_scores(address: WorkerAddress) -> None:
+    first, exact = lists(address, Query(PROMPT, COMPLETION, top=3))
+    assert (first.scored, first.examples) == (48, 48)
+    assert (exact.scored, exact.examples) == (48, 48)
+
+
+def test_the_exact_method_ends_when_its_time_is_over(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "_PORTION", 7)
+    monkeypatch.setattr(asker, "_EXACT_S", 0.0)
+    own = asker.Asker(load_settings(run.settings), run, lambda _phase: None)
+    replies = own.replies(Query(PROMPT, COMPLETION, top=48), lambda _text: None)
+    first, exact = (reply for reply in replies if isinstance(reply, ExampleList))
+    assert (exact.scored, exact.examples, len(exact.rows)) == (7, 48, 7)
+    assert {row.example_id for row in exact.rows} == {row.example_id for row in first.rows[:7]}
+
+
+def test_a_starting_worker_says_what_it_is_at(indexed_run: RunDir, tmp_path: Path) -> None:
+    own = RunDir(shutil.copytree(indexed_run.root, tmp_path / "run"))
+    heard: list[str] = []
+    start_worker(own, say=heard.append)
+    try:
+        assert "loading the libraries" in heard  # seconds; the others may be over too soon
+        assert set(heard) <= {
+            "checking the files",
+            "loading the libraries",
+            "loading the model",
+            "loading the factors",
+            "reading the index",
+        }
+        assert not own.ask_phase.exists()
+    finally:
+        stop_worker(own)
+
+
+def test_the_worker_imports_no_library_that_it_can_do_without() -> None:
+    code = (
+        "import sys; from pipeline.libraries import do_without; do_without('scipy'); "
+        "import pipeline.ask.asker; "
+        "print([m for m in ('peft', 'bitsandbytes', 'datasets', 'pandas', 'matplotlib') "
+        "if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_two_clients_at_once_are_both_answered(address: WorkerAddress) -> None:
