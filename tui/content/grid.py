@@ -65,8 +65,10 @@ def _widths(grid: Grid, columns: tuple[int, ...], width: int) -> list[int]:
     """Cells of each; the columns of text share what is left, up to what they hold."""
     widths = [min(_needed(grid, column), width) for column in columns]
     left = width - sum(widths) - _GAP * (len(columns) - 1)
-    if left < 0:  # one column and the first are together wider than the screen
-        widths[-1] = max(1, widths[-1] + left)
+    if left < 0:  # one column and the first are together wider than the screen: text can be broken
+        texts = [n for n, column in enumerate(columns) if not grid.right[column]]
+        widest = max(texts or range(len(columns)), key=widths.__getitem__)
+        widths[widest] = max(1, widths[widest] + left)
     for number, column in enumerate(columns):
         more = min(max(0, left), _longest(grid, column) - widths[number])
         if more > 0:

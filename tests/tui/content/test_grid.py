@@ -45,6 +45,15 @@ def test_a_long_text_goes_on_below_itself_and_figures_stand_at_the_right() -> No
     assert lines[3].startswith("1425   -0.5  東京")
 
 
+def test_where_two_columns_are_too_wide_text_is_broken_and_no_figure_cut() -> None:
+    grid = Grid(
+        ("", "Before training"), (False, True), (("Validation loss (nats a token)", "7.646"),)
+    )
+    lines = drawn(grid, parts(grid, 40)[0], 40).plain.splitlines()
+    assert lines[0].endswith("Before training")
+    assert [line.split()[0] for line in lines[1:]] == ["Validation", "token)"]
+
+
 def test_a_table_without_rows_or_with_one_column_is_drawn() -> None:
     empty = Grid(("a", "b"), (False, True), ())
     assert drawn(empty, parts(empty, 40)[0], 40).plain == "a  b"
