@@ -173,7 +173,8 @@ class Evaluation:
             return ""
         return (
             f"Known: {begun:,} of {len(asked):,} trained answers begin with the expected text. "
-            f"Exact match: {exact:,} are nothing else, case, punctuation, a, an and the aside."
+            f"Exact match: {exact:,} are nothing else (case, punctuation and articles do not "
+            "count)."
         )
 
 

@@ -132,7 +132,7 @@ def test_exact_match_is_told_apart_from_answers_that_are_known() -> None:
     pairs = (answered(" Tellin. It is a town.", 0.0), answered("Tellin.", 1.0), PAIR)
     told = replace(EVALUATION, prompts=pairs).exactness
     assert told.startswith("Known: 2 of 2 trained answers begin with the expected text. Exact")
-    assert "match: 1 are nothing else, case" in told
+    assert "match: 1 are nothing else (case" in told
     assert replace(EVALUATION, prompts=pairs[1:]).exactness == ""
 
 
