@@ -261,6 +261,7 @@ KEYS: tuple[Key, ...] = (
     Key("settings", "right", "choice", "Next", "the next value, where they are named"),
     Key("settings", "u", "take_back", "Undo", "put back what is saved", True),
     Key("settings", "delete,backspace", "default", "Default", "put back the default", True),
+    Key("settings", "i", "plan", "Import", "take in what the run's plan advises"),
     Key("settings", "slash", "filter", "Find", "show only settings with some words", True),
     Key("settings", "P", "prompts", "Prompts", "edit the prompts", True, opens=True),
     Key("settings", "escape", "leave", "Back", "one step out", True),

@@ -8,7 +8,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 
 AUTO = "auto"
-FLOAT32 = Precision("none", tf32=False, reason="nothing else was chosen")
+FLOAT32 = Precision("none", tf32=False, why="nothing else was chosen")
 
 
 def settled(settings: Settings, run: RunDir) -> Settings:

@@ -19,7 +19,7 @@ import transformers  # noqa: E402 - after its restraint
 
 from pipeline.contract.errors import HeadwaterError  # noqa: E402
 from pipeline.contract.results.examples import read_corpus_summary  # noqa: E402
-from pipeline.contract.results.plan import Plan, write_plan  # noqa: E402
+from pipeline.contract.results.plan import Plan, PlanRequest, write_plan  # noqa: E402
 from pipeline.contract.run.new_run import settings_in_place  # noqa: E402
 from pipeline.contract.run.run_dir import RunDir  # noqa: E402
 from pipeline.contract.settings.loading import load_settings  # noqa: E402
@@ -37,8 +37,8 @@ from pipeline.planning.network import network_of  # noqa: E402
 from pipeline.planning.plan import make_plan, plan_run  # noqa: E402
 
 
-def main(request: dict[str, Any]) -> int:
-    """Answers a request: `settings` or `run`, a path; `gpu`, `memory`, `examples`, `prompts`."""
+def main(request: PlanRequest) -> int:
+    """Answers a request."""
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         answer: dict[str, Any] = {"plan": asdict(_plan(request))}
@@ -48,30 +48,30 @@ def main(request: dict[str, Any]) -> int:
     return 0
 
 
-def _plan(request: dict[str, Any]) -> Plan:
-    run = RunDir(Path(request["run"] or Path(request["settings"]).parent))
+def _plan(request: PlanRequest) -> Plan:
+    run = RunDir(Path(request.run or Path(request.settings_file).parent))
     settings = (
-        load_settings(run.settings) if request["run"] else settings_in_place(request["settings"])
+        load_settings(run.settings) if request.run else settings_in_place(request.settings_file)
     )
-    said = request["examples"], request["prompts"]
-    is_prepared = bool(request["run"]) and run.examples.exists()
-    if is_prepared and not any((*said, request["gpu"], request["memory"])):
+    said = request.examples, request.prompts
+    is_prepared = bool(request.run) and run.examples.exists()
+    if is_prepared and not any((*said, request.gpu, request.gpu_bytes)):
         plan = plan_run(run, settings)
         write_plan(run, plan)
         return plan
-    is_counted = is_prepared and not request["examples"]
+    is_counted = is_prepared and not request.examples
     counts = counts_of_run(run, settings) if is_counted else expected_counts(settings, *said)
-    counts = replace(counts, prompts=request["prompts"] or counts.prompts)
+    counts = replace(counts, prompts=request.prompts or counts.prompts)
     vocabulary = read_corpus_summary(run).vocab_size if is_prepared else _vocabulary(settings)
     network = network_of(settings, vocabulary)
     return make_plan(settings, network, counts, _device(request, settings, run), run)
 
 
-def _device(request: dict[str, Any], settings: Settings, run: RunDir) -> Device:
-    if request["gpu"]:
-        return named_card(request["gpu"], run.root)
-    if request["memory"]:
-        return card_of_memory(request["memory"], run.root)
+def _device(request: PlanRequest, settings: Settings, run: RunDir) -> Device:
+    if request.gpu:
+        return named_card(request.gpu, run.root)
+    if request.gpu_bytes:
+        return card_of_memory(request.gpu_bytes, run.root)
     return this_device(settings, run.root)
 
 
@@ -85,4 +85,4 @@ def _vocabulary(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main(PlanRequest(**json.loads(sys.argv[1]))))

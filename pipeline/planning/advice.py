@@ -38,9 +38,9 @@ def _lack(memory: Memory, stage: str) -> str:
     """What a stage lacks, in words; empty where it fits."""
     host, device = memory.peaks(stage)
     hardware = memory.device.hardware
-    if device and device.bytes > hardware.memory:
-        return _told(device, hardware.memory, hardware.name)
-    room = hardware.host if device else hardware.memory
+    if device and device.bytes > hardware.capacity:
+        return _told(device, hardware.capacity, hardware.name)
+    room = hardware.host if device else hardware.capacity
     return _told(host, room, "memory") if host.bytes > room else ""
 
 

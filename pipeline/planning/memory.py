@@ -107,7 +107,7 @@ class Memory:
     def free(self) -> int:
         """Bytes of the device with the model on it."""
         taken = 0 if self.kind == "cuda" else self.libraries
-        return max(0, self.device.hardware.memory - int(self.weights) - taken)
+        return max(0, self.device.hardware.capacity - int(self.weights) - taken)
 
     @property
     def weights(self) -> float:

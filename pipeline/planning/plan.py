@@ -50,10 +50,10 @@ def make_plan(
         prompt_gradient=gradient_bytes(network.shapes, 0),
         prompt_passes=gathered.passes,
         prompts_together=min(gathered.at_once * gathered.batches, max(1, counts.prompts)),
-        stages=tuple(_stage(stage, memory) for stage in stages_of(settings)),
+        by_stage=tuple(_stage(stage, memory) for stage in stages_of(settings)),
         advice=tuple(advise(memory, stages_of(settings))),
         notes=tuple(_notes(memory)),
-        settings=plan_digest(run, settings),
+        settings_digest=plan_digest(run, settings),
     )
 
 

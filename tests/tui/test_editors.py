@@ -13,12 +13,14 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 from textual.widgets._toast import Toast
 
+from pipeline.contract.results.plan import Advice, write_plan
 from pipeline.contract.run.processes import acquire_lock
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tests.tui import sample_run
+from tests.tui.sample_plan import small_plan
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.drafts.fields import all_fields
@@ -174,6 +176,23 @@ async def test_settings_that_clash_are_told_and_a_run_at_work_is_not_changed(
         acquire_lock(run)
         await pilot.press("y")
         await until_shown(pilot, "is at work: its settings cannot")
+
+
+async def test_what_the_plan_advises_is_taken_in_by_a_key(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    advice = Advice("scores does not fit: with this it does", {"scores": {"module_partitions": 4}})
+    plan = small_plan(load_settings(run.settings), run, advice)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await open_settings(pilot, "scores.module_partitions")
+        await pilot.press("i")
+        await until_shown(pilot, "no plan is of these settings")
+        write_plan(run, plan)
+        await pilot.press("i")
+        await until_shown(pilot, "scores does not fit: with this it does")
+        assert load_settings(run.settings).scores.module_partitions == 1  # not saved yet
+        await pilot.press("w", "y")
+        await until(pilot, lambda: load_settings(run.settings).scores.module_partitions == 4)
 
 
 async def test_settings_are_filtered_by_name_and_meaning(tmp_path: Path) -> None:

@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.contract.results.plan import (
-    Advice,
-    Counts,
-    Hardware,
-    Part,
-    Peak,
-    Plan,
-    StagePlan,
-    read_plan,
-)
+from pipeline.contract.results.plan import Advice, read_plan
+from pipeline.contract.settings.loading import load_settings
 from tests.small_runs import prepare_run
+from tests.tui.sample_plan import small_plan
 from tui.cli import main
 from tui.printed.plan import plan_text
 
@@ -31,7 +24,7 @@ def test_a_runs_plan_is_of_its_own_corpus_and_kept_beside_it(tmp_path: Path) -> 
     run = prepare_run(tmp_path / "mine")
     found = json.loads(plan(tmp_path, "mine", "--json").stdout)
     assert (found["counts"]["examples"], found["counts"]["prompts"]) == (48, 2)
-    assert [stage["stage"] for stage in found["stages"]] == [
+    assert [stage["stage"] for stage in found["by_stage"]] == [
         "train",
         "factors",
         "scores",
@@ -70,22 +63,12 @@ def test_nothing_is_planned_of_what_makes_no_sense(
     assert message in refused.stderr
 
 
-def test_advice_is_a_reason_and_settings_below_it() -> None:
-    host = Peak("ekfac lambda", (Part("weights", 2**30), Part("a crumb", 1)))
-    found = Plan(
-        hardware=Hardware("CPU", "cpu", 2**34, 2**34, 2**40, ""),
-        counts=Counts(10, 100, 10, 3, "the test"),
-        parameters=10**6,
-        modules=9,
-        prompt_gradient=2**20,
-        prompt_passes=2,
-        prompts_together=2,
-        stages=(StagePlan("factors", host, None, 2, None, 0),),
-        advice=(Advice("it is too large", {"scores": {"module_partitions": 2}}),),
-        notes=("a note",),
-    )
+def test_advice_is_a_reason_and_settings_below_it(tmp_path: Path) -> None:
+    run = prepare_run(tmp_path / "mine")
+    advice = Advice("it is too large", {"scores": {"module_partitions": 2}})
+    found = small_plan(load_settings(run.settings), run, advice)
     text = plan_text(found)
     assert text.endswith("# it is too large\n[scores]\nmodule_partitions = 2")
-    assert "scores of all prompts in 2 passes over the data, 2 prompts in each" in text
-    assert "factors: ekfac lambda: weights 1.0 GiB\n" in text  # crumbs are left out
-    assert " – " in text  # no time where nobody knows how fast the device is
+    assert "scores of all prompts in 2 passes over the data, 25 prompts in each" in text
+    assert "factors: ekfac lambda: weights 3.0 GiB\n" in text  # crumbs are left out
+    assert "1 min 35 s" in text

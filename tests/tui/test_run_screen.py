@@ -6,22 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.contract.results.examples import CorpusSummary, FileAccount, write_corpus_summary
-from pipeline.contract.results.plan import (
-    Counts,
-    Hardware,
-    Part,
-    Peak,
-    Plan,
-    StagePlan,
-    plan_digest,
-    write_plan,
-)
+from pipeline.contract.results.plan import write_plan
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from tests.tui import sample_run
 from tests.tui.machines import GIB, EightGpus, TwoGpus
+from tests.tui.sample_plan import small_plan
 from tests.tui.watching import at_work, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.readers.hardware import MachineSample
@@ -314,27 +306,14 @@ async def test_the_selected_stage_says_what_it_does_needs_took_and_made(tmp_path
 async def test_a_stage_that_has_not_run_says_what_it_will_take(tmp_path: Path) -> None:
     run = at_work(tmp_path)
     settings = load_settings(run.settings)
-    host = Peak("ekfac lambda", (Part("weights", 3 * 2**30),))
-    plan = Plan(
-        hardware=Hardware("CPU", "cpu", 2**34, 2**34, 2**40, "the test"),
-        counts=Counts(400, 8_000, 64, 50, "the test"),
-        parameters=10**6,
-        modules=9,
-        prompt_gradient=2**20,
-        prompt_passes=1,
-        prompts_together=50,
-        stages=(StagePlan("factors", host, None, 2, 95.0, 2**20),),
-        advice=(),
-        notes=(),
-        settings=plan_digest(run, settings),
-    )
+    plan = small_plan(settings, run)
     write_plan(run, plan)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until_shown(pilot, "Stage · train")
         await pilot.press("j")
         await until_shown(pilot, "will take       about 1 min 35 s, 3.0 GiB of memory")
-        write_plan(run, replace(plan, settings="of other settings"))
+        write_plan(run, replace(plan, settings_digest="of other settings"))
         await until_shown(pilot, "not known before it has run here")
 
 

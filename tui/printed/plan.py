@@ -34,11 +34,11 @@ def _lines(plan: Plan) -> Iterator[str]:
         f"scores of all prompts in {plan.prompt_passes:,} passes over the data, "
         f"{plan.prompts_together:,} prompts in each"
     )
-    yield f"on {hardware.name}: {size(hardware.memory)}; {size(hardware.disk)} of disk free"
+    yield f"on {hardware.name}: {size(hardware.capacity)}; {size(hardware.disk)} of disk free"
     yield ""
-    yield plain([_row(stage) for stage in plan.stages])
+    yield plain([_row(stage) for stage in plan.by_stage])
     yield ""
-    for stage in plan.stages:
+    for stage in plan.by_stage:
         yield from textwrap.wrap(
             f"{stage.stage}: {_parts(stage.device or stage.host)}", _WIDTH, subsequent_indent="  "
         )
@@ -69,6 +69,6 @@ def _parts(peak: Peak) -> str:
 def _advice(advice: Advice) -> Iterator[str]:
     """A comment and TOML below it."""
     yield from textwrap.wrap(advice.why, _WIDTH, initial_indent="# ", subsequent_indent="# ")
-    for section, values in advice.settings.items():
+    for section, values in advice.changes.items():
         yield f"[{section}]"
         yield from (f"{key} = {json.dumps(value)}" for key, value in values.items())

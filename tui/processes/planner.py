@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results.plan import Plan, plan_of
+from pipeline.contract.results.plan import Plan, PlanRequest, plan_of
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to plan: a run by its folder, or settings by their file; on what, for how much."""
-
-    run: str = ""
-    settings: str = ""
-    gpu: str = ""
-    """A card by its name; empty = this machine's own device, unless there is `memory`."""
-    memory: int = 0
-    """Bytes of a GPU of which no more is known."""
-    examples: int = 0
-    """0 = as the corpus or the settings say."""
-    prompts: int = 0
-
-
-def make_plan(request: Request) -> Plan:
+def make_plan(request: PlanRequest) -> Plan:
     """Asks for a plan and waits for it: seconds.
 
     Raises:

@@ -15,7 +15,7 @@ from pipeline.contract.run.stages import STAGES
 from pipeline.contract.units import duration, size
 
 if TYPE_CHECKING:
-    from pipeline.contract.results.plan import StagePlan
+    from pipeline.contract.results.plan import Plan, StagePlan
 
 Figure = tuple[str, str]
 """What it is, and its value, for reading."""
@@ -55,16 +55,23 @@ def stage_results(run: RunDir, stage: str) -> StageResults:
 
 def expected_results(run: RunDir, stage: str) -> StageResults:
     """What is known of a stage before it has run: what it will take, if that was planned."""
+    plan = current_plan(run)
+    found = [one for one in plan.by_stage if one.stage == stage] if plan else []
+    return StageResults(expected=" ".join(map(_expected, found)))
+
+
+def current_plan(run: RunDir) -> Plan | None:
+    """The run's plan; None where there is none of the settings that hold now."""
     from pipeline.contract.results.plan import plan_digest, read_plan
     from pipeline.contract.settings.loading import load_settings
 
     try:
         plan = read_plan(run)
-        is_current = plan.settings == plan_digest(run, load_settings(run.settings))
-    except HeadwaterError:  # there is none, and nothing rests on it
-        return StageResults()
-    found = [one for one in plan.stages if one.stage == stage] if is_current else []
-    return StageResults(expected=" ".join(map(_expected, found)))
+        return (
+            plan if plan.settings_digest == plan_digest(run, load_settings(run.settings)) else None
+        )
+    except HeadwaterError:  # nothing rests on it, and it can be made again
+        return None
 
 
 def plan_mark(run: RunDir) -> tuple[int, ...]:

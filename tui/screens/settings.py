@@ -19,6 +19,7 @@ from tui.drafts.fields import Field, all_fields, read_typed, shown
 from tui.drafts.settings import SettingsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
+from tui.readers.stage_results import current_plan
 from tui.readers.words import holds
 from tui.screens.mixins.drafting import Drafting
 from tui.screens.mixins.filtering import Filtering
@@ -182,6 +183,23 @@ class SettingsScreen(Drafting[SettingsDraft], Filtering):
         if field and self._draft:
             self._draft.take_back(field)
             self._show()
+
+    def action_plan(self) -> None:
+        """Takes in what the run's plan advises; nothing is saved yet."""
+        plan = current_plan(self._run)
+        advised = [advice for advice in plan.advice if advice.changes] if plan else []
+        if not advised or self._draft is None:
+            why = "the plan advises nothing" if plan else "no plan is of these settings"
+            told = f"{why}; headwater plan {self._run.name} makes one"
+            self.notify(clean(told), markup=False)
+            return
+        fields = {field.name: field for field in self._fields}
+        for advice in advised:
+            for section, values in advice.changes.items():
+                for key, value in values.items():
+                    self._draft.set(fields[f"{section}.{key}"], value)
+        self._show()
+        self.notify(clean("\n".join(advice.why for advice in advised)), markup=False)
 
     # Saving and leaving
 

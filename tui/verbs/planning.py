@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import UsageError
+from pipeline.contract.results.plan import PlanRequest
 from tui.printed.output import echo, echo_json
 from tui.printed.plan import plan_text
-from tui.processes.planner import Request, make_plan
+from tui.processes.planner import make_plan
 from tui.runs_folder import find_run
 
 _UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6}
@@ -57,10 +58,10 @@ def plan(
     if gpu and memory:
         raise UsageError("--gpu and --memory exclude each other", "leave one out")
     found = make_plan(
-        Request(
+        PlanRequest(
             **_named(runs, target),
             gpu=gpu,
-            memory=memory or 0,
+            gpu_bytes=memory or 0,
             examples=examples or 0,
             prompts=prompts or 0,
         )
@@ -74,5 +75,5 @@ def plan(
 def _named(runs: Path, target: str) -> dict[str, str]:
     """A file of settings, or else a run."""
     if target.endswith(".toml") or Path(target).is_file():
-        return {"settings": target}
+        return {"settings_file": target}
     return {"run": str(find_run(runs, target).root)}

@@ -67,8 +67,8 @@ class Hardware:
 
     name: str
     kind: Literal["cpu", "cuda"]
-    memory: int
-    """Bytes of the device for this process; of a CPU, the machine's."""
+    capacity: int
+    """Bytes of the device's memory for this process; of a CPU, the machine's."""
     host: int
     """Bytes of the machine's memory."""
     disk: int
@@ -96,7 +96,7 @@ class Advice:
     """A change of settings, and what it is good for."""
 
     why: str
-    settings: dict[str, dict[str, str | int | float | bool]]
+    changes: dict[str, dict[str, str | int | float | bool]]
     """Section → key → value."""
 
 
@@ -116,17 +116,32 @@ class Plan:
     """Over all training examples, for one method's scores of all prompts."""
     prompts_together: int
     """That share such a pass."""
-    stages: tuple[StagePlan, ...]
+    by_stage: tuple[StagePlan, ...]
     advice: tuple[Advice, ...]
     notes: tuple[str, ...]
     """What the estimates rest on."""
-    settings: str = ""
-    """Digest of the settings that it was made for."""
+    settings_digest: str = ""
+    """Of the settings that it was made for."""
 
     @property
     def disk(self) -> int:
         """Bytes that all stages write."""
-        return sum(stage.disk for stage in self.stages)
+        return sum(stage.disk for stage in self.by_stage)
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a plan is asked of: a run by its folder, or settings by their file; and the device."""
+
+    run: str = ""
+    settings_file: str = ""
+    gpu: str = ""
+    """A card by its name; empty = this machine's own device, unless there is `gpu_bytes`."""
+    gpu_bytes: int = 0
+    """Bytes of a GPU of which no more is known."""
+    examples: int = 0
+    """0 = as the corpus or the settings say."""
+    prompts: int = 0
 
 
 def plan_digest(run: RunDir, settings: Settings) -> str:

@@ -20,14 +20,14 @@ class Precision:
     """Of the network's passes, as the settings name it."""
     tf32: bool
     """Whether products of float32 numbers may be in TF32."""
-    reason: str
+    why: str
     """Why, for a person."""
 
     @property
     def sentence(self) -> str:
         """What was chosen and why."""
         passes = "float32" if self.amp_dtype == "none" else self.amp_dtype
-        return f"passes in {passes}{', products in TF32' if self.tf32 else ''}: {self.reason}"
+        return f"passes in {passes}{', products in TF32' if self.tf32 else ''}: {self.why}"
 
 
 def write_precision(run: RunDir, stage: str, precision: Precision) -> None:

@@ -37,7 +37,7 @@ def test_half_precision_is_chosen_where_gradients_stay(
     assert (chosen.amp_dtype, chosen.tf32) == HALVES
     assert errors
     assert 0 < errors.precision <= BOUND
-    assert f"{BOUND:.0%} are allowed" in chosen.reason
+    assert f"{BOUND:.0%} are allowed" in chosen.why
 
 
 def test_where_they_move_it_is_not_and_the_reason_is_said(
@@ -47,7 +47,7 @@ def test_where_they_move_it_is_not_and_the_reason_is_said(
     chosen, errors = choose(make_analyzer(), examples, "scores", [HALVES, FLOAT32])
     assert (chosen.amp_dtype, chosen.tf32) == FLOAT32
     assert errors is None
-    assert "in bfloat16" in chosen.reason
+    assert "in bfloat16" in chosen.why
 
 
 def test_what_the_settings_say_is_not_chosen(make_analyzer: MakeAnalyzer) -> None:
@@ -71,7 +71,7 @@ def test_a_stage_goes_on_in_the_precision_that_it_began_with(
     make_analyzer: MakeAnalyzer, examples: TokenDataset, prompts: TokenDataset
 ) -> None:
     first = make_analyzer()
-    write_precision(first.run, "scores", Precision("bfloat16", tf32=False, reason="a test"))
+    write_precision(first.run, "scores", Precision("bfloat16", tf32=False, why="a test"))
     later = make_analyzer()
     settle_precision(later, examples, "scores")
     assert later.settings.scores.amp_dtype == "bfloat16"

@@ -63,9 +63,9 @@ def test_an_80_gb_card_scores_100_prompts_of_tinyllama_in_5_passes(
     assert plan.parameters == 1_100_048_384
     assert (plan.modules, plan.prompt_gradient) == (66, 66 * 2048 * 5632 * 4)
     assert plan.prompt_passes <= 5
-    scores = next(stage for stage in plan.stages if stage.stage == "scores")
+    scores = next(stage for stage in plan.by_stage if stage.stage == "scores")
     assert scores.device
-    assert scores.device.bytes <= plan.hardware.memory
+    assert scores.device.bytes <= plan.hardware.capacity
 
 
 def test_compressed_gradients_share_one_pass(tinyllama: Network, tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_what_is_advised_fits(tinyllama: Network, tmp_path: Path, gpu: str) -> N
     big: dict[str, object] = {"batch_tokens": 2**18}
     plan = make_plan(settings_of(train=big), tinyllama, COUNTS, device, RunDir(tmp_path))
     (train,) = (advice for advice in plan.advice if advice.why.startswith("train does not fit"))
-    changed = settings_of(train={**big, **train.settings["train"]})
+    changed = settings_of(train={**big, **train.changes["train"]})
     then = make_plan(changed, tinyllama, COUNTS, device, RunDir(tmp_path))
     assert not any(advice.why.startswith("train does not fit") for advice in then.advice)
-    tokens = train.settings["train"]["batch_tokens"]
-    assert int(tokens) * int(train.settings["train"]["gradient_accumulation"]) == 2**18
+    tokens = train.changes["train"]["batch_tokens"]
+    assert int(tokens) * int(train.changes["train"]["gradient_accumulation"]) == 2**18
 
 
 def test_a_card_that_is_too_small_gets_its_modules_in_parts(
@@ -96,8 +96,8 @@ def test_a_card_that_is_too_small_gets_its_modules_in_parts(
     device = replace(device, hardware=replace(device.hardware, host=2**40))
     plan = make_plan(settings_of(), tinyllama, COUNTS, device, RunDir(tmp_path))
     (advice,) = (one for one in plan.advice if one.why.startswith("factors does not fit"))
-    assert int(advice.settings["factors"]["covariance_module_partitions"]) >= 2
-    assert all(stage.seconds is None for stage in plan.stages)  # nobody knows how fast it is
+    assert int(advice.changes["factors"]["covariance_module_partitions"]) >= 2
+    assert all(stage.seconds is None for stage in plan.by_stage)  # nobody knows how fast it is
 
 
 def test_cards_that_nobody_knows_are_refused_by_the_names_of_the_others(tmp_path: Path) -> None:
@@ -240,13 +240,13 @@ def test_a_batch_takes_what_is_estimated_of_tinyllama(
 
 def run_process(*arguments: str) -> tuple[int, str]:
     """The peak of a process's memory in bytes, and what it printed."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         python_command(*arguments), stdout=subprocess.PIPE, env=child_environment(), text=True
-    )
-    assert process.stdout
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    ) as process:
+        assert process.stdout
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, printed
     return usage.ru_maxrss * 1024, printed
 
@@ -267,15 +267,13 @@ def test_the_demos_stages_take_the_memory_that_was_planned(tmp_path: Path) -> No
     run.settings.write_text(render_settings(chosen))
     run_process("-m", "pipeline", "prepare", str(run.root))
     at_start = read_plan(run)
-    nothing = {"settings": "", "gpu": "", "memory": 0, "examples": 0, "prompts": 0}
-    request = {"run": str(run.root), **nothing}
-    _, printed = run_process("-m", "pipeline.planning", json.dumps(request))
+    _, printed = run_process("-m", "pipeline.planning", json.dumps({"run": str(run.root)}))
     plan = plan_of(json.loads(printed.splitlines()[-1])["plan"])
     assert plan.counts == at_start.counts
     assert (plan.counts.examples, plan.counts.prompts) == (1425, 50)
     for name in ("train", "factors", "scores"):
         measured, _ = run_process("-m", "pipeline", name, str(run.root))
-        for planned_stage in (*plan.stages, *at_start.stages):
+        for planned_stage in (*plan.by_stage, *at_start.by_stage):
             if planned_stage.stage == name:
                 assert 0.7 * measured < planned_stage.host.bytes < 1.3 * measured, name
                 assert planned_stage.device is None
