@@ -104,7 +104,9 @@ def _indexed(
     with tempfile.TemporaryDirectory() as folder:
         events = EventWriter(Path(folder) / "events.jsonl", "bench")
         store = FeatureStore(Path(folder), "bench", projection.size)
-        seconds = _clock(lambda: fill_store(store, projection, settings, examples, events))
+        seconds = _clock(
+            lambda: fill_store(store, projection, settings, examples, events, "features")
+        )
         rows = []
         for number in range(len(queries)):
             features = projection.features(pad_batch([queries[number]]))[0][0]

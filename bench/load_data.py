@@ -82,7 +82,7 @@ def _train(writer: EventWriter, events: int) -> None:
     for step in range(1, steps + 1):
         for name in A_STEP:
             writer.metric(name, 5.0 / (1 + step / 100) + math.sin(step), step)
-        writer.progress(step, steps, "steps")  # thinned
+        writer.progress(step, steps, "steps", "training")  # thinned
         writer.memory(1 << 30)
 
 

@@ -158,7 +158,7 @@ def at_work(run: RunDir) -> Iterator[None]:
         step = BEHIND
         while not stop.wait(0.5):
             step += 1
-            events.progress(step, 2 * BEHIND, "steps")
+            events.progress(step, 2 * BEHIND, "steps", "training")
             events.metric("loss", reading(step), step)
             events.memory(1 << 30)
 

@@ -54,6 +54,7 @@ def main(stage: str, run: RunDir) -> int:
             settings = load_settings(run.settings)
             if not freshness.is_fresh(stage, settings, run):
                 events.started(attempts + 1)
+                events.doing("loading libraries")
                 _run(stage, settings, run, events, starts)
         return 0
     except KeyboardInterrupt:

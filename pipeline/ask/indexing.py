@@ -55,6 +55,7 @@ def fill_store(
     settings: Settings,
     examples: TokenDataset,
     events: EventWriter,
+    phase: str,
 ) -> None:
     """Computes and adds the features of the examples that are not in the store, in order."""
     for start in range(store.rows, len(examples), CHUNK):
@@ -67,5 +68,5 @@ def fill_store(
             padded = pad_batch([examples[start + place] for place in batch])
             features[batch], own[batch] = (found.cpu() for found in projection.features(padded))
             done += len(batch)
-            events.progress(done, len(examples), "examples", "features")
+            events.progress(done, len(examples), "examples", phase)
         store.append(features, own)

@@ -20,7 +20,9 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.replies import PromptLoss
 from pipeline.contract.run.run_dir import RunDir
 
-_TEXTS = 200
+LOSSES = "losses to compare prompts with"
+"""Its name in progress events."""
+TEXTS = 200
 """Texts that are drawn: a share of them is known to about 3 percent points."""
 _LEAST_HELD_OUT = 100
 """Held-out texts from which on these are taken: fewer say too little of a percentile."""
@@ -47,12 +49,12 @@ def text_losses(run: RunDir, model: PreTrainedModel, events: EventWriter) -> Tex
     """
     held_out = read_tokens(run, run.validation)
     texts = held_out if len(held_out) >= _LEAST_HELD_OUT else read_tokens(run)
-    chosen = np.random.default_rng(_SEED).permutation(len(texts))[:_TEXTS]
+    chosen = np.random.default_rng(_SEED).permutation(len(texts))[:TEXTS]
     rows = [texts[index][:_LONGEST].tolist() for index in chosen if len(texts[index]) > 1]
     losses = np.full((len(rows), max(map(len, rows), default=1) - 1), np.nan, np.float32)
     for number, row in enumerate(rows):
         losses[number, : len(row) - 1] = token_losses(model, row).numpy()
-        events.progress(number + 1, len(rows), "texts", "losses to compare prompts with")
+        events.progress(number + 1, len(rows), "texts", LOSSES)
     return TextLosses(losses, texts is held_out)
 
 

@@ -38,6 +38,11 @@ class Part:
     features: Path
     source: str = ""
 
+    @property
+    def phase(self) -> str:
+        """What the stage does while it computes the features."""
+        return f"features · {self.source}" if self.source else "features"
+
     def table(self, run: RunDir) -> pa.Table:
         """Ids, texts and sources of the examples; ids of added texts begin with +."""
         return read_origins(run, self.examples, _MARK if self.source else "")

@@ -92,9 +92,14 @@ class InfluenceAnalyzer:
     """Computes factors and scores of one model with Kronfluence, into the folder of a run."""
 
     def __init__(
-        self, settings: Settings, run: RunDir, events: EventWriter, model: PreTrainedModel
+        self,
+        settings: Settings,
+        run: RunDir,
+        events: EventWriter,
+        model: PreTrainedModel,
+        phases_of: str = "",
     ) -> None:
-        """Wraps the model's tracked modules in place.
+        """Wraps the model's tracked modules in place. `phases_of`: see `PhaseProgress`.
 
         Raises:
             ModelError: the model lacks the modules that the settings name.
@@ -104,7 +109,7 @@ class InfluenceAnalyzer:
         self.settings = settled(settings, run)
         """With what was decided in the place of every "auto" of influence."""
         self.run = run
-        self.progress = PhaseProgress(events)
+        self.progress = PhaseProgress(events, phases_of)
         separate_experts(model)
         self.modules = resolve_modules(model, settings.modules)
         self.coverage = coverage(model, self.modules, settings.modules)

@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.contract.errors import MissingResultError, ModelError
 from pipeline.contract.files import replacing
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import FactorSettings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments
@@ -35,6 +36,8 @@ from pipeline.influence.eigendecompositions import CountedEigendecompositions
 from pipeline.influence.unfinished import remove_unfinished
 
 _SPOILT = "float32 in [factors] avoids overflow; or the model itself has diverged"
+_DECOMPOSITION = 0.3
+"""Work of an eigendecomposition ÷ that of a pass: right for small models, too little for large."""
 _COUNTS = (NUM_ACTIVATION_COVARIANCE_PROCESSED, NUM_GRADIENT_COVARIANCE_PROCESSED)
 
 
@@ -52,6 +55,23 @@ def fit(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDataset) -> N
         decompose(analyzer, strategy)
     fit_lambda(analyzer, strategy, examples)
     _require_finite(analyzer.run, strategy)
+
+
+def phases(
+    settings: FactorSettings, strategy: str, examples: int, has_covariances: bool
+) -> dict[str, float]:
+    """The phases of `fit` that have anything to do, and about how many examples' passes each is.
+
+    `has_covariances`: those of another strategy will be copied.
+    """
+    args, found = factor_arguments(settings, strategy), dict[str, float]()
+    if needs_covariances(strategy) and not has_covariances:
+        first = min(args.covariance_max_examples or examples, examples)
+        found[f"{strategy} covariance"] = first
+        found[f"{strategy} eigendecomposition"] = first * _DECOMPOSITION
+    if FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
+        found[f"{strategy} lambda"] = min(args.lambda_max_examples or examples, examples)
+    return found
 
 
 def needs_covariances(strategy: str) -> bool:

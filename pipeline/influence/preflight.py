@@ -21,6 +21,10 @@ from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.influence.analyzer import InfluenceAnalyzer, kronfluence_context
 from pipeline.influence.arguments import torch_dtype
 
+PREFLIGHT = "preflight"
+"""Its name in progress events."""
+PREFLIGHT_EXAMPLES = 10.0
+"""About as many examples of a pass take as long."""
 _TOLERATED = 0.1
 """Largest relative error without a warning; cosine to the exact gradient at least 0.995."""
 
@@ -69,7 +73,7 @@ def preflight(
     probe, like = by_length[middle], by_length[middle - 1]
     fitting = [index for index in by_length if 2 * examples.lengths[index] <= tokens]
     batches = [[probe, mate] for mate in (like, *fitting[-1:])]
-    with analyzer.progress.phase("preflight", total=3 + 2 * len(batches)):
+    with analyzer.progress.phase(PREFLIGHT, total=3 + 2 * len(batches)):
         gradient = partial(_gradient, analyzer, examples, _ends(analyzer, examples, probe))
         exact = gradient([probe], None, tf32=False)
         alone = gradient([probe], amp, tf32)

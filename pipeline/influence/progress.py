@@ -11,8 +11,9 @@ from pipeline.contract.run.events import EventWriter
 class PhaseProgress:
     """Emits progress events for one phase after another."""
 
-    def __init__(self, events: EventWriter) -> None:
-        self._events = events
+    def __init__(self, events: EventWriter, of: str = "") -> None:
+        """`of`: stands before the phases' names, where a stage goes through them several times."""
+        self._events, self._of = events, of
         self._phase = ""
         self._unit = ""
         self._done = 0
@@ -21,7 +22,7 @@ class PhaseProgress:
     @contextmanager
     def phase(self, name: str, total: int, done: int = 0, unit: str = "examples") -> Iterator[None]:
         """Context of a phase of `total` units, of which an earlier attempt finished `done`."""
-        self._phase, self._unit, self._done, self._total = name, unit, done, total
+        self._phase, self._unit, self._done, self._total = f"{self._of}{name}", unit, done, total
         self.add(0)
         yield
         # partitions that were saved before are skipped without a call of `add`

@@ -27,12 +27,31 @@ from pipeline.influence.budgeted_analyzer import by_length, score_columns
 from pipeline.influence.settled import with_rank
 from pipeline.influence.unfinished import remove_unfinished
 
+PROMPT_NORMS = "prompt norms"
+
 ModuleScores = dict[str, Tensor]
 """Scores by module, or their sum as the only one, under Kronfluence's "all_modules"."""
 
 PER_MODULE_BYTES = 2**30
 """Scores are kept by module up to here."""
 _FLOAT_BYTES = 4
+
+
+def phases(strategy: str, prompts: int, examples: int) -> dict[str, float]:
+    """The phases of scoring with a strategy, and how many examples' passes each is."""
+    norms = {PROMPT_NORMS: float(prompts)} if strategy == "identity" else {}
+    names = (scores_phase(strategy), f"{strategy} self-influence")
+    return dict.fromkeys(names, float(examples)) | norms
+
+
+def scores_phase(strategy: str) -> str:
+    """Name of the pass over all examples."""
+    return f"{strategy} scores"
+
+
+def token_phase(strategy: str) -> str:
+    """Name of the pass over the positions of the first examples."""
+    return f"{strategy} token scores"
 
 
 def pairwise_scores(
@@ -49,7 +68,7 @@ def pairwise_scores(
     args = _arguments(analyzer, prompts, examples)
     name, order = strategy, by_length(examples.lengths, args.data_partitions)
     found = _pairwise(
-        analyzer, name, strategy, prompts, examples, order, args, f"{strategy} scores"
+        analyzer, name, strategy, prompts, examples, order, args, scores_phase(strategy)
     )
     columns = score_columns(analyzer.run.kronfluence_scores(name), range(len(examples)))
     return {module: scores[:, columns] for module, scores in found.items()}
@@ -88,9 +107,7 @@ def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -
     """‖∇ loss‖² [Q] of every prompt over the tracked weights: its self-influence under identity."""
     args = replace(_summed(analyzer, prompts), data_partitions=1, module_partitions=1)
     remove_unfinished(analyzer.run.kronfluence_scores("identity_prompts"))
-    return sum_modules(
-        _own(analyzer, "identity_prompts", "identity", prompts, args, "prompt norms")
-    )
+    return sum_modules(_own(analyzer, "identity_prompts", "identity", prompts, args, PROMPT_NORMS))
 
 
 def token_scores(
@@ -110,7 +127,7 @@ def token_scores(
     order = sorted(chosen, key=lambda index: -examples.lengths[index])
     analyzer.pad_token_scores(examples.lengths[order[0]])
     found = _pairwise(
-        analyzer, name, strategy, prompts, examples, order, args, f"{strategy} token scores"
+        analyzer, name, strategy, prompts, examples, order, args, token_phase(strategy)
     )
     return sum_modules(found)[:, score_columns(analyzer.run.kronfluence_scores(name), chosen)]
 

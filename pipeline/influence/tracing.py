@@ -40,6 +40,11 @@ def trace(
     strategy = settings.factors.strategies[0]
     traced = run.traced_answers
     link_factors(run, traced, strategy)
+    examples = TokenDataset.of_examples(run)
+    tops = min(len(examples), len(answers) * settings.scores.token_top)
+    passes = {scoring.scores_phase(strategy): len(examples), scoring.token_phase(strategy): tops}
+    events.plan(passes)
+    events.doing("loading the model")
     tokenizer = load_tokenizer(run.tokenizer)
     model = load_traced(settings, run.model)
     analyzer = InfluenceAnalyzer(settled(settings, run), traced, events, model)
@@ -47,7 +52,7 @@ def trace(
     results = Results(
         [answer.prompt for answer in answers],
         read_examples(run),
-        TokenDataset.of_examples(run),
+        examples,
         strategy,
     )
     results.methods[default_method(settings)] = _scores(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -26,9 +26,15 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.chat import require_template
-from pipeline.evaluation.benchmarks.answering import AnsweringModel, KeepingModel
+from pipeline.evaluation.benchmarks.answering import (
+    AnsweringModel,
+    KeepingModel,
+    phase_of,
+    ways_asked,
+)
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.catalogue import all_questions, ready
+from pipeline.evaluation.questions import BenchmarkQuestion
 from pipeline.evaluation.score_sheet import Sheet
 from pipeline.memory import exhaustion_explained
 from pipeline.model import load_model, load_tokenizer, require_base, select_device
@@ -49,6 +55,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings: list[str] = []
+    events.doing("reading the questions")
     benchmarks, skipped = ready(settings)
     if settings.benchmark.chat_template:
         require_template(load_tokenizer(run.tokenizer), "benchmark.chat_template = true")
@@ -56,6 +63,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     questions = all_questions(benchmarks)
     if "base" in settings.benchmark.models:
         require_base(run)
+    events.plan(_parts(settings, questions))
     answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}
     seconds: dict[ModelName, float] = {}
     for name in settings.benchmark.models:
@@ -98,6 +106,18 @@ def _summary(
     )
 
 
+def _parts(
+    settings: Settings, questions: Mapping[str, Sequence[BenchmarkQuestion]]
+) -> dict[str, float]:
+    """One a model and benchmark, by the number of its questions and the ways to ask them."""
+    ask = settings.benchmark.ask
+    return {
+        phase_of(benchmark, model): sum(len(ways_asked(question, ask)) for question in asked)
+        for model in settings.benchmark.models
+        for benchmark, asked in questions.items()
+    }
+
+
 def _folder(run: RunDir, model: ModelName) -> Path:
     return run.base if model == "base" else run.model
 
@@ -110,6 +130,7 @@ def _answers(
     benchmarks: list[Benchmark],
 ) -> Iterator[tuple[Benchmark, list[BenchmarkAnswer]]]:
     """Gives (benchmark, its answers by the model `name`) one after the other."""
+    events.doing(f"loading the {name} model")
     model = AnsweringModel(
         name,
         load_model(_folder(run, name), select_device(settings)),

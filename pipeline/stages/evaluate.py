@@ -68,6 +68,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         ModelError: influence scores that are not numbers.
         ResourceError: out of memory.
     """
+    events.doing("comparing the answers")
     measure = TextMetrics()
     pairs = _pairs(run, read_generated_answers(run), measure)
     metrics = _metrics(pairs, settings.run.seed)

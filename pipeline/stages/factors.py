@@ -17,9 +17,9 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.fitting import copy_covariances, fit, needs_covariances
+from pipeline.influence.fitting import copy_covariances, fit, needs_covariances, phases
 from pipeline.influence.precision import settle_precision
-from pipeline.influence.preflight import warnings
+from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
 from pipeline.model import load_traced
 
 
@@ -32,6 +32,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         ResourceError: out of memory.
     """
     examples = TokenDataset.of_examples(run)
+    events.plan(_parts(settings, len(examples)))
+    events.doing("loading the model")
     model = load_traced(settings, run.model)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
     checked = settle_precision(analyzer, examples, "factors")
@@ -57,6 +59,15 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         coverage=analyzer.coverage,
     )
     write_factors_summary(run, summary)
+
+
+def _parts(settings: Settings, examples: int) -> dict[str, float]:
+    parts = {PREFLIGHT: PREFLIGHT_EXAMPLES}
+    covered = False
+    for strategy in _strategies(settings):
+        parts |= phases(settings.factors, strategy, examples, has_covariances=covered)
+        covered = covered or needs_covariances(strategy)
+    return parts
 
 
 def _strategies(settings: Settings) -> list[str]:

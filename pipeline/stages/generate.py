@@ -14,6 +14,7 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.contract.results.generation import (
+    MODELS,
     GeneratedAnswer,
     GeneratedPair,
     Generation,
@@ -51,13 +52,16 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     prompts = read_prompts(run)
     tokenizer = load_tokenizer(run.tokenizer)
     contexts = [encode_question(tokenizer, prompt) for prompt in prompts]
+    events.plan(dict.fromkeys(map(_phase, MODELS), 1.0))
     answers: dict[ModelName, list[GeneratedAnswer]] = {}
     perplexities: dict[ModelName, Perplexity] = {}
     folders: dict[ModelName, Path] = {"base": run.base, "trained": run.model}
     for name, folder in folders.items():
         with exhaustion_explained(_MEMORY_ADVICE):
+            events.doing(f"loading the {name} model")
             model = load_model(folder, select_device(settings))
             written = _answers(settings, events, name, model, tokenizer, contexts)
+            events.doing(f"likelihoods · {name}")
             expected = _expected(settings, model, tokenizer, prompts)
             perplexities[name] = Perplexity(
                 training=_perplexity(settings, model, TokenDataset.of_examples(run)),
@@ -77,6 +81,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     write_generation(run, pairs, summary)
 
 
+def _phase(model: ModelName) -> str:
+    return f"answers · {model}"
+
+
 def _answer(written: Continuation, expected: Likelihood | None) -> GeneratedAnswer:
     if expected is None:
         return GeneratedAnswer(written.text, written.ended, None, None, written.ids)
@@ -88,7 +96,7 @@ def _answer(written: Continuation, expected: Likelihood | None) -> GeneratedAnsw
 def _answers(
     settings: Settings,
     events: EventWriter,
-    name: str,
+    name: ModelName,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     contexts: Sequence[Sequence[int]],
@@ -105,7 +113,7 @@ def _answers(
         chosen.batch_tokens,
     ):  # fmt: skip
         answers[index] = one
-        events.progress(len(answers), len(contexts), "prompts", f"answers · {name}")
+        events.progress(len(answers), len(contexts), "prompts", _phase(name))
     return answers
 
 

@@ -8,7 +8,7 @@ summary.json. A stopped indexing goes on from its last whole chunk.
 from __future__ import annotations
 
 from pipeline.ask.indexing import fill_store, open_store, run_projection
-from pipeline.ask.likelihood import text_losses
+from pipeline.ask.likelihood import LOSSES, TEXTS, text_losses
 from pipeline.ask.parts import forget_others, parts, read_part
 from pipeline.contract.results.index import (
     IndexSummary,
@@ -34,18 +34,21 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """
     tokenizer = load_tokenizer(run.tokenizer)
     forget_others(settings, run)
-    stores = []
     with exhaustion_explained("lower train.batch_tokens"):
+        events.doing("loading the model")
         model = load_traced(settings, run.model)
         projection = run_projection(settings, run, model)
-        for part in parts(settings, run):
+        wanted = parts(settings, run)
+        embeddings = embedding_count(model.config)
+        for part in wanted:
             if part.source:
-                embeddings = embedding_count(model.config)
                 read_part(part, settings, run, events, tokenizer, embeddings)
-            store = open_store(settings, run, part, projection)
-            examples = TokenDataset.of_examples(run, part.examples)
-            fill_store(store, projection, settings, examples, events)
-            stores.append(store)
+        texts = {part: TokenDataset.of_examples(run, part.examples) for part in wanted}
+        counts = {part.phase: float(len(examples)) for part, examples in texts.items()}
+        events.plan({**counts, LOSSES: TEXTS})
+        stores = [open_store(settings, run, part, projection) for part in wanted]
+        for store, (part, examples) in zip(stores, texts.items(), strict=True):
+            fill_store(store, projection, settings, examples, events, part.phase)
         write_text_losses(run, text_losses(run, model, events))
     summary = IndexSummary(
         features=projection.size,

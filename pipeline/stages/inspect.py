@@ -50,6 +50,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """
     _check_colormap(settings.inspect.colormap)
     strategies: list[str] = [name for name in settings.factors.strategies if name != "identity"]
+    events.doing("reading the factors")
     warnings: list[str] = []
     if not strategies:
         warnings.append("identity fits no factors, so there are no spectra to show")
@@ -68,7 +69,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             write_maps(_maps(spectra))
             # the maps of all layers together would fill the memory
             kept += [replace(spectrum, heat=None) for spectrum in spectra]
-            events.progress(number + 1, len(layers), "layers")
+            events.progress(number + 1, len(layers), "layers", "spectra and maps")
     for message in warnings:
         events.warning(message)
     write_spectra(run, [(spectrum, spectrum.curve) for spectrum in kept])

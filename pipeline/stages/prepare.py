@@ -81,6 +81,8 @@ def _read_corpus(
     folder = run_dir.stage("prepare")
     documents, chunks = folder / "documents.parquet", folder / "chunks.parquet"
     _remove_leftovers(folder)
+    events.plan(_parts(settings))
+    events.doing("looking at the model")
     reading = ReadCounts(strict=settings.data.strict, warn=events.warning)
 
     require_models(settings)
@@ -104,6 +106,7 @@ def _read_corpus(
     check_unknown(unknown_share(read_tokens(run_dir, chunks), tokenizer), events)
     reading.warn_of_losses()
     groups = _duplicate_groups(run_dir, chunks, len(examples.documents), settings, events)
+    events.doing("writing the examples")
     away = _held_out(examples.documents, groups, settings, events)
     split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
@@ -111,6 +114,12 @@ def _read_corpus(
     write_corpus_summary(run_dir, summary)
     documents.unlink()
     chunks.unlink()
+
+
+def _parts(settings: Settings) -> dict[str, float]:
+    """The passes over the documents; near-duplicates take about as long as two of the others."""
+    trains = {"training the tokenizer": 1.0} if settings.tokenizer.source == "train" else {}
+    return {"reading": 1.0, **trains, "tokenizing": 1.0, "near-duplicates": 2.0}
 
 
 def _save_tokenizer(

@@ -28,11 +28,12 @@ from pipeline.report.style import page_figure_style, page_svg
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """Gathers what the finished stages wrote, draws it and writes both pages."""
+    events.doing("gathering results")
     facts = gather(settings, run)
+    events.doing("drawing")
     pictures = {name: svg for name, svg in _draw(facts, settings) if svg is not None}
     for name, svg in pictures.items():
         write_text(run.report / "figures" / f"{name}.svg", svg)
-    events.progress(1, 2, "figures")
     for name, figure in _evaluation_figures(facts):
         save_png(figure(), run.report / "figures" / f"{name}.png")
         with page_figure_style():
@@ -44,6 +45,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     )
     if changes is not None:
         save_png(changes, run.report / "combined_improvements.png")
+    events.doing("writing the pages")
     default = facts.scores.default_method if facts.scores else ""
     more = {
         "brief": brief(facts, settings),

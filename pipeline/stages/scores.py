@@ -62,12 +62,15 @@ from pipeline.influence.greedy_answers import (
 )
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.precision import settle_precision
-from pipeline.influence.preflight import warnings
+from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_tokenizer, load_traced
+
+ANSWERS = "answers"
+"""The model's own, as a phase."""
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -85,6 +88,9 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         require_factors(run, strategy)
     prompts = read_prompts(run, settings.prompts.use_generated)
     tokenizer = load_tokenizer(run.tokenizer)
+    examples = TokenDataset.of_examples(run)
+    events.plan(_parts(settings, len(prompts), len(examples)))
+    events.doing("loading the model")
     model = load_traced(settings, run.model)
     with notes.timed("answers"):
         answers = _answer(settings, run, events, model, tokenizer, prompts)
@@ -94,7 +100,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     prompts = [one.prompt for one in traced]
     table = read_examples(run)
     analyzer = InfluenceAnalyzer(settings, run, events, model)
-    results = Results(prompts, table, TokenDataset.of_examples(run), settings.factors.strategies[0])
+    results = Results(prompts, table, examples, settings.factors.strategies[0])
     checked = settle_precision(analyzer, results.examples, "scores")
     for message in warnings(checked, "scores"):
         notes.warn(message)
@@ -102,9 +108,11 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     settle_rank(analyzer, results.strategy, queries, results.examples)
     _score(settings, analyzer, queries, results, notes)
     _add_opinions(settings, model, queries, results, notes)
+    events.doing("writing the scores")
     save_scores(analyzer.settings, run, analyzer.modules, results)
     with notes.timed("rankings"):
         save_rankings(run, "scores", prompts, table, results.methods, settings.scores.top)
+    events.doing("texts and words for the lists")
     with notes.timed("lookup"):
         write_lookup(run, prompts, table)
     if settings.scores.token_top:
@@ -116,6 +124,20 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     write_scores_summary(
         run, _summary(settings, analyzer.modules, answers, results, checked, notes)
     )
+
+
+def _parts(settings: Settings, prompts: int, examples: int) -> dict[str, float]:
+    parts = {ANSWERS: float(prompts), PREFLIGHT: PREFLIGHT_EXAMPLES}
+    for strategy in _strategies(settings):
+        parts |= scoring.phases(strategy, prompts, examples)
+    tops = float(min(examples, prompts * settings.scores.token_top))
+    return parts | {scoring.token_phase(settings.factors.strategies[0]): tops}
+
+
+def _strategies(settings: Settings) -> list[str]:
+    """Those that the settings name; and identity, where the cosine of gradients is wanted."""
+    also = [IDENTITY] if GRADIENT_COSINE in settings.scores.second_opinions else []
+    return list(dict.fromkeys([*settings.factors.strategies, *also]))
 
 
 @dataclass
@@ -148,7 +170,7 @@ def _answer(
     answers = []
     for answer in greedy_answers(model, tokenizer, prompts, settings.prompts.max_new_tokens):
         answers.append(answer)
-        events.progress(len(answers), len(prompts), "prompts", "answers")
+        events.progress(len(answers), len(prompts), "prompts", ANSWERS)
     write_answers(run, answers)
     return answers
 
@@ -180,11 +202,7 @@ def _score(
     notes: _Notes,
 ) -> None:
     """Fills `results` with every method's scores."""
-    opinions = settings.scores.second_opinions
-    strategies: list[str] = list(settings.factors.strategies)
-    if GRADIENT_COSINE in opinions and IDENTITY not in strategies:
-        strategies.append(IDENTITY)
-    for strategy in strategies:
+    for strategy in _strategies(settings):
         with notes.timed(f"{strategy} scores"):
             by_module = scoring.pairwise_scores(analyzer, strategy, queries, results.examples)
         raw = finite_or_missing(strategy, scoring.sum_modules(by_module), notes.warn)
@@ -214,10 +232,12 @@ def _add_opinions(
     opinions = settings.scores.second_opinions
     if HIDDEN_COSINE in opinions:
         budget = settings.train.batch_tokens
+        notes.events.doing("hidden states")
         with notes.timed("hidden states"):
             results.methods[HIDDEN_COSINE] = hidden_cosine(model, queries, results.examples, budget)
     if BM25 in opinions:
         asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
+        notes.events.doing("shared words")
         with notes.timed("bm25"):
             results.methods[BM25] = bm25_scores(asked, contents_of(results.table))
 

@@ -83,11 +83,13 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
 def _train_here(
     settings: Settings, run_dir: RunDir, events: EventWriter, tokenizer: PreTrainedTokenizerBase
 ) -> TrainingSummary:
+    events.doing("loading the base")
     base = kept_base(settings, run_dir, tokenizer)
     begins = not complete_checkpoints(run_dir.checkpoints)
     merged = settings.modules.adapter == "merged"
     if begins and merged:
         _rehearse(settings, run_dir, events, tokenizer, base)
+    events.doing("preparing the model")
     model = trainable(base, settings, run_dir)
     tell_traced_share(model, settings.modules, events)
     if begins and not merged:
@@ -96,6 +98,7 @@ def _train_here(
     del base
     trainer = _trainer(settings, run_dir, events, model)
     summary = _train(trainer, run_dir, events)
+    events.doing("saving the model")
     # otherwise autocast stays around its `forward`, whose loss is not that of the saved weights
     model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     check = SavedModelCheck(model, _datasets(run_dir)[0], settings.train.batch_tokens)
@@ -112,12 +115,16 @@ def _take_elsewhere(
 ) -> TrainingSummary:
     started, device = time.monotonic(), select_device(settings)
     warn_of_other_base(settings, events)
+    events.doing("loss of the base")
     before = losses_of_base(settings, run_dir, tokenizer)
+    events.doing("loading the model")
     model = trained_elsewhere(settings, run_dir, tokenizer)
     tell_traced_share(model, settings.modules, events)
     model.to(device)  # type: ignore[arg-type]
+    events.doing("loss of the model")
     after = Losses.of(model, settings, run_dir)
     warn_of_other_text(before, after, events)
+    events.doing("saving the model")
     check = SavedModelCheck(model, _datasets(run_dir)[0], settings.train.batch_tokens)
     name_base(model, settings)
     save_model(model, tokenizer, run_dir.model)
@@ -136,6 +143,7 @@ def _rehearse(
     model: PreTrainedModel,
 ) -> None:
     """Tries the model as later stages will look at it."""
+    events.doing("rehearsal")
     rehearse(settings, run_dir, events, model, tokenizer, _datasets(run_dir)[0])
 
 

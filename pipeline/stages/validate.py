@@ -23,10 +23,10 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.influence.retrieval import evaluate
 from pipeline.memory import exhaustion_explained
 from pipeline.validation.context import ValidationContext
-from pipeline.validation.lds import datamodeling
-from pipeline.validation.removal import removal
-from pipeline.validation.rescoring import STABILITY_TOP, agreement, dampings, refits
-from pipeline.validation.tail_patch import tail_patch
+from pipeline.validation.lds import RANDOM_HALVES, datamodeling
+from pipeline.validation.removal import REMOVAL, removal
+from pipeline.validation.rescoring import STABILITY_TOP, agreement, dampings, parts, refits
+from pipeline.validation.tail_patch import TAIL_PATCH, tail_patch
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
 
@@ -38,7 +38,9 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         SettingsError: a file of validation.outside is of no use.
         ResourceError: out of memory.
     """
+    events.doing("reading the rankings")
     context = ValidationContext.of(settings, run, events)
+    events.plan(_parts(context))
     with exhaustion_explained(_MEMORY_ADVICE):
         damped = dampings(context)
         summary = ValidationSummary(
@@ -54,6 +56,22 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
             warnings=tuple(context.warnings),
         )
     write_validation(run, summary)
+
+
+def _parts(context: ValidationContext) -> dict[str, float]:
+    """Every phase in its order, and about how many examples' passes it is."""
+    wanted, prompts = context.wanted, len(context.prompts)
+    damped, again = parts(context)
+    rankings = len(context.compared) + 1  # and random examples
+    training = len(context.examples) * context.settings.train.epochs
+    without = wanted.seeds * (1 + min(wanted.removal_groups, prompts) * rankings)
+    return {
+        **damped,
+        TAIL_PATCH: float(wanted.tail_patch * prompts * rankings),
+        **again,
+        REMOVAL: without * training,
+        RANDOM_HALVES: wanted.subsets * wanted.subset_seeds * training / 2,
+    }
 
 
 def _own(context: ValidationContext) -> Scores:

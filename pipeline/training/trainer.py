@@ -160,14 +160,14 @@ class EventCallback(DivergenceWatch):
     ) -> None:
         """Emits the first progress event and starts measuring the speed."""
         self._clock = (time.monotonic(), state.num_input_tokens_seen)
-        self._events.progress(state.global_step, state.max_steps, "steps")
+        self._events.progress(state.global_step, state.max_steps, "steps", "training")
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Emits a progress event."""
         super().on_step_end(args, state, control)
-        self._events.progress(state.global_step, state.max_steps, "steps")
+        self._events.progress(state.global_step, state.max_steps, "steps", "training")
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

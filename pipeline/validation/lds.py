@@ -20,6 +20,8 @@ from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.retraining import Training
 
+RANDOM_HALVES = "random halves"
+
 
 def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Datamodeling | None:
     """The score of every ranking, and of `others` beside them; None if not asked for.
@@ -32,7 +34,7 @@ def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Da
     halves = random_halves(wanted.subsets, len(context.examples), context.seed)
     seeds = range(context.seed, context.seed + wanted.subset_seeds)
     trainings = [Training(half, seed) for half in halves for seed in seeds]
-    outcomes = np.array(context.outcomes("random halves", trainings))
+    outcomes = np.array(context.outcomes(RANDOM_HALVES, trainings))
     measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
     trained = SubsetOutcomes(halves, len(context.examples), measured, context.seed)
     methods = {**context.compared, **context.methods, **others}

@@ -18,6 +18,8 @@ from pipeline.validation.ledger import Outcome
 from pipeline.validation.random_baseline import compare_with_random
 from pipeline.validation.retraining import Training
 
+REMOVAL = "removal"
+
 
 def removal(context: ValidationContext) -> Removal | None:
     """How much less likely each prompt's completion is without the examples; None if not asked.
@@ -38,7 +40,7 @@ def removal(context: ValidationContext) -> Removal | None:
         for part in parts
         for method, left_out in _left_out(context.compared, part, wanted.removed, seed)
     ]
-    outcomes = context.outcomes("removal", [*full, *(plan[-1] for plan in planned)])
+    outcomes = context.outcomes(REMOVAL, [*full, *(plan[-1] for plan in planned)])
     before, after = np.array(outcomes[: len(full)]), outcomes[len(full) :]
     drops: dict[str, Outcome] = defaultdict(lambda: np.full(before.shape, np.nan))
     for (method, row, part, _), outcome in zip(planned, after, strict=True):

@@ -12,7 +12,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
-from pipeline.influence.fitting import fit, link_factors
+from pipeline.influence.fitting import fit, link_factors, phases
 from pipeline.influence.settled import settled
 from pipeline.model import load_traced
 from pipeline.validation.context import ValidationContext
@@ -36,13 +36,42 @@ def refits(context: ValidationContext) -> list[Scores]:
 
     Empty where nothing is sampled.
     """
-    if context.settings.factors.fisher != "true":
-        return []
     rescoring = _Rescoring(context)
-    return [
-        rescoring.fitted_again(context.seed + number)
-        for number in range(1, context.wanted.fisher_seeds + 1)
-    ]
+    return [rescoring.fitted_again(seed) for seed in _seeds(context)]
+
+
+def parts(context: ValidationContext) -> tuple[dict[str, float], dict[str, float]]:
+    """The phases of `dampings` and of `refits`, and how many examples' passes each is."""
+    strategy, examples = context.settings.factors.strategies[0], len(context.examples)
+    scored = scoring.phases(strategy, len(context.queries), examples)
+    fitted = phases(context.settings.factors, strategy, examples, has_covariances=False)
+    damped = {
+        f"{damping_phases(damping)}{name}": weight
+        for damping in context.wanted.dampings
+        for name, weight in scored.items()
+    }
+    again = {
+        f"{refit_phases(seed)}{name}": weight
+        for seed in _seeds(context)
+        for name, weight in {**fitted, **scored}.items()
+    }
+    return damped, again
+
+
+def damping_phases(damping: float) -> str:
+    """What stands before the phases of another damping."""
+    return f"damping {damping:g} · "
+
+
+def refit_phases(seed: int) -> str:
+    """What stands before the phases of a curvature fitted again."""
+    return f"fit {seed} · "
+
+
+def _seeds(context: ValidationContext) -> range:
+    """Of the labels that the curvature is fitted on again."""
+    wanted = context.wanted.fisher_seeds if context.settings.factors.fisher == "true" else 0
+    return range(context.seed + 1, context.seed + 1 + wanted)
 
 
 class _Rescoring:
@@ -60,19 +89,21 @@ class _Rescoring:
         variant = self._run.variant(f"damping_{damping:g}")
         link_factors(self._run, variant, self._strategy)
         settings = self._settings.model_copy(update={"scores": scores})
-        return self._score(self._analyzer(settings, variant))
+        return self._score(self._analyzer(settings, variant, damping_phases(damping)))
 
     def fitted_again(self, seed: int) -> Scores:
         """From factors of its own."""
         chosen = self._settings.run.model_copy(update={"seed": seed})
         settings = self._settings.model_copy(update={"run": chosen})
-        analyzer = self._analyzer(settings, self._run.variant(f"fisher_{seed}"))
+        variant = self._run.variant(f"fisher_{seed}")
+        analyzer = self._analyzer(settings, variant, refit_phases(seed))
         fit(analyzer, self._strategy, self._context.examples)
         return self._score(analyzer)
 
-    def _analyzer(self, settings: Settings, variant: RunDir) -> InfluenceAnalyzer:
+    def _analyzer(self, settings: Settings, variant: RunDir, phases_of: str) -> InfluenceAnalyzer:
+        self._context.events.doing(f"{phases_of}loading the model")
         model = load_traced(settings, self._run.model)
-        return InfluenceAnalyzer(settings, variant, self._context.events, model)
+        return InfluenceAnalyzer(settings, variant, self._context.events, model, phases_of)
 
     def _score(self, analyzer: InfluenceAnalyzer) -> Scores:
         queries, examples = self._context.queries, self._context.examples

@@ -22,6 +22,8 @@ from pipeline.model import load_traced
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.random_baseline import compare_with_random
 
+TAIL_PATCH = "tail patch"
+"""Its name in progress events, as the others' beside their parts."""
 STEP = 1e-3
 """Length of the step ÷ length of all weights as one vector."""
 
@@ -65,7 +67,7 @@ def _gains(context: ValidationContext, pairs: Sequence[tuple[int, int]]) -> Iter
             after = context.completions.log_likelihoods(model, prompts)
         yield from (after - before[prompts]).tolist()
         done += len(prompts)
-        context.events.progress(done, len(pairs), "steps", "tail patch")
+        context.events.progress(done, len(pairs), "steps", TAIL_PATCH)
 
 
 @contextmanager

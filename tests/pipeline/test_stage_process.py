@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contract.results.training import read_training
-from pipeline.contract.run.events import Cancelled, EventReader
+from pipeline.contract.run.events import Cancelled, EventReader, Progress, Started
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import profile, render_settings
 from tests.small_runs import prepare_run
@@ -91,6 +91,16 @@ def test_a_launchers_variables_reach_no_stage(tmp_path: Path) -> None:
     assert "left out of the environment" in done.stdout
     assert all(name in done.stdout for name in launched)
     assert read_training(run).steps == 2
+
+
+def test_a_stage_says_what_it_does_from_its_start(tmp_path: Path) -> None:
+    run = prepare_run(tmp_path, train={"max_steps": 2})
+    subprocess.run([sys.executable, "-m", "pipeline", "train", str(run.root)], check=True)
+    events = EventReader(run.events).read()
+    assert isinstance(events[0], Started)
+    phases = [event.phase for event in events if isinstance(event, Progress)]
+    assert phases[0] == "loading libraries"
+    assert list(dict.fromkeys(phases))[-2:] == ["training", "saving the model"]
 
 
 FETCHING = """

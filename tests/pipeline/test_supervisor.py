@@ -169,7 +169,7 @@ def test_a_stage_that_has_only_begun_tells_nothing_of_its_last_attempt(
 ) -> None:
     events = EventWriter(run.events, "train")
     events.started(1)
-    events.progress(9, 10, "steps")
+    events.progress(9, 10, "steps", "training")
     events.warning("one")
     written = time.time()
     until(lambda: time.time() > written + 0.002)  # events tell their time in milliseconds
@@ -177,6 +177,7 @@ def test_a_stage_that_has_only_begun_tells_nothing_of_its_last_attempt(
     until(lambda: stage_pid(run))
     status = train(run)
     assert (status.state, status.done, status.total, status.warnings) == ("running", None, None, 0)
+    assert (status.phase, status.share) == ("starting", None)
     assert status.seconds is not None
     assert status.seconds < 10
 

@@ -79,7 +79,7 @@ def train_events(run: RunDir, steps: int = 400, done: float = 1.0) -> None:
         events.metric("loss", loss, step)
         if step % (steps // 10) == 0:
             events.metric("validation_loss", loss + 0.3, step)
-    events.progress(round(steps * done), steps, "steps", "epoch 12")
+    events.progress(round(steps * done), steps, "steps", "training")
     events.memory(640 * MEMORY)
     events.warning("2 rows were empty and left out")
     events.close()

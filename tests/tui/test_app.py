@@ -88,7 +88,7 @@ async def test_a_run_at_work_shows_progress_and_time_left(
         text = screen_text(app)
         assert "running" in text
         assert "42%" in text
-        assert "epoch 12 · 168 of 400 steps" in text
+        assert "training · 168 of 400 steps" in text
         assert "Stages · 1 of 8 done" in text
         assert "train" in str(app.screen.query_one(LogPanel).border_title)
         assert "resident 640 MiB" in text

@@ -219,6 +219,7 @@ async def test_the_filter_searches_the_texts(tmp_path: Path) -> None:
         await until(pilot, lambda: table.count == 10)
         await pilot.press("slash", "x", "y", "enter")
         await until_shown(pilot, "no example holds this")
+        await until_shown(pilot, "ekfac_normalized · top · 0 of 1,500")
         await pilot.press("escape")
         await until(pilot, lambda: table.count == 1500)
         assert app.screen.query_one("#filter", Input).value == ""

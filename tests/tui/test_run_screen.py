@@ -337,7 +337,7 @@ async def test_enter_gives_the_stage_the_whole_screen_and_the_pages_turn_there(
         await until_shown(pilot, "Stage · train")
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.query_one(StagePanel).size.height > 15)
-        await until_shown(pilot, "doing           epoch 12, 168 of 400 steps")
+        await until_shown(pilot, "doing           training · 168 of 400 steps")
         await until_shown(pilot, "warning         2 rows were empty and left out")
         await pilot.press("2")
         await until_shown(pilot, "step  105")

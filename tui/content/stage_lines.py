@@ -10,7 +10,7 @@ from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import AT_WORK
 from pipeline.contract.units import duration, size
 from tui.content.ink import Ink, Part, fit
-from tui.content.states import SYMBOLS
+from tui.content.states import SYMBOLS, phase_told
 from tui.keys import with_keys
 from tui.readers.clean import clean
 
@@ -65,7 +65,7 @@ def _parts(
     yield [[(line, "strong")] for line in textwrap.wrap(STAGES[stage.stage].does, max(20, width))]
     yield _row("next", with_keys(_next(stage, stages), keymap), width, "accent")
     if stage.state in AT_WORK and (stage.phase or stage.total):
-        yield _row("doing", _progress(stage), width)
+        yield _row("doing", phase_told(stage), width)
     yield _needs(stage, stages, width)
     planned = results.expected if results and stage.seconds is None else ""
     if planned:
@@ -111,13 +111,6 @@ def _cost(stage: StageStatus, results: StageResults | None) -> str:
     if results and results.disk:
         parts.append(f"{size(results.disk)} on the disk")
     return ", ".join(parts)
-
-
-def _progress(stage: StageStatus) -> str:
-    counted = ""
-    if stage.total and stage.done is not None:
-        counted = f"{stage.done:,.0f} of {stage.total:,.0f} {stage.unit}".strip()
-    return ", ".join(filter(None, [stage.phase, counted]))
 
 
 def _next(stage: StageStatus, stages: Sequence[StageStatus]) -> str:

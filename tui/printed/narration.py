@@ -115,7 +115,8 @@ class _BarNarrator(_PlainNarrator):
         super().__init__(progress.console)
         self._progress = progress
         self._bar: TaskID | None = None
-        self._shown: tuple[str, str] | None = None
+        self._shown = ""
+        """The stage that the bar is of."""
 
     def tell(self, event: Event) -> None:
         if not isinstance(event, Progress):
@@ -123,16 +124,14 @@ class _BarNarrator(_PlainNarrator):
                 self._clear()
             super().tell(event)
             return
-        shown = (event.stage, event.phase)
-        if shown != self._shown:
+        if event.stage != self._shown:
             self._clear()
-            self._shown = shown
-            self._bar = self._progress.add_task("")
+            self._shown = event.stage
+            self._bar = self._progress.add_task("", total=1.0)
         if self._bar is not None:
             self._progress.update(
                 self._bar,
-                completed=event.done,
-                total=event.total or None,
+                completed=event.share or 0.0,
                 description=_what(event),
                 left=_left(event),
             )
@@ -140,7 +139,7 @@ class _BarNarrator(_PlainNarrator):
     def _clear(self) -> None:
         if self._bar is not None:
             self._progress.remove_task(self._bar)
-        self._bar = self._shown = None
+        self._bar, self._shown = None, ""
 
 
 def bring_up_to_date(stage: str, run: RunDir) -> None:
@@ -173,9 +172,9 @@ def describe(event: Event) -> str:
         case Started(stage, attempt=attempt):
             again = f" (attempt {attempt})" if attempt > 1 else ""
             return f"{stage}: {STAGES[stage].title}{again}"
-        case Progress(done=done, total=total):
-            share = f" {done / total:.0%}  {_left(event)}" if total else ""
-            return f"{_what(event)}{share}".rstrip()
+        case Progress(share=share):
+            of_all = f"  {share:.0%}  {_left(event)}" if share else ""
+            return f"{_what(event)}{of_all}".rstrip()
         case Note(stage, message=message):
             return f"{stage}: {clean(message)}"
         case Warned(stage, message=message):
@@ -192,8 +191,12 @@ def describe(event: Event) -> str:
 
 def _what(progress: Progress) -> str:
     phase = f" · {progress.phase}" if progress.phase else ""
-    of_total = f"/{progress.total:,.0f}" if progress.total else ""
-    return f"{progress.stage}{phase} {progress.done:,.0f}{of_total} {progress.unit}"
+    counted = ""
+    if progress.total:
+        counted = f" {progress.done:,.0f} of {progress.total:,.0f} {progress.unit}"
+    elif progress.done:
+        counted = f" {progress.done:,.0f} {progress.unit}"
+    return f"{progress.stage}{phase}{counted}"
 
 
 def _left(progress: Progress) -> str:

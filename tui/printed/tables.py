@@ -73,10 +73,11 @@ def status(stages: list[StageStatus]) -> str:
 
 
 def _progress(stage: StageStatus) -> str:
-    if stage.state not in AT_WORK or not stage.total or stage.done is None:
+    if stage.state not in AT_WORK:
         return ""
-    left = f", {duration(stage.eta)} left" if stage.eta else ""
-    return f"{stage.phase} {stage.done / stage.total:.0%}{left}".strip()
+    share = f"{stage.share:.0%}" if stage.share else ""
+    left = f"{duration(stage.eta)} left" if stage.eta else ""
+    return ", ".join(filter(None, [share, stage.phase, left]))
 
 
 def run_rows(runs: list[RunDir], kept: Filter = EVERYTHING) -> list[Row]:

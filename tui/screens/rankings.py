@@ -249,8 +249,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         self._preview()
 
     def _title(self, listing: Listing | None) -> tuple[str, str]:
-        total = len(listing.ranking.order) if listing else 0
-        shown = f"{len(listing or ()):,} of " if self.words else ""
+        total = 0 if listing is None else len(listing.ranking.order)
+        shown = f"{len(listing):,} of " if self.words and listing is not None else ""
         below = _LEGEND
         if self.words:
             below = f"with “{clean(self.words, 30)}”"
@@ -293,7 +293,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         table, prompts = self.filtered, self.query_one(PromptList)
         table.marked = left.marked
         ids = [answer.id for answer in prompts.answers]
-        now = table.listing.ranking if table.listing else None
+        now = None if table.listing is None else table.listing.ranking
         if now and (now.prompt_id, now.name) == (left.prompt_id, left.ranked_by):
             self._land(left.position)
         else:

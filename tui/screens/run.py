@@ -19,7 +19,7 @@ from textual.reactive import reactive
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.ink import Ink
 from tui.content.plot import Series
-from tui.content.states import standing
+from tui.content.states import no_loss, standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.measured import measured
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _INTERVAL_S = 1.0
 _MACHINE_S = 1.9
-_NO_LOSS = "no loss yet: the train stage has reported none"
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
     True: ("warn", "◆", True),
@@ -88,7 +87,7 @@ class RunScreen(StagePages, CurveKeys):
     def on_mount(self) -> None:
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
-        self.chart.empty = _NO_LOSS
+        self.chart.empty = no_loss(None)
         self.set_timer(FIRST_LOOK_S, self._follow)
         self.set_timer(AHEAD_S, self._import_ahead)
 
@@ -161,6 +160,7 @@ class RunScreen(StagePages, CurveKeys):
         curves = [measured(run, metric, axis) if run else None for metric in plan.metrics]
         self.chart.empty = _NO_LOSS if axis is STEPS else f"nothing to draw by {axis.name}"
         share = self.snapshot.read_share if self.snapshot else 1.0
+        self.chart.empty = no_loss(self.snapshot)
         self.chart.title = plan.title + (f" · reading, {share:.0%}" if share < 1 else "")
         self.chart.series = tuple(
             Series(metric[1].replace("_", " "), curve, *_LOOKS[number > 0])

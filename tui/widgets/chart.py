@@ -20,7 +20,7 @@ from tui.readers.format import number
 from tui.readers.window import STEPS, Axis, Window
 from tui.widgets.inked import Inked
 
-_AXIS_ROWS, _FEWEST_ROWS = 2, 2
+_AXIS_ROWS, _FEWEST_ROWS, _FEWEST_COLUMNS = 2, 2, 4
 _LEGEND_ROWS = 3
 """Lines that the legend takes at the most."""
 _NAMES = (24, 12, 8)
@@ -197,14 +197,13 @@ class Chart(Inked):
 
     def _draw(self, width: int, height: int) -> list[list[Part]]:
         view = self.view
-        nothing: list[list[Part]] = [[]]
-        nothing += [[(f" {line}", "dim")] for line in wrap(self.empty, max(1, width - 2))]
         if view is None:
-            return nothing
+            return _told(self.empty, width)
         legend = self._legend(width)
         rows = height - len(legend) - _AXIS_ROWS
-        if self._columns < 4 or rows < _FEWEST_ROWS:
-            return nothing
+        if self._columns < _FEWEST_COLUMNS or rows < _FEWEST_ROWS:
+            lacking = "narrow" if self._columns < _FEWEST_COLUMNS else "low"
+            return _told(f"too {lacking} for a chart", width)
         drawn = [one for one in self.series if one.curve.span]
         looks = (self.log_scale, self.axis, self.smoothing)
         plot = Plot(drawn, view, self._columns, rows, *looks)
@@ -243,6 +242,13 @@ class Chart(Inked):
             return "–"
         value = "not a number" if math.isnan(near[1]) else number(near[1])
         return value if near[0] == self.inspected else f"{value} at {self.axis.text(near[0])}"
+
+
+def _told(text: str, width: int) -> list[list[Part]]:
+    """A sentence in place of the curves, below an empty line."""
+    lines: list[list[Part]] = [[]]
+    lines += [[(f" {line}", "dim")] for line in wrap(text, max(1, width - 2))]
+    return lines
 
 
 def _length(entry: Sequence[Part]) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 from textual.reactive import reactive
 
+from pipeline.contract.run.status import AT_WORK
 from tui.content.ink import Part, bar, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
+from tui.readers.clean import clean
 from tui.readers.format import clock
 from tui.widgets.lines import Lines
 
@@ -70,11 +73,13 @@ class StageList(Lines):
 
 
 def _progress(stage: StageStatus, width: int) -> list[Part]:
-    """A bar while the stage works; its warnings when it does not."""
-    if stage.state in ("running", "stopping") and stage.total and stage.done is not None:
-        share = min(1.0, stage.done / stage.total)
-        percent = f" {share:>4.0%}"
-        return [*bar(share, max(0, width - 5)), (fit(percent, min(5, width), right=True), "strong")]
+    """A bar while the stage works, before that what it does; its warnings when it rests."""
+    if stage.state in AT_WORK and not stage.share:
+        return [(fit(clean(stage.phase), width), "dim")]
+    if stage.state in AT_WORK and stage.share:
+        percent = f" {floor(100 * stage.share):>3}%"
+        bars = bar(stage.share, max(0, width - 5))
+        return [*bars, (fit(percent, min(5, width), right=True), "strong")]
     count = stage.warnings
     if not count:
         return [(" " * width, "plain")]

@@ -13,13 +13,14 @@ import json
 import os
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, get_type_hints
 
 from pipeline.contract.files import NO_FILE, Json, json_text, open_regular
+from pipeline.contract.run.span import Span
 
 _PROGRESS_INTERVAL_S = 0.5
 _PART_BYTES = 512 << 10
@@ -38,17 +39,19 @@ class Started(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How much of a phase is done."""
+    """What the stage is doing, and how much of it is done."""
 
     stage: str
     time: float
     done: float
     total: float
-    """In units; 0 = not known."""
+    """Of the phase, in units; 0 = not known."""
     unit: str = ""
     phase: str = ""
     eta: float | None = None
-    """Seconds until the end of the phase, where it can be estimated."""
+    """Seconds until the end of the stage's work, where they can be estimated."""
+    share: float | None = None
+    """Of all that the stage does, from 0 to 1; it never falls. None in runs of earlier versions."""
 
 
 class Metric(NamedTuple):
@@ -141,7 +144,7 @@ class EventWriter:
         _end_torn_line(path, self._file)
         self._last_progress = 0.0
         self._phase = ""
-        self._phase_start = (0.0, 0.0)  # monotonic seconds, units already done then
+        self._span = Span()
 
     def _write(self, kind: type[Event], *values: Any) -> None:
         event = kind(self._stage, round(time.time(), 3), *values)
@@ -152,17 +155,26 @@ class EventWriter:
         """Reports that the stage's process is up."""
         self._write(Started, attempt)
 
-    def progress(self, done: float, total: float, unit: str, phase: str = "") -> None:
+    def plan(self, weights: Mapping[str, float]) -> None:
+        """Tells before the first progress which phases come, in order, and how much work each is:
+        the stage's bar goes once from 0 to 1 over all of them. A stage of one phase needs none."""
+        self._span = Span(weights)
+
+    def doing(self, phase: str) -> None:
+        """Reports what the stage does now, where nothing can be counted."""
+        self.progress(0, 0, "", phase)
+
+    def progress(self, done: float, total: float, unit: str, phase: str) -> None:
         """Reports `done` of `total` units (0 = not known) of a phase, and the time left."""
         now = time.monotonic()
-        if phase != self._phase or self._phase_start[0] == 0.0 or done < self._phase_start[1]:
-            self._phase, self._phase_start, self._last_progress = phase, (now, done), 0.0
-        if done != total and now - self._last_progress < _PROGRESS_INTERVAL_S:
+        self._span.reach(phase, done, total, now)
+        is_between = phase == self._phase and done != total
+        if is_between and now - self._last_progress < _PROGRESS_INTERVAL_S:
             return
-        self._last_progress = now
-        elapsed, worked = now - self._phase_start[0], done - self._phase_start[1]
-        eta = round(elapsed / worked * (total - done), 1) if worked > 0 and total else None
-        self._write(Progress, done, total, unit, phase, eta)
+        self._phase, self._last_progress = phase, now
+        left = self._span.left(now)
+        eta = None if left is None else round(left, 1)
+        self._write(Progress, done, total, unit, phase, eta, round(self._span.share, 4))
 
     def metric(self, name: str, value: float, step: int, unit: str = "") -> None:
         """Reports a point of a curve, such as the loss at an optimiser step."""

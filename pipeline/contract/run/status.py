@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pipeline.contract.files import read_object
 from pipeline.contract.run.attempts import STANDING, Attempt, read_attempts
-from pipeline.contract.run.events import Cancelled, Failed
+from pipeline.contract.run.events import Cancelled, Failed, Progress
 from pipeline.contract.run.freshness import Done, RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -49,6 +49,8 @@ class StageStatus:
     total: float | None = None
     unit: str = ""
     phase: str = ""
+    share: float | None = None
+    """How much of all that it does is done, from 0 to 1, as the stage itself reckons."""
     eta: float | None = None
     """Seconds still to go, as the stage itself reckons."""
     message: str = ""
@@ -135,11 +137,19 @@ def _stage_status(
         done=progress.done if progress else None,
         total=progress.total if progress else None,
         unit=progress.unit if progress else "",
-        phase=progress.phase if progress else "",
+        phase=progress.phase if progress else "starting" if began else "",
+        share=_share(progress),
         eta=progress.eta if progress and state == "running" else None,
         message=message,
         warnings=len(attempt.warnings),
     )
+
+
+def _share(progress: Progress | None) -> float | None:
+    """Of the stage; of its phase, where a run of an earlier version tells no more."""
+    if progress is None or progress.share is not None:
+        return progress and progress.share
+    return min(1.0, progress.done / progress.total) if progress.total else None
 
 
 def _ahead(supervisor: SupervisorState) -> tuple[str, ...]:

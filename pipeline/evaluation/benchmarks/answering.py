@@ -208,7 +208,7 @@ class KeepingModel:
         """One answer for each way of each question, in the questions' order."""
         items = [(q, way) for q in questions for way in ways_asked(q, self._settings.ask)]
         done = self._store.read()
-        phase = f"{benchmark.name} · {self._model.get_model_name()}"
+        phase = phase_of(benchmark.name, self._model.get_model_name())
         waiting = [item for item in items if (item[0].id, item[1]) not in done]
         self._events.progress(len(items) - len(waiting), len(items), "answers", phase)
         for answer in self._answers(benchmark, waiting):
@@ -227,6 +227,11 @@ class KeepingModel:
                 benchmark,
                 self._settings.max_new_tokens,
             )
+
+
+def phase_of(benchmark: str, model: str) -> str:
+    """What the stage does while a model answers a benchmark."""
+    return f"{benchmark} · {model}"
 
 
 def ways_asked(question: BenchmarkQuestion, ask: Sequence[str]) -> list[str]:

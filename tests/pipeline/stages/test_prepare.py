@@ -387,9 +387,12 @@ def test_progress_names_its_phases_and_ends_complete(tmp_path: Path, run_stage: 
     asked = settings({"path": corpus(tmp_path / "data", [prose(n, 30) for n in range(30)])})
     run = run_stage(asked)
     told = [event for event in EventReader(run.events).read() if isinstance(event, Progress)]
-    last = {progress.phase: progress for progress in told}
+    last = {progress.phase: progress for progress in told if progress.total}
     assert list(last) == ["reading", "training the tokenizer", "tokenizing", "near-duplicates"]
     assert all(progress.done == progress.total == 30 for progress in last.values())
+    shares = [progress.share or 0.0 for progress in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_a_killed_attempt_leaves_nothing_that_is_taken_for_finished(

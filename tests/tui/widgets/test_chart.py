@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from textual.app import App, ComposeResult
 
 from tui.content.plot import Series
@@ -72,8 +73,19 @@ async def test_what_is_said_of_nothing_is_said_in_full() -> None:
     app = ChartApp()
     async with app.run_test(size=(30, 15)):
         chart = app.query_one(Chart)
-        chart.empty = "no loss yet: the train stage has reported none"
+        chart.empty = "no loss yet: the train stage has not begun"
         assert " ".join(" ".join(lines_of(chart)).split()) == chart.empty
+
+
+@pytest.mark.parametrize(("size", "told"), [((12, 15), "narrow"), ((40, 4), "low")])
+async def test_readings_that_have_no_room_are_not_denied(size: tuple[int, int], told: str) -> None:
+    app = ChartApp()
+    async with app.run_test(size=size):
+        chart = app.query_one(Chart)
+        chart.empty = "no loss yet"
+        chart.series = losses([3.0, 2.0, 1.0], {})
+        shown = " ".join(" ".join(lines_of(chart)).split())
+        assert shown == f"too {told} for a chart"
 
 
 async def test_the_ends_of_both_axes_are_named() -> None:

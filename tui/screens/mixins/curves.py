@@ -11,6 +11,7 @@ from pipeline.contract.results.training import LOSS, STAGE
 from tui.content.ink import SERIES
 from tui.content.plot import Series
 from tui.content.smoothing import SMOOTHINGS
+from tui.content.states import no_loss
 from tui.readers.charts import ChartPlan, single_plans
 from tui.readers.clean import clean
 from tui.readers.measured import measured
@@ -68,6 +69,8 @@ class RunCurves(CurveKeys):
         if lacking and len(lacking) < len(runs):
             how += f" · not known of {', '.join(lacking)}"
         self.chart.empty = f"no {plan.title.lower()} to draw by {axis.name}"
+        if len(runs) == 1 and plan.metrics[0] == (STAGE, LOSS) and not runs[0][0].metrics:
+            self.chart.empty = no_loss(runs[0][0])
         self.chart.title = f"{plan.title} · {how}"
         self.chart.series = tuple(
             Series(run.name, curve, SERIES[look], mark_of(look))

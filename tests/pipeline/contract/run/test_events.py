@@ -82,8 +82,8 @@ def test_progress_is_thinned_but_its_end_is_always_told(tmp_path: Path) -> None:
         writer.progress(done, 1000, "examples", "covariance")
     first, *_, last = events = EventReader(path).read()
     assert len(events) < 20
-    assert first == Progress("factors", first.time, 0, 1000, "examples", "covariance", eta=None)
-    assert last == Progress("factors", last.time, 1000, 1000, "examples", "covariance", eta=0.0)
+    assert first == Progress("factors", first.time, 0, 1000, "examples", "covariance", None, 0.0)
+    assert last == Progress("factors", last.time, 1000, 1000, "examples", "covariance", 0.0, 1.0)
 
 
 LINE = '{"type": "progress", "stage": "train", "time": 1, "done": 1, "total": 2%s}'
