@@ -681,7 +681,7 @@ async def test_an_empty_page_runs_what_is_missing_after_a_question(
         await until_shown(pilot, "Enter runs evaluate here")
         await pilot.press("enter")
         await until_shown(pilot, "Run evaluate?")
-        await until_shown(pilot, "generate   has not run here: time not known")
+        await until_shown(pilot, "These run, in this order: generate, evaluate.")
         await pilot.press("n")
         assert not started
         await pilot.press("3")

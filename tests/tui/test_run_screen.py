@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from pipeline.contract.results.examples import CorpusSummary, FileAccount, write_corpus_summary
 from pipeline.contract.results.plan import write_plan
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import is_locked
+from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.profiles import profile, render_settings
 from tests.tui import sample_run
 from tests.tui.machines import GIB, EightGpus, TwoGpus
 from tests.tui.sample_plan import small_plan
@@ -365,3 +369,47 @@ async def test_results_that_cannot_be_read_say_so(tmp_path: Path) -> None:
         await until_shown(pilot, "✓ all stages done")
         await pilot.press("j")
         await until_shown(pilot, "unreadable      ")
+
+
+@pytest.mark.parametrize(("key", "stages"), [("a", "prepare, train"), ("s", "prepare takes")])
+async def test_long_work_is_told_of_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, stages: str
+) -> None:
+    started = launches(monkeypatch)
+    run = sample_run.new_run(tmp_path)
+    run.settings.write_text(render_settings(profile("openwebtext")))
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages · 0 of")
+        await pilot.press(key)
+        await until_shown(pilot, "TinyLlama/TinyLlama_v1.1: 1 epoch of training on")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press(key)
+        await until_shown(pilot, f"How long {stages}")
+        assert not started
+        await pilot.press("y")
+        await until(pilot, lambda: bool(started))
+    assert started[0][0] == "prepare"
+
+
+async def test_the_demo_begins_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = launches(monkeypatch)
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages · 0 of")
+        await pilot.press("a")
+        await until(pilot, lambda: bool(started))
+
+
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The stages that were started since, in place of which nothing is."""
+    started: list[tuple[str, ...]] = []
+
+    def start(run: RunDir, stages: tuple[str, ...], again: tuple[str, ...] = ()) -> None:
+        started.append(stages)
+
+    monkeypatch.setattr("tui.processes.launcher.start_stages", start)
+    return started

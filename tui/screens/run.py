@@ -23,7 +23,6 @@ from tui.content.states import no_loss, standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.measured import measured
-from tui.readers.window import STEPS
 from tui.screens.mixins.ahead import AHEAD_S, RESULTS, SCREENS, import_ahead
 from tui.screens.mixins.curves import CurveKeys
 from tui.screens.mixins.stage_keys import choices
@@ -158,9 +157,9 @@ class RunScreen(StagePages, CurveKeys):
         plan = self._plans[self.metric % len(self._plans)]
         axis, run = self.chart.axis, self.snapshot
         curves = [measured(run, metric, axis) if run else None for metric in plan.metrics]
-        self.chart.empty = _NO_LOSS if axis is STEPS else f"nothing to draw by {axis.name}"
-        share = self.snapshot.read_share if self.snapshot else 1.0
-        self.chart.empty = no_loss(self.snapshot)
+        share = run.read_share if run else 1.0
+        is_told = bool(run and run.metrics)
+        self.chart.empty = f"nothing to draw by {axis.name}" if is_told else no_loss(run)
         self.chart.title = plan.title + (f" · reading, {share:.0%}" if share < 1 else "")
         self.chart.series = tuple(
             Series(metric[1].replace("_", " "), curve, *_LOOKS[number > 0])

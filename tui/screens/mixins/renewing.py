@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import work
@@ -13,7 +12,6 @@ from textual.screen import Screen
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import upstream
-from pipeline.contract.units import duration
 from tui.keys import keymap_of, with_keys
 from tui.readers.clean import clean_lines
 from tui.widgets.banner import Banner
@@ -72,12 +70,18 @@ class Renewing(DOMNode):
         """Runs the stage whose results are missing, with all that it needs, if a person wants it;
         the run's screen shows how it goes."""
         from tui.processes.launcher import start_stages
+        from tui.readers.foreseen import foreseen
         from tui.screens.dialogs.confirm import ConfirmDialog
 
         if not (stage := self.query_one(Notice).stage):
             return
-        needed = await asyncio.to_thread(_needed, self._run, stage)
-        question = ConfirmDialog(f"Run {stage}?", _cost(needed), "run it", "not now")
+        try:
+            needed = await asyncio.to_thread(_needed, self._run, stage)
+            told = await asyncio.to_thread(foreseen, self._run, needed)
+        except HeadwaterError as error:
+            self.app.notify(clean_lines(str(error)), severity="error", markup=False)
+            return
+        question = ConfirmDialog(f"Run {stage}?", told.text, "run it", "not now")
         if not await self.app.push_screen_wait(question):
             return
         try:
@@ -104,13 +108,3 @@ def _needed(run: RunDir, stage: str) -> list[StageStatus]:
     wanted = upstream(stage) | {stage}
     found = RunReader(run).read().stages
     return [one for one in found if one.stage in wanted and one.state != "done"]
-
-
-def _cost(stages: Sequence[StageStatus]) -> str:
-    """The stages, each with the time that it took when it last ran here."""
-    lines = (
-        f"{one.stage:<10} "
-        + ("took " + duration(one.seconds) if one.seconds else "has not run here: time not known")
-        for one in stages
-    )
-    return "These run, in this order:\n\n" + "\n".join(lines)

@@ -6,6 +6,7 @@ What a key needs is imported when it is pressed: the first paint is quicker so.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -18,6 +19,7 @@ from tui.widgets.stage_list import StageList
 
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus
+    from tui.readers.foreseen import Foreseen
     from tui.readers.run_reader import RunSnapshot
 
 
@@ -44,17 +46,23 @@ class StageKeys(View[None]):
         known."""
         return choices(self.snapshot).get(action, True)
 
-    def action_run_all(self) -> None:
+    @work(exclusive=True, group="asking")
+    async def action_run_all(self) -> None:
         """Runs every stage; those that are up to date are passed over."""
-        self._start(tuple(stage.stage for stage in self._stages if not stage.optional))
+        stages = tuple(stage.stage for stage in self._stages if not stage.optional)
+        if await self._may_take_long("Run all?", self._unfinished(stages)):
+            self._start(stages)
 
-    def action_resume(self) -> None:
+    @work(exclusive=True, group="asking")
+    async def action_resume(self) -> None:
         """Runs what was asked for and has not finished."""
         from pipeline.contract.run.status import left_over
 
-        self._start(left_over(self._stages))
+        stages = left_over(self._stages)
+        if await self._may_take_long("Go on?", self._unfinished(stages)):
+            self._start(stages)
 
-    @work
+    @work(exclusive=True, group="asking")
     async def action_run_stage(self) -> None:
         """Runs the selected stage; one that is up to date only if a person insists."""
         from pipeline.contract.run.stages import STAGES, upstream
@@ -62,18 +70,19 @@ class StageKeys(View[None]):
         stage = self.query_one(StageList).selected
         if stage is None:
             return
-        if stage.state == "done":
-            text = "It is up to date. What it wrote is replaced, and later stages become stale."
-            if not await self._agrees(
-                f"Run {stage.stage} again?", text, "run it again", "leave it"
-            ):
-                return
         again = (stage.stage,) if stage.state == "done" else ()
-        unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = upstream(stage.stage) & unfinished | {stage.stage}
-        self._start(tuple(name for name in STAGES if name in needed), again)
+        needed = upstream(stage.stage) & set(self._unfinished(STAGES)) | {stage.stage}
+        stages = tuple(name for name in STAGES if name in needed)
+        if again:
+            text = "It is up to date. What it wrote is replaced, and later stages become stale."
+            title = f"Run {stage.stage} again?"
+            agreed = await self._agrees(title, text, "run it again", "leave it")
+        else:
+            agreed = await self._may_take_long(f"Run {stage.stage}?", stages)
+        if agreed:
+            self._start(stages, again)
 
-    @work
+    @work(exclusive=True, group="asking")
     async def action_from_here(self) -> None:
         """Runs the selected stage and all after it from nothing, if a person insists."""
         from pipeline.contract.run.stages import STAGES, downstream, upstream
@@ -83,14 +92,17 @@ class StageKeys(View[None]):
             return
         unasked = {s.stage for s in self._stages if s.unasked} - {stage.stage}
         stages = tuple(name for name in STAGES if name in downstream(stage.stage) - unasked)
+        told = await self._foreseen(stages)
+        if told is None:
+            return
         text = (
-            f"These start from nothing, and what they wrote is replaced:\n\n  {', '.join(stages)}"
+            "These start from nothing, and what they wrote is replaced:\n\n"
+            f"  {', '.join(stages)}\n\n{told.text}"
         )
         title = f"Run again from {stage.stage}?"
         if not await self._agrees(title, text, "run them", "leave them"):
             return
-        unfinished = {s.stage for s in self._stages if s.state != "done"}
-        needed = upstream(stage.stage) & unfinished | set(stages)
+        needed = upstream(stage.stage) & set(self._unfinished(STAGES)) | set(stages)
         self._start(tuple(name for name in STAGES if name in needed), stages)
 
     @work
@@ -110,6 +122,29 @@ class StageKeys(View[None]):
         except HeadwaterError as error:
             self.complain(error)
         await self.look()
+
+    def _unfinished(self, stages: Iterable[str]) -> tuple[str, ...]:
+        """Those that are not up to date."""
+        states = {stage.stage: stage.state for stage in self._stages}
+        return tuple(name for name in stages if states.get(name) != "done")
+
+    async def _may_take_long(self, title: str, stages: Sequence[str]) -> bool:
+        """Whether work may begin: a person is asked where it takes long, or may."""
+        told = await self._foreseen(stages)
+        if told is None or not told.is_long:
+            return told is not None
+        return await self._agrees(title, told.text, "run it", "not now")
+
+    async def _foreseen(self, stages: Sequence[str]) -> Foreseen | None:
+        """What is known of the work; None where the run cannot be read, which is said."""
+        from tui.readers.foreseen import foreseen
+
+        named = [stage for stage in self._stages if stage.stage in stages]
+        try:
+            return await asyncio.to_thread(foreseen, self._run, named)
+        except HeadwaterError as error:
+            self.complain(error)
+            return None
 
     async def _agrees(self, title: str, text: str, yes: str, no: str) -> bool:
         from tui.screens.dialogs.confirm import ConfirmDialog

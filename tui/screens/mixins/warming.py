@@ -20,7 +20,9 @@ from tui.keys import keymap_of, with_keys
 from tui.processes.answerer import Answerer
 from tui.processes.launcher import start_stages
 from tui.readers.clean import clean_lines
+from tui.readers.foreseen import foreseen
 from tui.readers.run_reader import RunReader, RunSnapshot
+from tui.screens.dialogs.confirm import ConfirmDialog
 from tui.widgets.banner import Banner
 from tui.widgets.notice import Notice
 
@@ -120,6 +122,12 @@ class Warming(DOMNode):
             return
         self._is_starting = True
         try:
+            snapshot = await asyncio.to_thread(RunReader(self._run).read)
+            stages = [stage for stage in snapshot.stages if stage.stage in self.missing]
+            told = await asyncio.to_thread(foreseen, self._run, stages)
+            question = ConfirmDialog("Run what is missing?", told.text, "run it", "not now")
+            if told.is_long and not await self.app.push_screen_wait(question):
+                return
             await asyncio.to_thread(start_stages, self._run, self.missing)
         except HeadwaterError as error:
             self.app.notify(clean_lines(str(error)), severity="error", markup=False)
