@@ -272,16 +272,16 @@ KEYS: tuple[Key, ...] = (
         "prompts",
         "underscore",
         "part_words",
-        "Blank",
-        "put the blank before the completion that it lacks",
+        "Add space",
+        "put the missing space before the completion",
     ),
     Key("prompts", "i", "import", "Import", "add the prompts of a file or folder", True),
     Key("prompts", "w", "save", "Save", "show what changes, then write it", True),
     Key("prompts", "escape", "leave", "Back", "back out", True),
     Key("rankings", "M", "method", "Method", "choose by what to rank", True, opens=True),
     Key("rankings", "slash", "filter", "Find", "show only examples with some words", True),
-    Key("rankings", "b", "end", "Reverse", "turn the order around: opponents first", True),
-    Key("rankings", "o", "sort", "Order", "sort by score, tokens, group or corpus", True),
+    Key("rankings", "b", "end", "Reverse", "turn the order around: the lowest scores first", True),
+    Key("rankings", "o", "sort", "Order", "sort by score, tokens, near-duplicates or place", True),
     Key("rankings", "number_sign", "rank", "Rank", "go to an example by its rank", True),
     Key(
         "rankings",
@@ -362,7 +362,7 @@ KEYS: tuple[Key, ...] = (
         "the eigenvalues, or shares of their sum",
         True,
     ),
-    Key("factors", "1", "kind(0)", "Page 1", "Λ: what the scores divide by"),
+    Key("factors", "1", "kind(0)", "Page 1", "Λ: the curvature that the scores are divided by"),
     Key("factors", "2", "kind(1)", "Page 2", "the activations' covariance"),
     Key("factors", "3", "kind(2)", "Page 3", "the gradients' covariance"),
     Key(
@@ -375,7 +375,7 @@ KEYS: tuple[Key, ...] = (
         "space",
         "compare",
         "Mark",
-        "keep this layer or module beside every other",
+        "compare it with each layer or module that you go to",
         True,
     ),
     Key(
@@ -383,7 +383,7 @@ KEYS: tuple[Key, ...] = (
         "less_than_sign",
         "clip",
         "Clip",
-        "the next percentile where the map's colours end",
+        "end the map's colours at the next percentile",
     ),
     Key("factors", "escape", "leave", "Back", "go back out", True),
     Key("evaluation", "1", "part(0)", "Page 1", "metrics: text metrics of both models"),
@@ -501,9 +501,9 @@ HINTS: dict[Scope, str] = {
     "what taught an answer",
     "settings": "{list.choose} edits a value in its place · {settings.choice} steps through named "
     "ones\nnothing is written before {settings.save} and a look at what changes",
-    "factors": "{factors.compare} keeps a layer or module beside every other · {factors.layer.1} "
+    "factors": "{factors.compare} compares this layer or module with others · {factors.layer.1} "
     "goes one layer on\n{factors.kind.0} {factors.kind.1} {factors.kind.2} and {factors.strategy} "
-    "change what is drawn, {factors.cumulative} sums it up",
+    "change what is drawn, {factors.cumulative} shows shares of the sum",
     "evaluation": "{evaluation.part.0} {evaluation.part.1} {evaluation.part.2} "
     "{evaluation.part.3} turn the pages · {table.sort} sorts\n{list.choose} on a "
     "benchmark shows its questions, any of which can be traced",

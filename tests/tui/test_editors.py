@@ -377,13 +377,13 @@ async def test_a_missing_blank_is_told_and_mended_by_a_key(own: RunDir) -> None:
     app = HeadwaterApp(own.root.parent, own)
     async with app.run_test(size=(100, 40)) as pilot:
         rows = await open_prompts(pilot)
-        await until_shown(pilot, "no blank between them · _ puts one")
+        await until_shown(pilot, "the prompt's last one · _ adds it")
         await pilot.press("enter")
-        await until_shown(pilot, "completion · its first word joins")
+        await until_shown(pilot, "completion · no space between")
         await pilot.press("escape", "underscore")
         await until(pilot, lambda: rows.prompts[0].completion == " Oslo")
         await until_shown(pilot, "changed · w saves")
-        assert "no blank between them" not in screen_text(app)
+        assert "no space between" not in screen_text(app)
 
 
 async def test_the_prompts_of_the_demo_are_only_shown(tmp_path: Path) -> None:

@@ -43,9 +43,7 @@ async def test_tokens_are_told_by_colour_by_signs_or_not_at_all(app: HeadwaterAp
     app.theme = "headwater"
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_example(pilot)
-        await until_shown(
-            pilot, "predicting a blue token raises the score, an orange one lowers it"
-        )
+        await until_shown(pilot, "blue tokens raise the score, orange ones lower it")
         grounds = {
             segment.style.bgcolor
             for strip in screen._compositor.render_strips()
@@ -72,7 +70,7 @@ async def test_without_colours_tokens_have_signs_from_the_start(
 async def test_examples_without_token_scores_say_so(app: HeadwaterApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await open_example(pilot, downwards=8)
-        await until_shown(pilot, "no token scores")
+        await until_shown(pilot, "token scores: only for")
         await until_shown(pilot, "9 of 1,500")
 
 
@@ -81,7 +79,7 @@ async def test_a_small_screen_shows_the_parts_one_after_the_other(app: Headwater
         await open_example(pilot)
         await until_shown(pilot, "Methods and layers")
         assert "gradient_cosine" in screen_text(app)
-        for title in ("Layers × modules · ekfac, %", "For other prompts", "Near-duplicates · 0",
+        for title in ("ekfac, % of the score", "For other prompts", "Near-duplicates · 0",
                       "Document · 1 chunk", "Methods and layers"):  # fmt: skip
             await pilot.press("v")
             await until_shown(pilot, title)
@@ -90,7 +88,7 @@ async def test_a_small_screen_shows_the_parts_one_after_the_other(app: Headwater
 async def test_a_large_screen_shows_all_parts(app: HeadwaterApp) -> None:
     async with app.run_test(size=(200, 60)) as pilot:
         await open_example(pilot)
-        for title in ("Methods and layers", "Layers × modules · ekfac, %", "For other prompts",
+        for title in ("Methods and layers", "ekfac, % of the score", "For other prompts",
                       "Near-duplicates · 0", "Document · 1 chunk"):  # fmt: skip
             await until_shown(pilot, title)
         await until_shown(pilot, "Tilo Brandt was born in → Orsk Harbour")

@@ -151,8 +151,8 @@ async def test_examples_are_sorted_by_length_group_and_corpus(tmp_path: Path) ->
         corpus = listing_of(table).corpus
         orders: dict[str, Callable[[int], bool]] = {
             "by tokens, top": lambda position: corpus.n_tokens[position] == corpus.n_tokens.max(),
-            "by group, top": lambda position: corpus.groups[position] == 0,
-            "by corpus, top": lambda position: position == 0,
+            "by near-duplicates, top": lambda position: corpus.groups[position] == 0,
+            "by place in the corpus, top": lambda position: position == 0,
             "ekfac_normalized · top": lambda position: position == 1,
         }
         for title, holds in orders.items():
@@ -180,8 +180,8 @@ async def test_a_click_on_a_column_sorts_by_it_and_again_turns_it_around(tmp_pat
         for column, title, arrow in (
             ("tokens", "by tokens, top", "tokens▼"),
             ("tokens", "by tokens, bottom", "tokens▲"),
-            ("group", "by group, top", "group▼"),
-            ("example", "by corpus, top", "example▼"),
+            ("near-dup.", "by near-duplicates, top", "near-dup.▼"),
+            ("example", "by place in the corpus, top", "example▼"),
             ("score", "ekfac_normalized · top", "score▼"),
             ("rank", "ekfac_normalized · bottom", "score▲"),
         ):
@@ -197,9 +197,9 @@ async def test_the_column_that_is_sorted_by_is_shown_where_room_is_short(tmp_pat
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("enter", "o")
         await until_shown(pilot, "tokens▼")
-        assert "group" not in screen_text(app).splitlines()[4]
+        assert "near-dup." not in screen_text(app).splitlines()[4]
         await pilot.press("o")
-        await until_shown(pilot, "group▼")
+        await until_shown(pilot, "near-dup.▼")
         assert "tokens" not in screen_text(app).splitlines()[4]
 
 

@@ -155,7 +155,7 @@ def test_example(runs: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPa
         await until(pilot, lambda: pilot.app.screen.query_one(RankingTable).count)
         await pilot.press("enter", "enter")
         await until_shown(pilot, "Document · 1 chunk")
-        await until_shown(pilot, "predicting a blue token")
+        await until_shown(pilot, "blue tokens raise")
 
     assert snap_compare(app_of(runs, "books"), terminal_size=LARGE, run_before=read)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _CUT = 200_000
 LEGENDS: dict[Manner, str] = {
-    "colour": "predicting a blue token raises the score, an orange one lowers it",
-    "signs": "predicting a ⁺token raises the score, a ⁻one lowers it; ⁺⁺, ⁻⁻: strongly",
+    "colour": "blue tokens raise the score, orange ones lower it",
+    "signs": "⁺ before a token: it raises the score; ⁻: lowers it; ⁺⁺ ⁻⁻: much",
     "plain": "",
 }
 """What a manner of telling tokens means."""
@@ -93,14 +93,14 @@ def _token(
 
 
 def title_of(detail: Detail) -> str:
-    """`doc-12#1 · chunk 2 of 3 · 310 tokens · group 7 · books.jsonl row 12`."""
+    """`doc-12#1 · chunk 2 of 3 · 310 tokens · near-duplicate group 7 · books.jsonl row 12`."""
     example = detail.example
     parts = [clean(example.id, 60)]
     if example.chunks > 1:
-        parts.append(f"chunk {example.chunk + 1} of {example.chunks}")
+        parts.append(f"chunk {example.chunk + 1:,} of {example.chunks:,}")
     parts.append(f"{example.n_tokens:,} tokens")
     if example.group >= 0:
-        parts.append(f"group {example.group}")
+        parts.append(f"near-duplicate group {example.group}")
     if detail.relevant:
         parts.append("★ states the answer")
     return " · ".join([*parts, clean(source_label(example.source, example.row), 60)])

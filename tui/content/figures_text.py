@@ -32,7 +32,7 @@ _LEGEND = (
     ("\neffective rank: ", "$secondary"),
     "how many directions hold the sum, by the entropy of their shares",
     ("\nparticipation: ", "$secondary"),
-    "the same by (sum)² ÷ sum of squares",
+    "the same by (sum)² ÷ sum of squares, the participation ratio",
 )
 _OF_LAYERS = (_EFFECTIVE_RANK, "mean", "largest")
 _LABEL, _NARROWEST, _WIDEST = 16, 8, 21

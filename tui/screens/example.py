@@ -38,7 +38,7 @@ from tui.widgets.scrolling import TextPane
 from tui.widgets.standings import Standings
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
-_NO_TOKENS = "no token scores: only the first examples of the default method have them"
+_NO_TOKENS = "token scores: only for the default method's first examples"
 _NO_MODULES = "no scores module by module: they are kept only up to 1 GiB"
 
 
@@ -206,7 +206,7 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         if modules is None:
             self.query_one("#map", Static).update(_NO_MODULES)
             return
-        pane.border_title = Content(f"Layers × modules · {clean(modules.strategy)}, %")
+        pane.border_title = Content(f"Layers × modules · {clean(modules.strategy)}, % of the score")
         width = pane.scrollable_content_region.width
         shown = module_map(modules, width, self.app.current_theme.ansi)
         self.query_one("#map", Static).update(shown)

@@ -21,7 +21,7 @@ from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.conversation_form import ConversationForm
-from tui.screens.dialogs.prompt_form import NO_BLANK, PromptForm
+from tui.screens.dialogs.prompt_form import NO_SPACE, PromptForm
 from tui.screens.mixins.drafting import Drafting
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
@@ -98,8 +98,8 @@ class PromptsScreen(Drafting[PromptsDraft]):
         prompt = self.list.selected
         wording = _wording(prompt) if prompt else Content()
         if prompt and prompt.runs_together:
-            key = "" if self._draft and self._draft.is_fixed else " · {prompts.part_words} puts one"
-            wording += Content.styled(f"\n\ncompletion: {NO_BLANK}{self.told(key)}", "$warning")
+            key = "" if self._draft and self._draft.is_fixed else " · {prompts.part_words} adds it"
+            wording += Content.styled(f"\n\ncompletion: {NO_SPACE}{self.told(key)}", "$warning")
         self.query_one("#wording", Static).update(wording)
         self.refresh_bindings()
 
@@ -139,7 +139,7 @@ class PromptsScreen(Drafting[PromptsDraft]):
             self.list.cursor = position
 
     def action_part_words(self) -> None:
-        """Puts the missing blank before the completion."""
+        """Puts the missing space before the completion."""
         if self._draft and self.list.selected:
             self._draft.part_words(self.list.cursor)
             self._show()
@@ -189,5 +189,5 @@ def _wording(prompt: Prompt) -> Content:
     ]
     if prompt.relevant:
         named = clean(", ".join(prompt.relevant), _CUT)
-        parts += [("\n\nknown to state it: ", "$secondary"), named]
+        parts += [("\n\ndocuments that state it: ", "$secondary"), named]
     return Content.assemble(*parts)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from tui.readers.scores import Scored
     from tui.screens.example import Browsed
 
-_LEGEND = "★ states the answer · group: near-duplicates"
+_LEGEND = "★ states the answer"
+_GROUPS = " · near-dup.: the same number, nearly the same text"
 _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
@@ -82,7 +83,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             with Vertical(id="right"):
                 yield Static(id="answer")
                 yield RankingTable(id="ranking")
-                yield self.filter_entry("words of the text · id:… · group:7")
+                yield self.filter_entry("words of the text · id:… · group:7 (near-duplicates)")
                 yield Static(id="preview", classes="panel")
         yield KeyBar()
 
@@ -244,14 +245,21 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         table.cursor = 0
         if landing is not None:
             self._land(landing)
-        table.entitle(*self._title(listing))
+        self._entitle()
         table.empty = "no example holds this" if self.words else "no example has a score"
         self._preview()
+
+    def on_resize(self) -> None:
+        """Other columns may have room now, which the legend tells of."""
+        self.call_after_refresh(self._entitle)
+
+    def _entitle(self) -> None:
+        self.filtered.entitle(*self._title(self.filtered.listing))
 
     def _title(self, listing: Listing | None) -> tuple[str, str]:
         total = 0 if listing is None else len(listing.ranking.order)
         shown = f"{len(listing):,} of " if self.words and listing is not None else ""
-        below = _LEGEND
+        below = _LEGEND + _GROUPS * self.filtered.shows_groups
         if self.words:
             below = f"with “{clean(self.words, 30)}”"
         return f"{self.order_told} · {shown}{total:,}", below

@@ -48,7 +48,7 @@ class ModuleList(Lines):
     def _count_modules(self) -> None:
         modules = [entry for entry in self._entries if not entry.is_layer]
         has_bars = self.scrollable_content_region.width - 2 >= _WIDE
-        note = "bar: effective rank of all" if has_bars else ""
+        note = "bar: share of the full rank" if has_bars else ""
         self.entitle(f"Modules · {len(modules):,}", note)
 
     def step_layer(self, step: int) -> None:

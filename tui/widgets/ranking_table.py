@@ -23,11 +23,12 @@ _CUT = 400
 """Letters of a text that a line may show."""
 _ID = (10, 24)
 """Least and most cells of an example's id."""
-_CELLS = {"mark": 2, "rank": 4, "score": 11, "star": 4, "tokens": 8, "group": 7, "gap": 2}
+_CELLS = {"mark": 2, "rank": 4, "score": 11, "star": 4, "tokens": 8, "group": 10, "gap": 2}
 """A rank may take more."""
 _DECIMALS = len(".0000")
 """Of most scores; the points of others stand below theirs where there is room."""
 _NAMES = ("mark", "rank", "score", "star", "example", "tokens", "group", "gap", "text")
+_TITLES = {"group": "near-dup."}
 _UNNAMED, _LEFT = ("mark", "star", "gap"), ("example", "text")
 """Columns without a title; those whose title stands at the left."""
 _SORTS: dict[str, Sort] = {
@@ -90,7 +91,7 @@ class RankingTable(Lines):
         parts = list[Part]()
         for name, cells in self._columns(width).items():
             is_sorted = _SORTS.get(name) == sort and name not in ("rank", *_UNNAMED)
-            title = "" if name in _UNNAMED else name + arrow * is_sorted
+            title = "" if name in _UNNAMED else _TITLES.get(name, name) + arrow * is_sorted
             shown = fit(title, cells, right=name not in _LEFT)
             parts.append((shown, "strong" if is_sorted else "dim"))
         return parts
@@ -128,6 +129,11 @@ class RankingTable(Lines):
             if 0 <= x < cells and name in _SORTS:
                 self.post_message(self.Sorted(_SORTS[name]))
             x -= cells
+
+    @property
+    def shows_groups(self) -> bool:
+        """Whether there is room for the numbers of near-duplicates."""
+        return "group" in self._columns(self.scrollable_content_region.width - GUTTER)
 
     @property
     def _order(self) -> tuple[Sort, str]:

@@ -17,7 +17,7 @@ from tui.widgets.entry import Entry
 from tui.widgets.key_bar import KeyBar
 
 ID_LABEL = "id; left empty, it is made of the first words"
-NO_BLANK = "its first word joins the prompt's last one: no blank between them"
+NO_SPACE = "no space between its first word and the prompt's last one"
 
 
 class PromptForm(Form[Prompt]):
@@ -26,7 +26,7 @@ class PromptForm(Form[Prompt]):
     LABELS: ClassVar[Mapping[str, str]] = {
         "id": ID_LABEL,
         "prompt": "prompt",
-        "completion": "completion: only its tokens are traced; begin it with a blank",
+        "completion": "completion: only its tokens are traced; begin it with a space",
     }
 
     def __init__(self, prompt: Prompt, faults: Callable[[Prompt], Mapping[str, str]]) -> None:
@@ -79,7 +79,7 @@ class PromptForm(Form[Prompt]):
 
     def warnings(self) -> Mapping[str, str]:
         """A completion whose first word joins the prompt's last one."""
-        return {"completion": NO_BLANK} if self.written.runs_together else {}
+        return {"completion": NO_SPACE} if self.written.runs_together else {}
 
 
 class Words(TextArea):

@@ -10,6 +10,13 @@ from tui.readers.ranking_reader import SORTS, Sort
 from tui.screens.mixins.picking import Picking
 from tui.widgets.ranking_table import RankingTable
 
+_ORDERS: dict[Sort, str] = {
+    "score": "score",
+    "tokens": "tokens",
+    "group": "near-duplicates",
+    "corpus": "place in the corpus",
+}
+
 
 class Ordering(Picking):
     """The choices and their keys. A screen names `View` before this, and ranks in `_rank`."""
@@ -31,7 +38,7 @@ class Ordering(Picking):
     def order_told(self) -> str:
         """`ekfac_normalized · by tokens, top`."""
         end = "bottom" if self.reverse else "top"
-        order = end if self.sort == "score" else f"by {self.sort}, {end}"
+        order = end if self.sort == "score" else f"by {_ORDERS[self.sort]}, {end}"
         return f"{clean(self.ranked_by)} · {order}"
 
     def watch_ranked_by(self) -> None:

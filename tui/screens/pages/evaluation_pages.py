@@ -69,7 +69,7 @@ class MetricsPage(Page):
         Column("trained", 7, right=True),
         Column("change", 7, right=True),
         Column("95 % interval", 17, right=True),
-        Column("around no change", _FOREST, spare=True),
+        Column("┊ = no change", _FOREST, spare=True),
         Column("p", 7, right=True, spare=True),
         Column("verdict", 19, spare=True),
     )
@@ -125,7 +125,7 @@ class AnswersPage(Page):
         Column("base"),
         Column("trained"),
         Column("F1 base", 8, right=True, spare=True),
-        Column("trained", 8, right=True, spare=True),
+        Column("F1 trained", 10, right=True, spare=True),
     )
 
     def rows(self) -> Iterator[Row]:
@@ -146,7 +146,7 @@ class AnswersPage(Page):
         pair: AnswerPair = row.item
         titles = {metric.metric: metric.title for metric in self.evaluation.metrics}
         blank = Content("\n\n")
-        other = {"base": "the trained lacks it", "trained": "the base lacks it"}
+        other = {"base": "not in the trained model's", "trained": "not in the base's"}
 
         def pane(model: ModelName) -> Pane:
             legend = "not expected" if against_expected else other[model]
@@ -176,7 +176,7 @@ class BenchmarksPage(Page):
         Column("trained", 7, right=True),
         Column("±", 4, right=True, spare=True),
         Column("chance", 6, right=True),
-        Column("trained around chance ┊", _FOREST, spare=True),
+        Column("trained, ┊ = chance", _FOREST, spare=True),
         Column("verdict", 19, spare=True),
     )
 

@@ -54,9 +54,9 @@ class ValidationPage(Page):
         Column("ranking"),
         Column("value", 7, right=True),
         Column("95 % interval", 16, right=True),
-        Column("over", 6),
-        Column("by", 7, right=True),
-        Column("from 0 ┊, by experiment", _FOREST, spare=True),
+        Column("against", 7),
+        Column("gain", 7, right=True),
+        Column("interval, ┊ = 0", _FOREST, spare=True),
     )
 
     def rows(self) -> Iterator[Row]:
