@@ -111,6 +111,8 @@ async def go_to(pilot: Pilot[None], screen: str) -> None:
     for key in SCREENS[screen]:
         await pilot.press(key)
         await pilot.pause()
+        if key == "escape":
+            await until_shown(pilot, "Runs · 2")
 
 
 async def back_to_the_run(pilot: Pilot[None]) -> bool:

@@ -20,7 +20,7 @@ IN_A_RUN = "Stages ·"
 WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
     "run": (),
     "runs": (("escape", "Runs · 2"),),
-    "compare": (("escape", "Runs · 2"), ("space", "▌"), ("j", ""), ("space", ""), ("C", "Results")),
+    "compare": (("escape", "Runs · 2"), ("space", "▌"), ("space", ""), ("C", "Results")),
     "settings": (("S", "Settings ·"),),
     "prompts": (("P", "In full"),),
     "rankings": (("I", "Prompts ·"),),
@@ -43,7 +43,7 @@ WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    """A run that has something for every screen."""
+    """A run that has something for every screen, beside another."""
     sample_run.new_run(tmp_path, "other")
     run = sample_run.scored_run(tmp_path)
     sample_run.finish(run, "generate", "evaluate", "benchmark")
