@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from pipeline.contract.files import write_json
 from pipeline.contract.results import score_file
@@ -108,3 +109,11 @@ def _scores(prompts: list[Prompt], name: str) -> NDArray[np.float32]:
 def _layer(parts: dict[str, NDArray[np.float32]], layer: int) -> NDArray[np.float32]:
     whole: NDArray[np.float32] = np.sum([parts[name] for name in parts if f".{layer}." in name], 0)
     return whole
+
+
+def turn_scores(run: RunDir) -> None:
+    """What was last in every ranking becomes first."""
+    with safe_open(run.scores, "np") as file:
+        metadata = file.metadata()
+    found = load_file(run.scores)
+    save_file({name: np.negative(values) for name, values in found.items()}, run.scores, metadata)

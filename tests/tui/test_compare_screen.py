@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from pipeline.contract.run.run_dir import RunDir
-from tests.tui import sample_evaluation, sample_run
+from tests.tui import sample_evaluation, sample_run, sample_scores
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.compare import CompareScreen
@@ -103,7 +103,7 @@ async def test_three_runs_stand_side_by_side_and_what_one_lacks_is_missing(runs:
 
 
 async def test_rankings_stand_side_by_side_with_what_differs(runs: Path) -> None:
-    turn_scores(RunDir(runs / "letters"))
+    sample_scores.turn_scores(RunDir(runs / "letters"))
     app = HeadwaterApp(runs)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await compare(app, pilot, "books", "letters")
@@ -193,15 +193,3 @@ async def test_a_run_that_went_meanwhile_and_hostile_texts_are_borne(tmp_path: P
         await until_shown(pilot, "Rankings · 50")
         assert "\x1b" not in screen_text(app)
         assert "␛" in screen_text(app)
-
-
-def turn_scores(run: RunDir) -> None:
-    """What was last becomes first."""
-    import numpy as np
-    from safetensors import safe_open
-    from safetensors.numpy import load_file, save_file
-
-    with safe_open(run.scores, "np") as file:
-        metadata = file.metadata()
-    found = load_file(run.scores)
-    save_file({name: np.negative(values) for name, values in found.items()}, run.scores, metadata)

@@ -14,13 +14,14 @@ from textual.pilot import Pilot
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.remarks import Remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
-from tests.tui import sample_evaluation, sample_factors, sample_run
+from tests.tui import sample_evaluation, sample_factors, sample_run, sample_scores
 from tests.tui.frozen_answers import FrozenAnswerer
 from tests.tui.machines import TwoGpus
 from tests.tui.watching import until, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
 from tui.readers.runs import RunsReader
+from tui.screens.compare import CompareScreen
 from tui.widgets.ranking_table import RankingTable
 from tui.widgets.run_list import RunList
 
@@ -69,6 +70,21 @@ def test_runs(
         await until(pilot, lambda: pilot.app.screen.query_one(RunList).cursor == 2)
 
     assert snap_compare(app_of(runs), terminal_size=size, run_before=mark)
+
+
+@pytest.mark.parametrize(("size", "page"), [(SMALL, "4"), (LARGE, "3")], ids=["curves", "rankings"])
+def test_compare(runs: Path, snap_compare: Compare, size: tuple[int, int], page: str) -> None:
+    with sample_run.seconds_ago(3600):
+        sample_scores.turn_scores(sample_run.scored_run(runs, "letters"))
+
+    async def look(pilot: Pilot[None]) -> None:
+        looks = {RunDir(runs / name): look for look, name in enumerate(("books", "letters"))}
+        pilot.app.push_screen(CompareScreen(looks))
+        await until_shown(pilot, "Settings 0")
+        await pilot.press(page)
+        await until_shown(pilot, "prompt 1 of 6" if page == "3" else "letters 0.")
+
+    assert snap_compare(app_of(runs, "books"), terminal_size=size, run_before=look)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])

@@ -229,7 +229,7 @@ class CompareScreen(View[None], RunCurves):
         if self._ranked is not None:
             prompt, said = self._ranked
             text = f"{clean(prompt.prompt, 160)} → {clean(prompt.completion.strip(), 80)}"
-            first = f"{self._names[0]}: ↑↓ moved, + not among its first {TOP}"
+            first = f"{self._names[0]}: ↑↓ moved, + not in its first {TOP}, · not in all others'"
             notes = f"{said} · beside {first}{self._stale}"
             heading.update(Content.assemble((text, "bold"), "\n", (notes, "$secondary")))
         row = self._table.selected if self._table.display else None
