@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import floor
 
 from pipeline.contract.errors import MissingResultError
+from pipeline.contract.results import validation
 from pipeline.contract.results.examples import read_corpus_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.status import StageStatus
@@ -43,9 +44,9 @@ def foreseen(run: RunDir, stages: Sequence[StageStatus]) -> Foreseen:
 
 
 def _is_small(stage: StageStatus, settings: Settings) -> bool:
-    """Whether it is a stage of the demo, which takes minutes; what is optional takes longer."""
+    """Whether it is a stage of the demo: a minute or so each, but a validation trains again."""
     is_demo = settings.data.source == "demo" and settings.model.init == "scratch"
-    return is_demo and settings.model.preset == "nano" and not stage.optional
+    return is_demo and settings.model.preset == "nano" and stage.stage != validation.STAGE
 
 
 def _times(stages: Sequence[StageStatus]) -> Iterator[str]:
