@@ -34,7 +34,6 @@ _ASKING = {"doctor", "keys", "--help", "--version"}
 """Arguments by which nothing is started that could lack anything; the doctor says it itself."""
 _POLL_S = 0.1
 _LEAVING_S = 10.0
-_STOPPED = 128 + signal.SIGTERM
 
 
 class _Stopped(BaseException):
@@ -56,8 +55,12 @@ def main(arguments: Sequence[str]) -> int:
         child = subprocess.Popen(python_command("-m", "tui", *arguments), env=child_environment())
         code = child.wait()
         return _stay(runs) or (code if code >= 0 else 128 - code)
-    except (_Stopped, KeyboardInterrupt):
-        return _end(runs, child)
+    except _Stopped:
+        _end(runs, child)
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:  # while nothing was followed yet
+        _end(runs, child)
+        return 128 + signal.SIGINT
 
 
 def _runs_of(arguments: Sequence[str]) -> Path:
@@ -111,7 +114,7 @@ def _stay(runs: Path) -> int:
     return code
 
 
-def _end(runs: Path, child: subprocess.Popen[bytes] | None) -> int:
+def _end(runs: Path, child: subprocess.Popen[bytes] | None) -> None:
     """Asks the stages to stop and waits for them, as for the child, which the init has asked."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _nothing)
@@ -127,7 +130,6 @@ def _end(runs: Path, child: subprocess.Popen[bytes] | None) -> int:
         time.sleep(_POLL_S)
     for name in stopped:
         echo(f"stopped; `headwater resume {name}` goes on", err=True)
-    return _STOPPED
 
 
 def _at_work(runs: Path) -> list[RunDir]:
