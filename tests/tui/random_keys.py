@@ -90,7 +90,7 @@ def opened(folder: Path) -> Terminal:
     """The dashboard on the runs, with its deeds written down."""
     runs = str(folder / "runs")
     variables = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
-    program = ("-c", PROGRAM, str(folder))
+    program = (sys.executable, "-c", PROGRAM, str(folder))
     terminal = Terminal("--runs", runs, program=program, **variables)  # type: ignore[arg-type]
     terminal.until("Runs · 2")
     return terminal

@@ -24,7 +24,7 @@ class Terminal:
         self,
         *arguments: str,
         controlling: bool = True,
-        program: Sequence[str] = ("-m", "tui"),
+        program: Sequence[str] = (sys.executable, "-m", "tui"),
         **variables: str,
     ) -> None:
         self.master, slave = pty.openpty()
@@ -32,7 +32,7 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}
         environment.pop("LC_ALL", None)
         self.process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
+            [*program, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
