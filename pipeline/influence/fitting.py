@@ -64,13 +64,13 @@ def phases(
 
     `has_covariances`: those of another strategy will be copied.
     """
-    args, found = factor_arguments(settings, strategy), dict[str, float]()
+    found: dict[str, float] = {}
     if needs_covariances(strategy) and not has_covariances:
-        first = min(args.covariance_max_examples or examples, examples)
+        first = min(settings.covariance_max_examples or examples, examples)
         found[f"{strategy} covariance"] = first
         found[f"{strategy} eigendecomposition"] = first * _DECOMPOSITION
     if FactorConfig.CONFIGS[strategy].requires_lambda_matrices:
-        found[f"{strategy} lambda"] = min(args.lambda_max_examples or examples, examples)
+        found[f"{strategy} lambda"] = min(settings.lambda_max_examples or examples, examples)
     return found
 
 

@@ -159,6 +159,7 @@ async def test_without_a_gpu_it_is_said_and_our_processes_are_shown(tmp_path: Pa
         app._machine = NoGpu()
         async with app.run_test(size=size) as pilot:
             await until_shown(pilot, "no GPU")
+            assert "0 GPUs" not in screen_text(app)
             await pilot.press("D")
             await until_shown(pilot, "Processes · 1, 1 of Headwater")
             text = screen_text(app)

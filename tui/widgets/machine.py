@@ -76,7 +76,7 @@ class MachinePanel(Inked):
             return full + below
         room = height - len(below)
         compact = [compact_gpu(gpu, machine.history, width) for gpu in gpus]
-        if len(compact) > room:
+        if gpus and len(compact) > room:
             key = with_keys("{run.devices}", keymap_of(self.app))
             compact = [*compact[: max(0, room - 1)], gpus_line(gpus, f"{key}: each", width)]
         return compact + below
