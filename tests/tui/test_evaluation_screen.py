@@ -27,6 +27,7 @@ from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.prompt_form import PromptForm
+from tui.screens.dialogs.question_form import QuestionForm
 from tui.screens.evaluation import EvaluationScreen
 from tui.screens.questions import QuestionsScreen
 from tui.screens.report import ReportScreen
@@ -158,7 +159,9 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
         )
         await pilot.press("A")
         await until(pilot, lambda: isinstance(app.screen, AskScreen))
-        asked = [app.screen.query_one(f"#{name}", Input).value for name in ("prompt", "completion")]
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, QuestionForm))
+        asked = [app.screen.query_one(f"#{name}", TextArea).text for name in QuestionForm.LABELS]
         assert asked == ["Tilo Brandt was born in", " a town by the lake"]
 
 

@@ -64,7 +64,7 @@ def test_a_key_is_written_as_on_a_keyboard(key: str, shown: str) -> None:
 
 async def test_no_text_names_a_key_that_was_changed(tmp_path: Path) -> None:
     config = '[keys]\n"runs.shelf" = "U"\n"runs.archive" = "u"\n"marks.mark" = "B"\n'
-    config += '"dialog.answer.false" = "o,escape"\n"app.keys" = "H"\n"app.leave" = "Q"\n'
+    config += '"dialog.answer.false" = "o,escape"\n"app.keys" = "W"\n"app.leave" = "Q"\n'
     for name in ("one", "two"):
         sample_run.new_run(tmp_path, name)
     app = HeadwaterApp(tmp_path, None, user(tmp_path, config))
@@ -77,7 +77,7 @@ async def test_no_text_names_a_key_that_was_changed(tmp_path: Path) -> None:
         await until_shown(pilot, "U shows it, u there brings it back")
         await pilot.press("y")
         await until_shown(pilot, "was put away; U shows it")
-        await pilot.press("H")
+        await pilot.press("W")
         await until_shown(pilot, "the runs that were put away, or")
         await pilot.press("Q")
         await until(pilot, lambda: "the runs that were" not in screen_text(app))
