@@ -47,7 +47,7 @@ async def test_the_runs_are_listed_and_opened(tmp_path: Path) -> None:
         await until_shown(pilot, "Runs · 2")
         lines = screen_text(app).splitlines()
         assert any("training" in line and "? lost" in line and "just now" in line for line in lines)
-        assert any("finished" in line and "✓ done" in line and "report" in line for line in lines)
+        assert any("finished" in line and "✓ done" in line for line in lines)
         listed = app.screen.query_one(RunList)
         listed.cursor = [row.run.name for row in listed.rows].index("finished")
         await pilot.press("enter")
@@ -110,10 +110,9 @@ async def test_the_loss_is_drawn_and_its_scale_changes(tmp_path: Path) -> None:
     run = at_work(tmp_path)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_shown(pilot, "step 0")
+        await until_shown(pilot, "◆ validation loss")
         chart = app.screen.query_one(Chart)
         text = screen_text(app)
-        assert "◆ validation loss" in text
         assert any(0x2800 < ord(letter) < 0x2900 for letter in text)
         await pilot.press("l")
         await until_shown(pilot, "log scale")
@@ -246,6 +245,8 @@ async def test_a_stage_that_is_started_runs_and_its_failure_is_told(tmp_path: Pa
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "○ prepare")
         await pilot.press("s")
+        await until_shown(pilot, "Run prepare?")  # nobody knows how long it takes
+        await pilot.press("y")
         await until_shown(pilot, "✗ prepare failed", seconds=120)
         await until(pilot, lambda: not is_locked(run))
 

@@ -109,7 +109,7 @@ async def test_what_an_open_screen_lacks_is_a_fault() -> None:
     assert isinstance(failed.value.error, NoMatches)
 
 
-@pytest.mark.parametrize("key", "iFvRA")
+@pytest.mark.parametrize("key", "IFERA")
 async def test_news_may_come_while_results_are_being_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:

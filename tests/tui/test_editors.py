@@ -184,14 +184,17 @@ async def test_what_the_plan_advises_is_taken_in_by_a_key(tmp_path: Path) -> Non
     plan = small_plan(load_settings(run.settings), run, advice)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await open_settings(pilot, "scores.module_partitions")
+        rows = await open_settings(pilot, "scores.module_partitions")
         await pilot.press("i")
-        await until_shown(pilot, "no plan is of these settings")
+        await until(pilot, lambda: len(app._notifications) == 1)  # there is no plan yet
+        assert rows.values["scores.module_partitions"] == 1
         write_plan(run, plan)
         await pilot.press("i")
-        await until_shown(pilot, "scores does not fit: with this it does")
+        await until(pilot, lambda: rows.values["scores.module_partitions"] == 4)
         assert load_settings(run.settings).scores.module_partitions == 1  # not saved yet
-        await pilot.press("w", "y")
+        await pilot.press("w")
+        await until_shown(pilot, "module_partitions = 4")
+        await pilot.press("y")
         await until(pilot, lambda: load_settings(run.settings).scores.module_partitions == 4)
 
 

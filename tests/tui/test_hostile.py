@@ -119,7 +119,7 @@ async def test_a_runs_name_is_only_shown(
     (folder / os.fsdecode(b"three\xff")).mkdir()
     (folder / os.fsdecode(b"three\xff/settings.toml")).write_text("[run]\n")
     app = HeadwaterApp(folder, None, User(state=tmp_path / "state.json"))
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+    async with app.run_test(size=(220, 50), notifications=True) as pilot:
         await until_shown(pilot, "Runs · 3")
         shown = await walk(app, pilot, threads, PINNED)
         shown += await walk(app, pilot, threads, ARCHIVED)

@@ -284,7 +284,7 @@ async def test_scores_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         await until_shown(pilot, "scores/scores.safetensors is damaged")
 
 
-@pytest.mark.parametrize(("size", "facts"), [((80, 24), []), ((200, 60), ["tokens", "group"])])
+@pytest.mark.parametrize(("size", "facts"), [((80, 24), []), ((200, 60), ["tokens", "near-dup."])])
 async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
     tmp_path: Path, size: tuple[int, int], facts: list[str]
 ) -> None:
@@ -297,7 +297,7 @@ async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
         head, first = [
             line for line in screen_text(app).splitlines() if "rank" in line or "▌       1 " in line
         ]
-        assert [name for name in ("tokens", "group") if name in head] == facts
+        assert [name for name in ("tokens", "near-dup.") if name in head] == facts
         assert "★ doc-00" in first
         assert "-book " in first
         assert len(head) - head.index("text") >= 32

@@ -49,7 +49,7 @@ async def test_the_metric_is_switched_by_key(tmp_path: Path) -> None:
 async def test_zoom_pan_and_inspection_work_wherever_the_cursor_is(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_shown(pilot, "step 0")
+        await until_shown(pilot, "━ loss")
         chart = app.screen.query_one(Chart)
         assert app.screen.query_one(StageList).has_focus
         await pilot.press("plus", "plus")

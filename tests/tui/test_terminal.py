@@ -396,7 +396,7 @@ def test_in_tmux_it_is_left_behind_and_found_again(runs: Path, tmux: Callable[..
         shows("Stages · 8 of 8 done")
         tmux("detach-client", "-s", "hw")
         assert client.wait(PATIENCE_S) == 0
-    tmux("send-keys", "-t", "hw", "i")
+    tmux("send-keys", "-t", "hw", "I")
     shows("Prompts · 6")
     tmux("send-keys", "-t", "hw", "Escape")
     shows("Stages · 8 of 8 done")

@@ -66,9 +66,9 @@ class MachinePanel(Inked):
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
         """The host is never left out, nor is any GPU without being counted."""
         height, gpus, host = self.size.height, machine.gpus, host_lines(machine, width)
-        if height < len(host) + len(gpus):
-            host = [host_line(machine)]
         own = stage_lines(self.stage_name, self.stage_memory, machine.host)
+        if height < len(host) + len(gpus) + bool(own):
+            host = [host_line(machine)]
         below = [*own[: max(0, height - len(host) - len(gpus))], *host]
         below += [[(line, "dim")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
         full = [line for gpu in gpus for line in _titled(gpu, machine, width)]
