@@ -13,6 +13,7 @@ import pytest
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.benchmark_questions import AnswerStore, read_questions
 from pipeline.contract.results.benchmarks import load_benchmarks, read_benchmarks
+from pipeline.contract.results.budget import read_budget
 from pipeline.contract.results.common import Loaded
 from pipeline.contract.results.evaluation import load_evaluation, read_evaluation
 from pipeline.contract.results.examples import (
@@ -30,10 +31,15 @@ from pipeline.contract.results.examples import (
 )
 from pipeline.contract.results.factors import read_factors_summary
 from pipeline.contract.results.generation import read_generated_answers, read_generation
-from pipeline.contract.results.index import load_index_summary, read_index_summary
+from pipeline.contract.results.index import (
+    load_index_summary,
+    read_index_summary,
+    read_text_losses,
+)
 from pipeline.contract.results.lambda_maps import read_lambda_map
 from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile
+from pipeline.contract.results.precision import read_precision
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.rankings import read_rankings
 from pipeline.contract.results.ranks import highest_first
@@ -140,6 +146,11 @@ READERS: dict[str, Reader] = {
         lambda _, found: [list(one.replies) for one in found] == [["base", "trained"]] * 2,
         lambda run: (run.benchmark_questions(read_benchmarks(run).folder),),
     ),
+    "budget.read_budget": Reader(
+        read_budget,
+        lambda _, found: found.device == "cpu" and found.prompts > 0 and found.rank == 0,
+        lambda run: (run.budget,),
+    ),
     "evaluation.read_evaluation": Reader(
         read_evaluation,
         lambda run, found: (
@@ -208,6 +219,11 @@ READERS: dict[str, Reader] = {
         lambda _, found: (found.examples, found.features) == (len(IDS), 64),
         summary_of("index"),
     ),
+    "index.read_text_losses": Reader(
+        read_text_losses,
+        lambda _, found: bool((found.losses[~np.isnan(found.losses)] > 0).all()),
+        lambda run: (run.text_losses,),
+    ),
     "lambda_maps.read_lambda_map": Reader(
         lambda run: read_lambda_map(run, "ekfac", MODULE),
         lambda run, found: found.outputs * found.inputs == statistics(run, "lambda").count,
@@ -222,6 +238,11 @@ READERS: dict[str, Reader] = {
         lambda run: ModuleScoreFile(run, "ekfac", len(PROMPTS), len(IDS)),
         adds_up,
         lambda run: (run.module_scores("ekfac"),),
+    ),
+    "precision.read_precision": Reader(
+        lambda run: read_precision(run, "scores"),
+        lambda _, found: found.amp_dtype == "none",
+        lambda run: (run.precision("scores"),),
     ),
     "prompts.read_prompts": Reader(
         read_prompts,

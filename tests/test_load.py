@@ -43,4 +43,5 @@ def test_what_grows_faster_than_its_input_is_told() -> None:
     assert load.told("status", False, figures).endswith("growth")
     figures = [load.Figure(seconds, 50.0) for seconds in (0.3, 0.4, 1.4)]
     assert load.told("status", False, figures).rstrip().endswith("MB")
+    figures[-1] = load.Figure(1.4, 50.0, screen=0.2)
     assert load.told("influence", True, figures).endswith("slow")

@@ -23,8 +23,9 @@ from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.run.run_dir import RunDir
 from tests.seam_readers import LOADERS, READERS
 
-SHARED = ("common", "migrations", "tensors")
-"""No artefact's own: what the readers are made of."""
+SHARED = ("common", "migrations", "tensors", "plan")
+"""No artefact's own: what the readers are made of; a plan is made before any stage has finished,
+see `tests/pipeline/planning`."""
 PREFIXES = ("load_", "read_", "find_", "iterate_")
 MAY_BE_SHORTER = (".jsonl", ".csv", ".md")
 """Of text by lines the half may be whole in itself; then it must be told from the whole."""

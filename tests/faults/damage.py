@@ -47,8 +47,11 @@ EXCHANGE = "exchange"
 
 
 def copied(run: RunDir, root: Path) -> RunDir:
-    """The run again, whose files are the same until one is replaced."""
-    return RunDir(shutil.copytree(run.root, root, copy_function=os.link, symlinks=True))
+    """The run again, whose files are the same until one is replaced; to its events may be added."""
+    again = RunDir(shutil.copytree(run.root, root, copy_function=os.link, symlinks=True))
+    again.events.unlink()
+    shutil.copyfile(run.events, again.events)
+    return again
 
 
 @contextmanager
@@ -77,8 +80,16 @@ def stage_files(run: RunDir) -> Iterator[tuple[str, Path]]:
                 yield stage, path
 
 
-_TIMED = ("started.json", "done.json", "files.json", "summary.json", "corpus.json", "store.json")
-"""Names of files that hold times, durations or ids of finishes."""
+_TIMED = (
+    "started.json",
+    "done.json",
+    "files.json",
+    "summary.json",
+    "corpus.json",
+    "store.json",
+    "budget.json",
+)
+"""Names of files that hold times, durations, ids of finishes, or the memory that was free."""
 _OTHER = ("checkpoints", "report", "combined_evaluation_results", "deepeval_results", "asked")
 """Folders of such files, and of pictures."""
 

@@ -288,7 +288,7 @@ async def test_an_example_opens_with_the_colours_of_its_tokens(run: RunDir) -> N
         await until(pilot, lambda: len(screen.tokens) == 10)
         await pilot.press("j", "enter")
         await until_shown(pilot, "› ask › 2 of 48 by ekfac_normalized")
-        await until_shown(pilot, "predicting a blue token raises the score")
+        await until_shown(pilot, "blue tokens raise the score")
         await pilot.press("n", "space", "escape")
         assert stands_on(app, AskScreen)
         assert (screen.filtered.cursor, len(screen.filtered.marked)) == (2, 1)
