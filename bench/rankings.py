@@ -161,7 +161,7 @@ def examples(rows: int) -> Any:
 
 
 KEYS = (
-    ("first opening", "i"),
+    ("first opening", "I"),
     ("", "escape"),
     ("opening", "I"),
     ("", "enter", "escape"),

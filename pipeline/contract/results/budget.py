@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.contract.results.common import read_record, write_record
+from pipeline.contract.results.common import read_record, was_written, write_record
 from pipeline.contract.run.run_dir import RunDir
 
 STAGE = "scores"
@@ -40,6 +40,9 @@ def read_budget(run: RunDir) -> Budget | None:
     """The budget that was decided on; None where none has been yet.
 
     Raises:
+        MissingResultError: the stage wrote it, and it is gone.
         DamagedResultError: the file holds something else.
     """
-    return read_record(run, STAGE, run.budget, Budget) if run.budget.exists() else None
+    return (
+        read_record(run, STAGE, run.budget, Budget) if was_written(run, STAGE, run.budget) else None
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pipeline.contract.errors import DamagedResultError, HeadwaterError, MissingResultError
 from pipeline.contract.files import replacing, write_json
 from pipeline.contract.results.migrations import migrate
-from pipeline.contract.run.checksums import quick_fault
+from pipeline.contract.run.checksums import known_files, quick_fault
 from pipeline.contract.run.freshness import FORMAT, Done, is_fresh
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
@@ -98,6 +98,12 @@ def _is_fresh(run: RunDir, stage: str) -> bool:
 def write_record(path: Path, record: Any) -> None:
     """Writes a frozen dataclass as JSON, whole or not at all."""
     write_json(path, asdict(record))
+
+
+def was_written(run: RunDir, stage: str, path: Path) -> bool:
+    """Whether a stage wrote a file that not every stage of its name writes: it is there, or the
+    stage has finished and its checksums name it, so that reading says that it is missing."""
+    return path.exists() or (run.done(stage).exists() and path in known_files(stage, run))
 
 
 def read_record(run: RunDir, stage: str, path: Path, kind: type[T]) -> T:

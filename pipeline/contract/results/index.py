@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.contract.files import replacing
-from pipeline.contract.results.common import Loaded, load, read_record, write_record
+from pipeline.contract.results.common import Loaded, load, read_record, was_written, write_record
 from pipeline.contract.run.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_text_losses(run: RunDir) -> TextLosses | None:
     """
     from pipeline.contract.results.tensors import open_tensors
 
-    if not run.text_losses.exists():
+    if not was_written(run, STAGE, run.text_losses):
         return None
     file = open_tensors(run, STAGE, run.text_losses, [_LOSSES])
     return TextLosses(file.floats(_LOSSES), file.metadata.get(_HELD_OUT) == "1")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.contract.results.common import read_record, write_record
+from pipeline.contract.results.common import read_record, was_written, write_record
 from pipeline.contract.run.run_dir import RunDir
 
 
@@ -40,7 +40,8 @@ def read_precision(run: RunDir, stage: str) -> Precision | None:
     """What a stage has chosen; None where it has not yet.
 
     Raises:
+        MissingResultError: the stage wrote it, and it is gone.
         DamagedResultError: the file holds something else.
     """
     path = run.precision(stage)
-    return read_record(run, stage, path, Precision) if path.exists() else None
+    return read_record(run, stage, path, Precision) if was_written(run, stage, path) else None
