@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -30,9 +29,10 @@ class GreedyAnswer:
 
 def begins_with(text: str, expected: str) -> bool:
     """Whether `text` begins with `expected`, leading blanks aside, and does not cut a word."""
-    expected = expected.strip()
-    word_ends = r"\b" if expected[-1].isalnum() else ""
-    return re.match(re.escape(expected) + word_ends, text.strip()) is not None
+    text, expected = text.strip(), expected.strip()
+    after = text[len(expected) : len(expected) + 1]
+    goes_on = expected[-1].isalnum() and (after.isalnum() or after == "_")
+    return text.startswith(expected) and not goes_on
 
 
 def write_answers(run: RunDir, answers: Iterable[GreedyAnswer]) -> None:
