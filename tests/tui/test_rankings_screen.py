@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from textual.widgets import Input
 
@@ -22,6 +24,7 @@ from tests.tui.test_bursts import burst
 from tests.tui.watching import screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.readers.listing import Listing
+from tui.readers.scores import Ranking, Scored
 from tui.screens.dialogs.choice import ChoiceDialog, Choices
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
@@ -321,3 +324,18 @@ async def test_newer_rankings_open_where_one_was(tmp_path: Path) -> None:
         await until(pilot, lambda: newer.has_focus)
         assert (newer.marked, newer.selected) == (marked, selected)
         assert app.screen.query_one(PromptList).cursor == 1
+
+
+@pytest.mark.parametrize("value", [-999_999.8, 47_315.3, 4_984.7, 946.5, 0.0012])
+async def test_a_score_stands_apart_from_its_rank(tmp_path: Path, value: float) -> None:
+    """A figure of four digits and one decimal filled its column up to the rank."""
+    scored = Scored(sample_run.scored_run(tmp_path))
+    scores = np.full(len(scored.corpus), value, np.float32)
+    order = np.arange(len(scores), dtype=np.int32)
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test():
+        table = RankingTable()
+        await app.mount(table)
+        table.listing = Listing(scored.corpus, Ranking("home-0", "made", scores, order))
+        written = "".join(text for text, _ in table.line(11, 80))
+        assert re.search(r"\b12 +[+-][\d,.]+", written), written

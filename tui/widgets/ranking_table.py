@@ -108,7 +108,7 @@ class RankingTable(Lines):
             "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
             "score": (
-                aligned(score(value), _DECIMALS, _CELLS["score"]),
+                aligned(score(value), _DECIMALS, _CELLS["score"] - 1),
                 "pro" if value > 0 else "con",
             ),
             "star": ("  ★ " if position in listing.relevant else "", "warn"),

@@ -57,7 +57,9 @@ class Standings(Lines):
         missing = math.isnan(standing.score)
         ink: Part = (
             fit(
-                "–" if missing else aligned(score(standing.score), _DECIMALS, _SCORE), _SCORE, True
+                "–" if missing else aligned(score(standing.score), _DECIMALS, _SCORE - 1),
+                _SCORE,
+                True,
             ),
             "dim" if missing else "pro" if standing.score > 0 else "con",
         )
