@@ -21,6 +21,7 @@ import pytest
 from pipeline.contract import results
 from pipeline.contract.errors import DamagedResultError, MissingResultError
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.stages import STAGES
 from tests.seam_readers import LOADERS, READERS
 
 SHARED = ("common", "migrations", "tensors", "plan")
@@ -97,6 +98,20 @@ def test_half_a_file_is_never_taken_for_the_whole(copy: RunDir, name: str) -> No
             assert len(reader.read(copy)) < len(whole)
         except (DamagedResultError, MissingResultError):
             assert path.exists()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", READERS)
+def test_no_reader_waits_for_a_pipe(copy: RunDir, name: str) -> None:
+    reader = READERS[name]
+    for stage in STAGES:  # as in a run that others made: nothing says what its files were
+        copy.checksums(stage).unlink(missing_ok=True)
+    for path in reader.files(copy):
+        whole = path.rename(path.with_name("whole"))
+        os.mkfifo(path)
+        with pytest.raises((DamagedResultError, MissingResultError)):
+            reader.read(copy)
+        whole.replace(path)
 
 
 def test_no_reader_loads_pandas(finished_run: RunDir) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,20 +47,6 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.fixture
-def impatient() -> Iterator[None]:
-    """Ends a test that waits for a pipe: nothing will ever write into it."""
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError("waits for a pipe")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(300)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 def files_of(run: RunDir) -> list[Path]:
     """Everything in the run that the lists of runs and stages may look at."""
     written = [file for file in run.root.rglob("*.json*") if file.is_file()]
@@ -69,7 +54,7 @@ def files_of(run: RunDir) -> list[Path]:
     return [*dict.fromkeys([*written, *others, run.exit("train"), run.log("train")])]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.timeout(300)  # nothing will ever write into a pipe
 @pytest.mark.parametrize("kind", ODD)
 def test_a_file_of_a_run_may_be_anything(tmp_path: Path, kind: str) -> None:
     runs = tmp_path / "runs"

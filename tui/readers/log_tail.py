@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.contract.files import open_regular
 from tui.readers.clean import clean
 
 _FIRST_LOOK_BYTES = 128 << 10
@@ -28,7 +29,7 @@ class LogTail:
                 or size - self._offset > _FIRST_LOOK_BYTES
             ):
                 self._offset, self._torn = max(0, size - _FIRST_LOOK_BYTES), b""
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._offset)
                 chunk = file.read(_FIRST_LOOK_BYTES)
         except OSError:

@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pipeline.contract.files import open_regular
+
 _MAY_BE_EMPTY = (".jsonl", ".txt", ".md", ".csv")
 
 
 def form_fault(path: Path) -> str:
     """What is wrong with the form of a file; "" if nothing is, or its kind is not known."""
     try:
+        open_regular(path).close()
         if path.stat().st_size == 0 and path.suffix not in _MAY_BE_EMPTY:
             return "it is empty"
         if reader := _READERS.get(path.suffix):

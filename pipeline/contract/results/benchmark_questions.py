@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.results.benchmarks import BY_LENGTH, WHOLE
-from pipeline.contract.results.common import Row, checked, damaged, read_table, where, write_table
+from pipeline.contract.results.common import (
+    Row,
+    checked,
+    damaged,
+    read_table,
+    readable,
+    where,
+    write_table,
+)
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.run.run_dir import RunDir
 
@@ -51,7 +59,8 @@ class AnswerStore:
         Raises:
             DamagedResultError: a line is no answer.
         """
-        lines = list(read_json_lines(self._path))
+        with readable(self._run, _STAGE, self._path):
+            lines = list(read_json_lines(self._path))
         kind = tuple[BenchmarkAnswer, ...]
         answers: tuple[BenchmarkAnswer, ...] = checked(self._run, _STAGE, self._path, kind, lines)
         return {(answer.question, answer.way): answer for answer in answers}

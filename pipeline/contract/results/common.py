@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipeline.contract.errors import DamagedResultError, HeadwaterError, MissingResultError
-from pipeline.contract.files import replacing, write_json
+from pipeline.contract.files import open_regular, replacing, write_json
 from pipeline.contract.results.migrations import migrate
 from pipeline.contract.run.checksums import known_files, quick_fault
 from pipeline.contract.run.freshness import FORMAT, Done, is_fresh
@@ -277,6 +277,8 @@ def readable(run: RunDir, stage: str, path: Path) -> Iterator[None]:
     """
     require_same(run, stage, path)
     try:
+        if path.exists():
+            open_regular(path).close()
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise missing(run, stage, path) from error
