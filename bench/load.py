@@ -74,8 +74,7 @@ def _examples(folder: Path, count: int) -> None:
 
 
 def _prompts(folder: Path, count: int) -> None:
-    run = load_data.scored_run(folder / LARGE, count, 1000)
-    load_data.write_pages(run, count)
+    load_data.scored_run(folder / LARGE, count, 1000)
     load_data.finished_run(folder / "small")
 
 
@@ -135,6 +134,7 @@ AXES: Mapping[str, Axis] = {
             ("rank", LARGE, "--top", "3"),
             ("compare", LARGE, "small"),
             ("questions", LARGE, "--missed"),
+            (STAGE, "report"),
         ),
         (
             ("influence", "I"),

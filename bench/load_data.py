@@ -31,7 +31,6 @@ from pipeline.contract.results.evaluation import (
 from pipeline.contract.results.examples import lengths_of
 from pipeline.contract.results.generation import MODELS, Perplexity
 from pipeline.contract.results.lookup_writer import write_lookup
-from pipeline.contract.results.report import ReportSummary, write_report
 from pipeline.contract.results.score_file import ScoreMetadata, write_scores
 from pipeline.contract.results.scores import KnownAnswers, ScoresSummary, write_scores_summary
 from pipeline.contract.results.tokens import PositionScores, write_token_scores
@@ -115,17 +114,6 @@ def scored_run(root: Path, prompt_count: int, example_count: int) -> RunDir:
     _write_answers(run, prompts)
     _write_benchmark(run, prompt_count)
     return run
-
-
-def write_pages(run: RunDir, sections: int) -> None:
-    """A report with so many sections, as the report stage would leave it."""
-    settings = load_settings(run.settings)
-    fingerprint = freshness.begin("report", settings, run)
-    line = "| 1 | 2.5 | an example that says something |\n"
-    table = "| Rank | Score | Text |\n|---:|---:|---|\n" + 10 * line
-    text = "".join(f"### prompt {number}\n\n{table}\n" for number in range(sections))
-    write_report(run, f"# Report\n\n{text}", "<!doctype html>", ReportSummary(sections, {}))
-    freshness.finish("report", fingerprint, settings, run, 1.0)
 
 
 def _write_examples(run: RunDir, table: pa.Table) -> None:

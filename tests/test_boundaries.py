@@ -66,6 +66,7 @@ ROOMS = {
         "screens",
         "commands",
         "key_queue",
+        "collector",
         "app",
         "dashboard",
         "verbs",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
-from textual import work
+from textual import events, work
 from textual.binding import BindingType
 from textual.color import Color
 from textual.command import Provider
@@ -23,6 +23,7 @@ from textual.theme import Theme
 
 from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir, list_runs
+from tui.collector import Collector
 from tui.key_queue import KeyQueue
 from tui.keys import Scope, bindings, hint
 from tui.person.user import User
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tui.screens.dialogs.confirm import ConfirmDialog
 
 _TERMINAL_CHECK_S = 3.0
+_COLLECT_S = 1.0
 _HINT_S = 20.0
 _NOTICE_S = 30.0
 _LAST_WORD_S = 2.0
@@ -70,6 +72,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         super().__init__()
         self.animation_level = "none"
         self._runs, self._run = runs, run
+        self._collector = Collector()
         self._user, self._machine = user or User(), MachineReader(folder=runs)
         for ours in (HEADWATER, LIGHT, SIXTEEN):
             self.register_theme(ours)
@@ -121,6 +124,8 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Starts to watch for a new theme and for the end of the terminal."""
+        self._collector.begin()
+        self.set_interval(_COLLECT_S, self._collector.rest)
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if self.is_web:
             self.screen_change_signal.subscribe(self, self._tell_page)
@@ -129,6 +134,16 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
             self._watch_terminal()
         if notice := os.environ.get(NOTICE):
             self.notify(clean(notice), severity="warning", timeout=_NOTICE_S, markup=False)
+
+    def on_unmount(self) -> None:
+        """Leaves the collector as it was."""
+        self._collector.end()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Tells the collector of keys and of the mouse."""
+        if isinstance(event, events.InputEvent) and not event.is_forwarded:
+            self._collector.key_came()
+        await super().on_event(event)
 
     def _tell_page(self, screen: Screen[Any]) -> None:
         """Tells the page around a browser's terminal which run is shown, and on which ground."""
