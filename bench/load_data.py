@@ -140,7 +140,7 @@ def _write_scores(run: RunDir, prompts: list[Prompt], table: pa.Table) -> None:
         modules=(),
         examples=table.num_rows,
     )
-    write_scores(run, metadata, scores, layers, {})
+    write_scores(run, metadata, scores, layers, {"ekfac": scores["ekfac"][0] ** 2})
     save_rankings(run, "scores", prompts, table, scores, min(TOP, table.num_rows))
     told = [(p.id, f"doc-{n % table.num_rows:07d}") for p in prompts for n in range(TOKEN_TOP)]
     rows = (PositionScores(*pair, ["word "] * 25, [0.1] * 25) for pair in told)

@@ -123,7 +123,8 @@ def make_run(run: RunDir, rows: int) -> None:
         damping="heuristic", fisher="sampled", precision={}, modules=(), examples=rows,
     )  # fmt: skip
     by_method = {name: scores[name] for name in METHODS}
-    write_scores(run, metadata, by_method, {layer: scores[layer] for layer in range(LAYERS)}, {})
+    sizes = {"ekfac": scores["ekfac"][0] ** 2}
+    write_scores(run, metadata, by_method, {layer: scores[layer] for layer in range(LAYERS)}, sizes)
     write_answers(
         run, [GreedyAnswer(prompt.id, prompt.prompt, prompt.completion) for prompt in prompts]
     )

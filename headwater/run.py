@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.contract.results.controls import Controls
     from pipeline.contract.results.score_file import ScoreFile, ScoreMetadata
 
 
@@ -150,6 +151,23 @@ class Run:
         examples = self.examples.arrow.take(pa.array(picked))
         columns |= dict(zip(examples.column_names, examples.columns, strict=True))
         return Table(pa.table(columns))
+
+    def controls(self, prompt: str, method: str | None = None) -> Controls:
+        """How far a prompt's ranking follows gradient size alone, and the ranking of the prompt
+        that has the fewest words in common with it: Spearman's correlation, and how many of the
+        first ten examples are the same.
+
+        Raises:
+            UsageError: there is no such prompt or method; names those that are.
+        """
+        from pipeline.contract.results.controls import ControlReader
+        from pipeline.contract.results.prompts import read_prompts
+        from pipeline.contract.results.score_file import load_scores
+
+        file = load_scores(self._run).value
+        method = _require("method", method or file.metadata.default_method, file.metadata.methods)
+        _require("prompt", prompt, file.metadata.prompts)
+        return ControlReader(file, read_prompts(self._run)).read(prompt, method)
 
     @cached_property
     def spectra(self) -> Table:

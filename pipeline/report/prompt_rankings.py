@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.results.controls import ControlReader, Controls
 from pipeline.contract.results.examples import read_example_ids
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.rankings import End, RankedExample, read_rankings
 from pipeline.contract.results.ranks import Scores, rank_of
 from pipeline.contract.results.score_file import ScoreFile
@@ -44,6 +46,7 @@ class PromptRanking:
     layers: Sequence[int]
     layer_shares: NDArray[np.float64] | None
     """Layers' shares of the top examples' raw scores [≤ TOP, L]: signed, |shares| sum to 1."""
+    controls: Controls
 
     @property
     def largest_share(self) -> float:
@@ -63,6 +66,7 @@ class Rankings:
         """
         self._file = ScoreFile(run)
         self.metadata = self._file.metadata
+        self._controls = ControlReader(self._file, read_prompts(run))
         ids = read_example_ids(run)
         self._index = {example: number for number, example in enumerate(ids)}
         self._rows: dict[tuple[str, End], list[RankedExample]] = {}
@@ -91,6 +95,7 @@ class Rankings:
             statistics=statistics(scores[metadata.default_method]),
             layers=metadata.layers,
             layer_shares=self._layer_shares(top, number) if metadata.layers else None,
+            controls=self._controls.read(prompt_id, metadata.default_method),
         )
 
     def _line(self, row: RankedExample, scores: dict[str, Scores]) -> Line:

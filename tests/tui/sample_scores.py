@@ -48,7 +48,7 @@ def write_scores(
         metadata,
         {name: _scores(prompts, name) for name in methods},
         {layer: _layer(parts, layer) for layer in LAYERS},
-        {},
+        {name: _sizes(len(texts), name) for name in ("ekfac", "identity")},
     )
     _write_module_scores(run, parts)
 
@@ -104,6 +104,11 @@ def _scores(prompts: list[Prompt], name: str) -> NDArray[np.float32]:
         for rank, position in enumerate(told_by(n), start=1):
             table[n, position] = 0.9 / rank
     return table
+
+
+def _sizes(count: int, name: str) -> NDArray[np.float32]:
+    chance = random.Random(f"size {name}")
+    return np.array([chance.uniform(0, 9) for _ in range(count)], np.float32)
 
 
 def _layer(parts: dict[str, NDArray[np.float32]], layer: int) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
-from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.influence.ranking_table import save_rankings
 
 Result = subprocess.CompletedProcess[str]
@@ -83,6 +83,7 @@ def scored_run(folder: Path) -> RunDir:
         fingerprint = freshness.begin(name, settings, run)
         freshness.finish(name, fingerprint, settings, run, seconds=1.0)
     prompt = Prompt(id="sea", prompt="At sea", completion=" a whale", relevant=("doc0",))
+    save_prompts(run.prepared_prompts, [prompt])
     methods = {
         name: np.array([[3.0, 1.5]], np.float32) for name in ("ekfac_normalized", "ekfac", "bm25")
     }
@@ -90,7 +91,7 @@ def scored_run(folder: Path) -> RunDir:
     metadata = ScoreMetadata(
         ("sea",), tuple(methods), default, (), "ekfac", "heuristic", "sampled", {}, (), 2
     )
-    write_scores(run, metadata, methods, {}, {})
+    write_scores(run, metadata, methods, {}, {"ekfac": np.array([4, 9], np.float32)})
     save_rankings(run, "scores", [prompt], _two_whales(), methods, top=2)
     known, errors = KnownAnswers(0, 1), GradientErrors(0.0, 0.0)
     summary = ScoresSummary(default, tuple(methods), 1, 2, (), known, {}, errors, (), {})
@@ -308,6 +309,21 @@ def test_rank_prints_json_csv_and_text_without_control_characters(
     text = headwater("rank", "books", "--method", "bm25").stdout
     assert "doc0 ★  (7 tokens, whales.jsonl row 1)" in text
     assert "\x1b" not in text
+
+
+def test_rank_says_how_far_a_ranking_follows_what_says_nothing_of_its_prompt(
+    headwater: Headwater, tmp_path: Path
+) -> None:
+    scored_run(tmp_path)
+    size = "agreement with gradient size alone: rank correlation -1.00, 0 of the first 0"
+    assert size in headwater("rank", "books", "--prompt", "sea").stdout
+    assert size not in headwater("rank", "books").stdout  # of all prompts, ranked
+    found = json.loads(headwater("rank", "books", "--prompt", "sea", "--controls", "--json").stdout)
+    assert found["size"] == {"correlation": pytest.approx(-1), "shared": 0, "first": 0}
+    assert found["other"] is None  # there is no other prompt
+    refused = headwater("rank", "books", "--controls")
+    assert refused.returncode == 2
+    assert "--controls is of one prompt" in refused.stderr
 
 
 def test_rank_names_the_prompts_and_methods_there_are(headwater: Headwater, tmp_path: Path) -> None:

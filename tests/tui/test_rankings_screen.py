@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from textual.widgets import Input
 
 from pipeline.contract.results.scores import (
@@ -176,7 +178,7 @@ async def test_a_click_on_a_column_sorts_by_it_and_again_turns_it_around(tmp_pat
 
         async def click(column: str) -> None:
             y, head = next(
-                (y, line) for y, line in enumerate(screen_text(app).splitlines()) if "rank" in line
+                (y, line) for y, line in enumerate(screen_text(app).splitlines()) if "rank " in line
             )
             await pilot.click(offset=(head.index(column) + 1, y))
 
@@ -298,7 +300,9 @@ async def test_ids_are_told_apart_by_their_ends_and_texts_have_room(
         await pilot.press("enter")
         await until_shown(pilot, "· top · 1,500")
         head, first = [
-            line for line in screen_text(app).splitlines() if "rank" in line or "▌       1 " in line
+            line
+            for line in screen_text(app).splitlines()
+            if "rank " in line or "▌       1 " in line
         ]
         assert [name for name in ("tokens", "near-dup.") if name in head] == facts
         assert "★ doc-00" in first
@@ -339,3 +343,33 @@ async def test_a_score_stands_apart_from_its_rank(tmp_path: Path, value: float) 
         table.listing = Listing(scored.corpus, Ranking("home-0", "made", scores, order))
         written = "".join(text for text, _ in table.line(11, 80))
         assert re.search(r"\b12 +[+-][\d,.]+", written), written
+
+
+async def test_it_says_how_far_a_ranking_follows_gradient_size_and_another_prompt(
+    tmp_path: Path,
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "beside gradient size alone: ρ 0.0")
+        found = Scored(run).controls("home-1", "ekfac_normalized")
+        await pilot.press("j")
+        assert found.other
+        await until_shown(pilot, f"beside the ranking of prompt {found.other_prompt}: ρ ")
+        await until_shown(
+            pilot, f"ρ {found.size.correlation:.2f}, {found.size.shared} of the first"
+        )
+
+
+async def test_a_ranking_that_follows_gradient_size_is_warned_of(tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path)
+    with safe_open(run.scores, "np") as file:
+        metadata = file.metadata()
+    tensors = load_file(run.scores)
+    tensors["self_ekfac"] = tensors["ekfac_normalized"][0].copy()
+    save_file(tensors, run.scores, metadata)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "! hardly more than gradient size alone: ρ 1.00, 10 of the first")

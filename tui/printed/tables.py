@@ -6,11 +6,13 @@ import io
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import NO_FILE, open_regular, write_csv
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.common import readable
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.rankings import End, RankedExample, read_rankings
 from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.results.spectra import LayerFiles, read_summary
@@ -34,6 +36,9 @@ from tui.readers.run_facts import (
     time_of,
 )
 from tui.readers.run_filter import EVERYTHING, Filter
+
+if TYPE_CHECKING:
+    from pipeline.contract.results.controls import Controls
 
 Row = Mapping[str, object]
 _FOLLOW_S = 0.5
@@ -189,6 +194,28 @@ def ranking(
 
         _choice("prompt", prompt_id, ScoreFile(run).metadata.prompts)
     return rows
+
+
+def controls(run: RunDir, prompt_id: str, method: str | None) -> Controls:
+    """How far a prompt's ranking agrees with gradient size and with another prompt's ranking.
+
+    Raises:
+        MissingResultError: the scores stage has not finished.
+        UsageError: there is no such prompt or method; names those that are.
+    """
+    from pipeline.contract.results.controls import ControlReader  # NumPy takes a while
+    from pipeline.contract.results.score_file import ScoreFile
+
+    _require(run, "scores")
+    file = ScoreFile(run)
+    method = _choice("method", method or file.metadata.default_method, file.metadata.methods)
+    _choice("prompt", prompt_id, file.metadata.prompts)
+    return ControlReader(file, read_prompts(run)).read(prompt_id, method)
+
+
+def controls_text(found: Controls) -> str:
+    """The two agreements, a line each."""
+    return "".join(f"  {'! ' * much}{clean(line)}\n" for line, much in found.lines())
 
 
 def _choice(what: str, value: str, valid: Sequence[str]) -> str:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.common import damaged
+from pipeline.contract.results.controls import ControlReader, Controls
 from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.ranks import Scores, highest_first, rank_of
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import LAYER, STAGE, layer_of, strategy_of
@@ -137,6 +139,15 @@ class Scored:
         """Positions of the examples that are known to state the answer."""
         return frozenset(self.corpus.relevant(self._numbers[prompt_id]).tolist())
 
+    def controls(self, prompt_id: str, name: str) -> Controls:
+        """How far a ranking follows gradient size alone, and another prompt's ranking.
+
+        Raises:
+            DamagedResultError: a file lacks what it needs.
+            MissingResultError: one is gone.
+        """
+        return self._control_reader.read(prompt_id, name)
+
     def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
         """The parts of a raw score; None where the stage had no room to keep them apart.
 
@@ -165,6 +176,10 @@ class Scored:
         self.corpus.forget_pages()
         for file in self._module_files.values():
             file.forget_pages()
+
+    @cached_property
+    def _control_reader(self) -> ControlReader:
+        return ControlReader(self._file, read_prompts(self._run))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

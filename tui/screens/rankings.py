@@ -17,6 +17,7 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
+from tui.content.controls_text import controls_text
 from tui.content.example_text import plain_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
@@ -82,6 +83,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             yield PromptList(id="prompts")
             with Vertical(id="right"):
                 yield Static(id="answer")
+                yield Static(id="controls")
                 yield RankingTable(id="ranking")
                 yield self.filter_entry("words of the text · id:… · group:7 (near-duplicates)")
                 yield Static(id="preview", classes="panel")
@@ -209,6 +211,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             failed = error
         self.query_one(Notice).tell(failed, "the rankings")
         self._show(listing)
+        self._control(answer.id, self.ranked_by)
         panes = self.query_one("#panes")
         if not panes.display:
             panes.display = True
@@ -216,6 +219,20 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
                 self._to_ranking()
             else:
                 self.query_one(PromptList).focus()
+
+    @work(exclusive=True, group="controls")
+    async def _control(self, prompt_id: str, name: str) -> None:
+        """Says how far the ranking follows what says nothing about its prompt."""
+        scored, shown = self._scored, self.query_one("#controls", Static)
+        shown.update(controls_text(None))
+        if scored is None:
+            return
+        try:
+            found = await asyncio.to_thread(scored.controls, prompt_id, name)
+        except HeadwaterError as error:
+            shown.update(Content.styled(clean(error.message), "$warning"))
+        else:
+            shown.update(controls_text(found))
 
     def _listing(self, prompt_id: str) -> Listing:
         from tui.readers.listing import Listing

@@ -13,7 +13,7 @@ from pipeline.contract.results.rankings import End
 from pipeline.contract.results.report import read_report
 from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.processes import is_locked
-from pipeline.contract.run.run_dir import list_runs
+from pipeline.contract.run.run_dir import RunDir, list_runs
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
@@ -83,6 +83,12 @@ def inspect(runs: Path, run: str, layer: int | None) -> None:
 @click.option("--method", help="Ranking to show.  [default: the run's own]")
 @click.option("--json", "as_format", flag_value="json", help="JSON, one array.")
 @click.option("--csv", "as_format", flag_value="csv", help="CSV with a header.")
+@click.option(
+    "--controls",
+    "only_controls",
+    is_flag=True,
+    help="How far the prompt's ranking follows gradient size alone, and another prompt's ranking.",
+)
 @click.pass_obj
 def rank(
     runs: Path,
@@ -92,9 +98,13 @@ def rank(
     bottom: bool,
     method: str | None,
     as_format: str | None,
+    only_controls: bool,
 ) -> None:
     """Print the training examples that RUN ranks highest for a prompt."""
     target = find_run(runs, run)
+    if only_controls:
+        _print_controls(target, prompt_id, method, as_format)
+        return
     end: End = "bottom" if bottom else "top"
     rows = tables.ranking(target, prompt_id, method, end, top)
     if as_format == "json":
@@ -103,6 +113,20 @@ def rank(
         echo_data(tables.ranking_csv(rows))
     else:
         echo(tables.ranking_text(rows), end="")
+        if prompt_id is not None and rows:
+            echo("\n" + tables.controls_text(tables.controls(target, prompt_id, method)), end="")
+
+
+def _print_controls(
+    target: RunDir, prompt_id: str | None, method: str | None, as_format: str | None
+) -> None:
+    if prompt_id is None or as_format == "csv":
+        raise UsageError("--controls is of one prompt", "give --prompt ID, and --json or nothing")
+    found = tables.controls(target, prompt_id, method)
+    if as_format == "json":
+        echo_json(asdict(found))
+    else:
+        echo(tables.controls_text(found), end="")
 
 
 @click.command()

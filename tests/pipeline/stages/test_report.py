@@ -22,6 +22,7 @@ from pipeline.contract.results.benchmarks import (
     BenchmarkScore,
     write_benchmarks,
 )
+from pipeline.contract.results.controls import agreement
 from pipeline.contract.results.examples import (
     NO_GROUP,
     CorpusSummary,
@@ -184,7 +185,8 @@ def write_scores(run: RunDir, prompts: list[Prompt]) -> None:
     )
     methods = {name: tensors[name] for name in METHODS}
     layers = {layer: tensors["layers"][:, layer] for layer in LAYERS}
-    score_file.write_scores(run, metadata, methods, layers, {})
+    sizes = {name: tensors[name][0] ** 2 for name in ("ekfac", "identity")}
+    score_file.write_scores(run, metadata, methods, layers, sizes)
     save_rankings(run, "scores", prompts, pq.read_table(run.examples), methods, top=15)
     answers = [
         GreedyAnswer(p.id, p.prompt, p.completion, p.completion + " indeed", n == 0)
@@ -333,6 +335,16 @@ def test_the_first_example_shows_its_mark_score_and_other_ranks(full: RunDir) ->
     assert first.startswith("1 ★ 99 d3 53 tokens · parish.jsonl row 3 Document 3 tells")
     least = '<td>bm25</td><td class="n">40</td>'  # of 40 examples, as its score is the lowest
     assert least in full.report_html.read_text()
+
+
+def test_a_ranking_stands_beside_gradient_size_and_another_prompts_ranking(full: RunDir) -> None:
+    sizes = score_tensors()["ekfac"][0] ** 2
+    found = agreement(score_tensors()["ekfac_normalized"][0], sizes)
+    assert found.correlation is not None
+    told = f"agreement with gradient size alone: rank correlation {found.correlation:.2f}, "
+    for page in (full.report_markdown, full.report_html):
+        assert told in page.read_text()
+        assert "agreement with the ranking of prompt " in page.read_text()
 
 
 def test_a_ranking_has_a_column_for_the_ranks_by_every_other_method(full: RunDir) -> None:
