@@ -140,9 +140,11 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         self._collector.end()
 
     async def on_event(self, event: events.Event) -> None:
-        """Tells the collector of keys and of the mouse."""
+        """Tells the collector of keys and of the mouse; a key takes the hint away."""
         if isinstance(event, events.InputEvent) and not event.is_forwarded:
             self._collector.key_came()
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._end_hint()  # who presses keys wants to see what they do
         await super().on_event(event)
 
     def _tell_page(self, screen: Screen[Any]) -> None:
@@ -242,7 +244,9 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         from tui.screens.dialogs.help import Help
 
         self._end_hint()
-        self.push_screen(Help(scopes(self.screen), self._user.keys))
+        shown = scopes(self.screen)
+        told = hint(shown[0], self._user.keys) if shown else ""
+        self.push_screen(Help(shown, self._user.keys, told))
 
     def action_repaint(self) -> None:
         """Draws everything again, where another program has written on the terminal."""

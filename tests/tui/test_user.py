@@ -202,6 +202,18 @@ async def test_a_hint_does_not_lie_over_the_next_screen(tmp_path: Path) -> None:
         assert "New here?" not in screen_text(app)
 
 
+async def test_a_hint_goes_with_the_next_key_and_help_repeats_it(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path / "runs")
+    app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        await pilot.press("j")
+        await until(pilot, lambda: "New here?" not in screen_text(app))
+        await until_shown(pilot, "next            s runs it")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "a runs every stage, s the selected one; they outlive this screen")
+
+
 async def test_a_hint_makes_room_for_the_next_screens_own(tmp_path: Path) -> None:
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path), user(tmp_path))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:

@@ -29,9 +29,10 @@ class Help(ModalScreen[None], DismissedOnce[None]):
     CSS_PATH = "../boxes.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
-    def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str]) -> None:
+    def __init__(self, scopes: tuple[Scope, ...], keymap: Mapping[str, str], hint: str) -> None:
+        """`hint`: what newcomers to the screen are told, or empty; it stands first."""
         super().__init__()
-        self._scopes, self._keymap = scopes, keymap
+        self._scopes, self._keymap, self._hint = scopes, keymap, hint
 
     def compose(self) -> ComposeResult:
         """A box with a line for every key."""
@@ -54,7 +55,9 @@ class Help(ModalScreen[None], DismissedOnce[None]):
     def _sections(self) -> list[Content]:
         wanted = keys(*self._scopes, "app")
         groups = groupby(wanted, lambda key: key.scope)
-        return [self._section(scope, list(group)) for scope, group in groups]
+        sections = [self._section(scope, list(group)) for scope, group in groups]
+        told = "\n".join(wrap(self._hint.replace("\n", " · "), _KEYS_WIDTH + _HELP_WIDTH))
+        return [Content(told), *sections] if told else sections
 
     def _section(self, scope: Scope, members: list[Key]) -> Content:
         lines = [Content.styled(TITLES[scope], "bold")]
