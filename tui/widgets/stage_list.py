@@ -19,7 +19,9 @@ from tui.widgets.lines import Lines
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus
 
-_FIXED = 3 + 9 + 10 + 6 + 6
+_STATE = 10
+"""Cells of the state's name."""
+_FIXED = 3 + 9 + _STATE + 6 + 6
 """Cells of a line that are not the progress bar's."""
 
 
@@ -52,7 +54,7 @@ class StageList(Lines):
             return None
         middle = max(0, width - _FIXED)
         return [
-            (fit("  stage", 12) + fit("state", 10), "dim"),
+            (fit("  stage", 12) + fit("state", _STATE), "dim"),
             (fit("progress" if middle >= 8 else "", middle), "dim"),
             (fit("time", 6, right=True) + fit("left", 6, right=True), "dim"),
         ]
@@ -61,15 +63,24 @@ class StageList(Lines):
         """`● train  running  ━━━━━━──── 60 %  1:12  0:48`."""
         stage = self.stages[index]
         symbol, ink = SYMBOLS[stage.state]
-        state = "optional" if stage.unasked else stage.state
         return [
             (f"{symbol} ", ink),
             (fit(stage.stage, 10), "dim" if stage.state == "waiting" else "plain"),
-            (fit(state, 10), ink),
-            *_progress(stage, max(0, width - _FIXED)),
+            *_standing(stage, max(0, width - _FIXED)),
             (fit(clock(stage.seconds) if stage.seconds is not None else "", 6, right=True), "dim"),
             (fit(clock(stage.eta) if stage.eta is not None else "", 6, right=True), "plain"),
         ]
+
+
+def _standing(stage: StageStatus, width: int) -> list[Part]:
+    """State and progress; of a running stage what it does alone, where both have no room: its
+    symbol tells that it runs. `width`: cells of the progress."""
+    ink = SYMBOLS[stage.state][1]
+    phase = clean(stage.phase)
+    if stage.state == "running" and not stage.share and len(phase) > width:
+        return [(fit(phase, _STATE + width), ink)]
+    state = "optional" if stage.unasked else stage.state
+    return [(fit(state, _STATE), ink), *_progress(stage, width)]
 
 
 def _progress(stage: StageStatus, width: int) -> list[Part]:
