@@ -25,6 +25,7 @@ from tui.app import HeadwaterApp
 from tui.person.user import User
 from tui.screens.dialogs.new_run import PLANS, NewRunForm
 from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
 from tui.widgets.run_list import RunList, look_of
 
@@ -441,6 +442,35 @@ async def test_without_runs_enter_starts_the_demo_after_a_question(
         await until_shown(pilot, "headwater › demo")
     assert started == [("demo", GROUPS["all"])]
     assert load_settings(tmp_path / "demo/settings.toml").data.source == "demo"
+
+
+async def test_a_run_that_was_begun_from_the_empty_list_is_in_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.runs._INTERVAL_S", 3600.0)
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "no runs yet")
+        screen = app.screen
+        assert isinstance(screen, RunsScreen)
+        screen.show_run(sample_run.new_run(tmp_path, "demo"))
+        await until_shown(pilot, "headwater › demo")
+        await pilot.press("escape")
+        await until_shown(pilot, "Runs · 1")
+        assert names(app) == ["demo"]
+
+
+async def test_what_can_be_done_with_a_run_is_told_once_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.screens.runs._INTERVAL_S", 0.05)
+    person = User(tmp_path / "config.toml", tmp_path / "state.json")
+    app = HeadwaterApp(tmp_path / "runs", None, person)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "no runs yet")
+        assert "New here?" not in screen_text(app)
+        sample_run.new_run(tmp_path / "runs", "demo")
+        await until_shown(pilot, "Enter opens a run")
 
 
 async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:

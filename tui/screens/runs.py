@@ -112,12 +112,24 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
             await asyncio.sleep(0.0 if self._readers[self.away].unread else _INTERVAL_S)
 
     async def _look(self) -> None:
-        away = self.away
+        away, had_hint = self.away, self.has_hint
         rows = await asyncio.to_thread(self._readers[away].read)
         if away == self.away:
             self._found = rows
             self.list.known = known_columns(rows)
             self._show()
+            if self.has_hint and not had_hint and self.is_current:
+                self.post_message(self.Shown(self.SCOPE))
+
+    def on_screen_resume(self) -> None:
+        """Looks at once where a person comes back: what they have begun is in the list."""
+        if self.list.empty:  # else the first look is still to come
+            self.run_worker(self._look())
+
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells what can be done with a run."""
+        return bool(self._found)
 
     def watch_words(self) -> None:
         """Another filter; while it cannot be read, the one before holds, and beside it stands why
