@@ -60,6 +60,8 @@ class RankingTable(Lines):
     listing: reactive[Listing | None] = reactive(None)
     marked: reactive[frozenset[int]] = reactive(frozenset(), repaint=False)
     """Positions of the examples that are marked."""
+    _score = _CELLS["score"]
+    """Cells of the scores, with their points above one another."""
 
     @property
     def selected(self) -> int | None:
@@ -69,6 +71,10 @@ class RankingTable(Lines):
     def watch_listing(self, listing: Listing | None) -> None:
         """Another ranking, or another part or order of one."""
         self.count = len(listing) if listing else 0
+        self._score = _CELLS["score"]
+        if listing and len(order := listing.ranking.order):
+            ends = listing.ranking.scores[order[[0, -1]]]
+            self._score = max(self._score, *(len(_figure(float(end))) + 1 for end in ends))
         self.refresh()
 
     def watch_marked(self) -> None:
@@ -107,10 +113,7 @@ class RankingTable(Lines):
         parts: dict[str, Part] = {
             "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
-            "score": (
-                aligned(score(value), _DECIMALS, _CELLS["score"] - 1),
-                "pro" if value > 0 else "con",
-            ),
+            "score": (_figure(value), "pro" if value > 0 else "con"),
             "star": ("  ★ " if position in listing.relevant else "", "warn"),
             "example": (clean(example.id, _CUT), "plain"),
             "tokens": (f"{example.n_tokens:,}", "dim"),
@@ -146,7 +149,7 @@ class RankingTable(Lines):
         """Cells of the columns that there is room for, in their order."""
         total = len(self.listing.ranking.order) if self.listing else 1
         longest = self.listing.corpus.id_length if self.listing else 0
-        cells = {**_CELLS, "rank": max(_CELLS["rank"], len(f"{total:,}"))}
+        cells = {**_CELLS, "score": self._score, "rank": max(_CELLS["rank"], len(f"{total:,}"))}
         left = width - sum(cells[name] for name in ("mark", "rank", "score", "star", "gap"))
         cells["example"] = max(_ID[0], min(_ID[1], longest, left // 3))
         left -= cells["example"] + cells["tokens"] + cells["group"]
@@ -155,6 +158,11 @@ class RankingTable(Lines):
                 left += cells.pop(name)
         cells["text"] = max(0, left)
         return {name: cells[name] for name in _NAMES if name in cells}
+
+
+def _figure(value: float) -> str:
+    """A score with room for four decimals behind its point, where it has fewer."""
+    return aligned(score(value), _DECIMALS, 3 * _CELLS["score"])
 
 
 def _fitted(name: str, text: str, cells: int) -> str:

@@ -13,6 +13,7 @@ from tui.readers.scores import Standing
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10
+"""Least cells of the figures."""
 _DECIMALS = len(".0000")
 _NAME = (8, 18)
 """Least and most cells of a name."""
@@ -29,10 +30,13 @@ class Standings(Lines):
     """Which one is written strongly."""
     _longest = 0
     """Cells of the longest name."""
+    _score = _SCORE
+    """Cells of the scores, with their points above one another."""
 
     def watch_standings(self, standings: tuple[Standing, ...]) -> None:
         """Another example."""
         self._longest = max((len(standing.name) for standing in standings), default=0)
+        self._score = max([_SCORE, *(len(_figure(standing)) + 1 for standing in standings)])
         self.count = len(standings)
         self._to_current()
 
@@ -56,11 +60,7 @@ class Standings(Lines):
         name = self._name_width(width)
         missing = math.isnan(standing.score)
         ink: Part = (
-            fit(
-                "–" if missing else aligned(score(standing.score), _DECIMALS, _SCORE - 1),
-                _SCORE,
-                True,
-            ),
+            fit(_figure(standing), self._score, right=True),
             "dim" if missing else "pro" if standing.score > 0 else "con",
         )
         rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)
@@ -71,15 +71,22 @@ class Standings(Lines):
             (rank, "dim"),
         ]
         if self.notes:
-            room = max(0, width - name - _SCORE - _RANK - 2)
+            room = max(0, width - name - self._score - _RANK - 2)
             parts.append(("  " + fit(clean(self.notes[index], _CUT), room), "plain"))
         return parts
 
     def header(self, width: int) -> list[Part]:
         """Names of the columns."""
-        figures = fit("score", _SCORE, right=True) + fit("rank", _RANK, right=True)
+        figures = fit("score", self._score, right=True) + fit("rank", _RANK, right=True)
         return [(fit(" " * self._name_width(width) + figures, width), "dim")]
 
     def _name_width(self, width: int) -> int:
-        left = width - _SCORE - _RANK - 1  # beside a scroll bar a rank stands apart
+        left = width - self._score - _RANK - 1  # beside a scroll bar a rank stands apart
         return max(_NAME[0], min(_NAME[1], self._longest, left) if self.notes else left)
+
+
+def _figure(standing: Standing) -> str:
+    """A score with room for four decimals behind its point, where it has fewer."""
+    if math.isnan(standing.score):
+        return "–"
+    return aligned(score(standing.score), _DECIMALS, 3 * _SCORE)
