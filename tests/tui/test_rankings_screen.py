@@ -27,6 +27,7 @@ from tests.tui.watching import screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.readers.listing import Listing
 from tui.readers.scores import Ranking, Scored
+from tui.screens.ask import AskScreen
 from tui.screens.dialogs.choice import ChoiceDialog, Choices
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
@@ -35,6 +36,39 @@ from tui.widgets.prompt_list import PromptList
 from tui.widgets.ranking_table import RankingTable
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
+
+
+async def test_a_wrong_answer_is_not_what_was_traced_and_is_asked_about(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter")
+        await until_shown(pilot, "the model says Nyvale ✗ · traced is the answer above")
+        await pilot.press("A")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen))
+        asked = app.screen
+        assert isinstance(asked, AskScreen)
+        assert asked._question.completion is None, "what the model itself says is traced"
+        await pilot.press("escape", "escape", "j", "A")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen) and app.screen is not asked)
+        assert isinstance(app.screen, AskScreen)
+        assert app.screen._question.completion
+
+
+async def test_stars_are_explained_only_where_there_are_some(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter")
+        await until_shown(pilot, "★ states the answer")
+        table = app.screen.query_one(RankingTable)
+        assert table.listing is not None
+        table.listing = Listing(table.listing.corpus, table.listing.ranking)
+        assert isinstance(app.screen, RankingsScreen)
+        app.screen._entitle()
+        await until(pilot, lambda: "states the answer" not in screen_text(app))
 
 
 @pytest.mark.parametrize("size", SIZES)

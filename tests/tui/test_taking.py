@@ -60,6 +60,15 @@ def read(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file)) if path.suffix == ".csv" else list(map(json.loads, file))
 
 
+async def test_one_example_is_told_as_one(app: HeadwaterApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await to_the_ranking(pilot)
+        await pilot.press("space", "x")
+        await until_shown(pilot, "Export 1 marked")
+        await write_to(pilot, tmp_path / "one.csv")
+        await until_shown(pilot, "1 example is in")
+
+
 async def test_what_is_marked_is_exported_highest_first(app: HeadwaterApp, tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         table = await to_the_ranking(pilot)

@@ -8,10 +8,12 @@ from pipeline.contract.results.answers import GreedyAnswer
 from tui.readers.clean import clean
 
 _CUT = 1000
+_NOT_TRACED = " · traced is the answer above"
 
 
 def answer_text(answer: GreedyAnswer) -> Content:
-    """`Mara Voss was born in → Tellin`, and below it the model's own words."""
+    """`Mara Voss was born in → Tellin`, and below it the model's own words; where these are others,
+    that they are not what was traced."""
     parts: list[Content | str | tuple[str, str]] = [
         clean(answer.prompt, _CUT),
         (" → ", "$secondary"),
@@ -24,4 +26,5 @@ def answer_text(answer: GreedyAnswer) -> Content:
             clean(answer.generated.strip(), _CUT) or "nothing",
             (f" {mark}", colour),
         ]
+        parts += [] if answer.correct else [(_NOT_TRACED, "$secondary")]
     return Content.assemble(*parts)

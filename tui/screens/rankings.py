@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tui.screens.example import Browsed
 
 _LEGEND = "★ states the answer"
-_GROUPS = " · near-dup.: the same number, nearly the same text"
+_GROUPS = "near-dup.: the same number, nearly the same text"
 _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
@@ -276,7 +276,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
     def _title(self, listing: Listing | None) -> tuple[str, str]:
         total = 0 if listing is None else len(listing.ranking.order)
         shown = f"{len(listing):,} of " if self.words and listing is not None else ""
-        below = _LEGEND + _GROUPS * self.filtered.shows_groups
+        legend = _LEGEND if listing is not None and listing.relevant else ""
+        below = " · ".join(filter(None, (legend, _GROUPS * self.filtered.shows_groups)))
         if self.words:
             below = f"with “{clean(self.words, 30)}”"
         return f"{self.order_told} · {shown}{total:,}", below
@@ -370,6 +371,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
 
         answer = self.query_one(PromptList).selected
         given = (answer.prompt, answer.completion) if answer else ("", "")
+        if answer and answer.correct is False:
+            given = (answer.prompt, "")  # what taught the wrong answer stands in no ranking here
         self.app.push_screen(AskScreen(self._run, *given))
 
     def action_relevant(self, step: int = 1) -> None:

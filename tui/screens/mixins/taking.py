@@ -134,7 +134,8 @@ def _write(app: App[object], taken: Taken, positions: np.ndarray, path: Path) ->
     except (OSError, ValueError) as error:
         say(clean(str(error)), "not written", "error")
     else:
-        say(f"{len(positions):,} examples are in {clean(str(path.resolve()))}", "Exported")
+        told = "1 example is" if len(positions) == 1 else f"{len(positions):,} examples are"
+        say(f"{told} in {clean(str(path.resolve()))}", "Exported")
     app.call_from_thread(_show_progress, app, "")
 
 
