@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.dom import DOMNode
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_factors, sample_run
@@ -15,6 +16,7 @@ from tui.app import HeadwaterApp
 from tui.commands import Commands
 from tui.keys import KEY, PARTS, Scope, keys
 from tui.screens.mixins.view import View
+from tui.widgets.scrolling import TextPane
 
 IN_A_RUN = "Stages ·"
 WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
@@ -80,6 +82,18 @@ async def test_help_lists_every_key_of_a_screen_and_no_other(run: RunDir, scope:
         screen = await go(pilot, scope)
         listed = {key.id for key in keys(scope, *PARTS[scope])}
         assert listed == bound(screen) - {key.id for key in keys("entry")}
+
+
+async def test_help_breaks_its_lines_below_their_beginnings(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await go(pilot, "example")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "╭─ Keys")
+        box = app.screen.query_one("#help", TextPane)
+        told = str(box.query_one(Static).content).splitlines()
+        assert max(map(len, told)) <= box.scrollable_content_region.width
+        assert any(line.strip() == "clipboard" and line.startswith(" ") for line in told)
 
 
 @pytest.mark.parametrize("scope", list(PARTS))
