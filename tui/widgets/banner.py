@@ -43,6 +43,6 @@ class Banner(Inked):
         used = sum(cell_len(text) for text, _ in parts)
         words, ink = self.standing
         own = self.progress or self.news
-        status = fit(f"{own or words} ", max(0, width - used), right=True)
+        status = " " + fit(f"{own or words} ", max(0, width - used - 1), right=True)
         parts.append((status, "accent" if own else ink))
         return self.ink_strip(parts, width)
