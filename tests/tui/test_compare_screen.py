@@ -73,6 +73,8 @@ async def test_settings_that_differ_stand_side_by_side(runs: Path, size: tuple[i
         await until_shown(pilot, "Settings · 1")
         line = next(one for one in screen_text(app).splitlines() if "train.epochs" in one)
         assert line.split()[-3:-1] == ["10.0", "110.0"]
+        assert "  books    10.0" in screen_text(app)
+        assert "  letters  110.0" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 

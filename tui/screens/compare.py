@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual._path import CSSPathType
 from textual.app import ComposeResult
@@ -17,6 +18,7 @@ from textual.widgets import Static
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.comparison_rows import in_full, rankings_table, results_table, settings_table
+from tui.content.ink import fit
 from tui.content.rows import Column, Row
 from tui.keys import KEY, Scope, bindings, keymap_of
 from tui.readers.clean import clean
@@ -235,8 +237,10 @@ class CompareScreen(View[None], RunCurves):
         row = self._table.selected if self._table.display else None
         below.display = row is not None
         if row is not None:
-            lines = (Content.assemble((f"{clean(name)}  ", "$secondary"), clean(text))
-                     for name, text in in_full(self._names, row))  # fmt: skip
+            told = [(clean(name), clean(text)) for name, text in in_full(self._names, row)]
+            longest = max((cell_len(name) for name, _ in told), default=0)
+            lines = (Content.assemble((fit(name, longest + 2), "$secondary"), text)
+                     for name, text in told)  # fmt: skip
             below.update(Content("\n").join(lines))
 
     @property
