@@ -71,7 +71,7 @@ def _parts(
     if planned:
         yield _row("will take", planned, width)
     else:
-        yield _row("took", _cost(stage, results), width, "plain" if stage.seconds else "dim")
+        yield _row(_spent(stage), _cost(stage, results), width, "plain" if stage.seconds else "dim")
     for name, value in results.figures if results else ():
         yield _row(name, value, width)
     for number, line in enumerate(results.trouble.splitlines() if results else ()):
@@ -99,6 +99,13 @@ def _needs(stage: StageStatus, stages: Sequence[StageStatus], width: int) -> lis
         symbol, ink = SYMBOLS[states[name]]
         parts += [(f"{symbol} ", ink), (f"{name}  ", "plain")]
     return [parts]
+
+
+def _spent(stage: StageStatus) -> str:
+    """What the time and the room that are told are."""
+    if stage.state in AT_WORK:
+        return "so far"
+    return "took" if stage.seconds is not None else "takes"
 
 
 def _cost(stage: StageStatus, results: StageResults | None) -> str:
