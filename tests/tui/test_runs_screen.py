@@ -185,7 +185,7 @@ async def test_marked_runs_share_a_chart(runs: Path) -> None:
     async with app.run_test(size=(100, 40)) as pilot:
         await until_shown(pilot, "Runs · 3")
         await pilot.press("space", "space")
-        await until_shown(pilot, "Loss · 2 marked")
+        await until_shown(pilot, "Loss · 2 marked · C compares")
         chart = app.screen.query_one(Chart)
         assert {one.name for one in chart.series} == {"newest", "older"}
         assert len({one.ink for one in chart.series}) == 2
@@ -217,7 +217,7 @@ async def test_marked_runs_are_drawn_by_any_metric_by_steps_tokens_or_time(runs:
         await pilot.press("m")
         await until_shown(pilot, "─ Loss · 2 marked")
         await pilot.press("comma")
-        await until_shown(pilot, "Loss · 2 marked · not known of older")
+        await until_shown(pilot, "Loss · 2 marked · C compares · not known of older")
         await until_shown(pilot, "tokens 0")
         assert [one.name for one in chart.series] == ["newest"]
         await pilot.press("comma")
@@ -494,6 +494,7 @@ async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:
         assert "▐ ▌ fine-tune a model on the text" in screen_text(app)
         await pilot.press("f2")
         await until_shown(pilot, "headwater › tales")
+        await until_shown(pilot, "a runs it; P edits its prompts, S its settings")
     made = load_settings(runs / "tales/settings.toml")
     assert (made.data.path, made.model.name, made.lora.rank) == (
         str(tmp_path / "books"),

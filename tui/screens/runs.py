@@ -204,7 +204,8 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
     def _draw(self) -> None:
         """A metric of the marked runs, or of the one under the cursor."""
         count = sum(row.run.root in self.list.marked for row in self._found)
-        self.draw_runs(f"{count:,} marked" if count else self.told("{marks.mark} marks"))
+        compares = " · {runs.compare} compares" if count > 1 else ""
+        self.draw_runs(self.told(f"{count:,} marked{compares}" if count else "{marks.mark} marks"))
 
     @on(Lines.Chosen, "#runs")
     def _open(self) -> None:

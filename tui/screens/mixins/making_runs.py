@@ -65,7 +65,9 @@ class MakingRuns(View[None]):
             self.complain(error)
             return
         self.show_run(run)
-        ready = "{run.run_all} runs it; {run.prompts} edits what it is asked, {run.settings} how"
+        ready = (
+            "{run.run_all} runs it; {run.prompts} edits its prompts, {run.settings} its settings"
+        )
         self.notify(clean(self.told(ready)), markup=False)
 
 
