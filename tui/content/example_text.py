@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CUT = 200_000
 LEGENDS: dict[Manner, str] = {
     "colour": "blue tokens raise the score, orange ones lower it",
-    "signs": "⁺ before a token: it raises the score; ⁻: lowers it; ⁺⁺ ⁻⁻: much",
+    "signs": "before a token: ⁺ raises the score, ⁻ lowers it; twice: much",
     "plain": "",
 }
 """What a manner of telling tokens means."""

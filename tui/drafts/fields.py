@@ -125,10 +125,14 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     return "value"
 
 
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def _bounds(metadata: list[Any]) -> list[str]:
     """The bounds of a number: pydantic keeps each as an object of its own."""
     return [
-        f"{sign} {getattr(bound, name):g}"
+        f"{sign} {_number(getattr(bound, name))}"
         for bound in metadata
         for name, sign in _BOUNDS.items()
         if getattr(bound, name, None) is not None

@@ -39,7 +39,9 @@ from tui.widgets.standings import Standings
 
 _PARTS = ("methods", "map-pane", "prompts", "duplicates", "document")
 _NO_TOKENS = "token scores: only for the default method's first examples"
-_NO_MODULES = "no scores module by module: they are kept only up to 1 GiB"
+_NO_MODULES = (
+    "no scores module by module: the scores stage keeps them, for its prompts, up to 1 GiB"
+)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_text_as_typed_becomes_the_value_that_is_meant(
         ("train.epochs", "0", "valid: number > 0"),
         ("train.epochs", "many", "valid: number > 0"),
         ("data.validation_fraction", "1", "valid: number ≥ 0, < 1"),
-        ("run.seed", "1.5", "valid: whole number ≥ 0"),
+        ("run.seed", "1.5", "valid: whole number ≥ 0, < 4,294,967,296"),
         ("factors.strategies", "ekfac, ekfak", 'valid: "ekfac", "kfac"'),
         ("factors.strategies", "", 'valid: "ekfac", "kfac"'),
         ("scores.damping", "heuristics", 'valid: a number ≥ 0, or "heuristic"'),
