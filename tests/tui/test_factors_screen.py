@@ -19,6 +19,7 @@ from tui.screens.factors import FactorsScreen
 from tui.screens.run import RunScreen
 from tui.widgets.chart import Chart
 from tui.widgets.heat_map import HeatMap
+from tui.widgets.module_list import ModuleList
 
 FIRST = "0 · mlp.gate_proj · ekfac Λ"
 
@@ -97,6 +98,19 @@ async def test_shares_of_the_sum_rise_to_100_percent(run: RunDir) -> None:
         assert not screen.chart.log_scale
         await pilot.press("percent_sign")
         await until(pilot, lambda: screen.chart.log_scale)
+
+
+async def test_what_is_drawn_is_named_in_words_and_ranks_are_aligned(run: RunDir) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_factors(pilot)
+        await until_shown(pilot, f"{FIRST}, eigenvalues")
+        modules = screen.query_one(ModuleList)
+        lines = ["".join(text for text, _ in modules.line(n, 30)) for n in range(modules.count)]
+        ranks = [line for line in lines if "_proj" in line]
+        assert {line[-2] for line in ranks} == {"."}
+        await pilot.press("v")
+        await until_shown(pilot, f"{FIRST}, eigenvalues")
 
 
 async def test_a_strategy_shows_only_the_kinds_that_it_has(run: RunDir) -> None:

@@ -40,6 +40,7 @@ _PAGES: tuple[Kind, ...] = ("lambda", "activation", "gradient")
 _VIEWS = ("-curve", "-map", "-figures")
 _CLIPS = (100.0, 99.9, 99.0, 95.0, 90.0)
 _MARKS = "━■▲◆○□△◇"
+_EIGENVALUES = "Λ, eigenvalues"
 _NO_MAP = "no maps: the inspect stage of an older version wrote none; run it again"
 
 
@@ -196,11 +197,12 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         self, entry: ModuleEntry, series: tuple[Series, ...], tiles: tuple[Tile, ...]
     ) -> None:
         title = f"{clean(entry.title)} · {clean(self.strategy)}"
-        self.chart.title = f"{title} {SYMBOLS[self.kind]}" + " · % of the sum" * self.cumulative
+        values = _EIGENVALUES if self.kind == "lambda" else SYMBOLS[self.kind]
+        self.chart.title = f"{title} {values}" + " · % of the sum" * self.cumulative
         self.chart.series = series
         self.chart.empty = "no values above 0"
         heat = self.query_one(HeatMap)
-        heat.entitle(f"{title} Λ")
+        heat.entitle(f"{title} {_EIGENVALUES}")
         heat.empty = _NO_MAP
         heat.tiles = tiles
 

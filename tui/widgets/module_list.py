@@ -73,7 +73,7 @@ class ModuleList(Lines):
             return [mark, (clean(entry.title), "strong")]
         statistics = self._statistics(entry)
         rank = statistics.effective_rank if statistics else None
-        figure = fit("–" if rank is None else tick(rank), _FIGURE, right=True)
+        figure = fit("–" if rank is None else _rank(rank), _FIGURE, right=True)
         bar = list[Part]()
         if width >= _WIDE:
             share = rank / statistics.count if statistics and rank is not None else 0.0
@@ -91,3 +91,9 @@ class ModuleList(Lines):
 
 def _sort_of(entry: ModuleEntry) -> str:
     return "" if entry.is_layer else entry.modules[0].short
+
+
+def _rank(value: float) -> str:
+    """With one decimal, so that points stand above one another, where that has room."""
+    text = f"{value:,.1f}"
+    return text if len(text) <= _FIGURE else tick(value)
