@@ -102,6 +102,9 @@ class Lines(ScrollView, Inked, can_focus=True):
     def on_resize(self) -> None:
         """Keeps the cursor in view; there may be a header now, or none any more."""
         self.virtual_size = Size(0, self.count + self._header_height)
+        if self.cursor < self.size.height - self._header_height:
+            self.scroll_to(y=0, animate=False, force=True)  # room for the lines above it, too
+            return
         height = 1 + self._header_height
         self.scroll_to_region(Region(0, self.cursor, 1, height), animate=False, force=True)
 

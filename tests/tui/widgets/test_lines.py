@@ -37,6 +37,19 @@ async def test_moving_the_cursor_within_view_paints_two_lines_again() -> None:
         assert "▌ line 3" in rows.render_line(4).text
 
 
+async def test_a_cursor_that_is_set_before_there_is_room_hides_no_line_above_it() -> None:
+    app = Numbered()
+    async with app.run_test(size=(40, 12)) as pilot:
+        rows = app.query_one(Numbers)
+        rows.display = False
+        await pilot.pause()
+        rows.count = 30
+        rows.cursor = 1
+        rows.display = True
+        await pilot.pause()
+        assert rows.scroll_offset.y == 0
+
+
 async def test_a_click_begins_no_selection_of_text() -> None:
     """Lists have none to be selected, and Textual paints the whole screen for each beginning."""
     app = Numbered()
