@@ -22,7 +22,7 @@ from pipeline.contract.run.replies import ExampleList, Reply
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run
 from tests.tui.test_bursts import burst
-from tests.tui.watching import Looks, screen_text, stands_on, until, until_shown
+from tests.tui.watching import Looks, at_work, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.dialogs.question_form import QuestionForm
@@ -189,8 +189,11 @@ async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:
         await until_shown(pilot, "Prompts · 2")
         await pilot.press("A")
         await until(pilot, lambda: stands_on(app, QuestionForm))
+        answer = read_answers(run)["river"]
+        assert written_in(app) == (PROMPT, COMPLETION if answer.correct else "")
         await pilot.press("f2")
-        await until_shown(pilot, "The river runs → past the mill")
+        said = COMPLETION if answer.correct else answer.generated
+        await until_shown(pilot, f"The river runs → {said.strip()}")
         await until_shown(pilot, "Examples · 48 · exact")
         await pilot.press("escape")
         assert isinstance(app.screen, RankingsScreen)
@@ -229,6 +232,14 @@ async def test_what_is_missing_runs_and_what_was_started_ends(
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
         await until(pilot, lambda: not is_served(own), LOADING_S)
+
+
+async def test_an_index_that_nobody_has_asked_for_is_not_said_to_come(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, at_work(tmp_path))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("A")
+        await until_shown(pilot, "questions can be asked once the index is there")
+        await until_shown(pilot, "when the stages at work have finished, s runs what is missing")
 
 
 async def test_a_question_that_was_asked_is_listed_and_asked_again(run: RunDir) -> None:

@@ -80,7 +80,10 @@ class Warming(DOMNode):
         if snapshot.trouble:
             notice.trouble = snapshot.trouble
         elif self.missing and snapshot.working:
-            notice.trouble, notice.warning = "", "questions can be asked once the index is there"
+            coming = any(s.stage == "index" and s.state != "waiting" for s in stages)
+            later = "" if coming else f"\nwhen the stages at work have finished, {advice}"
+            told = "questions can be asked once the index is there"
+            notice.trouble, notice.warning = "", told + later
             banner.standing = standing(snapshot)
         elif self.missing and failed:
             notice.trouble = f"{failed[0]}\n{advice}"
