@@ -64,7 +64,7 @@ class NewRunForm(Form[NewRun]):
         """The fields, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = "New run"
-            box.border_subtitle = "Tab goes on"
+            box.border_subtitle = "Tab goes on, Shift+Tab back"
             with RadioSet(id="plan"):
                 for number, (name, told) in enumerate(PLANS.items()):
                     yield Plan(told, value=number == 0, name=name)

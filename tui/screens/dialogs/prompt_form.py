@@ -38,7 +38,7 @@ class PromptForm(Form[Prompt]):
         """The fields, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = "Prompt"
-            box.border_subtitle = "Tab goes on"
+            box.border_subtitle = "Tab goes on, Shift+Tab back"
             for name, label in self.LABELS.items():
                 yield Label(label, id=f"label-{name}")
                 yield self.field(name)

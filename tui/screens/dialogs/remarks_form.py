@@ -34,7 +34,7 @@ class RemarksForm(Form[Remarks]):
         """Two lines to write in, and what is wrong with them."""
         with Vertical(id="dialog") as box:
             box.border_title = Content(clean(f"Tags and note of {self._run}"))
-            box.border_subtitle = "Tab goes on"
+            box.border_subtitle = "Tab goes on, Shift+Tab back"
             values = {"tags": " ".join(self._remarks.tags), "note": self._remarks.note}
             for name, label in self.LABELS.items():
                 yield Label(label, id=f"label-{name}")
