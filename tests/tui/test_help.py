@@ -84,6 +84,14 @@ async def test_help_lists_every_key_of_a_screen_and_no_other(run: RunDir, scope:
         assert listed == bound(screen) - {key.id for key in keys("entry")}
 
 
+async def test_in_the_help_a_key_stands_apart_from_what_it_does(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Runs · 2")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Del Backspace delete the run for good")
+
+
 async def test_help_breaks_its_lines_below_their_beginnings(run: RunDir) -> None:
     app = HeadwaterApp(run.root.parent, run)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -19,7 +19,7 @@ from tui.screens.once import DismissedOnce
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
-_KEYS_WIDTH, _HELP_WIDTH = 13, 49
+_KEYS_WIDTH, _HELP_WIDTH = 14, 48
 """Cells of the keys, and of what they do: together the box's on 80 columns, beside a scroll bar."""
 
 
