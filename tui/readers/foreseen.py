@@ -39,7 +39,8 @@ def foreseen(run: RunDir, stages: Sequence[StageStatus]) -> Foreseen:
     unknown = any(stage.seconds is None and not _is_small(stage, settings) for stage in stages)
     names = ", ".join(stage.stage for stage in stages)
     times = " ".join(_times(stages))
-    text = f"These run, in this order: {names}.\n\n{_sentence(run, settings)} {times}"
+    trains = any(stage.stage in ("train", validation.STAGE) for stage in stages)
+    text = f"These run, in this order: {names}.\n\n{_sentence(run, settings, trains)} {times}"
     return Foreseen(known > LONG_S or unknown, text)
 
 
@@ -65,8 +66,11 @@ def _times(stages: Sequence[StageStatus]) -> Iterator[str]:
         yield f"How long {', '.join(unknown)} {take} is not known before the first time."
 
 
-def _sentence(run: RunDir, settings: Settings) -> str:
-    """`tinyllama-1.1b from scratch, 3 epochs on 120,000 examples (31,000,000 tokens).`"""
+def _sentence(run: RunDir, settings: Settings, trains: bool) -> str:
+    """`tinyllama-1.1b from scratch: 3 epochs of training on 120,000 examples (31,000,000 tokens).`
+
+    `trains`: whether any of the stages trains a model.
+    """
     model = settings.model
     name = model.trained or model.name
     what = f"{model.preset} from scratch" if model.init == "scratch" and not model.trained else name
@@ -78,4 +82,4 @@ def _sentence(run: RunDir, settings: Settings) -> str:
         size = f"{corpus.examples:,} examples ({corpus.tokens:,} tokens)"
     times = settings.train.epochs
     epochs = f"{times:g} epoch{'s' * (times != 1)} of training on "
-    return f"{what}: {'' if model.trained else epochs}{size}."
+    return f"{what}: {epochs if trains and not model.trained else ''}{size}."

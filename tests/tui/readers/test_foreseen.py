@@ -54,3 +54,9 @@ def test_an_attempt_that_stopped_tells_how_far_it_was(tmp_path: Path) -> None:
 def test_the_model_and_the_corpus_are_named_with_their_sizes(finished_run: RunDir) -> None:
     text = foreseen(finished_run, [TRAIN]).text
     assert "nano from scratch: 1 epoch of training on 48 examples (" in text
+
+
+def test_epochs_are_told_only_of_stages_that_train(tmp_path: Path) -> None:
+    run = large(tmp_path)
+    assert "epoch" not in foreseen(run, [StageStatus("index", "waiting")]).text
+    assert "epoch" in foreseen(run, [StageStatus("validate", "waiting")]).text
