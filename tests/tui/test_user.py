@@ -211,7 +211,7 @@ async def test_a_hint_goes_with_the_next_key_and_help_repeats_it(tmp_path: Path)
         await until(pilot, lambda: "New here?" not in screen_text(app))
         await until_shown(pilot, "next            s runs it")
         await pilot.press("question_mark")
-        await until_shown(pilot, "a runs every stage, s the selected one; they outlive this screen")
+        await until_shown(pilot, "a runs every stage, s the selected one")
 
 
 async def test_a_hint_makes_room_for_the_next_screens_own(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tui.screens.once import DismissedOnce
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrolling import TextPane
 
-_KEYS_WIDTH, _HELP_WIDTH = 14, 48
+_KEYS_WIDTH, _HELP_WIDTH = 14, 49
 """Cells of the keys, and of what they do: together the box's on 80 columns, beside a scroll bar."""
 
 
@@ -62,7 +62,7 @@ class Help(ModalScreen[None], DismissedOnce[None]):
     def _section(self, scope: Scope, members: list[Key]) -> Content:
         lines = [Content.styled(TITLES[scope], "bold")]
         for key in members:
-            shown = (f"  {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
-            indented = f"\n{' ' * (2 + _KEYS_WIDTH)}".join(wrap(key.help, _HELP_WIDTH))
+            shown = (f" {key.display(self._keymap):<{_KEYS_WIDTH}}", "$accent")
+            indented = f"\n{' ' * (1 + _KEYS_WIDTH)}".join(wrap(key.help, _HELP_WIDTH))
             lines.append(Content.assemble(shown, indented))
         return Content("\n").join(lines)
