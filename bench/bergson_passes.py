@@ -11,12 +11,14 @@
 
 FOLDER holds model/, tokenizer/, train.jsonl and prompts.jsonl (input_ids, labels, length). Writes
 bergson_ekfac_0.1.npy and so on, float32 [prompts, examples], positive = proponent, and
-summary.json: the modules, and the processor seconds of each pass with all that Bergson loads for
-it. The steps are those of `bergson ekfac` (its hessians/pipeline.py); rankings share one fit.
+summary.json: the modules, the seconds of each pass with all that Bergson loads for it, of the
+processor and by the clock, and the most bytes that were held. The steps are those of
+`bergson ekfac` (its hessians/pipeline.py); rankings share one fit.
 """
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +47,7 @@ class Passes:
 
     def __init__(self, folder: Path, exclude: str, tokens: int, data_labels: bool) -> None:
         self.seconds: dict[str, float] = {}
+        self.clock: dict[str, float] = {}
         self._folder = folder
         self._data_labels = data_labels
         self._index = IndexConfig(
@@ -100,9 +103,10 @@ class Passes:
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        begun = time.process_time()
+        begun = time.process_time(), time.perf_counter()
         yield
-        self.seconds[name] = time.process_time() - begun
+        self.seconds[name] = time.process_time() - begun[0]
+        self.clock[name] = time.perf_counter() - begun[1]
 
 
 def main() -> None:
@@ -120,8 +124,20 @@ def main() -> None:
     for ranking in options.rankings:
         name = f"bergson_{ranking.replace(':', '_')}.npy"
         np.save(options.folder / name, passes.scores(ranking).astype(np.float32))
-    summary = {"modules": passes.modules(), "seconds": passes.seconds}
+    summary = {
+        "modules": passes.modules(),
+        "seconds": passes.seconds,
+        "clock": passes.clock,
+        "peak_bytes": peak_bytes(),
+    }
     (options.folder / "summary.json").write_text(json.dumps(summary))
+
+
+def peak_bytes() -> int:
+    """The most that was held: of the GPU by torch where there is one, or by the process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_reserved())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

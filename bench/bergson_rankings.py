@@ -5,14 +5,13 @@ Imports nothing that replaces Kronfluence's modules: what stays plain is compare
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract.files import read_json, write_text
+from bench.peer import PeerError, run_peer
+from pipeline.contract.files import read_json
 from pipeline.contract.results.scores import read_scores_summary
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -56,22 +55,10 @@ def run_bergson(
     folder: Path, examples: TokenDataset, prompts: TokenDataset, arguments: Sequence[str]
 ) -> dict[str, Any]:
     """Has Bergson score what `folder`'s model makes of them; returns its summary."""
-    _write(folder / "train.jsonl", examples)
-    _write(folder / "prompts.jsonl", prompts)
-    command = ["uv", "run", "--script", str(PASSES), str(folder), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{PASSES.name} failed:\n{done.stderr[-3000:]}")
-    summary: dict[str, Any] = read_json(folder / "summary.json")
-    return summary
-
-
-def _write(path: Path, rows: TokenDataset) -> None:
-    lines = []
-    for index, length in enumerate(rows.lengths):
-        tokens, labels = rows[index]["input_ids"].tolist(), rows[index]["labels"].tolist()
-        lines.append(json.dumps({"input_ids": tokens, "labels": labels, "length": length}) + "\n")
-    write_text(path, "".join(lines))
+    try:
+        return run_peer(PASSES, folder, examples, prompts, arguments)
+    except PeerError as error:
+        raise SystemExit(f"{PASSES.name} failed:\n{error}") from error
 
 
 def scores_file(folder: Path, ranking: str) -> Path:

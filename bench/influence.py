@@ -171,7 +171,7 @@ def measure(shape: Shape, rows: TokenDataset, prompts: TokenDataset, folder: Pat
     bare.append(bare_seconds(shape, rows, budget))
     if shape.any_basis:
         factors = run.factors(STRATEGY)
-        _cosine_bases([factors, plain.analyzer.factors_output_dir(STRATEGY)], factors)
+        cosine_bases([factors, plain.analyzer.factors_output_dir(STRATEGY)], factors)
     else:
         turn("eigendecomposition", plain.eigendecomposition, lambda: decompose(ours, STRATEGY))
     turn("lambda", plain.fit_lambda, lambda: fit_lambda(ours, STRATEGY, rows))
@@ -214,7 +214,7 @@ def bare_seconds(shape: Shape, rows: TokenDataset, budget: int) -> float:
     return time.process_time() - begun
 
 
-def _cosine_bases(folders: Sequence[Path], covariances: Path) -> None:
+def cosine_bases(folders: Sequence[Path], covariances: Path) -> None:
     """Gives both one orthogonal basis a matrix. EKFAC takes any, and reads no eigenvalues."""
     for side in ("activation", "gradient"):
         matrices = load_file(covariances / f"{side}_covariance.safetensors")

@@ -70,7 +70,7 @@ class LanguageModelingTask(Task):  # type: ignore[misc]
     def _loss(self, batch: TokenBatch, model: Any, uniforms: Tensor | None = None) -> Tensor:
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         # Kronfluence sets it for covariances only; in every pass it says which row is which token
-        set_attention_mask(model, batch["attention_mask"])
+        set_attention_mask(model, self.get_attention_mask(batch))
         labels = batch["labels"][:, 1:]  # position t predicts token t + 1
         labelled = labels != IGNORED
         if uniforms is not None:

@@ -70,12 +70,15 @@ class Memory:
 
     def peaks(self, stage: str) -> tuple[Peak, Peak | None]:
         """The most that a stage holds of the host's memory, and of the GPU's."""
-        moments = [self.moment(_LOADING, {"weights": self.weights}, {})]
-        moments += _MOMENTS[stage](self)
+        moments = self.moments(stage)
         host = max((_peak(m.phase, m.host) for m in moments), key=lambda peak: peak.bytes)
         if self.kind == "cpu":
             return host, None
         return host, max((_peak(m.phase, m.device) for m in moments), key=lambda peak: peak.bytes)
+
+    def moments(self, stage: str) -> list[Moment]:
+        """When a stage holds much, in the order in which it does."""
+        return [self.moment(_LOADING, {"weights": self.weights}, {}), *_MOMENTS[stage](self)]
 
     def gathering(self, rank: int | None = None) -> Gathering:
         """How prompts share passes; `rank`: of their gradients, None = as the settings say."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.contract.results.scores import GRADIENT_COSINE, IDENTITY
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes
 from pipeline.influence.fitting import needs_covariances
-from pipeline.influence.scoring import PER_MODULE_BYTES
+from pipeline.influence.scoring import PER_MODULE_BYTES, scores_phase
 from pipeline.planning.devices import Speed
 from pipeline.planning.memory import Memory
 
@@ -49,10 +49,22 @@ class Work:
         return self.network / network + self.products / plain + self.double / speed.float64
 
 
+Part = tuple[str, Work]
+"""A phase's name, and some of its work."""
+
+
 def work(stage: str, memory: Memory) -> Work:
     """Of one stage."""
-    parts = {"train": _train, "factors": _factors, "scores": _scores, "generate": _generate}
-    return sum(parts[stage](memory), Work())
+    return sum(by_phase(stage, memory).values(), Work())
+
+
+def by_phase(stage: str, memory: Memory) -> dict[str, Work]:
+    """Of each phase of a stage, by the names that its progress events have."""
+    phases = {"train": _train, "factors": _factors, "scores": _scores, "generate": _generate}
+    found: dict[str, Work] = {}
+    for phase, part in phases[stage](memory):
+        found[phase] = found.get(phase, Work()) + part
+    return found
 
 
 def disk(stage: str, memory: Memory) -> int:
@@ -94,33 +106,35 @@ def _pass(memory: Memory, backward: float = 1, share: float = 1) -> Work:
     return Work(network=(1 + backward) * each * counts.tokens * share, passes=share)
 
 
-def _train(memory: Memory) -> Iterator[Work]:
+def _train(memory: Memory) -> Iterator[Part]:
     chosen, counts = memory.settings.train, memory.counts
     epochs = chosen.epochs
     if chosen.max_steps:
         tokens = chosen.max_steps * chosen.batch_tokens * chosen.gradient_accumulation
         epochs = tokens / max(1, counts.tokens)
     backward = 2 * (1 + chosen.gradient_checkpointing / 2)
-    yield _pass(memory, backward, epochs)
+    yield "training", _pass(memory, backward, epochs)
 
 
-def _factors(memory: Memory) -> Iterator[Work]:
+def _factors(memory: Memory) -> Iterator[Part]:
     chosen, counts, shapes = memory.settings.factors, memory.counts, memory.network.shapes
     share = _share(chosen.covariance_max_examples, counts.examples)
-    if any(map(needs_covariances, chosen.strategies)):
+    if strategy := next(filter(needs_covariances, chosen.strategies), None):  # others copy them
         squares = sum(outputs**2 + inputs**2 for outputs, inputs in shapes)
         cubes = sum(outputs**3 + inputs**3 for outputs, inputs in shapes)
-        partitions = chosen.covariance_module_partitions
-        yield _repeated(_pass(memory, share=share), partitions)
-        yield Work(products=squares * counts.tokens * share, double=_EIGH * cubes)
+        phase = f"{strategy} covariance"
+        yield phase, _repeated(_pass(memory, share=share), chosen.covariance_module_partitions)
+        yield phase, Work(products=squares * counts.tokens * share)
+        yield f"{strategy} eigendecomposition", Work(double=_EIGH * cubes)
     share = _share(chosen.lambda_max_examples, counts.examples)
-    for strategy in chosen.strategies:
-        if strategy in ("ekfac", "diagonal"):
-            yield _repeated(_pass(memory, share=share), chosen.lambda_module_partitions)
-            yield Work(products=share * _per_example(memory, strategy) * counts.examples)
+    for fitted in chosen.strategies:
+        if fitted in ("ekfac", "diagonal"):
+            phase, products = f"{fitted} lambda", _per_example(memory, fitted)
+            yield phase, _repeated(_pass(memory, share=share), chosen.lambda_module_partitions)
+            yield phase, Work(products=share * products * counts.examples)
 
 
-def _scores(memory: Memory) -> Iterator[Work]:
+def _scores(memory: Memory) -> Iterator[Part]:
     counts, shapes = memory.counts, memory.network.shapes
     gathered = memory.gathering()
     together = gathered.at_once * gathered.batches
@@ -135,15 +149,16 @@ def _scores(memory: Memory) -> Iterator[Work]:
             products = gathered.passes * min(products, counts.tokens * ranks * together)
         else:
             products += gathered.passes * counts.examples * 2 * together * weights
-        yield _repeated(every, memory.settings.scores.module_partitions)
-        yield Work(products=products + turned * counts.prompts * turning)
-        yield _pass(memory)  # self-influence
-        yield Work(products=_per_example(memory, strategy) * counts.examples)
+        phase, own = scores_phase(strategy), f"{strategy} self-influence"
+        yield phase, _repeated(every, memory.settings.scores.module_partitions)
+        yield phase, Work(products=products + turned * counts.prompts * turning)
+        yield own, _pass(memory)
+        yield own, Work(products=_per_example(memory, strategy) * counts.examples)
 
 
-def _generate(memory: Memory) -> Iterator[Work]:
+def _generate(memory: Memory) -> Iterator[Part]:
     answered = memory.counts.prompts * memory.settings.generate.max_new_tokens
-    yield Work(network=2 * 2 * memory.network.multiplied * answered)  # both models
+    yield "answers", Work(network=2 * 2 * memory.network.multiplied * answered)  # both models
 
 
 def _per_example(memory: Memory, strategy: str) -> float:

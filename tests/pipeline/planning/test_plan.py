@@ -119,10 +119,8 @@ def test_what_nobody_can_count_is_asked_for() -> None:
 
 def parts_of(network: Network, tmp_path: Path, stage: str, phase: str) -> dict[str, int]:
     """Bytes of what a stage has on an A100 in one of its phases."""
-    from pipeline.planning.memory import _MOMENTS
-
     memory = Memory(settings_of(), network, COUNTS, named_card("A100-80GB", tmp_path), 0)
-    moments = {moment.phase: moment.device for moment in _MOMENTS[stage](memory)}
+    moments = {moment.phase: moment.device for moment in memory.moments(stage)}
     return {what: round(taken) for what, taken in moments[phase].items()}
 
 
