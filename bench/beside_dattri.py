@@ -6,10 +6,11 @@ The model, posts, prompts and modules of `bench.influence`'s "trial" shape; EK-F
 own labels, damping 0.1 × the mean eigenvalue, float32, math attention. dattri-llm does it in one
 call of its `attribute` (`dattri_passes.py`, in an environment that uv makes for it), in batches of
 8 as is its default, all padded to the longest: once running the model anew for each of its passes,
-once keeping the examples' gradients in memory, each beside ours in the same minutes. As Bergson it leaves positions without a gradient,
-such as every example's last token, out of the covariances, where Kronfluence counts the last token.
-So ours is also computed its way: then both must come to the same. Prints processor seconds,
-dattri-llm ÷ ours, and the smallest correlations of a prompt's scores.
+once keeping the examples' gradients in memory, each beside ours in the same minutes. As Bergson it
+leaves positions without a gradient, such as every example's last token, out of the covariances,
+where Kronfluence counts the last token. So ours is also computed its way: then both must come to
+the same. Prints processor seconds, dattri-llm ÷ ours, and the smallest correlations of a prompt's
+scores.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from bench.beside_bergson import last_tokens_left_out
 from pipeline.contract.errors import ResourceError, SettingsError, UsageError
 from pipeline.contract.run.events import EventReader, Note, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
@@ -58,6 +59,15 @@ def test_every_token_is_counted_once_and_no_padding(
         counts = found[f"num_{kind}_covariance_processed"].values()
         assert {int(count) for count in counts} == {sum(examples.lengths)}
     assert {int(n) for n in found["num_lambda_processed"].values()} == {len(examples)}
+
+
+def test_the_tokens_that_are_counted_are_those_of_the_tasks_mask(
+    make_analyzer: MakeAnalyzer, examples: TokenDataset
+) -> None:
+    with last_tokens_left_out():
+        found = factors(make_analyzer, examples, "ekfac", batch_size=14)
+    counts = found["num_activation_covariance_processed"].values()
+    assert {int(count) for count in counts} == {sum(examples.lengths) - len(examples)}
 
 
 def test_partitions_add_up_to_the_whole(
