@@ -3,7 +3,8 @@
 64 examples of 512 tokens and one prompt, as in a measurement of dattri-llm's on an H200; random
 weights, MLP modules, the data's own labels, float32, damping 0.1 × the mean eigenvalue. Every
 method has the same weights and tokens, and a process of its own; its scores are kept and compared
-at the end.
+at the end. Bergson and dattri-llm leave every example's last token out of the covariances, where
+Kronfluence and ours count it; so ours is also computed their way.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from bench.beside_bergson import last_tokens_left_out
+from bench.beside_dattri import correlations
 from bench.on_gpu.passes import STRATEGY, settings_of
 from bench.on_gpu.sections import (
     AGREEMENT,
@@ -32,6 +35,7 @@ from bench.on_gpu.sections import (
     METHODS,
     OURS,
     PLAIN,
+    THEIR_WAY,
     Figures,
     Request,
     Section,
@@ -39,7 +43,7 @@ from bench.on_gpu.sections import (
 )
 from bench.on_gpu.workload import QWEN, TINY, Shape, measured
 from bench.peer import NotInstalledError, run_peer
-from bench.plain_kronfluence import PlainTask, likeness, padded_rows
+from bench.plain_kronfluence import PlainTask, padded_rows
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
@@ -109,6 +113,11 @@ def _ours(request: Request, shape: Shape, folder: Path) -> Found:
     with measured(request.device) as scoring:
         scores = sum_modules(pairwise_scores(analyzer, STRATEGY, shape.asked(), shape.rows()))
     return scores.numpy(), _figures(factors=asdict(factors), scores=asdict(scoring))
+
+
+def _their_way(request: Request, shape: Shape, folder: Path) -> Found:
+    with last_tokens_left_out():
+        return _ours(request, shape, folder)
 
 
 def _plain(request: Request, shape: Shape, folder: Path) -> Found:
@@ -181,7 +190,13 @@ def _peer(script: str, folder: Path, shape: Shape, arguments: Sequence[str]) -> 
     }
 
 
-_SCORERS: dict[str, Scorer] = {OURS: _ours, PLAIN: _plain, BERGSON: _bergson, DATTRI: _dattri}
+_SCORERS: dict[str, Scorer] = {
+    OURS: _ours,
+    PLAIN: _plain,
+    BERGSON: _bergson,
+    DATTRI: _dattri,
+    THEIR_WAY: _their_way,
+}
 
 
 def _figures(**steps: dict[str, float]) -> Figures:
@@ -200,17 +215,18 @@ def _padded(rows: TokenDataset) -> list[dict[str, torch.Tensor]]:
 
 
 def agreement(request: Request, shape: Shape, folder: Path) -> Figures:
-    """Smallest correlations of a prompt's scores with ours; of methods that came to some."""
+    """Smallest correlations of a prompt's scores with ours, and with ours computed their way."""
     tables = {m: np.load(_table(folder, m)) for m in METHODS if _table(folder, m).exists()}
-    mine = tables.pop(OURS, None)
-    if mine is None or not tables:
+    own = {m: tables.pop(m) for m in (OURS, THEIR_WAY) if m in tables}
+    if not own or not tables:
         raise Skipped("ours and another method's scores are needed")
-    return {
-        method: {
-            "spearman": float(likeness(table, mine)[0].min()),
-            "pearson": min(
-                float(np.corrcoef(a, b)[0, 1]) for a, b in zip(table, mine, strict=True)
-            ),
-        }
+    found = {
+        method: {f"with {name}": _likeness(table, mine) for name, mine in own.items()}
         for method, table in tables.items()
-    } | {"tried_only": request.share < TINY}
+    }
+    return found | {"tried_only": request.share < TINY}
+
+
+def _likeness(theirs: Scores, mine: Scores) -> dict[str, float]:
+    spearman, pearson = correlations(theirs, mine)
+    return {"spearman": spearman, "pearson": pearson}

@@ -12,8 +12,8 @@ PRECISIONS = ("bfloat16", "tf32", "float32")
 PASSES = ("covariance", "lambda", "scores", "scores-rank-64")
 SHAPES = ("qwen-0.5b", "qwen-1.5b")
 PLAIN, BERGSON, DATTRI = "kronfluence-1.0.1", "bergson-2.5.1", "dattri-llm-0.1.0"
-OURS, AGREEMENT = "ours", "agreement"
-METHODS = (OURS, PLAIN, BERGSON, DATTRI)
+OURS, THEIR_WAY, AGREEMENT = "ours", "ours-without-last-tokens", "agreement"
+METHODS = (OURS, PLAIN, BERGSON, DATTRI, THEIR_WAY)
 
 _PASS_OF = {f"tinyllama-{precision}-{name}": (precision, name)
             for precision, name in product(PRECISIONS, PASSES)}  # fmt: skip
