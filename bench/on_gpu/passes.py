@@ -147,6 +147,9 @@ def _scores(case: Case) -> Figures:
     with measured(case.request.device) as taken:
         pairwise_scores(analyzer, STRATEGY, prompts, case.shape.rows())
     figures = beside_plan(case, memory, "scores", f"{STRATEGY} scores", taken)
+    if case.rank:  # the last pass of this precision; its factors take 13 GB
+        shutil.rmtree(case.run.root)
+        shutil.rmtree(fitted.root)
     return {"passes_over_examples": analyzer.gathering(prompts).passes} | figures
 
 

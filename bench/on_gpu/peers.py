@@ -79,6 +79,8 @@ def _scored(scorer: Scorer, method: str, request: Request, shape: Shape, folder:
     _weights(shape, folder)
     scores, figures = scorer(request, shape, folder)
     np.save(_table(folder, method), scores)
+    for used in (folder / OURS, folder / method):  # factors take tens of gigabytes
+        shutil.rmtree(used, ignore_errors=True)
     return figures
 
 

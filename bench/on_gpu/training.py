@@ -11,7 +11,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from bench.on_gpu.passes import memory_of
 from bench.on_gpu.sections import Figures, Request
-from bench.on_gpu.workload import TINY, TINYLLAMA, measured, measured_speed
+from bench.on_gpu.workload import TINYLLAMA, measured, measured_speed
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -23,7 +23,8 @@ from pipeline.training.trainer import DivergenceWatch, TokenTrainer
 
 GOAL = 0.5
 """Least share of the peak rate that the model's own operations are to reach."""
-_WARM, _TIMED = 3, 10
+_STEPS = (3, 10)
+"""To warm up, and to be timed; of a share of the work one and two."""
 _BATCH_TOKENS = 16_384
 
 
@@ -51,9 +52,10 @@ def training(request: Request) -> Figures:
     attention's and without recomputation's, ÷ the time, ÷ the peak rate.
     """
     shape = TINYLLAMA.reduced(request.share)
-    batch = max(shape.tokens, round(_BATCH_TOKENS * min(1.0, 10 * request.share)))
+    batch = max(shape.tokens, round(_BATCH_TOKENS * request.share))
     batch -= batch % shape.tokens
-    steps = _WARM + (_TIMED if request.share >= TINY else 2)
+    warm, timed = _STEPS if request.share >= 1 else (1, 2)
+    steps = warm + timed
     run = RunDir(request.folder / "training")
     shutil.rmtree(run.root, ignore_errors=True)
     run.root.mkdir(parents=True)
@@ -74,7 +76,7 @@ def training(request: Request) -> Figures:
     )
     with measured(request.device) as taken:
         trainer.train()
-    second = (clock.ends[-1] - clock.ends[_WARM - 1]) / (len(clock.ends) - _WARM)
+    second = (clock.ends[-1] - clock.ends[warm - 1]) / timed
     operations = by_phase("train", memory)["training"].network / steps
     speed = measured_speed(request.device, request.share)
     rate = speed.bfloat16 if arguments.bf16 else speed.float32
