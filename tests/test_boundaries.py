@@ -90,7 +90,6 @@ OTHER_KEYS = {
     "bench/bergson_rankings.py": "Bergson's summary",
     "bench/beside_bergson.py": "Bergson's summary, and names of timings",
     "bench/beside_dattri.py": "dattri-llm's summary",
-    "bench/dattri_passes.py": "rows of tokens, as models take them",
     "bench/gpu.py": "its own file",
     "bench/on_gpu": "figures of bench/gpu.py's file, and peers' summaries",
     "bench/influence.py": "posts of a data set",
