@@ -136,6 +136,9 @@ def _called(name: str, device: str, share: float, folder: Path, seconds: float) 
         except subprocess.TimeoutExpired:
             _stop(process)
             state: dict[str, Any] = {"state": LATE, "why": f"stopped after {seconds:.0f} s"}
+        except BaseException:  # whoever stops all of it stops the section, which has its own group
+            _stop(process)
+            raise
         else:
             state = read_json(answer) if answer.exists() else {"state": FAILED}
         log.seek(0)
@@ -156,7 +159,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _be_section(asked: argparse.Namespace) -> int:
     """Measures, in the section's own process, and answers in a file."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it started is ended, too
     try:
         figures = section(asked.child)(Request(asked.device, asked.share, asked.folder))
     except Skipped as reason:
@@ -185,4 +187,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what it started is ended, too
     sys.exit(main())
