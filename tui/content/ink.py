@@ -14,6 +14,8 @@ Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pr
 Ink = Meaning | Series
 SERIES: tuple[Series, ...] = get_args(Series)
 """Inks that are told apart in one chart."""
+MARKS = "●■▲◆○□△◇"
+"""What stands for each of them where colours do not tell."""
 INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
 VERDICT_INKS: Mapping[Verdict, Ink] = {BETTER: "good", WORSE: "bad", UNDECIDED: "dim"}
 Part = tuple[str, Ink]

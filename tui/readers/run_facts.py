@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results.scores import read_scores_summary
-from pipeline.contract.results.training import read_training
-from pipeline.contract.results.validation import findings, read_validation
 from pipeline.contract.run.manifest import made_at
 from pipeline.contract.run.remarks import Remarks, read_remarks
 from pipeline.contract.run.run_dir import RunDir
@@ -90,6 +87,11 @@ def figures_key(stages: Sequence[StageStatus]) -> tuple[object, ...]:
 
 def figures_of(run: RunDir, stages: Sequence[StageStatus]) -> Figures:
     """What the stages that are up to date have found; a file that cannot be read counts as none."""
+    # here: no run has figures before its first look has been shown
+    from pipeline.contract.results.scores import read_scores_summary
+    from pipeline.contract.results.training import read_training
+    from pipeline.contract.results.validation import findings, read_validation
+
     done = {one.stage for one in stages if one.state == "done"}
     loss = train_loss = mrr = lds = None
     with suppress(HeadwaterError):

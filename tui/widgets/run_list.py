@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from pipeline.contract.units import size
-from tui.content.ink import SERIES, Part, fit
+from tui.content.ink import MARKS, SERIES, Part, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
 from tui.readers.clean import clean
@@ -20,7 +20,6 @@ from tui.readers.format import age, aligned, number
 from tui.readers.runs import COLUMNS, SPECIAL, Column, RunRow, value_of
 from tui.widgets.lines import GUTTER, Lines
 
-_MARKS = "●■▲◆○□△◇"
 _GUTTER = 4
 _WIDTHS: dict[Column, int] = {
     "state": 12,
@@ -125,7 +124,7 @@ class RunList(Lines):
         row = self.rows[index]
         pin: Part = ("⚑ " if row.name in self.pinned else "  ", "warn")
         look = self.marked.get(row.run.root)
-        mark: Part = ("  ", "plain") if look is None else (f"{_MARKS[look]} ", SERIES[look])
+        mark: Part = ("  ", "plain") if look is None else (f"{MARKS[look]} ", SERIES[look])
         return [pin, mark, *(_cell(row, column, n) for column, n in self._columns(width).items())]
 
     def _columns(self, width: int) -> dict[Column, int]:
@@ -149,11 +148,6 @@ def look_of(name: str, taken: set[int]) -> int | None:
     first = crc32(name.encode("utf-8", "replace"))
     looks = ((first + n) % len(SERIES) for n in range(len(SERIES)))
     return next((look for look in looks if look not in taken), None)
-
-
-def mark_of(look: int) -> str:
-    """The letter that stands for a run where colours do not tell."""
-    return _MARKS[look]
 
 
 def _in_cells(text: str, column: Column, cells: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.reactive import reactive
 
 from pipeline.contract.results.training import LOSS, STAGE
-from tui.content.ink import SERIES
+from tui.content.ink import MARKS, SERIES
 from tui.content.plot import Series
 from tui.content.smoothing import SMOOTHINGS
 from tui.content.states import no_loss
@@ -17,7 +17,6 @@ from tui.readers.clean import clean
 from tui.readers.measured import measured
 from tui.readers.window import TRAINING
 from tui.screens.mixins.chart_keys import ChartKeys
-from tui.widgets.run_list import mark_of
 
 if TYPE_CHECKING:
     from tui.readers.run_reader import RunSnapshot
@@ -73,7 +72,7 @@ class RunCurves(CurveKeys):
             self.chart.empty = no_loss(runs[0][0])
         self.chart.title = f"{plan.title} · {how}"
         self.chart.series = tuple(
-            Series(run.name, curve, SERIES[look], mark_of(look))
+            Series(run.name, curve, SERIES[look], MARKS[look])
             for run, look, curve in drawn
             if curve is not None
         )
