@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, get_args
 
 from rich.cells import cell_len, set_cell_size
-
-from pipeline.contract.results.verdict import BETTER, UNDECIDED, WORSE, Verdict
 
 Series = Literal["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]
 Meaning = Literal["plain", "dim", "strong", "accent", "good", "warn", "bad", "pro", "con", "key"]
@@ -17,7 +14,6 @@ SERIES: tuple[Series, ...] = get_args(Series)
 MARKS = "●■▲◆○□△◇"
 """What stands for each of them where colours do not tell."""
 INKS: tuple[Ink, ...] = (*get_args(Meaning), *SERIES)
-VERDICT_INKS: Mapping[Verdict, Ink] = {BETTER: "good", WORSE: "bad", UNDECIDED: "dim"}
 Part = tuple[str, Ink]
 """Text and its ink. The text is never markup."""
 

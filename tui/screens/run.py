@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -30,7 +30,6 @@ from tui.screens.mixins.stage_pages import StagePages
 from tui.screens.mixins.view import FIRST_LOOK_S
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
-from tui.widgets.devices import DeviceList, Devices
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.log_panel import LogPanel
@@ -40,8 +39,11 @@ from tui.widgets.stage_list import StageList
 from tui.widgets.stage_panel import StagePanel
 
 if TYPE_CHECKING:
+    from textual.css.query import DOMQuery
+
     from tui.readers.hardware import MachineReader, MachineSample
     from tui.readers.run_reader import RunReader, RunSnapshot
+    from tui.widgets.devices import Devices
 
 _INTERVAL_S = 1.0
 _MACHINE_S = 1.9
@@ -171,7 +173,7 @@ class RunScreen(StagePages, CurveKeys):
         panel = self.query_one(MachinePanel)
         panel.machine = machine
         self._show_stage_memory()
-        for devices in self.query(Devices):
+        for devices in self._devices:
             processes = await asyncio.to_thread(self._machine.processes, machine)
             devices.show(machine, processes, panel.stage_name, panel.stage_memory)
 
@@ -230,9 +232,16 @@ class RunScreen(StagePages, CurveKeys):
 
         self.app.push_screen(ReportScreen(self._run))
 
+    @property
+    def _devices(self) -> DOMQuery[Devices]:
+        """The page of all devices, once somebody has opened it."""
+        return cast("DOMQuery[Devices]", self.query("#devices"))
+
     async def action_devices(self) -> None:
         """Gives the machine the whole screen, or takes it back."""
-        if not self.query(Devices):  # like the search, not before somebody wants it
+        from tui.widgets.devices import DeviceList, Devices  # the first look has none
+
+        if not self._devices:  # like the search, not before somebody wants it
             await self.mount(Devices(id="devices"), before="#notice")
             self._machine_due = 0.0
             await self._look_at_machine()

@@ -25,8 +25,9 @@ from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.results.verdict import Difference, Estimate
 from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
 from tui.content.forest import forest, interval_of, span_of
-from tui.content.ink import VERDICT_INKS, Ink
+from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
+from tui.content.verdict_inks import VERDICT_INKS
 from tui.readers.clean import clean
 from tui.readers.format import number
 from tui.screens.mixins.tabled import Pane

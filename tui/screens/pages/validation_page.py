@@ -22,8 +22,8 @@ from pipeline.contract.results.verdict import (
     verdict,
 )
 from tui.content.forest import forest, interval_of, span_of
-from tui.content.ink import VERDICT_INKS
 from tui.content.rows import Cell, Column, Row
+from tui.content.verdict_inks import VERDICT_INKS
 from tui.readers.clean import clean
 from tui.screens.mixins.tabled import Pane
 from tui.screens.pages.evaluation_pages import Page
