@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.contract.container import usable_cpus
 from pipeline.contract.errors import (
     CancelledError,
     HeadwaterError,
@@ -31,7 +30,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
-from pipeline.libraries import restrain_libraries
+from pipeline.libraries import limit_threads, restrain_libraries
 
 _AGAIN_S = 0.05
 
@@ -83,7 +82,7 @@ def _run(
 ) -> None:
     _require_upstream(stage, settings, run)
     fingerprint = freshness.begin(stage, settings, run)
-    _limit_threads(settings)
+    limit_threads(settings)
     begun = time.monotonic()
     with _without_collector():  # after the thread limit: these load torch's libraries
         requirements, memory, module = map(
@@ -117,17 +116,6 @@ def _require_upstream(stage: str, settings: Settings, run: RunDir) -> None:
         )
     for name in STAGES[stage].needs:  # no results of a model or a corpus that was exchanged
         require_whole(run, name)
-
-
-def _limit_threads(settings: Settings) -> None:
-    """Sets the number of threads, before numpy and torch are imported and size their pools."""
-    count = settings.run.threads or usable_cpus()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ.setdefault(name, str(count))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # threads that wait by spinning take the cores from the ones that work: on two busy cores a
-    # training step took 7 to 14 times as long
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _stop_again(lost: sys.UnraisableHookArgs) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+from pipeline.contract.container import usable_cpus
+
+if TYPE_CHECKING:
+    from pipeline.contract.settings.schema import Settings
 
 
 def restrain_libraries() -> None:
@@ -23,3 +29,14 @@ def do_without(*names: str) -> None:
     """Keeps libraries out of a process that can do without them, as if they were not installed."""
     for name in names:
         sys.modules[name] = cast(ModuleType, None)
+
+
+def limit_threads(settings: Settings) -> None:
+    """Sets the number of threads, before numpy and torch are imported and size their pools."""
+    count = settings.run.threads or max(1, usable_cpus() // settings.run.workers)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ.setdefault(name, str(count))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # threads that wait by spinning take the cores from the ones that work: on two busy cores a
+    # training step took 7 to 14 times as long
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

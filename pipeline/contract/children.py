@@ -11,8 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-STAGES, ASKING = "pipeline", "pipeline.ask.worker"
-"""The modules that run a stage, and that answer new prompts."""
+STAGES, ASKING, WORKING = "pipeline", "pipeline.ask.worker", "pipeline.influence.worker"
+"""The modules that run a stage, that answer new prompts, and that help a stage."""
 _SAFE_PATH = "PYTHONSAFEPATH"
 """The same as -P, for the processes that libraries in the child start."""
 
@@ -27,11 +27,16 @@ def stage_command(stage: str, root: str) -> list[str]:
     return python_command("-m", STAGES, stage, root)
 
 
+def worker_command(stage: str, root: str) -> list[str]:
+    """The command line of a process that helps a stage of the run of a folder."""
+    return python_command("-m", WORKING, stage, root)
+
+
 def work_of(command: Sequence[str]) -> tuple[str, str] | None:
     """Which run's folder a process works in, and at which stage or, for the worker that answers
     new prompts, at "ask"; None where its command line is that of neither."""
     match [*command][-4:]:
-        case ["-m", module, stage, root] if module == STAGES:
+        case ["-m", module, stage, root] if module in (STAGES, WORKING):
             return root, stage
         case [*_, "-m", module, root] if module == ASKING:
             return root, "ask"

@@ -6,11 +6,9 @@ import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import cached_property
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,53 +37,16 @@ from pipeline.influence.arguments import gradient_bytes, resident_bytes, tokens_
 from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
 from pipeline.influence.budgets import Gathering, gathering, prompt_memory, workspace
 from pipeline.influence.coverage import coverage
-from pipeline.influence.durable import durable_files
+from pipeline.influence.durable import Place, durable_files
 from pipeline.influence.experts import separate_experts
 from pipeline.influence.loss import vocabulary_projection
 from pipeline.influence.memory_estimate import bytes_per_token, free_bytes
 from pipeline.influence.modules import resolve_modules, weight_shape
+from pipeline.influence.passes import Pass
 from pipeline.influence.progress import PhaseProgress
 from pipeline.influence.settled import rank_of, settled, with_rank
+from pipeline.influence.sharing import Sharing
 from pipeline.influence.task import LanguageModelingTask
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One of Kronfluence's passes over examples; each partition is saved as it finishes."""
-
-    phase: str
-    """Name of the pass in progress events and messages."""
-    folder: Path
-    """Where Kronfluence saves the result."""
-    exists: Callable[..., bool]
-    """Kronfluence's check whether the result, or one partition of it, has been saved."""
-    setting: str
-    """Prefix of the partition settings: "scores." for scores.data_partitions."""
-    examples: int
-    longest: int = 1
-    """Tokens of the longest example: the smallest token budget of a batch."""
-    data_partitions: int = 1
-    module_partitions: int = 1
-    repeats: int = 1
-    """Number of passes over all examples, one after another."""
-    matrix_bytes: int = 0
-    """Bytes of factors and prompt gradients of all modules, beside the model and a batch."""
-
-    @property
-    def total(self) -> int:
-        """Examples to process, counted once for each repeat and module partition."""
-        return self.examples * self.module_partitions * self.repeats
-
-    @property
-    def done(self) -> int:
-        """How many of `total` earlier attempts have saved."""
-        if self.exists(output_dir=self.folder):
-            return self.total
-        if self.data_partitions * self.module_partitions == 1:
-            return 0  # a pass in one partition is saved as a whole, or not at all
-        parts = list(product(range(self.data_partitions), range(self.module_partitions)))
-        saved = sum(self.exists(output_dir=self.folder, partition=part) for part in parts)
-        return self.total * saved // len(parts)
 
 
 class InfluenceAnalyzer:
@@ -109,6 +70,8 @@ class InfluenceAnalyzer:
         self.settings = settled(settings, run)
         """With what was decided in the place of every "auto" of influence."""
         self.run = run
+        self.sharing: Sharing | None = None
+        """Who else computes partitions of its passes; None = nobody."""
         self.progress = PhaseProgress(events, phases_of)
         separate_experts(model)
         self.modules = resolve_modules(model, settings.modules)
@@ -145,7 +108,7 @@ class InfluenceAnalyzer:
     def run_pass(self, pass_: Pass, tokens: int, work: Callable[[int], Any]) -> None:
         """Calls `work(token budget of a batch)`, with half the budget again when out of memory.
 
-        Partitions that were saved before are not computed again.
+        Partitions that were saved before are not computed again, nor those that other workers do.
 
         Raises:
             SettingsError: more partitions than examples or modules.
@@ -153,13 +116,15 @@ class InfluenceAnalyzer:
             UsageError: another version began the pass with other arguments.
         """
         self._check_partitions(pass_)
+        tokens = self.sharing.tokens(tokens) if self.sharing else tokens
         if pass_.done < pass_.total:
             self._log_memory_estimate(pass_, tokens)
         while True:
             try:
                 with (
                     self.progress.phase(pass_.phase, pass_.total, pass_.done),
-                    kronfluence_context(self._tf32),
+                    self._shared(pass_, tokens),
+                    kronfluence_context(self._tf32, self.sharing.place if self.sharing else None),
                 ):
                     work(tokens)
                     return
@@ -183,6 +148,17 @@ class InfluenceAnalyzer:
             self._events.warning(
                 f"{pass_.phase}: out of memory, going on with {tokens} tokens a batch"
             )
+
+    @contextmanager
+    def _shared(self, pass_: Pass, tokens: int) -> Iterator[None]:
+        """Context in which Kronfluence does the partitions of a pass that no other worker does."""
+        has_parts = len(pass_.parts) > 1 and pass_.arguments is not None
+        if self.sharing is None or not has_parts or pass_.done == pass_.total:
+            yield
+            return
+        parts = self.sharing.parts(pass_, tokens, self.settings, self.progress.add)
+        with closing(parts), self.kronfluence.only(parts, merges=self.sharing.merges):
+            yield
 
     def _version_conflict(self, pass_: Pass) -> UsageError:
         stage = pass_.setting.partition(".")[0]
@@ -301,6 +277,11 @@ class InfluenceAnalyzer:
         kept = gathered.at_once * gathered.batches * gradient_bytes(self.shapes, rank)
         return kept + workspace(gathered.at_once, self.shapes)
 
+    def take_up(self, settings: Settings) -> None:
+        """Goes on under settings that another process has decided, and under its budget."""
+        self.settings = settings
+        self.__dict__.pop("budget", None)
+
     def _check_partitions(self, pass_: Pass) -> None:
         for kind, parts, available in (
             ("data", pass_.data_partitions, pass_.examples),
@@ -315,8 +296,9 @@ class InfluenceAnalyzer:
 
 
 @contextmanager
-def kronfluence_context(tf32: bool) -> Iterator[None]:
-    """Context for Kronfluence's computations; `tf32` allows TF32 products on a GPU.
+def kronfluence_context(tf32: bool, place: Place | None = None) -> Iterator[None]:
+    """Context for Kronfluence's computations; `tf32` allows TF32 products on a GPU, `place` says
+    where files are written instead of their own places.
 
     Attention is computed by plain matrix products, so that a gradient does not depend on the
     other examples of its batch.
@@ -328,7 +310,7 @@ def kronfluence_context(tf32: bool) -> Iterator[None]:
     gc.freeze()
     try:
         # fused attention kernels round differently for other paddings of the same example
-        with durable_files(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        with durable_files(place), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
             # Kronfluence calls functions that newer versions of torch deprecate
             warnings.simplefilter("ignore", FutureWarning)
             yield

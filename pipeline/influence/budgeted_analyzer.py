@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from pipeline.batches import neighbour_batches
 from pipeline.contract.files import read_json
 from pipeline.corpus.examples import TokenBatch, TokenDataset
+from pipeline.influence.passes import Part
 
 
 class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
@@ -21,6 +23,40 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
     Examples keep the order in which they are given: sorted by `by_length`, batches have little
     padding. Prompts are batched by number, because the memory goes to their gradients.
     """
+
+    _parts: Iterator[Part] | None = None
+    """The partitions that this process computes; None = all, in their order."""
+    _merges = True
+    _part: Part = (0, 0)
+
+    @contextmanager
+    def only(self, parts: Iterator[Part], merges: bool) -> Iterator[None]:
+        """Context in which passes compute these partitions alone, each asked for when the one
+        before has been saved; `merges`: and then merge all of them."""
+        self._parts, self._merges = parts, merges
+        try:
+            yield
+        finally:
+            self._parts, self._merges = None, True
+
+    def _get_data_partition(self, *args: Any, **kwargs: Any) -> tuple[Any, Iterable[int]]:
+        # Kronfluence goes through the data partitions, and in each through the module partitions
+        bounds, wanted = super()._get_data_partition(*args, **kwargs)
+        return bounds, wanted if self._parts is None else self._data_of(self._parts)
+
+    def _data_of(self, parts: Iterator[Part]) -> Iterator[int]:
+        for self._part in parts:
+            yield self._part[0]
+
+    def _get_module_partition(self, *args: Any, **kwargs: Any) -> tuple[Any, Iterable[int]]:
+        names, wanted = super()._get_module_partition(*args, **kwargs)
+        return names, wanted if self._parts is None else _ModuleOf(self)
+
+    def _aggregate_factors(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._aggregate_factors(*args, **kwargs) if self._merges else None
+
+    def _aggregate_scores(self, *args: Any, **kwargs: Any) -> Any:
+        return super()._aggregate_scores(*args, **kwargs) if self._merges else None
 
     def _get_dataloader(
         self,
@@ -41,6 +77,16 @@ class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]
         rows = Subset(dataset, indices)
         batches = length_batches(_lengths(rows), per_device_batch_size)
         return DataLoader(rows, batch_sampler=batches, **dataloader_params)
+
+
+class _ModuleOf:
+    """The module partition of the part that an analyzer is at; the only one, whenever asked."""
+
+    def __init__(self, analyzer: BudgetedAnalyzer) -> None:
+        self._analyzer = analyzer
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self._analyzer._part[1],))
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:

@@ -6,8 +6,9 @@ power it would go on from files that are cut short, or lack those that others we
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from pipeline.contract.files import replacing, write_json
 
+Place = Callable[[Path], Path]
+"""Where a file is written that Kronfluence would write at a path."""
+
 _MODULES = {
     "save_file": (covariance, eigen, pairwise, self_scores),
     "save_json": (computer,),
@@ -28,9 +32,10 @@ _MODULES = {
 
 
 @contextmanager
-def durable_files() -> Iterator[None]:
-    """Context of Kronfluence's computations."""
-    ours = {"save_file": _save_tensors, "save_json": _save_json}
+def durable_files(place: Place | None = None) -> Iterator[None]:
+    """Context of Kronfluence's computations; without `place` it writes where it wants to."""
+    place = place or Path
+    ours = {"save_file": partial(_save_tensors, place), "save_json": partial(_save_json, place)}
     places = [(module, name) for name, modules in _MODULES.items() for module in modules]
     theirs = [(module, name, getattr(module, name)) for module, name in places]
     for module, name in places:
@@ -43,11 +48,14 @@ def durable_files() -> Iterator[None]:
 
 
 def _save_tensors(
-    tensors: dict[str, Tensor], filename: Path, metadata: dict[str, str] | None = None
+    place: Place,
+    tensors: dict[str, Tensor],
+    filename: Path,
+    metadata: dict[str, str] | None = None,
 ) -> None:
-    with replacing(Path(filename)) as temporary:
+    with replacing(place(Path(filename))) as temporary:
         save_file(tensors, temporary, metadata)
 
 
-def _save_json(obj: Any, path: Path) -> None:
-    write_json(Path(path), obj)
+def _save_json(place: Place, obj: Any, path: Path) -> None:
+    write_json(place(Path(path)), obj)

@@ -29,10 +29,11 @@ from pipeline.contract.files import replacing
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import FactorSettings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.arguments import covariance_bytes, curvature_bytes, factor_arguments
 from pipeline.influence.budgeted_analyzer import by_length
 from pipeline.influence.eigendecompositions import CountedEigendecompositions
+from pipeline.influence.passes import Pass
 from pipeline.influence.unfinished import remove_unfinished
 
 _SPOILT = "float32 in [factors] avoids overflow; or the model itself has diverged"
@@ -132,6 +133,7 @@ def fit_covariances(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenD
             args.covariance_data_partitions,
             args.covariance_module_partitions,
             matrix_bytes=covariance_bytes(analyzer.shapes),
+            arguments=args.to_str_dict(),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: analyzer.kronfluence.fit_covariance_matrices(
@@ -214,6 +216,7 @@ def fit_lambda(analyzer: InfluenceAnalyzer, strategy: str, examples: TokenDatase
             args.lambda_data_partitions,
             args.lambda_module_partitions,
             matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
+            arguments=args.to_str_dict(),
         ),
         analyzer.tokens_per_batch(analyzer.settings.factors.batch_size, examples),
         lambda tokens: work(per_device_batch_size=tokens),

@@ -20,10 +20,11 @@ from pipeline.contract.errors import ResourceError
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import layer_of
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.arguments import curvature_bytes, resident_bytes, score_arguments
 from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.budgeted_analyzer import by_length, score_columns
+from pipeline.influence.passes import Pass
 from pipeline.influence.settled import with_rank
 from pipeline.influence.unfinished import remove_unfinished
 
@@ -40,13 +41,18 @@ _FLOAT_BYTES = 4
 def phases(strategy: str, prompts: int, examples: int) -> dict[str, float]:
     """The phases of scoring with a strategy, and how many examples' passes each is."""
     norms = {PROMPT_NORMS: float(prompts)} if strategy == "identity" else {}
-    names = (scores_phase(strategy), f"{strategy} self-influence")
+    names = (scores_phase(strategy), own_phase(strategy))
     return dict.fromkeys(names, float(examples)) | norms
 
 
 def scores_phase(strategy: str) -> str:
     """Name of the pass over all examples."""
     return f"{strategy} scores"
+
+
+def own_phase(strategy: str) -> str:
+    """Name of the pass over all examples for their self-influence."""
+    return f"{strategy} self-influence"
 
 
 def token_phase(strategy: str) -> str:
@@ -86,7 +92,25 @@ def self_influence_by_module(
 ) -> ModuleScores:
     """As `self_influence`, by module while that takes less than 1 GiB for the pairwise scores."""
     args = _arguments(analyzer, prompts, examples)
-    return _own(analyzer, strategy, strategy, examples, args, f"{strategy} self-influence")
+    return _own(analyzer, strategy, strategy, examples, args, own_phase(strategy))
+
+
+def pairwise_parts(
+    analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    """The pass of `pairwise_scores` alone, for a worker that computes partitions of it."""
+    args = _arguments(analyzer, prompts, examples)
+    order = by_length(examples.lengths, args.data_partitions)
+    phase = scores_phase(strategy)
+    _pairwise_pass(analyzer, strategy, strategy, prompts, examples, order, args, phase)
+
+
+def self_influence_parts(
+    analyzer: InfluenceAnalyzer, strategy: str, prompts: TokenDataset, examples: TokenDataset
+) -> None:
+    """The pass of `self_influence` alone, for a worker that computes partitions of it."""
+    args = _arguments(analyzer, prompts, examples)
+    _own_pass(analyzer, strategy, strategy, examples, args, own_phase(strategy))
 
 
 def normalized_scores(
@@ -198,6 +222,7 @@ def _pairwise_pass(
     gradients = analyzer.prompt_gradient_bytes(prompts)
     held = resident_bytes(analyzer.shapes, strategy) + gradients
     analyzer.choose_basis(prompts, lengths, args.data_partitions)
+    args = replace(args, query_gradient_accumulation_steps=gathered.batches)
     analyzer.run_pass(
         Pass(
             phase,
@@ -210,6 +235,7 @@ def _pairwise_pass(
             args.module_partitions,
             gathered.passes,
             curvature_bytes(analyzer.shapes, strategy) + gradients,
+            args.to_str_dict(),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples, held),
         lambda tokens: analyzer.kronfluence.compute_pairwise_scores(
@@ -220,7 +246,7 @@ def _pairwise_pass(
             gathered.at_once,
             tokens,
             train_indices=order,
-            score_args=replace(args, query_gradient_accumulation_steps=gathered.batches),
+            score_args=args,
         ),
     )
 
@@ -234,11 +260,24 @@ def _own(
     phase: str,
 ) -> ModuleScores:
     """Kronfluence's self-influence pass into scores_<name>; [N] in the examples' own order."""
-    folder = analyzer.run.kronfluence_scores(name)
+    _own_pass(analyzer, name, strategy, examples, args, phase)
+    columns = score_columns(analyzer.run.kronfluence_scores(name), range(len(examples)))
+    found: ModuleScores = analyzer.kronfluence.load_self_scores(name)
+    return {module: scores[columns] for module, scores in found.items()}
+
+
+def _own_pass(
+    analyzer: InfluenceAnalyzer,
+    name: str,
+    strategy: str,
+    examples: TokenDataset,
+    args: ScoreArguments,
+    phase: str,
+) -> None:
     analyzer.run_pass(
         Pass(
             phase,
-            folder,
+            analyzer.run.kronfluence_scores(name),
             self_scores_exist,
             "scores.",
             len(examples),
@@ -246,6 +285,7 @@ def _own(
             args.data_partitions,
             args.module_partitions,
             matrix_bytes=curvature_bytes(analyzer.shapes, strategy),
+            arguments=args.to_str_dict(),
         ),
         analyzer.tokens_per_batch(analyzer.settings.scores.batch_size, examples),
         lambda tokens: analyzer.kronfluence.compute_self_scores(
@@ -257,9 +297,6 @@ def _own(
             score_args=args,
         ),
     )
-    columns = score_columns(folder, range(len(examples)))
-    found: ModuleScores = analyzer.kronfluence.load_self_scores(name)
-    return {module: scores[columns] for module, scores in found.items()}
 
 
 def sum_modules(scores: ModuleScores) -> Tensor:

@@ -20,6 +20,7 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances, phases
 from pipeline.influence.precision import settle_precision
 from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
+from pipeline.influence.sharing import shared_stage
 from pipeline.model import load_traced
 
 
@@ -35,7 +36,19 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     events.plan(_parts(settings, len(examples)))
     events.doing("loading the model")
     model = load_traced(settings, run.model)
-    analyzer = InfluenceAnalyzer(settings, run, events, model)
+    with shared_stage("factors", settings, run, events, str(model.device)) as sharing:
+        analyzer = InfluenceAnalyzer(settings, run, events, model)
+        analyzer.sharing = sharing
+        _fit(settings, run, events, analyzer, examples)
+
+
+def _fit(
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    analyzer: InfluenceAnalyzer,
+    examples: TokenDataset,
+) -> None:
     checked = settle_precision(analyzer, examples, "factors")
     for message in warnings(checked, "factors"):
         events.warning(message)

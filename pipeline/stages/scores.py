@@ -66,6 +66,7 @@ from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
+from pipeline.influence.sharing import shared_stage
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_tokenizer, load_traced
 
@@ -106,7 +107,10 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         notes.warn(message)
     queries = token_dataset(traced)
     settle_rank(analyzer, results.strategy, queries, results.examples)
-    _score(settings, analyzer, queries, results, notes)
+    with shared_stage("scores", settings, run, events, str(model.device)) as sharing:
+        analyzer.sharing = sharing
+        _score(settings, analyzer, queries, results, notes)
+        analyzer.sharing = None
     _add_opinions(settings, model, queries, results, notes)
     events.doing("writing the scores")
     save_scores(analyzer.settings, run, analyzer.modules, results)

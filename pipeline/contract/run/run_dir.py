@@ -9,6 +9,7 @@ runs/<name>/
   logs/<stage>.log                                each stage's own output
   <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
   <stage>/files.json                              checksums of what it wrote
+  <stage>/workers/                                what several processes share while they work at it
   damaged/                                        what `headwater repair` put away
   prepare/   examples.parquet  validation.parquet  prompts.jsonl  tokenizer/  summary.json
              corpus.json
@@ -131,6 +132,14 @@ class RunDir:
     def checksums(self, stage: str) -> Path:
         """Checksums of what the stage wrote: see `checksums.py`."""
         return self.stage(stage) / "files.json"
+
+    def workers(self, stage: str) -> Path:
+        """What the stage shares with other processes while it works: see `workers.py`."""
+        return self.stage(stage) / "workers"
+
+    def offer(self, stage: str) -> Path:
+        """What the stage offers them to do."""
+        return self.workers(stage) / "offer.json"
 
     def exit(self, stage: str) -> Path:
         """How the stage's process ended, written by the supervisor."""

@@ -65,7 +65,11 @@ class RunSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute: "auto" takes a GPU if there is one."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
-    """CPU threads; 0 means all that this process may use."""
+    """CPU threads of a worker; 0 means all that this process may use, shared among the workers."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many processes on this machine share the passes of factors and scores. They share data
+    and module partitions, so *_data_partitions should be several times as many.
+    `headwater work RUN` adds workers, here or on other machines, at any time."""
     tf32: Literal[False, True, "auto"] = "auto"
     """Let a GPU multiply the float32 numbers of factors and scores in TF32: faster, 3 digits.
     "auto" = where a measured gradient moves by less than a twentieth with it; never on a CPU."""

@@ -16,9 +16,10 @@ from pipeline.contract.errors import ResourceError, SettingsError, UsageError
 from pipeline.contract.run.events import EventReader, Note, Progress, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.analyzer import InfluenceAnalyzer, Pass
+from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.eigendecompositions import CountedEigendecompositions
 from pipeline.influence.fitting import fit
+from pipeline.influence.passes import Pass
 from tests.rounding import assert_same_in_float64
 
 from .conftest import MakeAnalyzer, random_tokens

@@ -1,0 +1,105 @@
+"""The partitions of one pass, as the workers of a run share them in a folder.
+
+A worker writes the files of a partition into a folder of its own, then their checksums, and gives
+that folder the partition's name. The stage compares the checksums and moves the files to where
+Kronfluence looks for them; the empty folder stays as a mark. So a partition appears whole, and only
+the stage writes into Kronfluence's folders.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.contract.files import read_object, write_json
+from pipeline.contract.run.checksums import FileSum, fault_of, file_sum
+from pipeline.contract.run.leases import Lease, Leases
+from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.influence.passes import Part, Pass
+
+_SUMS = "files.json"
+
+
+class PartFolder:
+    """Takes, publishes and collects partitions."""
+
+    def __init__(self, folder: Path, pass_: Pass, worker: ProcessIdentity) -> None:
+        """`folder`: that the stage has made for the pass."""
+        self._folder, self._pass = folder, pass_
+        self._leases = Leases(folder, worker)
+
+    def take(self, part: Part) -> Lease | None:
+        """Takes a partition that is neither done nor held by another worker.
+
+        Raises:
+            OSError: the folder is gone.
+        """
+        lease = None if self.is_done(part) else self._leases.take(_name(part))
+        if lease and self.is_done(part):  # its holder has published it between the two
+            lease.__exit__(None, None, None)
+            return None
+        return lease
+
+    def is_done(self, part: Part) -> bool:
+        """Whether the partition has been published or saved."""
+        return self._published(part).exists() or self._pass.has(part)
+
+    def stage(self, part: Part) -> Path:
+        """Makes a folder for a partition's files; raises OSError where this folder is gone."""
+        staged = self._folder / f".{_name(part)}.{secrets.token_hex(8)}"
+        staged.mkdir()
+        return staged
+
+    def publish(self, staged: Path, part: Part) -> None:
+        """Gives the files their checksums and the partition's name, unless it is there already."""
+        sums = {path.name: asdict(file_sum(path)) for path in sorted(staged.iterdir())}
+        write_json(staged / _SUMS, sums)
+        try:
+            staged.rename(self._published(part))
+        except OSError:
+            if not self._published(part).exists():
+                raise
+            shutil.rmtree(staged)  # another worker has done the same
+
+    def collect(self, part: Part) -> bool | None:
+        """Moves a published partition into the pass's folder: True.
+
+        None where there is none; False where it is not what was written, and has been removed.
+        """
+        published = self._published(part)
+        if self._pass.has(part):
+            return True
+        if not published.exists():
+            return None
+        if self._is_whole(published):
+            for name in read_object(published / _SUMS) or {}:
+                with suppress(FileNotFoundError):  # moved by an attempt that was killed
+                    (published / name).replace(self._pass.folder / name)
+            if self._pass.has(part):
+                return True
+        shutil.rmtree(published)
+        return False
+
+    def _is_whole(self, published: Path) -> bool:
+        sums = read_object(published / _SUMS)
+        if not sums:
+            return False
+        return all(
+            not fault_of(self._where(published, name), FileSum(**then))
+            for name, then in sums.items()
+        )
+
+    def _where(self, published: Path, name: str) -> Path:
+        """Where a file of a published partition is, which a killed attempt may have moved."""
+        here = published / name
+        return here if here.exists() else self._pass.folder / name
+
+    def _published(self, part: Part) -> Path:
+        return self._folder / f"part_{_name(part)}"
+
+
+def _name(part: Part) -> str:
+    return f"{part[0]}_{part[1]}"

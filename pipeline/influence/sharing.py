@@ -1,0 +1,223 @@
+"""How the passes of a stage are shared between workers: who computes which partition.
+
+The process of the stage is the first worker. It says what there is to do, takes partitions like the
+others, collects what they publish, and alone merges: in the order of the partitions, so that it
+makes no difference who computed them. Partitions do not depend on the number of workers either.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.freshness import RunFreshness
+from pipeline.contract.run.leases import Lease
+from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.workers import POLL_S, Offer, read_offer, versions
+from pipeline.contract.settings.schema import Settings
+from pipeline.influence.local_workers import local_workers
+from pipeline.influence.part_folder import PartFolder
+from pipeline.influence.passes import Part, Pass
+from pipeline.influence.presence import Presence
+
+Counted = Callable[[int], object]
+"""Hears of examples that are done."""
+
+
+class Sharing(Protocol):
+    """Says which partitions of a pass this process computes, and where it writes them."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether this process merges the partitions at the end."""
+
+    def tokens(self, wanted: int) -> int:
+        """The token budget of a batch, where this process would take `wanted`."""
+
+    def parts(
+        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+    ) -> Generator[Part]:
+        """Partitions to compute; each has been saved when the next is asked for.
+
+        `settings`: with what was decided; `counted` hears of what others have done.
+        """
+
+    def place(self, path: Path) -> Path:
+        """Where a file is written that Kronfluence would write at this path."""
+
+
+class SharedStage:
+    """The stage's side: offers passes, computes, collects and merges."""
+
+    merges = True
+
+    def __init__(
+        self, stage: str, run: RunDir, offer: Offer, events: EventWriter, presence: Presence
+    ) -> None:
+        self._stage, self._run, self._offer = stage, run, offer
+        self._events, self._presence = events, presence
+        self._me = ProcessIdentity.of(os.getpid())
+
+    def tokens(self, wanted: int) -> int:
+        """As the stage's own settings and memory say; other workers take it over."""
+        return wanted
+
+    def place(self, path: Path) -> Path:
+        """Kronfluence's own."""
+        return path
+
+    def parts(
+        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+    ) -> Generator[Part]:
+        """See `Sharing`; ends when every partition is there."""
+        offer = replace(
+            self._offer,
+            phase=pass_.phase,
+            id=pass_.id(tokens),
+            tokens=tokens,
+            settings=settings.model_dump(mode="json"),
+        )
+        folder = pass_folder(self._run, self._stage, offer)
+        folder.mkdir(parents=True, exist_ok=True)
+        shared = PartFolder(folder, pass_, self._me)
+        offer.write(self._run, self._stage)
+        left = [part for part in pass_.parts if not pass_.has(part)]
+        try:
+            while left := self._collect(left, shared, pass_, counted):
+                if found := _take_one(shared, left):
+                    part, lease = found
+                    with lease, self._presence.at(pass_, part):
+                        yield part
+                    left.remove(part)
+                else:
+                    time.sleep(POLL_S)
+        finally:
+            self._offer.write(self._run, self._stage)
+
+    def _collect(
+        self, left: list[Part], shared: PartFolder, pass_: Pass, counted: Counted
+    ) -> list[Part]:
+        """Takes in what others have published; gives the partitions that are still to be done."""
+        missing = []
+        for part in left:
+            found = shared.collect(part)
+            if found:
+                counted(pass_.total // len(pass_.parts))
+            else:
+                missing.append(part)
+            if found is False:
+                self._events.warning(
+                    f"{pass_.phase}: partition {part}, by another worker, was damaged; it is "
+                    "computed again"
+                )
+        return missing
+
+
+class Helper:
+    """Another worker's side: computes partitions of what is offered and publishes them."""
+
+    merges = False
+
+    def __init__(self, stage: str, run: RunDir, offer: Offer, presence: Presence) -> None:
+        self._stage, self._run, self._offer, self._presence = stage, run, offer, presence
+        self._me = ProcessIdentity.of(os.getpid())
+        self._staged: Path | None = None
+
+    def tokens(self, wanted: int) -> int:
+        """Those of the stage: sums depend in their last bits on what is added up at once."""
+        return self._offer.tokens
+
+    def place(self, path: Path) -> Path:
+        """In the partition's own folder."""
+        assert self._staged, f"{path} is the stage's to write"
+        return self._staged / path.name
+
+    def parts(
+        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+    ) -> Generator[Part]:
+        """See `Sharing`; ends when nothing is left or the stage does something else.
+
+        Raises:
+            UsageError: the pass is another one here than in the stage.
+        """
+        if pass_.id(self._offer.tokens) != self._offer.id:
+            raise UsageError(
+                f"this worker cannot help {self._stage} of {self._run.name}: {pass_.phase} has "
+                "other arguments here than there",
+                "install the same versions on every machine that works on a run",
+            )
+        return self._computed(PartFolder(self.folder, pass_, self._me), pass_)
+
+    @property
+    def folder(self) -> Path:
+        """Of the pass that is offered."""
+        return pass_folder(self._run, self._stage, self._offer)
+
+    def _computed(self, shared: PartFolder, pass_: Pass) -> Generator[Part]:
+        while self._is_wanted():
+            left = [part for part in pass_.parts if not shared.is_done(part)]
+            if not left:
+                return
+            if found := _take_one(shared, left):
+                part, lease = found
+                with lease, self._presence.at(pass_, part):
+                    self._staged = shared.stage(part)
+                    try:
+                        yield part
+                        shared.publish(self._staged, part)
+                    finally:
+                        shutil.rmtree(self._staged, ignore_errors=True)
+                        self._staged = None
+            else:
+                time.sleep(POLL_S)
+
+    def _is_wanted(self) -> bool:
+        return read_offer(self._run, self._stage) == self._offer
+
+
+def pass_folder(run: RunDir, stage: str, offer: Offer) -> Path:
+    """Where the partitions of an offered pass are shared."""
+    return run.workers(stage) / offer.token / offer.id
+
+
+def _take_one(shared: PartFolder, parts: list[Part]) -> tuple[Part, Lease] | None:
+    """The first that can be had."""
+    for part in parts:
+        if lease := shared.take(part):
+            return part, lease
+    return None
+
+
+@contextmanager
+def shared_stage(
+    stage: str, settings: Settings, run: RunDir, events: EventWriter, device: str
+) -> Iterator[SharedStage]:
+    """Context in which other workers may help a stage; ends what it began there."""
+    fingerprint = asdict(RunFreshness(settings, run).fingerprint(stage))
+    before = read_offer(run, stage)
+    if before and (before.fingerprint, before.versions) == (fingerprint, versions()):
+        token = before.token  # of an attempt that was killed: what was published for it is good
+    else:
+        token = secrets.token_hex(8)
+        shutil.rmtree(run.workers(stage), ignore_errors=True)
+    offer = Offer(token, fingerprint, versions())
+    (run.workers(stage) / token).mkdir(parents=True, exist_ok=True)
+    offer.write(run, stage)  # before a worker looks for it
+    try:
+        with (
+            Presence(stage, run, device) as presence,
+            local_workers(stage, run, settings.run.workers - 1),
+        ):
+            yield SharedStage(stage, run, offer, events, presence)
+    finally:
+        shutil.rmtree(run.workers(stage), ignore_errors=True)
