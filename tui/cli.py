@@ -72,6 +72,7 @@ for verb in (
     running.resume,
     running.cancel,
     running.wait,
+    running.work,
     reading.status,
     reading.runs_,
     remarks.tag,

@@ -20,6 +20,7 @@ from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
+from tui.printed.workers import worker_records, workers_text
 from tui.processes.browser import open_page
 from tui.readers.clean import clean_lines
 from tui.readers.run_filter import EXAMPLE, parse
@@ -31,14 +32,17 @@ from tui.runs_folder import find_run
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def status(runs: Path, run: str, as_json: bool) -> None:
-    """Show what has become of each stage of RUN."""
+    """Show what has become of each stage of RUN, and which workers share one."""
     target = find_run(runs, run)
     stages = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
-        echo_json({**record, "stages": [asdict(stage) for stage in stages]})
+        shown = {"stages": [asdict(stage) for stage in stages], "workers": worker_records(target)}
+        echo_json({**record, **shown})
     else:
         echo(tables.status(stages))
+        if told := workers_text(target):
+            echo(f"\n{told}")
 
 
 @click.command(name="runs")

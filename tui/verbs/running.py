@@ -30,6 +30,7 @@ from tui.dashboard import has_terminal, open_dashboard
 from tui.printed import narration, tables
 from tui.printed.output import echo
 from tui.processes.launcher import start_stages
+from tui.processes.worker import help_stage, offers
 from tui.runs_folder import find_run
 
 PATIENCE_S = 60.0
@@ -167,6 +168,26 @@ def wait(runs: Path, run: str) -> None:
     """Wait until nothing runs in RUN; exit as its stages did."""
     target = find_run(runs, run)
     sys.exit(narration.follow(target, narration.from_now(target)))
+
+
+@click.command()
+@click.argument("run")
+@click.pass_obj
+def work(runs: Path, run: str) -> None:
+    """Help with factors and scores of RUN, also from another machine, until they are done.
+
+    A worker computes partitions that no other has taken. Any number may come and go at any time.
+    """
+    target = find_run(runs, run)
+    told = ""
+    for found in offers(target):
+        now = f"helping with {found[0]}" if found else "waiting for factors or scores to begin"
+        if now != told:
+            echo(f"{now} of {target.name}; Ctrl-C ends", err=True)
+            told = now
+        if found and (code := help_stage(found[0], target)):
+            sys.exit(code)
+    echo(f"factors and scores of {target.name} are done", err=True)
 
 
 _HOW_TO_NAME = (

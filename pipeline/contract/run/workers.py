@@ -90,15 +90,15 @@ def require_same(offer: Offer, stage: str, now: Fingerprint, run: RunDir) -> Non
         told = ", ".join(f"{n} {here[n]} here, {offer.versions.get(n)} there" for n in differing)
         hint = "install the same versions on every machine that works on a run"
         raise UsageError(f"this worker cannot help {stage} of {run.name}: {told}", hint)
-    own = asdict(now)
-    if own["settings"] != offer.fingerprint.get("settings"):
-        what = "settings.toml holds other settings"
-    elif own["inputs"] != offer.fingerprint.get("inputs"):
-        what = "the corpus, the model or other inputs are not those"
-    else:
+    then = Fingerprint(**offer.fingerprint)
+    if now == then:
         return
+    if now.settings != then.settings:
+        what = "settings.toml holds other settings than those"
+    else:
+        what = "the corpus, the model or other inputs are others than those"
     raise UsageError(
-        f"this worker cannot help {stage} of {run.name}: {what} than the stage was started with",
+        f"this worker cannot help {stage} of {run.name}: {what} that the stage was started with",
         f"`headwater cancel {run.name}`, then `headwater resume {run.name}` starts it with these; "
         "or work in the very folder that the stage works in",
     )

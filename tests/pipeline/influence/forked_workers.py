@@ -1,0 +1,93 @@
+"""Starts workers in processes that have everything imported already.
+
+    python -m tests.pipeline.influence.forked_workers
+
+A line "STAGE RUN_DIR PHASE MOMENT" on stdin starts one; the answer is its process id. It kills
+itself by SIGKILL in that phase, when it has taken a partition ("stage") or computed it ("publish");
+a PHASE of "-" lets it live.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+
+
+class Workers:
+    """Starts workers; all of them are gone when the context ends."""
+
+    def __enter__(self) -> Workers:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        self._started: list[int] = []
+        self._read()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()  # a worker whose parent is gone ends
+        self._process.communicate()
+
+    def start(self, stage: str, root: Path, dies_in: str = "-", moment: str = "publish") -> int:
+        """Starts a worker; its process id."""
+        assert self._process.stdin
+        print("\t".join([stage, str(root), dies_in, moment]), file=self._process.stdin, flush=True)
+        return int(self._read())
+
+    def _read(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+
+def die_in(phase: str, moment: str) -> None:
+    """Kills this process when it comes to the moment of that phase."""
+    from pipeline.influence.part_folder import PartFolder
+
+    whole = getattr(PartFolder, moment)
+
+    def dying(folder: PartFolder, *arguments: Any) -> Any:
+        if folder._pass.phase == phase:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(folder, *arguments)
+
+    setattr(PartFolder, moment, dying)
+
+
+def main() -> None:
+    """Serves until stdin ends."""
+    from pipeline.contract.run.run_dir import RunDir
+    from pipeline.influence import helping, worker
+
+    assert helping  # imported before the forks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    print("ready", flush=True)
+    for line in sys.stdin:
+        stage, root, phase, moment = line.rstrip("\n").split("\t")
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(2, 1)  # what it prints is no answer
+            if phase != "-":
+                die_in(phase, moment)
+            os._exit(worker.main(stage, RunDir(Path(root))))
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()
