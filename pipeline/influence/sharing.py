@@ -211,6 +211,12 @@ def shared_stage(
         token = secrets.token_hex(8)
         shutil.rmtree(run.workers(stage), ignore_errors=True)
     offer = Offer(token, fingerprint, versions())
+    if whole := _whole_passes(stage, settings):
+        events.warning(
+            f"run.workers = {settings.run.workers}, but one worker alone does the passes with "
+            f"{' and '.join(f'{name} = 1' for name in whole)}: 16, say, lets all help. Partitions "
+            "are not chosen by themselves, so that results do not depend on the number of workers"
+        )
     (run.workers(stage) / token).mkdir(parents=True, exist_ok=True)
     offer.write(run, stage)  # before a worker looks for it
     try:
@@ -221,3 +227,16 @@ def shared_stage(
             yield SharedStage(stage, run, offer, events, presence)
     finally:
         shutil.rmtree(run.workers(stage), ignore_errors=True)
+
+
+def _whole_passes(stage: str, settings: Settings) -> list[str]:
+    """Settings for which a pass stays in one piece although there are several workers."""
+    passes = {"factors": ("covariance_", "lambda_"), "scores": ("",)}[stage]
+    section = getattr(settings, stage)
+    return [
+        f"{stage}.{name}data_partitions"
+        for name in passes
+        if settings.run.workers > 1
+        and getattr(section, f"{name}data_partitions") == 1
+        and getattr(section, f"{name}module_partitions") == 1
+    ]

@@ -2,17 +2,20 @@
 
     python -m tests.pipeline.influence.forked_workers
 
-A line "STAGE RUN_DIR PHASE MOMENT" on stdin starts one; the answer is its process id. It kills
-itself by SIGKILL in that phase, when it has taken a partition ("stage") or computed it ("publish");
-a PHASE of "-" lets it live.
+A line "KIND STAGE RUN_DIR PHASE MOMENT" on stdin starts one, or the stage itself where KIND says
+so; the answer is its process id. It kills itself by SIGKILL in that phase: as a worker when it has
+taken a partition ("stage") or computed it ("publish"), as the stage when it looks for a second
+partition ("take"). A PHASE of "-" lets it live.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -47,8 +50,15 @@ class Workers:
 
     def start(self, stage: str, root: Path, dies_in: str = "-", moment: str = "publish") -> int:
         """Starts a worker; its process id."""
+        return self._ask("worker", stage, str(root), dies_in, moment)
+
+    def start_stage(self, stage: str, root: Path, dies_in: str = "-") -> int:
+        """Starts the stage itself; its process id."""
+        return self._ask("stage", stage, str(root), dies_in, "take")
+
+    def _ask(self, *words: str) -> int:
         assert self._process.stdin
-        print("\t".join([stage, str(root), dies_in, moment]), file=self._process.stdin, flush=True)
+        print("\t".join(words), file=self._process.stdin, flush=True)
         return int(self._read())
 
     def _read(self) -> str:
@@ -60,10 +70,10 @@ def die_in(phase: str, moment: str) -> None:
     """Kills this process when it comes to the moment of that phase."""
     from pipeline.influence.part_folder import PartFolder
 
-    whole = getattr(PartFolder, moment)
+    whole, looks = getattr(PartFolder, moment), count(1)
 
     def dying(folder: PartFolder, *arguments: Any) -> Any:
-        if folder._pass.phase == phase:
+        if folder._pass.phase == phase and next(looks) >= (2 if moment == "take" else 1):
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(folder, *arguments)
 
@@ -72,20 +82,23 @@ def die_in(phase: str, moment: str) -> None:
 
 def main() -> None:
     """Serves until stdin ends."""
+    from pipeline import __main__ as stages
     from pipeline.contract.run.run_dir import RunDir
-    from pipeline.influence import helping, worker
+    from pipeline.influence import worker
 
-    assert helping  # imported before the forks
+    for name in ("influence.helping", "stages.factors", "stages.scores", "requirements", "memory"):
+        importlib.import_module(f"pipeline.{name}")  # once, before the forks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     print("ready", flush=True)
     for line in sys.stdin:
-        stage, root, phase, moment = line.rstrip("\n").split("\t")
+        kind, stage, root, phase, moment = line.rstrip("\n").split("\t")
         pid = os.fork()
         if pid == 0:
             os.dup2(2, 1)  # what it prints is no answer
             if phase != "-":
                 die_in(phase, moment)
-            os._exit(worker.main(stage, RunDir(Path(root))))
+            code = (stages if kind == "stage" else worker).main(stage, RunDir(Path(root)))
+            os._exit(code)
         print(pid, flush=True)
 
 

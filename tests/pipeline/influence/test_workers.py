@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -194,6 +196,46 @@ def test_the_stage_does_what_a_killed_worker_held(
     assert_same_bits(tensors(run), alone)
 
 
+def test_a_killed_stage_takes_in_what_others_have_done_meanwhile(
+    run: RunDir, workers: Workers, alone: dict[str, Tensor]
+) -> None:
+    for stage, phases in PHASES.items():
+        for phase in phases:
+            killed = workers.start_stage(stage, run.root, dies_in=phase)
+            wait_until(lambda killed=killed: is_gone(killed))  # type: ignore[misc]
+        workers.start(stage, run.root)
+        wait_until(lambda stage=stage: bool(published(run, stage)))  # type: ignore[misc]
+        workers.start_stage(stage, run.root)
+        wait_until(lambda stage=stage: run.done(stage).exists())  # type: ignore[misc]
+    assert_same_bits(tensors(run), alone)
+
+
+def published(run: RunDir, stage: str) -> list[Path]:
+    """What waits for the stage to be taken in."""
+    return list(run.workers(stage).glob("*/*/part_*/*.safetensors"))
+
+
+def test_the_verb_work_helps_stage_after_stage_until_all_is_done(
+    run: RunDir, alone: dict[str, Tensor], stage_takes: threading.Event
+) -> None:
+    """It is started before there is anything to do, and does all that the stages leave to it."""
+    command = ["-m", "tui", "--runs", str(run.root.parent), "work", run.name]
+    with subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        run_here(run, factors, scores)
+        told = process.communicate(timeout=120)[0]
+    assert process.returncode == 0
+    assert not stage_takes.is_set()
+    assert [line.split(" of ")[0] for line in told.splitlines() if "Ctrl-C" in line][1:] == [
+        "helping with factors",
+        "waiting for factors or scores to begin",
+        "helping with scores",
+    ]
+    assert told.splitlines()[-1] == f"factors and scores of {run.name} are done"
+    assert_same_bits(tensors(run), alone)
+
+
 @pytest.mark.usefixtures("stage_takes")
 def test_a_stage_with_two_workers_starts_the_second_itself(
     run: RunDir, alone: dict[str, Tensor]
@@ -276,3 +318,10 @@ def test_workers_of_one_machine_take_its_gpus_in_turn(
     named: str | None, count: int, names: list[str]
 ) -> None:
     assert visible_gpus(named, count) == names
+
+
+def test_several_workers_without_partitions_are_told_what_to_set(run: RunDir) -> None:
+    with_settings(run, run={"workers": 2}, factors={"covariance_data_partitions": 1})
+    settings = load_settings(run.settings)
+    assert sharing._whole_passes("factors", settings) == ["factors.covariance_data_partitions"]
+    assert sharing._whole_passes("scores", settings) == []
