@@ -53,16 +53,19 @@ def main() -> None:
 
 def settings_of(preset: str, partitions: int, workers: int) -> Settings:
     """EKFAC alone, in so many partitions a pass, one thread a worker."""
-    values = demo_settings(0).model_dump()
-    values["run"] |= {"device": "cpu", "threads": 1, "workers": workers}
-    values["model"] |= {"preset": preset}
-    values["train"] |= {"max_steps": 20}
-    values["factors"] |= {
-        "strategies": ["ekfac"],
-        "covariance_data_partitions": partitions,
-        "lambda_data_partitions": partitions,
+    demo = demo_settings(0).model_dump()
+    changes: dict[str, dict[str, object]] = {
+        "run": {"device": "cpu", "threads": 1, "workers": workers},
+        "model": {"preset": preset},
+        "train": {"max_steps": 20},
+        "factors": {
+            "strategies": ["ekfac"],
+            "covariance_data_partitions": partitions,
+            "lambda_data_partitions": partitions,
+        },
+        "scores": {"data_partitions": partitions, "token_top": 0, "second_opinions": []},
     }
-    values["scores"] |= {"data_partitions": partitions, "token_top": 0, "second_opinions": []}
+    values = {name: {**section, **changes.get(name, {})} for name, section in demo.items()}
     return Settings.model_validate(values)
 
 

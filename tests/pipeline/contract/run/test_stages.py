@@ -228,6 +228,7 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
 CHANGE_NO_RESULT = {
     "run.device",  # the same numbers but for rounding
     "run.threads",
+    "run.workers",
     "index.candidates",  # how many are scored exactly is decided when a prompt is asked
     "index.added",  # its files are marked one by one: see `knows_its_files`
 }
