@@ -39,7 +39,7 @@ class PartFolder:
         """
         lease = None if self.is_done(part) else self._leases.take(_name(part))
         if lease and self.is_done(part):  # its holder has published it between the two
-            lease.__exit__(None, None, None)
+            lease.give_back()
             return None
         return lease
 

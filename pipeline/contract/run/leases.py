@@ -54,6 +54,10 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Ends the lease, and removes its file if no other process has taken it over."""
         self._over.set()
         self._thread.join()
         try:

@@ -89,7 +89,7 @@ def test_a_damaged_partition_is_removed_and_free_again(
     assert not parts.is_done(PART)
     lease = parts.take(PART)
     assert lease
-    lease.__exit__(None, None, None)
+    lease.give_back()
     publish(parts, "again")
     assert parts.collect(PART) is True
     assert file_of(saved, "matrix", PART).read_text() == "again"

@@ -57,7 +57,7 @@ def test_a_part_has_one_holder_until_it_is_given_back(tmp_path: Path) -> None:
         assert leases(tmp_path, ELSEWHERE).take("part") is None
         other = leases(tmp_path, ELSEWHERE).take("another part")
         assert other
-        other.__exit__(None, None, None)
+        other.give_back()
     with take(leases(tmp_path, ELSEWHERE)):
         pass
     assert not list(tmp_path.iterdir())
@@ -73,7 +73,7 @@ def test_of_many_that_want_a_part_at_once_one_gets_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         got = [lease for lease in pool.map(want, range(8)) if lease]
     assert len(got) == 1
-    got[0].__exit__(None, None, None)
+    got[0].give_back()
 
 
 def test_the_part_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_lease_that_was_lost_is_not_taken_back(tmp_path: Path) -> None:
         found = take(mine)
         lost._beat(7)
     assert holder(tmp_path) == ME.host
-    found.__exit__(None, None, None)
+    found.give_back()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"holder": {"pid"', b"[]", b'{"holder": {"pid": "x"}}'])
