@@ -17,7 +17,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.preflight import log_line, preflight
-from pipeline.influence.settled import AUTO, with_precision
+from pipeline.influence.settled import AUTO, settled, with_precision
 
 BOUND = 0.05
 """Largest movement of a gradient, as a share of its length, that a precision is chosen with."""
@@ -40,7 +40,7 @@ def settle_precision(
         found = candidates(wanted, stage, analyzer.kronfluence.model.device)
         chosen, measured = choose(analyzer, examples, stage, found)
         write_precision(analyzer.run, stage, chosen)
-    analyzer.settings = with_precision(analyzer.settings, stage, chosen)
+    analyzer.settings = settled(with_precision(wanted, stage, chosen), analyzer.run)
     if AUTO in (getattr(wanted, stage).amp_dtype, wanted.run.tf32):
         analyzer.note(chosen.sentence)
     if measured is None:

@@ -50,6 +50,24 @@ def test_where_they_move_it_is_not_and_the_reason_is_said(
     assert "in bfloat16" in chosen.why
 
 
+@pytest.mark.parametrize("stage", ["factors", "scores"])
+def test_what_is_chosen_is_what_passes_compute_in_from_the_first_attempt_on(
+    make_analyzer: MakeAnalyzer,
+    examples: TokenDataset,
+    stage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_a_gpu = [("bfloat16", True), FLOAT32]
+    monkeypatch.setattr("pipeline.influence.precision.candidates", lambda *_: on_a_gpu)
+    analyzer = make_analyzer()
+    settle_precision(analyzer, examples, stage)
+    assert getattr(analyzer.settings, stage).amp_dtype == "bfloat16"
+    assert analyzer.settings.run.tf32
+    again = make_analyzer()  # a resumed attempt computes in the same
+    assert getattr(again.settings, stage) == getattr(analyzer.settings, stage)
+    assert again.settings.run.tf32
+
+
 def test_what_the_settings_say_is_not_chosen(make_analyzer: MakeAnalyzer) -> None:
     said = make_analyzer(run={"device": "cpu", "tf32": True}, scores={"amp_dtype": "bfloat16"})
     cpu = torch.device("cpu")
