@@ -10,11 +10,9 @@ from tui.readers.clean import clean
 _CUT = 40
 
 
-def controls_text(controls: Controls | None) -> Content:
+def controls_text(controls: Controls) -> Content:
     """`beside gradient size alone: ρ 0.12, 1 of the first 10 the same`, ρ being Spearman's rank
     correlation; warnings in their colour."""
-    if controls is None:
-        return Content()
     lines = [_line("gradient size alone", controls.size)]
     if controls.other is not None:
         name = clean(controls.other_prompt or "", _CUT)

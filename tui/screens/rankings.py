@@ -72,6 +72,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         self._scored: Scored | None = None
         self._asked: GreedyAnswer | None = None
         """Whose text stands above the table."""
+        self._controlled: tuple[str, str, Content] | None = None
+        """A prompt, a method, and what is said of that ranking above the table."""
         self._landing: int | None = None
         """Position of the example to go to once it is ranked."""
 
@@ -204,14 +206,14 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         if answer != self._asked:
             self._asked = answer
             self.query_one("#answer", Static).update(answer_text(answer))
-        listing, failed = None, None
+        listing, controls, failed = None, Content(), None
         try:
-            listing = await asyncio.to_thread(self._listing, answer.id)
+            listing, controls = await asyncio.to_thread(self._listing, answer.id)
         except HeadwaterError as error:
             failed = error
         self.query_one(Notice).tell(failed, "the rankings")
+        self.query_one("#controls", Static).update(controls, layout=False)
         self._show(listing)
-        self._control(answer.id, self.ranked_by)
         panes = self.query_one("#panes")
         if not panes.display:
             panes.display = True
@@ -220,21 +222,18 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             else:
                 self.query_one(PromptList).focus()
 
-    @work(exclusive=True, group="controls")
-    async def _control(self, prompt_id: str, name: str) -> None:
-        """Says how far the ranking follows what says nothing about its prompt."""
-        scored, shown = self._scored, self.query_one("#controls", Static)
-        shown.update(controls_text(None))
-        if scored is None:
-            return
-        try:
-            found = await asyncio.to_thread(scored.controls, prompt_id, name)
-        except HeadwaterError as error:
-            shown.update(Content.styled(clean(error.message), "$warning"))
-        else:
-            shown.update(controls_text(found))
+    def _control(self, prompt_id: str, name: str) -> Content:
+        """How far a ranking follows what says nothing about its prompt."""
+        assert self._scored
+        if self._controlled is None or self._controlled[:2] != (prompt_id, name):
+            try:
+                told = controls_text(self._scored.controls(prompt_id, name))
+            except HeadwaterError as error:
+                told = Content.styled(clean(error.message), "$warning")
+            self._controlled = prompt_id, name, told
+        return self._controlled[2]
 
-    def _listing(self, prompt_id: str) -> Listing:
+    def _listing(self, prompt_id: str) -> tuple[Listing, Content]:
         from tui.readers.listing import Listing
         from tui.readers.search import matching
 
@@ -248,8 +247,9 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             self.sort,
             self.reverse,
         )
+        controls = self._control(prompt_id, self.ranked_by)
         scored.forget_pages()
-        return listing
+        return listing, controls
 
     def on_unmount(self) -> None:
         """Lets go of the scores at once, not when Python next looks for cycles."""

@@ -39,6 +39,7 @@ SCREENS = (
 RESULTS = (
     "tui.readers.listing",
     "tui.readers.scores",
+    "tui.content.controls_text",
     "pipeline.contract.results.lookup",
     "tui.readers.allocator",
     "tui.readers.search",

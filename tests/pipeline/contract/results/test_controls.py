@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from pipeline.contract.errors import UsageError
 from pipeline.contract.results.controls import Agreement, ControlReader, Controls, agreement
 from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
@@ -37,6 +38,23 @@ def test_a_ranking_agrees_with_itself_and_not_with_its_reverse() -> None:
     assert (same.shared, reverse.shared) == (10, 0)
     assert same.is_much
     assert not reverse.is_much
+
+
+@given(SCORES)
+def test_the_first_are_those_of_the_ranking(values: list[int]) -> None:
+    first = np.array([*values, *range(8)], np.float32)
+    second = np.roll(first, 3)
+    found = agreement(first, second)
+    tops = [set(highest_first(scores)[: found.first].tolist()) for scores in (first, second)]
+    assert found.shared == len(tops[0] & tops[1])
+
+
+def test_many_examples_are_correlated_by_some_of_them() -> None:
+    chance = np.random.default_rng(1)
+    first, noise = chance.standard_normal((2, 200_000)).astype(np.float32)
+    found = agreement(first, first + noise).correlation
+    whole = spearmanr(first, first + noise).statistic
+    assert found == pytest.approx(whole, abs=4 / np.sqrt(200_000 / 11))  # four standard errors
 
 
 def test_half_of_the_first_in_common_is_much() -> None:
