@@ -35,7 +35,13 @@ from pipeline.influence.accelerated.contractions import eigenbasis_is_cheaper
 from pipeline.influence.accelerated.linear import AcceleratedLinear
 from pipeline.influence.arguments import gradient_bytes, resident_bytes, tokens_per_batch
 from pipeline.influence.budgeted_analyzer import BudgetedAnalyzer
-from pipeline.influence.budgets import Gathering, gathering, prompt_memory, workspace
+from pipeline.influence.budgets import (
+    Gathering,
+    gathering,
+    modules_at_once,
+    prompt_memory,
+    workspace,
+)
 from pipeline.influence.coverage import coverage
 from pipeline.influence.durable import Place, durable_files
 from pipeline.influence.experts import separate_experts
@@ -228,7 +234,7 @@ class InfluenceAnalyzer:
             self.kronfluence.model.device.type,
             self.budget.prompts,
             len(prompts),
-            self.shapes,
+            self.modules_at_once,
             rank_of(self.settings) if rank is None else rank,
             chosen.query_batch_size,
             chosen.query_gradient_accumulation_steps,
@@ -242,7 +248,8 @@ class InfluenceAnalyzer:
         model = self.kronfluence.model
         device, longest = model.device, self.settings.data.max_tokens
         free = free_bytes(device)
-        held = max(resident_bytes(self.shapes, s) for s in self.settings.factors.strategies)
+        strategies = self.settings.factors.strategies
+        held = max(resident_bytes(self.modules_at_once, strategy) for strategy in strategies)
         least = longest * bytes_per_token(model, longest)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         budget = Budget(name, free, prompt_memory(device.type, free, held, least))
@@ -271,11 +278,20 @@ class InfluenceAnalyzer:
         )
         return True
 
-    def prompt_gradient_bytes(self, prompts: TokenDataset) -> int:
-        """Bytes of the prompt gradients kept for a pass, and of what a batch takes for a moment."""
+    @property
+    def modules_at_once(self) -> Sequence[tuple[int, int]]:
+        """[O, I] of the modules whose scores the device computes at the same time."""
+        kind, parts = self.kronfluence.model.device.type, self.settings.scores.module_partitions
+        return modules_at_once(kind, self.shapes, parts)
+
+    def prompt_gradient_bytes(
+        self, prompts: TokenDataset, shapes: Sequence[tuple[int, int]]
+    ) -> int:
+        """Bytes of the prompt gradients kept for a pass, and of what a batch takes for a moment, of
+        modules of these shapes."""
         gathered, rank = self.gathering(prompts), rank_of(self.settings)
-        kept = gathered.at_once * gathered.batches * gradient_bytes(self.shapes, rank)
-        return kept + workspace(gathered.at_once, self.shapes)
+        kept = gathered.at_once * gathered.batches * gradient_bytes(shapes, rank)
+        return kept + workspace(gathered.at_once, shapes)
 
     def take_up(self, settings: Settings) -> None:
         """Goes on under settings that another process has decided, and under its budget."""

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kronfluence.utils.dataset import make_indices_partition
+
 from pipeline.influence.arguments import gradient_bytes
 
 CPU_PROMPT_BYTES = 2**31
@@ -36,6 +38,22 @@ class Gathering:
     passes: int
 
 
+def largest_part(shapes: Sequence[tuple[int, int]], parts: int) -> Sequence[tuple[int, int]]:
+    """Of Kronfluence's module partitions the one with the largest gradients; [O, I] of each."""
+    ends = make_indices_partition(len(shapes), min(parts, len(shapes)))
+    return max((shapes[first:end] for first, end in ends), key=lambda part: gradient_bytes(part, 0))
+
+
+def modules_at_once(
+    kind: str, shapes: Sequence[tuple[int, int]], parts: int
+) -> Sequence[tuple[int, int]]:
+    """Shapes [O, I] of the modules that a device's room for prompts' gradients is reckoned with.
+
+    On a CPU all of them, so that its passes do not depend on how the modules are parted.
+    """
+    return shapes if kind == "cpu" else largest_part(shapes, parts)
+
+
 def prompt_memory(kind: str, free: int, held: int, least_batch: int) -> int:
     """Bytes for prompts' gradients on a device of this kind, "cpu" or "cuda".
 
@@ -58,8 +76,8 @@ def gathering(
 ) -> Gathering:
     """Gathers prompts for as few passes as the memory for their gradients allows.
 
-    `shapes`: [O, I] of the traced modules; `rank`: of compressed gradients, 0 = uncompressed;
-    `wanted_…`: what the settings say, 0 = nothing.
+    `shapes`: [O, I] of the modules at once, see `modules_at_once`; `rank`: of compressed
+    gradients, 0 = uncompressed; `wanted_…`: what the settings say, 0 = nothing.
     """
     at_once = min(wanted_at_once, prompts) or _at_once(kind, memory, prompts, shapes, rank)
     each = gradient_bytes(shapes, rank)

@@ -219,8 +219,9 @@ def _pairwise_pass(
 ) -> None:
     lengths = [examples.lengths[index] for index in order]
     gathered = analyzer.gathering(prompts)
-    gradients = analyzer.prompt_gradient_bytes(prompts)
-    held = resident_bytes(analyzer.shapes, strategy) + gradients
+    gradients = analyzer.prompt_gradient_bytes(prompts, analyzer.shapes)
+    at_once = analyzer.modules_at_once
+    held = resident_bytes(at_once, strategy) + analyzer.prompt_gradient_bytes(prompts, at_once)
     analyzer.choose_basis(prompts, lengths, args.data_partitions)
     args = replace(args, query_gradient_accumulation_steps=gathered.batches)
     analyzer.run_pass(

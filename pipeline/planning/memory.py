@@ -6,7 +6,7 @@ Formulas of what influence holds are those that its passes choose their batches 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.contract.results.plan import Counts, Part, Peak
@@ -18,7 +18,14 @@ from pipeline.influence.arguments import (
     resident_bytes,
     tokens_per_batch,
 )
-from pipeline.influence.budgets import Gathering, gathering, prompt_memory, workspace
+from pipeline.influence.budgets import (
+    Gathering,
+    gathering,
+    largest_part,
+    modules_at_once,
+    prompt_memory,
+    workspace,
+)
 from pipeline.influence.fitting import needs_covariances
 from pipeline.influence.scoring import PER_MODULE_BYTES
 from pipeline.influence.settled import rank_of
@@ -87,11 +94,17 @@ class Memory:
             self.kind,
             self.prompt_memory(),
             max(1, self.counts.prompts),
-            self.network.shapes,
+            self.modules_at_once,
             self.rank if rank is None else rank,
             chosen.query_batch_size,
             chosen.query_gradient_accumulation_steps,
         )
+
+    @property
+    def modules_at_once(self) -> Sequence[tuple[int, int]]:
+        """[O, I] of the modules whose scores the device computes at the same time."""
+        parts = self.settings.scores.module_partitions
+        return modules_at_once(self.kind, self.network.shapes, parts)
 
     @property
     def rank(self) -> int:
@@ -102,7 +115,7 @@ class Memory:
         """Bytes for prompts' gradients."""
         longest = self.settings.data.max_tokens
         strategies = self.settings.factors.strategies
-        held = max(resident_bytes(self.network.shapes, strategy) for strategy in strategies)
+        held = max(resident_bytes(self.modules_at_once, strategy) for strategy in strategies)
         least = longest * self.network.token_bytes(longest)
         return prompt_memory(self.kind, self.free, held, least)
 
@@ -209,27 +222,27 @@ def _covariances(memory: Memory, strategy: str) -> Iterator[Moment]:
 def _scores(memory: Memory) -> Iterator[Moment]:
     chosen, shapes = memory.settings.scores, memory.network.shapes
     gathered = memory.gathering()
-    kept = gathered.at_once * gathered.batches * gradient_bytes(shapes, memory.rank)
+    part = largest_part(shapes, chosen.module_partitions)
+    kept = gathered.at_once * gathered.batches * gradient_bytes(part, memory.rank)
     moving = workspace(gathered.at_once, shapes)
     counts = memory.counts
     scores = _FLOAT_BYTES * counts.prompts * counts.examples
     by_module = scores * len(shapes) if scores * len(shapes) <= PER_MODULE_BYTES else scores
     for strategy in memory.settings.factors.strategies:
         whole = curvature_bytes(shapes, strategy)
-        curvature = resident_bytes(shapes, strategy) if memory.kind == "cuda" else whole
-        parts = chosen.module_partitions
-        held = (curvature + kept) / parts + moving
+        resident = resident_bytes if memory.kind == "cuda" else curvature_bytes
+        held = resident(part, strategy) + kept + moving
         at_work = {
             "weights": memory.weights,
-            "curvature": curvature / parts,
-            "prompts' gradients": kept / parts,
+            "curvature": resident(part, strategy),
+            "prompts' gradients": kept,
             "a batch of prompts": moving,
             "a batch": memory.batch(chosen.batch_size, held),
             "gradients at work": _BLOCKS[memory.kind],
         }
         copies = {
             "curvature as read": whole,
-            **({"Lambda": whole - curvature} if whole > curvature else {}),
+            "Lambda": whole - resident(shapes, strategy),
         }
         host = {**copies, "scores": 2 * by_module}
         yield memory.moment(f"{strategy} scores", at_work, host)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pipeline.influence.arguments import covariance_bytes, gradient_bytes
-from pipeline.influence.budgets import CPU_PROMPT_BYTES, gathering, prompt_memory, workspace
+from pipeline.influence.budgets import (
+    CPU_PROMPT_BYTES,
+    gathering,
+    largest_part,
+    modules_at_once,
+    prompt_memory,
+    workspace,
+)
 
 TINYLLAMA = [(5632, 2048), (5632, 2048), (2048, 5632)] * 22
 """Shapes of the MLPs of TinyLlama-1.1B."""
@@ -57,3 +64,21 @@ def test_what_a_gpu_holds_besides_is_left_free() -> None:
     held, least = covariance_bytes(TINYLLAMA), 3 * 2**30
     assert prompt_memory("cuda", 75 * 10**9, held, least) < 75 * 10**9 - held - least
     assert prompt_memory("cuda", 10**9, held, least) == 0
+
+
+def test_modules_in_parts_leave_a_card_room_for_more_prompts() -> None:
+    memory = 20 * 2**30
+    passes = [
+        gathering("cuda", memory, 100, modules_at_once("cuda", TINYLLAMA, parts)).passes
+        for parts in (1, 2, 4)
+    ]
+    assert passes == [17, 8, 4]
+    assert modules_at_once("cpu", TINYLLAMA, 4) == TINYLLAMA
+
+
+@pytest.mark.parametrize("parts", [1, 3, 5, 66, 100])
+def test_no_part_of_the_modules_is_larger_than_the_one_that_is_reckoned_with(parts: int) -> None:
+    shapes = [(8 * n, 3) for n in range(1, 41)]
+    part = largest_part(shapes, parts)
+    assert part[-1] == shapes[-1]  # the widest come last
+    assert len(part) in {len(shapes) // min(parts, 40), -(-len(shapes) // min(parts, 40))}
