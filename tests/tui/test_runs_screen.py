@@ -422,6 +422,17 @@ def chosen(app: HeadwaterApp) -> tuple[str, set[str]]:
     return shown.selected.run.name, {root.name for root in shown.marked}
 
 
+async def test_without_runs_the_footer_offers_to_make_one(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "no runs yet")
+        footer = screen_text(app).splitlines()[-1]
+        assert "N New" in footer
+        assert "Order" not in footer
+        sample_run.new_run(tmp_path, "first")
+        await until_shown(pilot, "o Order")
+
+
 async def test_without_runs_enter_starts_the_demo_after_a_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,8 +62,10 @@ def _times(stages: Sequence[StageStatus]) -> Iterator[str]:
         else:
             unknown.append(stage.stage)
     if unknown:
-        take = "takes" if len(unknown) == 1 else "take"
-        yield f"How long {', '.join(unknown)} {take} is not known before the first time."
+        which = "it takes" if len(stages) == 1 else "they take"
+        if len(unknown) < len(stages):
+            which = f"{', '.join(unknown)} {'takes' if len(unknown) == 1 else 'take'}"
+        yield f"How long {which} is not known before the first time."
 
 
 def _sentence(run: RunDir, settings: Settings, trains: bool) -> str:

@@ -43,6 +43,9 @@ from tui.widgets.notice import Notice
 from tui.widgets.run_list import RunList, look_of
 
 _INTERVAL_S = 2.0
+_ON_RUNS = ("sort", "reverse", "pin", "chart", "metric", "compare", "clone", "archive",
+            "delete", "settings", "remarks")  # fmt: skip
+"""What cannot be done without any run."""
 _NO_RUNS = "no runs yet: {list.choose} starts the demo, {runs.new} makes one of your own text"
 _NONE_AWAY = "no run was put away; {runs.shelf} shows the others again"
 _NONE_FOUND = "no run is as the filter says"
@@ -68,6 +71,8 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
         self._runs, self._machine, self._user = runs, machine, user
         self._readers = {False: RunsReader(runs), True: RunsReader(archive_of(runs))}
         self._found: list[RunRow] = []
+        self._is_empty = False
+        """Whether it is known that there are no runs."""
         self._kept = EVERYTHING
         self._come_from = come_from
         """The run that the cursor goes to when it is in the list."""
@@ -116,6 +121,9 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
         rows = await asyncio.to_thread(self._readers[away].read)
         if away == self.away:
             self._found = rows
+            if self._is_empty != (not rows):
+                self._is_empty = not rows
+                self.refresh_bindings()
             self.list.known = known_columns(rows)
             self._show()
             if self.has_hint and not had_hint and self.is_current:
@@ -224,9 +232,11 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Runs that were put away are only brought back or deleted; there is nothing behind the
-        list of the others."""
+        list of the others; without runs, one can only be made."""
         if action == "leave":
             return self.away or self.is_filtering
+        if action in _ON_RUNS and self._is_empty:
+            return False
         return not (self.away and action in ("clone", "new", "settings", "pin", "remarks"))
 
     def action_leave(self) -> None:

@@ -46,6 +46,14 @@ def test_nothing_is_made_up_where_nothing_is_known(tmp_path: Path) -> None:
     assert "factors took 2 h 05 min." in told.text
 
 
+def test_stages_of_which_nothing_is_known_are_named_once(tmp_path: Path) -> None:
+    stages = [TRAIN, StageStatus("scores", "waiting")]
+    text = foreseen(large(tmp_path), stages).text
+    assert "How long they take is not known before the first time." in text
+    assert text.count("scores") == 1
+    assert "How long it takes is not known" in foreseen(large(tmp_path / "b"), stages[:1]).text
+
+
 def test_an_attempt_that_stopped_tells_how_far_it_was(tmp_path: Path) -> None:
     told = foreseen(large(tmp_path), [replace(TRAIN, state="cancelled", share=0.425)])
     assert "train stopped at 42 %;" in told.text
