@@ -372,9 +372,12 @@ async def test_results_that_cannot_be_read_say_so(tmp_path: Path) -> None:
         await until_shown(pilot, "unreadable      ")
 
 
-@pytest.mark.parametrize(("key", "stages"), [("a", "prepare, train"), ("s", "prepare takes")])
+@pytest.mark.parametrize(
+    ("key", "work", "stages"),
+    [("a", "1 epoch of training on", "they take"), ("s", "a corpus whose size", "it takes")],
+)
 async def test_long_work_is_told_of_before_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, stages: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, work: str, stages: str
 ) -> None:
     started = launches(monkeypatch)
     run = sample_run.new_run(tmp_path)
@@ -383,7 +386,7 @@ async def test_long_work_is_told_of_before_it_begins(
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages · 0 of")
         await pilot.press(key)
-        await until_shown(pilot, "TinyLlama/TinyLlama_v1.1: 1 epoch of training on")
+        await until_shown(pilot, f"TinyLlama/TinyLlama_v1.1: {work}")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await pilot.press(key)
