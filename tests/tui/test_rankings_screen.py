@@ -390,7 +390,7 @@ async def test_it_says_how_far_a_ranking_follows_gradient_size_and_another_promp
         found = Scored(run).controls("home-1", "ekfac_normalized")
         await pilot.press("j")
         assert found.other
-        await until_shown(pilot, f"beside the ranking of prompt {found.other_prompt}: ρ ")
+        await until_shown(pilot, f"beside prompt {found.other_prompt}: ρ ")
         await until_shown(
             pilot, f"ρ {found.size.correlation:.2f}, {found.size.shared} of the first"
         )
@@ -406,4 +406,6 @@ async def test_a_ranking_that_follows_gradient_size_is_warned_of(tmp_path: Path)
     app = HeadwaterApp(tmp_path, run)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("I")
-        await until_shown(pilot, "! hardly more than gradient size alone: ρ 1.00, 10 of the first")
+        await until_shown(
+            pilot, "! hardly more than gradient size alone gives: ρ 1.00, 10 of the first"
+        )

@@ -16,7 +16,7 @@ def controls_text(controls: Controls) -> Content:
     lines = [_line("gradient size alone", controls.size)]
     if controls.other is not None:
         name = clean(controls.other_prompt or "", _CUT)
-        lines.append(_line(f"the ranking of prompt {name}", controls.other))
+        lines.append(_line(f"prompt {name}", controls.other))
     return Content("\n").join(lines)
 
 
@@ -24,5 +24,5 @@ def _line(what: str, found: Agreement) -> Content:
     correlation = "none" if found.correlation is None else f"{found.correlation:.2f}"
     figures = f"ρ {correlation}, {found.shared} of the first {found.first}"
     if found.is_much:
-        return Content.styled(f"! hardly more than {what}: {figures} the same", "$warning")
+        return Content.styled(f"! hardly more than {what} gives: {figures} the same", "$warning")
     return Content.styled(f"beside {what}: {figures} the same", "$secondary")
