@@ -148,6 +148,11 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
+def is_file_name(text: str) -> bool:
+    """Whether it names something in a folder, and nothing above, below or elsewhere."""
+    return text not in ("", ".", "..") and "/" not in text and "\0" not in text
+
+
 def read_text(path: Path) -> str:
     """Reads text that somebody else wrote: UTF-8, with or without a byte-order mark.
 

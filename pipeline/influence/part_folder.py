@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.contract.files import read_object, write_json
-from pipeline.contract.run.checksums import FileSum, fault_of, file_sum
+from pipeline.contract.files import is_file_name, read_object, write_json
+from pipeline.contract.run.checksums import FileSum, fault_of, file_sum, sums_of
 from pipeline.contract.run.leases import Lease, Leases
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.influence.passes import Part, Pass
@@ -74,8 +75,9 @@ class PartFolder:
             return True
         if not published.exists():
             return None
-        if self._is_whole(published):
-            for name in read_object(published / _SUMS) or {}:
+        sums = _read_sums(published)
+        if self._are_whole(published, sums):
+            for name in sums:
                 with suppress(FileNotFoundError):  # moved by an attempt that was killed
                     (published / name).replace(self._pass.folder / name)
             if self._pass.has(part):
@@ -83,13 +85,9 @@ class PartFolder:
         shutil.rmtree(published)
         return False
 
-    def _is_whole(self, published: Path) -> bool:
-        sums = read_object(published / _SUMS)
-        if not sums:
-            return False
-        return all(
-            not fault_of(self._where(published, name), FileSum(**then))
-            for name, then in sums.items()
+    def _are_whole(self, published: Path, sums: Mapping[str, FileSum]) -> bool:
+        return bool(sums) and all(
+            not fault_of(self._where(published, name), then) for name, then in sums.items()
         )
 
     def _where(self, published: Path, name: str) -> Path:
@@ -99,6 +97,15 @@ class PartFolder:
 
     def _published(self, part: Part) -> Path:
         return self._folder / f"part_{_name(part)}"
+
+
+def _read_sums(published: Path) -> dict[str, FileSum]:
+    """Of the files of a partition; none where the file is damaged or names others."""
+    try:
+        sums = sums_of(read_object(published / _SUMS) or {})
+    except TypeError:
+        return {}
+    return sums if all(map(is_file_name, sums)) else {}
 
 
 def _name(part: Part) -> str:

@@ -20,6 +20,7 @@ from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import Json, open_regular, read_object, sync, write_json
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
+from pipeline.contract.run.typed import require_types
 
 _BLOCK = 1 << 14
 _BLOCKS = 16
@@ -72,7 +73,7 @@ class Checksums:
         try:
             if value.pop("own") != _digest_of(value):
                 raise ValueError
-            written, begun = _sums(value.pop("written")), _sums(value.pop("begun"))
+            written, begun = sums_of(value.pop("written")), sums_of(value.pop("begun"))
             return cls(written=written, begun=begun, **value)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedResultError(
@@ -81,8 +82,9 @@ class Checksums:
             ) from error
 
 
-def _sums(value: Json) -> dict[str, FileSum]:
-    return {name: FileSum(**one) for name, one in value.items()}
+def sums_of(value: Json) -> dict[str, FileSum]:
+    """JSON's own values as checksums by name; raises TypeError where they are none."""
+    return {name: require_types(FileSum(**one)) for name, one in value.items()}
 
 
 def _digest_of(value: Json) -> str:

@@ -24,6 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
+from pipeline.contract.files import NO_FILE, open_regular
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.typed import require_types
 
@@ -127,11 +128,16 @@ class Leases:
 
 
 def _content(path: Path) -> bytes | None:
-    """None where there is no lease."""
+    """None where there is no lease; empty where no file lies in its place, which says nothing."""
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return b""
+        raise
 
 
 def _is_of_dead(content: bytes) -> bool:
@@ -146,6 +152,6 @@ def _is_of_dead(content: bytes) -> bool:
 def _remove(path: Path) -> None:
     """Removes a stale lease; of several processes that try, one does."""
     taken = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, IsADirectoryError):
         path.rename(taken)
         taken.unlink()

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.files import Json, read_object, write_json
+from pipeline.contract.files import Json, is_file_name, read_object, write_json
 from pipeline.contract.run.freshness import Fingerprint
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
@@ -60,9 +60,13 @@ def read_offer(run: RunDir, stage: str) -> Offer | None:
     """What the stage offers; None where it is not at work, or offers something unreadable."""
     value = read_object(run.offer(stage))
     try:
-        return require_types(Offer(**value)) if value else None
+        offer = require_types(Offer(**value)) if value else None
     except TypeError:  # of another version, which the stage itself replaces
         return None
+    # they name folders, and others may have made the run
+    if offer and not (is_file_name(offer.token) and is_file_name(offer.id or "none")):
+        return None
+    return offer
 
 
 def versions() -> Json:

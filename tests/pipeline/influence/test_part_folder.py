@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from pipeline.contract.run.checksums import file_sum
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.influence.part_folder import PartFolder
 from pipeline.influence.passes import Part, Pass
@@ -93,6 +96,32 @@ def test_a_damaged_partition_is_removed_and_free_again(
     publish(parts, "again")
     assert parts.collect(PART) is True
     assert file_of(saved, "matrix", PART).read_text() == "again"
+
+
+@pytest.mark.parametrize("name", ["../victim", "..", ".", "", "sub/victim"])
+def test_a_partition_that_names_a_file_elsewhere_moves_nothing(
+    parts: PartFolder, saved: Path, tmp_path: Path, name: str
+) -> None:
+    """Whoever made the run may have written it, with checksums that are right."""
+    publish(parts)
+    published = tmp_path / "shared" / "part_1_0"
+    (tmp_path / "shared" / "victim").write_text("planted")
+    (published / "sub").mkdir()
+    (published / "sub" / "victim").write_text("planted")
+    sums = json.loads((published / "files.json").read_text())
+    victim = published / name
+    sums[name] = asdict(file_sum(victim)) if victim.is_file() else next(iter(sums.values()))
+    (published / "files.json").write_text(json.dumps(sums))
+    assert parts.collect(PART) is False
+    assert not (tmp_path / "victim").exists()
+    assert not list(saved.iterdir())
+
+
+@pytest.mark.parametrize("sums", ["7", "[]", '{"matrix_1_0": 7}', '{"matrix_1_0": {"size": "x"}}'])
+def test_checksums_that_are_none_are_damage(parts: PartFolder, tmp_path: Path, sums: str) -> None:
+    publish(parts)
+    (tmp_path / "shared" / "part_1_0" / "files.json").write_text(sums)
+    assert parts.collect(PART) is False
 
 
 def test_a_stage_that_was_killed_while_it_collected_goes_on(

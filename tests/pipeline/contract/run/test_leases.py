@@ -17,6 +17,8 @@ import pytest
 
 from pipeline.contract.run.leases import Lease, Leases
 from pipeline.contract.run.processes import ProcessIdentity
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.workers import Offer, read_offer
 
 ME = ProcessIdentity.of(os.getpid())
 ELSEWHERE = replace(ME, host="another-machine", boot_id="another")
@@ -171,3 +173,25 @@ def wait_for_a_beat(folder: Path) -> None:
     states = beats()
     first = next(states)
     assert any(state != first for state in states)
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_lease_is_not_waited_for(tmp_path: Path) -> None:
+    """It says nothing, so it is stale once nothing has changed for long enough."""
+    clock = Clock()
+    mine = leases(tmp_path, clock=clock)
+    os.mkfifo(tmp_path / "part.lease")
+    assert mine.take("part") is None
+    clock.now += 31
+    take(mine).give_back()
+
+
+@pytest.mark.parametrize("name", ["../..", "..", "a/b"])
+def test_an_offer_that_leads_out_of_its_folder_is_none(tmp_path: Path, name: str) -> None:
+    run = RunDir(tmp_path / "run")
+    run.offer("factors").parent.mkdir(parents=True)
+    Offer("token", {}, {}).write(run, "factors")
+    assert read_offer(run, "factors")
+    for offer in (Offer(name, {}, {}), Offer("token", {}, {}, id=name)):
+        offer.write(run, "factors")
+        assert read_offer(run, "factors") is None
