@@ -392,7 +392,7 @@ async def test_it_says_how_far_a_ranking_follows_gradient_size_and_another_promp
         assert found.other
         await until_shown(pilot, f"beside prompt {found.other_prompt}: ρ ")
         await until_shown(
-            pilot, f"ρ {found.size.correlation:.2f}, {found.size.shared} of the first"
+            pilot, f"ρ {found.size.correlation:z.2f}, {found.size.shared} of the first"
         )
 
 

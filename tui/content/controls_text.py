@@ -21,7 +21,7 @@ def controls_text(controls: Controls) -> Content:
 
 
 def _line(what: str, found: Agreement) -> Content:
-    correlation = "none" if found.correlation is None else f"{found.correlation:.2f}"
+    correlation = "none" if found.correlation is None else f"{found.correlation:z.2f}"
     figures = f"ρ {correlation}, {found.shared} of the first {found.first}"
     if found.is_much:
         return Content.styled(f"! hardly more than {what} gives: {figures} the same", "$warning")

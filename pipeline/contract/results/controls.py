@@ -55,7 +55,9 @@ class Agreement:
     def __str__(self) -> str:
         """`rank correlation 0.12, 1 of the first 10`"""
         known = self.correlation is not None
-        correlation = f"rank correlation {self.correlation:.2f}" if known else "no rank correlation"
+        correlation = (
+            f"rank correlation {self.correlation:z.2f}" if known else "no rank correlation"
+        )
         return f"{correlation}, {self.shared} of the first {self.first}"
 
 

@@ -341,7 +341,7 @@ def test_a_ranking_stands_beside_gradient_size_and_another_prompts_ranking(full:
     sizes = score_tensors()["ekfac"][0] ** 2
     found = agreement(score_tensors()["ekfac_normalized"][0], sizes)
     assert found.correlation is not None
-    told = f"agreement with gradient size alone: rank correlation {found.correlation:.2f}, "
+    told = f"agreement with gradient size alone: rank correlation {found.correlation:z.2f}, "
     for page in (full.report_markdown, full.report_html):
         assert told in page.read_text()
         assert "agreement with the ranking of prompt " in page.read_text()

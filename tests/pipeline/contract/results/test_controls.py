@@ -109,6 +109,10 @@ def test_a_prompt_that_was_not_scored_is_refused(scored_run: RunDir) -> None:
         ControlReader(ScoreFile(scored_run), []).read("nobody", "ekfac")
 
 
+def test_no_correlation_has_no_sign() -> None:
+    assert str(Agreement(-0.001, 0, 10)) == "rank correlation 0.00, 0 of the first 10"
+
+
 def test_what_is_much_is_said_as_a_warning() -> None:
     little, much = Agreement(0.12, 1, 10), Agreement(0.9, 2, 10)
     found = Controls("one", "ekfac", little, "two", much)
