@@ -37,6 +37,7 @@ from pipeline.contract.results.index import (
     read_text_losses,
 )
 from pipeline.contract.results.lambda_maps import read_lambda_map
+from pipeline.contract.results.learning_curves import learning_curves
 from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile
 from pipeline.contract.results.precision import read_precision
@@ -48,7 +49,7 @@ from pipeline.contract.results.score_file import ScoreFile, load_scores
 from pipeline.contract.results.scores import load_scores_summary, read_scores_summary
 from pipeline.contract.results.spectra import load_spectra, read_curve, read_spectra, read_summary
 from pipeline.contract.results.tokens import find_token_scores, read_token_scores
-from pipeline.contract.results.training import learning_curves, load_training, read_training
+from pipeline.contract.results.training import load_training, read_training
 from pipeline.contract.results.validation import (
     load_validation,
     read_retrainings,

@@ -44,12 +44,13 @@ def _run_dashboard(runs: Path, run: RunDir | None) -> int:
     os.environ.setdefault("ESCDELAY", _ESCAPE_MS)  # Textual reads it when it is imported
     from tui.app import HeadwaterApp  # textual takes a quarter of a second to import
     from tui.person.user import User
-    from tui.printed.output import echo
 
     app = HeadwaterApp(runs, run, User.of(os.environ))
     gc.freeze()  # what was imported stays: the collector need not look at it again
     app.run()
     if app.return_code == 0:
+        from tui.printed.output import echo  # Click is not needed before the first paint
+
         for busy in app.at_work():
             message = f"{busy.name} is still at work: `{command_to_open(busy)}` comes back"
             echo(message, err=True)

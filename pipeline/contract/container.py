@@ -97,9 +97,10 @@ def _read(folder: Path, names: _Names) -> Iterator[MemoryLimit]:
     """The limit of a group, if it has one."""
     try:
         limit = (folder / names.limit).read_text().strip()
+        if limit == "max" or int(limit) >= _NO_LIMIT:
+            return
         used = int((folder / names.used).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except OSError:
         return
-    if limit != "max" and int(limit) < _NO_LIMIT:
-        yield MemoryLimit(int(limit), max(0, used - int(stat.get(names.droppable, 0))))
+    yield MemoryLimit(int(limit), max(0, used - int(stat.get(names.droppable, 0))))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import errno
 import io
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 import tempfile
@@ -76,7 +74,7 @@ def mode_for(replaced: Path, folder: Path) -> int:
         if stat.S_ISREG(status.st_mode):
             return status.st_mode & 0o777
     # made and looked at: the umask cannot be asked for without changing it for every thread
-    probe = folder / f".mode.{secrets.token_hex(8)}"
+    probe = folder / f".mode.{os.urandom(8).hex()}"
     handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         return os.fstat(handle).st_mode & 0o777
@@ -231,6 +229,8 @@ def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
     Text that a spreadsheet would run as a formula has a "'" before it.
     """
+    import csv
+
     # The writer quotes the characters of its own line end alone. With "\n" it would leave a lone
     # "\r" bare, at which every reader ends the row.
     writer = csv.DictWriter(_UnixLines(file), list(columns))

@@ -17,18 +17,17 @@ from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
 from pipeline.contract.results.factors import Coverage, read_factors_summary
 from pipeline.contract.results.generation import read_generation
+from pipeline.contract.results.learning_curves import (
+    LOSS,
+    VALIDATION_LOSS,
+    Curves,
+    learning_curves,
+)
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra, read_summary
-from pipeline.contract.results.training import (
-    LOSS,
-    VALIDATION_LOSS,
-    Curves,
-    TrainingSummary,
-    learning_curves,
-    read_training,
-)
+from pipeline.contract.results.training import TrainingSummary, read_training
 from pipeline.contract.results.validation import ValidationSummary, read_validation
 from pipeline.contract.run.attempts import Attempt, read_attempts
 from pipeline.contract.run.events import EventReader, Metric

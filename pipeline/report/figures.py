@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.contract.results.learning_curves import LOSS, VALIDATION_LOSS, Curves
 from pipeline.contract.results.spectra import KINDS, TITLES, Kind, Spectrum
-from pipeline.contract.results.training import LOSS, VALIDATION_LOSS, Curves
 from pipeline.report.style import COLORS, DASHES, framed, page_figure_style, page_svg
 
 _STRETCHES = 1_000

@@ -22,7 +22,7 @@ from transformers import (
 
 from pipeline.batches import TokenBudgetSampler, token_budget_batches
 from pipeline.contract.files import sync_below
-from pipeline.contract.results import training as names
+from pipeline.contract.results import learning_curves as names
 from pipeline.contract.run.events import EventWriter
 from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model

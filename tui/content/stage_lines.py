@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.contract.run.stages import STAGES
-from pipeline.contract.run.status import AT_WORK
 from pipeline.contract.units import duration, size
 from tui.content.ink import Ink, Part, fit
 from tui.content.states import SYMBOLS, phase_told
@@ -64,7 +63,7 @@ def _parts(
 ) -> Iterator[list[Line]]:
     yield [[(line, "strong")] for line in textwrap.wrap(STAGES[stage.stage].does, max(20, width))]
     yield _row("next", with_keys(_next(stage, stages), keymap), width, "accent")
-    if stage.state in AT_WORK and (stage.phase or stage.total):
+    if stage.at_work and (stage.phase or stage.total):
         yield _row("doing", phase_told(stage), width)
     yield _needs(stage, stages, width)
     planned = results.expected if results and stage.seconds is None else ""
@@ -103,7 +102,7 @@ def _needs(stage: StageStatus, stages: Sequence[StageStatus], width: int) -> lis
 
 def _spent(stage: StageStatus) -> str:
     """What the time and the room that are told are."""
-    if stage.state in AT_WORK:
+    if stage.at_work:
         return "so far"
     return "took" if stage.seconds is not None else "takes"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.contract.run.status import AT_WORK
 from tui.content.ink import Ink
 from tui.readers.clean import clean
 
@@ -47,7 +46,7 @@ def no_loss(snapshot: RunSnapshot | None) -> str:
     train = snapshot.stage("train")
     if train is None:
         return "no loss: the run cannot be read" if snapshot.trouble else "reading the run …"
-    if train.state in AT_WORK:
+    if train.at_work:
         doing = f": {clean(train.phase, 60)}" if train.phase else ""
         return f"no loss yet; the train stage is at work{doing}"
     if train.state in ("waiting", "queued"):

@@ -21,7 +21,7 @@ from pipeline.contract.run.freshness import Done, is_fresh
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
-from pipeline.contract.run.status import AT_WORK, StageStatus, run_status
+from pipeline.contract.run.status import StageStatus, run_status
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 from tui.readers.clean import clean
@@ -78,7 +78,7 @@ def status(stages: list[StageStatus]) -> str:
 
 
 def _progress(stage: StageStatus) -> str:
-    if stage.state not in AT_WORK:
+    if not stage.at_work:
         return ""
     share = f"{stage.share:.0%}" if stage.share else ""
     left = f"{duration(stage.eta)} left" if stage.eta else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.contract.results.training import (
+from pipeline.contract.results.learning_curves import (
     GRADIENT_NORM,
     LEARNING_RATE,
     LOSS,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.contract.results.training import superseded_from
+from pipeline.contract.results.learning_curves import superseded_from
 
 _BLOCK = 128
 """Readings whose lowest and highest are kept, so that a chart need not look at each."""

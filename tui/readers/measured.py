@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.contract.results import training
+from pipeline.contract.results.learning_curves import TOKENS
 from tui.readers.charts import Metric
 from tui.readers.curve import Bucket, Curve, edges
 from tui.readers.window import STEPS, TIME, Axis
@@ -81,7 +81,7 @@ def measured(run: RunSnapshot, metric: Metric, axis: Axis) -> Curve | Measured |
     curve, stage = run.metrics.get(metric), metric[0]
     if curve is None or axis is STEPS:
         return curve
-    count = run.clocks.get(stage) if axis is TIME else run.metrics.get((stage, training.TOKENS))
+    count = run.clocks.get(stage) if axis is TIME else run.metrics.get((stage, TOKENS))
     if count is None or not len(count):
         return None
     return Measured(curve, count, count.values[0] if axis is TIME else 0.0)

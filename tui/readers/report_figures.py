@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.benchmarks import read_benchmarks, scoring_title
 from pipeline.contract.results.evaluation import read_evaluation
+from pipeline.contract.results.learning_curves import LOSS, VALIDATION_LOSS, learning_curves
 from pipeline.contract.results.spectra import TITLES, read_spectra
-from pipeline.contract.results.training import LOSS, VALIDATION_LOSS, learning_curves
 from pipeline.contract.results.validation import Part, findings, read_validation
 from pipeline.contract.results.verdict import Difference, Estimate
 from pipeline.contract.run.events import EventReader, Metric

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
-from pipeline.contract.results import training
+from pipeline.contract.results import learning_curves as training
 from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.status import AT_WORK, StageStatus, headline_stage, run_status
+from pipeline.contract.run.status import StageStatus, headline_stage, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory
 
@@ -53,7 +53,7 @@ class RunSnapshot:
     @property
     def at_work(self) -> StageStatus | None:
         """The stage that runs now."""
-        return next((stage for stage in self.stages if stage.state in AT_WORK), None)
+        return next((stage for stage in self.stages if stage.at_work), None)
 
     @property
     def headline_stage(self) -> StageStatus | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -43,6 +44,7 @@ class Inked(Widget):
     """To begin to select text by the mouse paints the whole screen."""
 
     _ink_styles: dict[Ink, Style] | None = None
+    _held_style: Style | None = None
     _titles = ("", "")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,6 +55,24 @@ class Inked(Widget):
         """One line of the widget, as it should look now."""
         raise NotImplementedError
 
+    @property
+    def rich_style(self) -> Style:
+        """Textual's, which asks every ancestor: once for all lines of a painting."""
+        return self._held_style or super().rich_style
+
+    @contextmanager
+    def _one_style(self) -> Iterator[None]:
+        self._held_style = super().rich_style
+        try:
+            yield
+        finally:
+            self._held_style = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Some lines for the screen."""
+        with self._one_style():
+            return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line for the screen."""
         self._shown[y] = self.draw_line(y)
@@ -61,8 +81,10 @@ class Inked(Widget):
     def refresh_changed(self) -> None:
         """Paints the cells that look otherwise than they did."""
         width, height = self.size
-        for y in range(height):
-            old, new = self._shown.get(y), self.draw_line(y)
+        with self._one_style():
+            now = [self.draw_line(y) for y in range(height)]
+        for y, new in enumerate(now):
+            old = self._shown.get(y)
             if old is None:
                 self.refresh(Region(0, y, width, 1))
             elif old != new:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import BindingType
 from textual.reactive import reactive
 
-from pipeline.contract.run.status import AT_WORK
 from tui.content.ink import Part, bar, fit
 from tui.content.states import SYMBOLS
 from tui.keys import bindings
@@ -85,9 +84,9 @@ def _standing(stage: StageStatus, width: int) -> list[Part]:
 
 def _progress(stage: StageStatus, width: int) -> list[Part]:
     """A bar while the stage works, before that what it does; its warnings when it rests."""
-    if stage.state in AT_WORK and not stage.share:
+    if stage.at_work and not stage.share:
         return [(fit(clean(stage.phase), width), "dim")]
-    if stage.state in AT_WORK and stage.share:
+    if stage.at_work and stage.share:
         percent = f" {floor(100 * stage.share):>3}%"
         bars = bar(stage.share, max(0, width - 5))
         return [*bars, (fit(percent, min(5, width), right=True), "strong")]

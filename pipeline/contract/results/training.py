@@ -1,39 +1,12 @@
-"""The training: its summary, the names of its metrics, and its learning curves.
-
-Files: `train/summary.json`, and the `metric` events of the train stage.
-"""
+"""What a training took and what came of it: `train/summary.json`."""
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
-from pipeline.contract.run.events import Event, Metric
+from pipeline.contract.results.learning_curves import STAGE
 from pipeline.contract.run.run_dir import RunDir
-
-STAGE = "train"
-
-LOSS = "loss"
-VALIDATION_LOSS = "validation_loss"
-PERPLEXITY = "perplexity"
-LEARNING_RATE = "learning_rate"
-GRADIENT_NORM = "grad_norm"
-TOKENS_PER_SECOND = "tokens_per_second"
-TOKENS = "tokens"
-"""Seen since the beginning: another count of the steps. Runs of earlier versions do not tell it."""
-
-UNITS = {
-    LOSS: "nats/token",
-    VALIDATION_LOSS: "nats/token",
-    TOKENS_PER_SECOND: "tokens/s",
-}
-"""Metric → its unit; those that are not here have none."""
-
-Curves = dict[str, tuple["array[int]", "array[float]"]]
-"""Metric → steps, rising, and the values there."""
 
 
 @dataclass(frozen=True)
@@ -102,26 +75,3 @@ def read_training(run: RunDir) -> TrainingSummary:
 def load_training(run: RunDir) -> Loaded[TrainingSummary]:
     """The summary of a finished training; see `common.load` for the errors."""
     return load(run, STAGE, read_training)
-
-
-def superseded_from(steps: Sequence[float], step: float) -> int:
-    """The index from which a metric's readings, by rising step, no longer hold when `step` comes.
-
-    A training that goes on from a checkpoint repeats the steps after it: what an earlier attempt
-    read there belongs to weights that are gone. One that starts anew repeats all of them.
-    """
-    return bisect_left(steps, step)
-
-
-def learning_curves(events: Iterable[Event], names: Collection[str]) -> Curves:
-    """Some of the training's metrics, without what a later attempt has superseded."""
-    curves: Curves = {}
-    for event in events:
-        if isinstance(event, Metric) and event.stage == STAGE and event.name in names:
-            steps, values = curves.setdefault(event.name, (array("q"), array("d")))
-            if steps and steps[-1] >= event.step:
-                kept = superseded_from(steps, event.step)
-                del steps[kept:], values[kept:]
-            steps.append(event.step)
-            values.append(event.value)
-    return curves

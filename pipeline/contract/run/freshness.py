@@ -184,7 +184,6 @@ class RunFreshness:
 
     def __init__(self, settings: Settings, run: RunDir) -> None:
         self._settings, self._run = settings, run
-        self._whole: Json = settings.model_dump(mode="json")
         self._done: dict[str, Done | None] = {}
         self._fresh: dict[str, bool] = {}
         self._outside: dict[str, OutsideMarks] = {}
@@ -253,6 +252,10 @@ class RunFreshness:
         if stage not in self._outside:
             self._outside[stage] = outside_marks(stage, self._settings)
         return self._outside[stage]
+
+    @cached_property
+    def _whole(self) -> Json:
+        return self._settings.model_dump(mode="json")
 
     @cached_property
     def _corpus_mark(self) -> Json:

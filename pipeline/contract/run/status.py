@@ -31,8 +31,6 @@ State = Literal[
     "lost",
 ]
 
-AT_WORK: tuple[State, ...] = ("running", "stopping")
-
 
 @dataclass(frozen=True)
 class StageStatus:
@@ -63,6 +61,11 @@ class StageStatus:
     """Whether it runs only when it is asked for by name."""
 
     @property
+    def at_work(self) -> bool:
+        """Whether its process works at it."""
+        return self.state in ("running", "stopping")
+
+    @property
     def unasked(self) -> bool:
         """An optional stage that nobody has asked for yet."""
         return self.state == "waiting" and self.optional and not self.asked
@@ -78,7 +81,7 @@ def left_over(statuses: Iterable[StageStatus]) -> tuple[str, ...]:
 
 def headline_stage(statuses: Sequence[StageStatus]) -> StageStatus | None:
     """The stage that says most about a run: at work, else in trouble, else the last one done."""
-    at_work = [status for status in statuses if status.state in AT_WORK]
+    at_work = [status for status in statuses if status.at_work]
     in_trouble = [status for status in statuses if status.state in ("failed", "lost", "cancelled")]
     ended = [status for status in statuses if status.state in ("done", "stale")]
     return next(iter([*at_work, *in_trouble, *reversed(ended), *statuses]), None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.reactive import reactive
 
-from pipeline.contract.results.training import LOSS, STAGE
+from pipeline.contract.results.learning_curves import LOSS, STAGE
 from tui.content.ink import MARKS, SERIES
 from tui.content.plot import Series
 from tui.content.smoothing import SMOOTHINGS

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import read_json, write_json
+from pipeline.contract.results.learning_curves import LOSS, STAGE, learning_curves
 from pipeline.contract.results.training import (
-    LOSS,
-    STAGE,
     TrainingSummary,
-    learning_curves,
     load_training,
     read_training,
     write_training,

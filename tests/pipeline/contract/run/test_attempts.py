@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract.results.training import LOSS
+from pipeline.contract.results.learning_curves import LOSS
 from pipeline.contract.run.attempts import Attempt, read_attempts
 from pipeline.contract.run.events import EventReader, EventWriter, Failed, Metric, Started
 from pipeline.contract.run.run_dir import RunDir
