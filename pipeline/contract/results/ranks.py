@@ -16,7 +16,8 @@ Scores = NDArray[np.float32]
 Keys = NDArray[np.uint32]
 Order = NDArray[np.int32]
 
-_HALF = np.uint32(16)
+_HALF = np.uint64(32)
+_INDEX = np.uint64((1 << 32) - 1)
 _SIGN = np.uint32(1 << 31)
 
 
@@ -33,23 +34,23 @@ def rank_of(scores: Scores, index: int) -> int | None:
 
 def highest_first(scores: Scores) -> Order:
     """Indices [≤ N] of all scores that are numbers, in the order of their ranks."""
-    scores = np.ascontiguousarray(scores, np.float32)
-    bits = scores.view(np.uint32)
-    falling = np.where(bits & _SIGN, bits, ~(bits | _SIGN))
     missing = np.isnan(scores)
-    falling[missing] = np.iinfo(np.uint32).max
-    falling[scores == 0] = ~_SIGN  # -0.0 equals 0.0
-    return lowest_first(falling)[: len(scores) - np.count_nonzero(missing)]
+    keys = (0 - np.ascontiguousarray(scores, np.float32)).view(np.uint32)  # -0.0 becomes 0.0
+    negative = (keys.view(np.int32) >> 31).view(np.uint32)  # all bits, or none
+    keys ^= negative | _SIGN  # numbers in the order of the floats
+    keys[missing] = np.iinfo(np.uint32).max
+    return lowest_first(keys)[: len(scores) - np.count_nonzero(missing)]
 
 
 def lowest_first(keys: Keys) -> Order:
     """Indices of all keys, lowest first, equal ones in their order.
 
-    By radix, the halves of the keys one after the other: a third of the time that NumPy's own
-    sort of 32 bits takes, which compares.
+    Each key is sorted with its index behind it, as one number of 64 bits: no two are equal, and
+    NumPy sorts numbers several times as fast as it finds their order.
     """
-    order = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
-    upper = (keys >> _HALF).astype(np.uint16)
-    if upper.any():
-        order = order[np.argsort(upper[order], kind="stable")]
-    return order
+    numbers = keys.astype(np.uint64)
+    numbers <<= _HALF
+    numbers |= np.arange(len(keys), dtype=np.uint64)
+    numbers.sort()
+    numbers &= _INDEX
+    return numbers.astype(np.int32)
