@@ -125,6 +125,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Starts to watch for a new theme and for the end of the terminal."""
         self._collector.begin()
+        self._collector.key_came()  # whoever opens it is there
         self.set_interval(_COLLECT_S, self._collector.rest)
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
         if self.is_web:
@@ -146,6 +147,11 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         if isinstance(event, events.Key) and not event.is_forwarded:
             self._end_hint()  # who presses keys wants to see what they do
         await super().on_event(event)
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether somebody has used keys or the mouse in the last seconds."""
+        return self._collector.is_somebody_there
 
     def _tell_page(self, screen: Screen[Any]) -> None:
         """Tells the page around a browser's terminal which run is shown, and on which ground."""

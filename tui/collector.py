@@ -7,10 +7,13 @@ the next key would wait for half a second.
 from __future__ import annotations
 
 import gc
+import math
 import time
 
 _REST_S = 3.0
 """So long after the last key nobody is waiting for an answer."""
+_THERE_S = 10.0
+"""So long after the last key somebody may still be reading."""
 _ROUNDS = 10
 """Collections of younger objects since the last of all, from which one is worth while: Python's
 own figure."""
@@ -22,7 +25,7 @@ class Collector:
 
     def __init__(self) -> None:
         self._usual = gc.get_threshold()
-        self._last_key = 0.0
+        self._last_key = -math.inf
 
     def begin(self) -> None:
         """Python leaves it from now on."""
@@ -31,6 +34,11 @@ class Collector:
     def key_came(self) -> None:
         """Someone is at the keyboard."""
         self._last_key = time.monotonic()
+
+    @property
+    def is_somebody_there(self) -> bool:
+        """Whether a key came a few seconds ago."""
+        return time.monotonic() - self._last_key < _THERE_S
 
     def rest(self) -> None:
         """To be called now and then: collects if there may be something and nobody waits."""

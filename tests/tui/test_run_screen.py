@@ -417,3 +417,19 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     monkeypatch.setattr("tui.processes.launcher.start_stages", start)
     return started
+
+
+@pytest.mark.parametrize("there_s", [0.0, 3600.0])
+async def test_a_run_is_looked_at_less_often_when_nobody_is_at_the_keyboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there_s: float
+) -> None:
+    monkeypatch.setattr("tui.collector._THERE_S", there_s)
+    usual, unattended = (0.05, 3600.0) if there_s else (3600.0, 0.05)
+    monkeypatch.setattr("tui.screens.run._INTERVAL_S", usual)
+    monkeypatch.setattr("tui.screens.run._UNATTENDED_S", unattended)
+    run = at_work(tmp_path)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "● train running")
+        EventWriter(run.events, "train").warning("the disk is nearly full")
+        await until_shown(pilot, "the disk is nearly full")

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from tui.readers.run_reader import RunReader, RunSnapshot
     from tui.widgets.devices import Devices
 
-_INTERVAL_S = 1.0
+_INTERVAL_S, _UNATTENDED_S = 1.0, 2.0
+"""Seconds between two looks at the run; with nobody at the keyboard."""
 _MACHINE_S = 1.9
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
@@ -105,7 +106,12 @@ class RunScreen(StagePages, CurveKeys):
             if self.is_watched or self.snapshot is None or not self.snapshot.is_whole:
                 await self.look()
             in_part = self.snapshot is not None and self.snapshot.read_share < 1
-            await asyncio.sleep(0.0 if in_part else _INTERVAL_S)
+            await asyncio.sleep(0.0 if in_part else self._pause_s)
+
+    @property
+    def _pause_s(self) -> float:
+        is_attended = getattr(self.app, "is_attended", True)
+        return _INTERVAL_S if is_attended else _UNATTENDED_S
 
     async def look(self) -> None:
         """Reads the run, the machine and the log once, off the event loop."""
