@@ -25,7 +25,7 @@ from pipeline.contract.words import words
 
 FIRST = 10
 """First examples of two rankings that are compared."""
-_CORRELATED = 20_000
+_CORRELATED = 10_000
 """Examples whose ranks are correlated: with so many a correlation is known to a hundredth."""
 _BLOCKS = 1000
 _MUCH = 0.8
@@ -145,7 +145,7 @@ class ControlReader:
 def agreement(first: Scores, second: Scores) -> Agreement:
     """How far two rankings agree, by their scores [N], NaN = missing.
 
-    Of more than 20,000 examples every second, third, … is correlated, so that no more are left.
+    Of more than 10,000 examples every second, third, … is correlated, so that no more are left.
     """
     missing = np.isnan(first) | np.isnan(second)
     if missing.any():

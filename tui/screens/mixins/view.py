@@ -14,7 +14,7 @@ from textual.worker import Worker, WorkType
 from pipeline.contract.errors import HeadwaterError
 from tui.keys import PARTS, Scope, keymap_of, with_keys
 from tui.readers.clean import clean_lines
-from tui.screens.breakpoints import HEIGHTS, WIDTHS
+from tui.screens.breakpoints import HEIGHTS, WIDTHS, size_classes
 from tui.screens.once import DismissedOnce
 
 FIRST_LOOK_S = 0.05
@@ -38,6 +38,11 @@ class View(DismissedOnce[_Result]):
 
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # as Textual will do once it is shown, but then it styles every widget again
+        self.add_class(*size_classes(*self.app.size))
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
