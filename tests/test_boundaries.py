@@ -105,6 +105,7 @@ OTHER_STARTS = {
     ("pipeline/evaluation/confined.py", "os.fork"): "a copy of an isolated Python",
     ("pipeline/evaluation/sandbox.py", "subprocess.Popen"): "an isolated Python, nothing inherited",
     ("tui/doctor.py", "sys.executable"): "printed",
+    ("tui/processes/slurm.py", "subprocess.run"): "commands of Slurm",
 }
 """File and what it does → why no Python process comes of it that imports from anywhere."""
 

@@ -24,6 +24,7 @@ from tui.verbs import (
     reading,
     remarks,
     running,
+    submitting,
 )
 
 
@@ -73,6 +74,7 @@ for verb in (
     running.cancel,
     running.wait,
     running.work,
+    submitting.submit,
     reading.status,
     reading.runs_,
     remarks.tag,

@@ -24,12 +24,15 @@ from pipeline.contract.run.events import (
     Warned,
 )
 from pipeline.contract.run.freshness import is_fresh
-from pipeline.contract.run.processes import SupervisorState, is_locked, request_cancel
+from pipeline.contract.run.processes import SupervisorState
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import stages_job
+from pipeline.contract.run.slurm_words import ending
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 from tui.processes.launcher import refuse_full_disk, start_stages
+from tui.processes.slurm import is_under_way, stop
 from tui.readers.clean import clean, clean_lines
 
 _POLL_S = 0.25
@@ -54,7 +57,7 @@ def follow(run: RunDir, events: EventReader) -> int:
     with _narrator() as narrator:
         while True:
             try:
-                working = is_locked(run)
+                working = is_under_way(run)
                 for event in events.stream():
                     narrator.tell(event)
                 if not working:
@@ -64,11 +67,14 @@ def follow(run: RunDir, events: EventReader) -> int:
                     return code
                 time.sleep(_POLL_S)
             except KeyboardInterrupt:
-                request_cancel(run)
+                stop(run)
                 narrator.say("stopping; press Ctrl-C again to kill")
 
 
 def _exit_code(run: RunDir) -> int:
+    found = stages_job(run)
+    if found and (ended := ending(found[1], run.name)):
+        return 130 if ended[0] == "cancelled" else 1
     state = SupervisorState.read(run)
     return state.exit_code if state and state.exit_code is not None else 1
 

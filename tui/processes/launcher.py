@@ -12,6 +12,8 @@ from pipeline.contract.run.detached import start_detached
 from pipeline.contract.run.freshness import forget
 from pipeline.contract.run.processes import SupervisorState, acquire_lock
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import forget_jobs, refuse_submitted
+from tui.processes.slurm import look_now_and_then
 
 _STARTUP_S = 20.0
 _LEAST_FREE = 1 << 16
@@ -24,12 +26,13 @@ def start_stages(run: RunDir, stages: tuple[str, ...], again: Collection[str] = 
     `again`: those of them that run, from nothing, even where they are up to date.
 
     Raises:
-        RunBusyError: something is working in the run already.
+        RunBusyError: something is working in the run already, or it is submitted to a cluster.
         ResourceError: the disk is full.
         HeadwaterError: the supervisor did not come up.
     """
     with disk_errors_explained(run.root):
-        _refuse_if_busy(run)
+        refuse_busy(run)
+        forget_jobs(run)
         for stage in again:
             forget(stage, run)
         log = run.log("supervisor")
@@ -59,5 +62,12 @@ def refuse_full_disk(run: RunDir) -> None:
         raise ResourceError(f"disk full: {run.root} takes no more", hint)
 
 
-def _refuse_if_busy(run: RunDir) -> None:
+def refuse_busy(run: RunDir) -> None:
+    """Refuses a run that something works in, or that is submitted to a cluster.
+
+    Raises:
+        RunBusyError: it is.
+    """
+    look_now_and_then(run, every_s=0.0)
+    refuse_submitted(run)
     os.close(acquire_lock(run, wait_s=0.0))

@@ -11,6 +11,7 @@ from pipeline.contract.results import learning_curves as training
 from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import is_submitted
 from pipeline.contract.run.status import StageStatus, headline_stage, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory
@@ -126,7 +127,7 @@ class RunReader:
         return RunSnapshot(
             name=run.name,
             stages=tuple(stages),
-            working=is_locked(run),
+            working=is_locked(run) or is_submitted(run),
             pid=process.pid if process and process.is_alive() else None,
             loss=history.curve(training.STAGE, training.LOSS),
             validation_loss=history.curve(training.STAGE, training.VALIDATION_LOSS),

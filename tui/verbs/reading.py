@@ -8,20 +8,23 @@ from pathlib import Path
 
 import click
 
-from pipeline.contract.errors import UsageError
+from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.results.rankings import End
 from pipeline.contract.results.report import read_report
 from pipeline.contract.results.validation import read_validation
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.run_dir import RunDir, list_runs
+from pipeline.contract.run.slurm_jobs import read_job_states
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
+from tui.printed.jobs import jobs_text
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
 from tui.printed.workers import worker_records, workers_text
 from tui.processes.browser import open_page
+from tui.processes.slurm import look
 from tui.readers.clean import clean_lines
 from tui.readers.run_filter import EXAMPLE, parse
 from tui.runs_folder import find_run
@@ -32,16 +35,21 @@ from tui.runs_folder import find_run
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def status(runs: Path, run: str, as_json: bool) -> None:
-    """Show what has become of each stage of RUN, and which workers share one."""
+    """Show what has become of each stage of RUN, which workers share one, and its Slurm jobs."""
     target = find_run(runs, run)
+    try:
+        look(target)
+    except HeadwaterError as error:
+        echo(f"Slurm's jobs as last seen: {error.message}", err=True)
     stages = run_status(target, load_settings(target.settings))
     if as_json:
         record = {"run": target.name, "working": is_locked(target)}
         shown = {"stages": [asdict(stage) for stage in stages], "workers": worker_records(target)}
-        echo_json({**record, **shown})
+        jobs = [asdict(state) for state in read_job_states(target)]
+        echo_json({**record, **shown, "jobs": jobs})
     else:
         echo(tables.status(stages))
-        if told := workers_text(target):
+        for told in filter(None, (workers_text(target), jobs_text(target))):
             echo(f"\n{told}")
 
 

@@ -13,7 +13,7 @@ from pipeline.contract.files import read_text
 from pipeline.contract.run.events import EventReader
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
-from pipeline.contract.run.processes import busy, is_locked, request_cancel
+from pipeline.contract.run.processes import busy, is_locked
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.run.stages import GROUPS, expand, require_stages
 from pipeline.contract.run.status import left_over, run_status
@@ -30,6 +30,7 @@ from tui.dashboard import has_terminal, open_dashboard
 from tui.printed import narration, tables
 from tui.printed.output import echo
 from tui.processes.launcher import start_stages
+from tui.processes.slurm import is_under_way, look_now_and_then, stop
 from tui.processes.worker import help_stage, offers
 from tui.runs_folder import find_run
 
@@ -116,6 +117,7 @@ def run(
     if name is None:
         raise UsageError("name the run with --run, or give --settings", _HOW_TO_NAME)
     target = run_path(runs, name)
+    look_now_and_then(target, every_s=0.0)
     if settings_file:
         chosen = expand(wanted, load_settings(settings_file))
         text = read_text(settings_file)
@@ -148,13 +150,13 @@ def resume(runs: Path, run: str, detach: bool) -> None:
 @click.argument("run")
 @click.pass_obj
 def cancel(runs: Path, run: str) -> None:
-    """Stop what works in RUN; what is finished stays. A second time: kill it."""
+    """Stop what works in RUN, here or in Slurm; what is finished stays. A second time: kill it."""
     target = find_run(runs, run)
-    if not request_cancel(target):
+    if not stop(target):
         echo(f"nothing is running in {target.name}", err=True)
         return
     deadline = time.monotonic() + PATIENCE_S
-    while is_locked(target):
+    while is_under_way(target, every_s=1.0):
         if time.monotonic() > deadline:
             raise busy(target)
         time.sleep(0.1)

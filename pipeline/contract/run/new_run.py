@@ -31,6 +31,7 @@ from pipeline.contract.run.outside_paths import make_absolute
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.remarks import Remarks, read_remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import refuse_submitted
 from pipeline.contract.settings.loading import load_settings, parse_settings
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from pipeline.contract.settings.schema import Settings
@@ -184,6 +185,7 @@ def _refuse_missing_data(settings: Settings, origin: str) -> None:
 
 
 def _refuse_at_work(run: RunDir) -> None:
+    refuse_submitted(run)  # its job reads the settings when it begins
     if is_locked(run):
         hint = f"`headwater cancel {run.name}` stops it; or give this run another name with --run"
         raise RunBusyError(f"run {run.name} is at work: its settings cannot change now", hint)

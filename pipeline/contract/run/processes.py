@@ -25,6 +25,7 @@ from pipeline.contract.errors import (
 from pipeline.contract.files import NO_FILE, read_json, write_json, write_text
 from pipeline.contract.run.locks import NO_LOCKS, has_open, lock_holders, open_lock, take_lock
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import is_running_job
 from pipeline.contract.run.typed import require_types
 
 TOKEN = "HEADWATER_RUN_TOKEN"
@@ -148,7 +149,8 @@ def is_locked(run: RunDir) -> bool:
     """Whether a process is working in the run.
 
     Where the lock says nothing, because the filesystem has none or it is another account's, the
-    last supervisor is looked for by its id, on this machine.
+    last supervisor is looked for by its id, on this machine. Locks of a cluster's filesystem may
+    hold on one machine alone: a supervisor in a Slurm job lives as long as that.
     """
     try:
         # for reading: a finished run may lie where nobody can write
@@ -169,13 +171,17 @@ def is_locked(run: RunDir) -> bool:
         return _is_supervised(run)
     finally:
         os.close(descriptor)
-    return False
+    return is_running_job(run) and _is_supervised(run)
 
 
 def _is_supervised(run: RunDir) -> bool:
     with suppress(DamagedResultError, OSError):
         state = SupervisorState.read(run)
-        return state is not None and state.exit_code is None and state.supervisor.is_alive()
+        if state is None or state.exit_code is not None:
+            return False
+        return state.supervisor.is_alive() or (
+            not state.supervisor.is_here() and is_running_job(run)
+        )
     return False
 
 

@@ -6,6 +6,7 @@ runs/<name>/
   plan.json                                       what it will take, estimated
   events.jsonl                                    everything that the stages said
   run.lock  state.json  cancel.request            the supervisor at work
+  slurm/     jobs.json  states.json  *.sh  *.log  jobs that work in the run: see `slurm_jobs.py`
   logs/<stage>.log                                each stage's own output
   <stage>/started.json  done.json  exit.json      what it read; that it finished; how it ended
   <stage>/files.json                              checksums of what it wrote
@@ -103,6 +104,21 @@ class RunDir:
     def cancel_request(self) -> Path:
         """Its presence asks the supervisor to stop the stage."""
         return self.root / "cancel.request"
+
+    @property
+    def slurm(self) -> Path:
+        """Batch scripts and logs of the run's Slurm jobs."""
+        return self.root / "slurm"
+
+    @property
+    def jobs(self) -> Path:
+        """Which jobs were submitted: see `slurm_jobs.py`."""
+        return self.slurm / "jobs.json"
+
+    @property
+    def job_states(self) -> Path:
+        """What Slurm said of them."""
+        return self.slurm / "states.json"
 
     @property
     def damaged(self) -> Path:

@@ -13,6 +13,8 @@ from pipeline.contract.run.events import Cancelled, Failed, Progress
 from pipeline.contract.run.freshness import Done, RunFreshness
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.slurm_jobs import stages_job
+from pipeline.contract.run.slurm_words import ending, waiting
 from pipeline.contract.run.stages import GROUPS, STAGES, upstream, usual_stages
 
 if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
@@ -38,9 +40,9 @@ class StageStatus:
 
     stage: str
     state: State
-    """waiting = never run; queued = the supervisor will start it; stale = finished, but with
-    other settings or inputs than now; finished = one of done and stale, as nobody has looked at the
-    settings yet; lost = its process is gone and left no word."""
+    """waiting = never run; queued = the supervisor, or a Slurm job, will start it; stale =
+    finished, but with other settings or inputs than now; finished = one of done and stale, as
+    nobody has looked at the settings yet; lost = its process is gone and left no word."""
     seconds: float | None = None
     """How long it has run, or took."""
     done: float | None = None
@@ -101,13 +103,37 @@ def run_status(
     # runs of earlier versions do not say what was asked for
     asked = (supervisor.asked if supervisor else ()) or usual
     working, freshness = is_locked(run), RunFreshness(settings, run) if settings else None
-    statuses = (
+    statuses = [
         _stage_status(name, run, freshness, supervisor, working, attempts.get(name, Attempt()))
         for name in STAGES
-    )
+    ]
+    if not working:
+        statuses = _told_by_slurm(statuses, run)
     return [
         replace(one, asked=one.stage in asked, optional=one.stage not in usual) for one in statuses
     ]
+
+
+def _told_by_slurm(statuses: list[StageStatus], run: RunDir) -> list[StageStatus]:
+    """The stages with what a job says of them that has not begun, or that ended in one of them."""
+    found = stages_job(run)
+    if found is None:
+        return statuses
+    submission, job = found
+    left = [
+        number
+        for number, one in enumerate(statuses)
+        if one.stage in submission.stages and one.state not in ("done", "finished")
+    ]
+    if job.is_active:
+        for number in left:
+            message = waiting(job) if number == left[0] else ""
+            statuses[number] = replace(statuses[number], state="queued", message=message)
+    elif ended := ending(job, run.name):
+        # what failed has said why, and the job went on with others
+        for number in [number for number in left if statuses[number].state != "failed"][:1]:
+            statuses[number] = replace(statuses[number], state=ended[0], message=ended[1])
+    return statuses
 
 
 def _stage_status(

@@ -108,7 +108,7 @@ class StageKeys(View[None]):
     @work
     async def action_cancel(self) -> None:
         """Asks, then asks the stage to stop; a stage that is stopping already is killed."""
-        from pipeline.contract.run.processes import request_cancel
+        from tui.processes.slurm import stop
 
         stage = self.snapshot.at_work if self.snapshot else None
         name = stage.stage if stage else "the run"
@@ -117,7 +117,7 @@ class StageKeys(View[None]):
             if not await self._agrees(f"Stop {name}?", text, "stop it", "let it run"):
                 return
         try:
-            if not await asyncio.to_thread(request_cancel, self._run):
+            if not await asyncio.to_thread(stop, self._run):
                 self.notify("nothing is running", markup=False)
         except HeadwaterError as error:
             self.complain(error)
