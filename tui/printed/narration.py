@@ -88,6 +88,9 @@ def _explained(run: RunDir) -> bool:
 def _silence(run: RunDir) -> str:
     """What to print of stages that failed without a message."""
     refuse_full_disk(run)
+    found = stages_job(run)
+    if found and (ended := ending(found[1], run.name)):
+        return ended[1]
     return f"ended without a word; `headwater status {run.name}` says what is known"
 
 

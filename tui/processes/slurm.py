@@ -21,6 +21,7 @@ from pipeline.contract.run.slurm_jobs import (
     GONE,
     JobState,
     Submission,
+    is_running_job,
     is_submitted,
     read_job_states,
     read_submission,
@@ -32,6 +33,8 @@ from tui.processes.slurm_states import ended_for_memory, parse_sacct, parse_scon
 
 LOOK_S = 10.0
 """Seconds between two questions to Slurm's controller, which answers for the whole cluster."""
+_BETWEEN_S = 1.0
+"""The same while a job runs and nothing of it is at work."""
 _TIMEOUT_S = 60.0
 _UNREACHABLE = (
     "Unable to contact slurm controller",
@@ -105,7 +108,11 @@ def look_now_and_then(run: RunDir, every_s: float = LOOK_S) -> None:
 def is_under_way(run: RunDir, every_s: float = LOOK_S) -> bool:
     """Whether something works in the run, or a job of it waits; Slurm is asked now and then."""
     look_now_and_then(run, every_s)
-    return is_locked(run) or is_submitted(run)
+    if is_locked(run):
+        return True
+    if is_running_job(run):  # it is about to begin or to end
+        look_now_and_then(run, _BETWEEN_S)
+    return is_submitted(run)
 
 
 def stop(run: RunDir) -> bool:

@@ -92,12 +92,23 @@ class RunScreen(StagePages, CurveKeys):
         self.chart.empty = no_loss(None)
         self.set_timer(FIRST_LOOK_S, self._follow)
         self.set_timer(AHEAD_S, self._import_ahead)
+        self.set_timer(FIRST_LOOK_S, self._ask_slurm)
 
     @work
     async def _import_ahead(self) -> None:
         """Has every screen open at once, and the rankings where there are some."""
         has_results = self._run.scores.exists()
         await import_ahead(self.app, (*RESULTS, *SCREENS) if has_results else SCREENS)
+
+    @work
+    async def _ask_slurm(self) -> None:
+        """Looks now and then at jobs of the run: Slurm may take long to answer."""
+        from tui.processes.slurm import LOOK_S, look_now_and_then
+
+        while True:
+            if self.is_watched:
+                await asyncio.to_thread(look_now_and_then, self._run)
+            await asyncio.sleep(LOOK_S)
 
     @work
     async def _follow(self) -> None:

@@ -15,6 +15,7 @@ from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_settings, tracing_answers, write_run
 from pipeline.contract.run.processes import busy, is_locked
 from pipeline.contract.run.run_dir import RunDir, run_path
+from pipeline.contract.run.slurm_jobs import read_submission
 from pipeline.contract.run.stages import GROUPS, expand, require_stages
 from pipeline.contract.run.status import left_over, run_status
 from pipeline.contract.settings.demo import (
@@ -160,7 +161,10 @@ def cancel(runs: Path, run: str) -> None:
         if time.monotonic() > deadline:
             raise busy(target)
         time.sleep(0.1)
-    echo(f"stopped; `headwater resume {target.name}` goes on", err=True)
+    again = f"`headwater resume {target.name}`"
+    if read_submission(target):
+        again = f"`headwater submit {target.name} --slurm`, or {again} on this machine,"
+    echo(f"stopped; {again} goes on", err=True)
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_text
+from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import write_run
 from pipeline.contract.run.run_dir import run_path
 from pipeline.contract.run.stages import expand, require_stages
@@ -81,8 +82,9 @@ def submit(
     refuse_busy(target)
     left = left_over(run_status(target, settings))
     chosen = expand(named, settings) if named else left or expand(("all",), settings)
-    if not named and not left and not settings_file:
-        echo(f"run {target.name} has finished all that was asked for", err=True)
+    now = RunFreshness(settings, target)
+    if all(map(now.is_fresh, chosen)):
+        echo(f"up to date: {', '.join(chosen)}; nothing is submitted", err=True)
         return
     for warning in (*_of_workers(workers, chosen, settings), *_of_place(target.root)):
         echo(f"warning: {warning}", err=True)
