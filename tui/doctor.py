@@ -62,6 +62,7 @@ def checks(runs: Path) -> list[Check]:
         _memory,
         _hub,
         _sandbox,
+        _slurm,
         _terminal,
         _process,
     ]
@@ -181,6 +182,12 @@ def _sandbox() -> Check:
         return Check("sandbox", "ok", f"{told} {wall} and seccomp")
     advice = "install bubblewrap (apt install bubblewrap); nothing else needs it"
     return Check("sandbox", "warn", "nothing here confines code, so humaneval is refused", advice)
+
+
+def _slurm() -> Check:
+    if path := shutil.which("sbatch"):
+        return Check("slurm", "ok", f"{path}: `headwater submit RUN --slurm` uses the cluster")
+    return Check("slurm", "ok", "no sbatch here: `headwater submit` needs a cluster's login node")
 
 
 def _terminal() -> Check:

@@ -76,6 +76,7 @@ def cluster() -> Iterator[dict[str, str]]:
         started.append(_start(folder, "slurmd", "-D"))
         _wait(lambda: _node_state(variables) == "idle", folder)
         yield variables
+        _end_jobs(variables, folder)
     finally:
         for process in reversed(started):
             process.terminate()
@@ -136,6 +137,20 @@ def _node_state(variables: dict[str, str]) -> str:
         check=False,
     )
     return told.stdout.strip()
+
+
+def _end_jobs(variables: dict[str, str], folder: Path) -> None:
+    """Ends what failed tests left behind: a job outlives the daemons that started it."""
+    environment = {**os.environ, **variables}
+    subprocess.run(["scancel", "--user=root"], env=environment, check=True)
+
+    def are_gone() -> bool:
+        told = subprocess.run(
+            ["squeue", "--noheader"], env=environment, capture_output=True, check=True
+        )
+        return not told.stdout.strip()
+
+    _wait(are_gone, folder)
 
 
 def _wait(is_so: Callable[[], bool], folder: Path) -> None:

@@ -36,7 +36,7 @@ PARTED: dict[str, dict[str, object]] = {
     "factors": {"covariance_data_partitions": 16, "lambda_data_partitions": 16},
     "scores": {"data_partitions": 4, "token_top": 0, "second_opinions": []},
 }
-LONG: dict[str, object] = {"epochs": 100_000.0, "checkpoint_every": 5}
+LONG: dict[str, object] = {"epochs": 100_000.0, "checkpoint_every": 20}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_run_through_slurm_with_two_workers_has_the_bits_of_one_without(
         "scores": "done",
     }
     logs = [path.read_text() for path in run.slurm.glob("workers-*.log")]
-    assert all("factors and scores of small are done" in log for log in logs), logs
+    assert all("helping with factors of small" in log for log in logs), logs
     found, wanted = tensors(run), tensors(alone)
     assert found.keys() == wanted.keys()
     assert not [name for name in wanted if not torch.equal(found[name], wanted[name])]
@@ -202,7 +202,7 @@ def test_a_job_at_work_is_cancelled_with_its_stage_and_the_next_goes_on(run: Run
     told(headwater(run, "submit", "small", "--slurm", "--mem", "2G"))
     steps: list[float] = []
     until(lambda: steps.extend(steps_of(events)) or steps)  # type: ignore[func-returns-value]
-    assert steps[0] > max(kept)
+    assert steps[0] >= max(kept)
     assert headwater(run, "cancel", "small").exit_code == 0
 
 
