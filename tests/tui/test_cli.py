@@ -354,6 +354,7 @@ def test_doctor_names_every_part_of_the_machine(headwater: Headwater) -> None:
         "memory",
         "hub",
         "sandbox",
+        "slurm",
         "terminal",
         "process",
     ]
