@@ -53,8 +53,8 @@ UNASKED = {"archive", "restore", "delete", "request_cancel"}
 PROGRAM = """
 import os, sys
 from tests.tui.frozen_answers import FrozenAnswerer
-from pipeline.contract.run import archive, new_run, processes
-from tui.processes import answerer, launcher
+from pipeline.contract.run import archive, new_run
+from tui.processes import answerer, launcher, slurm
 folder = sys.argv.pop(1)
 def written_down(name):
     def do(*_, **__):
@@ -62,7 +62,7 @@ def written_down(name):
             file.write(name + "\\n")
         return True
     return do
-for place, name in [(launcher, "start_stages"), (processes, "request_cancel"),
+for place, name in [(launcher, "start_stages"), (slurm, "request_cancel"),
                     (new_run, "clone_run"), (archive, "archive"), (archive, "restore"),
                     (archive, "delete")]:
     setattr(place, name, written_down(name))

@@ -76,7 +76,7 @@ def deeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     places = {
         "tui.processes.launcher": ("start_stages",),
         "tui.screens.mixins.warming": ("start_stages",),
-        "pipeline.contract.run.processes": ("request_cancel",),
+        "tui.processes.slurm": ("request_cancel",),
         "pipeline.contract.run.new_run": ("clone_run",),
         "tui.screens.runs": ("archive", "restore", "delete"),
     }
