@@ -36,6 +36,11 @@ class Prompt(BaseModel):
     """Of a conversation: what is said before the answer, for reading."""
     completion: str = ""
     """Only these tokens enter the loss that influence is measured on."""
+    instead: str | None = None
+    """Another completion: what is traced is then why the completion rather than this one, by the
+    difference of their losses. None = the completion alone."""
+    set: str | None = None
+    """The set that the prompt belongs to, see `results/sets.py`. None = none."""
     relevant: tuple[str, ...] = ()
     """Ids of documents known to state the answer, where somebody knows; no ranking sees them."""
     messages: tuple[Message, ...] = ()
@@ -80,6 +85,19 @@ class Prompt(BaseModel):
         )
 
     @property
+    def other(self) -> Prompt | None:
+        """The same prompt with the other completion, where it has one."""
+        if self.instead is None:
+            return None
+        said = self.instead.strip() if self.messages else self.instead
+        return self.completed(said).model_copy(update={"instead": None})
+
+    @property
+    def is_contrast_of_same(self) -> bool:
+        """Whether the other completion is the completion itself, but for blanks around it."""
+        return self.instead is not None and self.instead.strip() == self.completion.strip()
+
+    @property
     def runs_together(self) -> bool:
         """Whether the completion's first word would be the end of the prompt's last one: a blank is
         missing. Scripts that are written without blanks, and conversations, need none."""
@@ -93,6 +111,7 @@ class Prompt(BaseModel):
     def as_written(self) -> dict[str, Any]:
         """The prompt as it stands in a file of prompts."""
         left_out = {"prompt", "completion"} if self.messages else {"messages"}
+        left_out |= {name for name in ("instead", "set") if getattr(self, name) is None}
         return self.model_dump(mode="json", exclude=left_out)
 
 
@@ -100,8 +119,9 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
     """Reads a .jsonl or .json file, or every such file of a folder in name order.
 
     Raises:
-        SettingsError: no prompts, a wrong or missing key, a duplicate id, an empty prompt, or an
-            empty completion (unless the model's own answers are to be traced).
+        SettingsError: no prompts, a wrong or missing key, a duplicate id, an empty prompt, an
+            empty completion (unless the model's own answers are to be traced), an `instead` that
+            is empty or the completion itself, or an empty name of a set.
     """
     files = _files(path)
     prompts: dict[str, tuple[Prompt, str]] = {}
@@ -118,6 +138,8 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
             if prompt.messages:
                 hint = f"end it with the assistant's message; or {hint.partition(', or ')[2]}"
             raise SettingsError(f"{where}: prompt {prompt.id!r} has an empty completion", hint)
+        if fault := next(iter(optional_faults(prompt, use_generated).values()), None):
+            raise SettingsError(f"{where}: prompt {prompt.id!r}: {fault[0]}", fault[1])
         prompts[prompt.id] = (prompt, where)
     if not prompts:
         hint = (
@@ -125,6 +147,20 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
         )
         raise SettingsError(f"no prompts in {path}", hint)
     return [prompt for prompt, _ in prompts.values()]
+
+
+def optional_faults(prompt: Prompt, use_generated: bool = False) -> dict[str, tuple[str, str]]:
+    """What is wrong with the fields that a prompt may leave out: (message, hint) by field."""
+    faults = {}
+    if prompt.instead is not None and not prompt.instead.strip():
+        hint = "write the other completion, or leave `instead` out to trace the completion alone"
+        faults["instead"] = "`instead` is empty", hint
+    elif prompt.is_contrast_of_same and not use_generated:
+        hint = "a difference needs two: write another completion, or leave `instead` out"
+        faults["instead"] = "`instead` is the completion itself", hint
+    if prompt.set is not None and not prompt.set.strip():
+        faults["set"] = "the name of its set is empty", "write a name, or leave `set` out"
+    return faults
 
 
 def save_prompts(path: Path, prompts: list[Prompt]) -> None:
