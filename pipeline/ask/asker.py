@@ -37,13 +37,14 @@ from pipeline.contract.run.replies import (
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings
-from pipeline.corpus.examples import TokenDataset, encode_question, pad_batch
+from pipeline.corpus.examples import TokenDataset, TokenRow, encode_question, pad_batch
 from pipeline.corpus.labelling import require_embedded
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.baselines import normalized
 from pipeline.influence.fitting import link_factors
 from pipeline.influence.greedy_answers import TracedPrompt, as_given, token_dataset
+from pipeline.influence.queries import differences
 from pipeline.influence.settled import settled
 from pipeline.influence.tokens import position_scores, token_pieces
 from pipeline.model import context_length, embedding_count, load_tokenizer, load_traced
@@ -98,9 +99,15 @@ class Asker:
         if asked.messages:
             yield Written(str(self._tokenizer.decode(encode_question(self._tokenizer, asked))))
         traced = self._traced(asked, question.completion, say)
+        if question.instead is not None and traced.other is None:
+            raise UsageError(
+                f"the model answers just {question.instead.strip()!r}",
+                "a difference needs two: write another completion to set against, or none",
+            )
         yield from self._likelihoods(traced)
         query = token_dataset([traced])
-        features = self._projection.features(pad_batch([query[0]]))[0][0]
+        each = torch.stack([self._features(query[row]) for row in range(len(query))])
+        [features] = differences(query, each)  # features are linear in the loss
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
         raw: Scores = np.concatenate(scans) * np.float32(features.norm())
         best = highest_first(self._ranking(raw))[: self._settings.index.candidates]
@@ -109,6 +116,10 @@ class Asker:
         order = highest_first(self._ranking(exact))
         yield self._list(order, exact, question.top, exact=True)
         yield from self._tokens(traced, query, order[: self._settings.scores.token_top].tolist())
+
+    def _features(self, row: TokenRow) -> torch.Tensor:
+        """Of the loss of one row's answer [F]."""
+        return self._projection.features(pad_batch([row]))[0][0]
 
     def _likelihoods(self, traced: TracedPrompt) -> Iterator[AnswerTokens | PromptLoss]:
         losses = token_losses(self._model, [*traced.context, *traced.answer])
@@ -129,8 +140,9 @@ class Asker:
     def _asked_prompt(self, question: Query) -> Prompt:
         """The question; in a run on conversations it is what the user says."""
         if self._settings.data.form != "chat":
-            return Prompt(id="asked", prompt=question.prompt)
-        return Prompt.of_messages("asked", [{"role": "user", "content": question.prompt}])
+            return Prompt(id="asked", prompt=question.prompt, instead=question.instead)
+        said = Prompt.of_messages("asked", [{"role": "user", "content": question.prompt}])
+        return said.model_copy(update={"instead": question.instead})
 
     def _traced(
         self, asked: Prompt, completion: str | None, say: Callable[[str], None]
@@ -140,8 +152,7 @@ class Asker:
         if completion is not None:
             prompt = asked.completed(completion.strip() if asked.messages else completion)
             traced = as_given([prompt], self._tokenizer)[0]
-            self._require_embedded([*traced.context, *traced.answer])
-            self._require_room(len(traced.context) + len(traced.answer), context)
+            self._require_fit(traced, context)
             return traced
         tokens = encode_question(self._tokenizer, asked)
         self._require_embedded(tokens)
@@ -150,7 +161,15 @@ class Asker:
         if not text.strip():
             hint = "give a completion to trace, or train for longer"
             raise HeadwaterError("the model answers nothing to this prompt", hint)
-        return TracedPrompt(asked.answered(text), tuple(tokens), tuple(ids))
+        traced = TracedPrompt.of(asked.answered(text), tokens, ids, self._tokenizer)
+        self._require_fit(traced, context)
+        return traced
+
+    def _require_fit(self, traced: TracedPrompt, context: int | None) -> None:
+        """Of the prompt with its completion, and with the one that it is set against."""
+        for before, after in filter(None, ((traced.context, traced.answer), traced.other)):
+            self._require_embedded([*before, *after])
+            self._require_room(len(before) + len(after), context)
 
     def _require_embedded(self, tokens: Sequence[int]) -> None:
         embeddings = embedding_count(self._model.config)

@@ -18,3 +18,10 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def why(completion: str, instead: str | None) -> str:
+    """What a ranking explains: `why "oboe" rather than "flute"`; or the completion alone."""
+    if instead is None:
+        return completion.strip()
+    return f'why "{completion.strip()}" rather than "{instead.strip()}"'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class TokenDataset(Dataset[TokenRow]):
         return cls.of_pairs([encode_prompt(tokenizer, prompt) for prompt in prompts])
 
     @classmethod
-    def of_pairs(cls, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> TokenDataset:
+    def of_pairs(cls, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Self:
         """Contexts with what follows them, both as token ids; only what follows is labelled."""
         tokens = [np.array([*context, *answer], dtype=np.int32) for context, answer in pairs]
         labels = [

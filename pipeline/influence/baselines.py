@@ -11,6 +11,7 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.words import search_terms
 
 Scores = NDArray[np.float32]
@@ -33,6 +34,22 @@ def bm25_scores(queries: Sequence[str], texts: Sequence[str]) -> Scores:
         if known.intersection(query):
             scores[row] = index.get_scores(query)
     return scores
+
+
+def bm25_of_prompts(prompts: Sequence[Prompt], texts: Sequence[str]) -> Scores:
+    """BM25 scores [Q, N] of each prompt with its completion, minus those with the other completion
+    where it has one: what is left are the words that only one of the two has.
+
+    NaN where a prompt shares no word with the corpus, and where both sides score all alike.
+    """
+    others = {row: other for row, prompt in enumerate(prompts) if (other := prompt.other)}
+    asked = [f"{one.prompt} {one.completion}" for one in (*prompts, *others.values())]
+    scores = bm25_scores(asked, texts)
+    found = scores[: len(prompts)].copy()
+    for against, row in zip(scores[len(prompts) :], others, strict=True):
+        difference = np.nan_to_num(scores[row]) - np.nan_to_num(against)  # no word shared: 0
+        found[row] = difference if difference.any() else np.nan
+    return found
 
 
 def cosine(dot: Scores, squared_prompts: Scores, squared_examples: Scores) -> Scores:

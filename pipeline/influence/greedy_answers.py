@@ -11,8 +11,9 @@ from pipeline.contract.results.answers import GreedyAnswer, begins_with, read_an
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
-from pipeline.corpus.examples import TokenDataset, encode_prompt, encode_question
+from pipeline.corpus.examples import encode_prompt, encode_question
 from pipeline.generation import generate_continuations
+from pipeline.influence.queries import Queries
 
 WrittenAnswer = tuple[str, Sequence[int] | None]
 """A model's answer: its text, and its tokens where they are known."""
@@ -42,13 +43,32 @@ class TracedPrompt:
     context: tuple[int, ...]
     answer: tuple[int, ...]
     """Token ids of the completion."""
+    other: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Context and answer of the completion that it is set against; None = none."""
+
+    @classmethod
+    def of(
+        cls,
+        prompt: Prompt,
+        context: Sequence[int],
+        answer: Sequence[int],
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> TracedPrompt:
+        """With its other completion, unless that is what is traced: a difference of nothing."""
+        if prompt.is_contrast_of_same:
+            prompt = prompt.model_copy(update={"instead": None})
+        other = None
+        if prompt.other is not None:
+            before, after = encode_prompt(tokenizer, prompt.other)
+            other = tuple(before), tuple(after)
+        return cls(prompt, tuple(context), tuple(answer), other)
 
 
 def as_given(prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase) -> list[TracedPrompt]:
     """The prompts with their given completions."""
     pairs = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     return [
-        TracedPrompt(prompt, tuple(context), tuple(answer))
+        TracedPrompt.of(prompt, context, answer, tokenizer)
         for prompt, (context, answer) in zip(prompts, pairs, strict=True)
     ]
 
@@ -70,7 +90,7 @@ def with_answers(
             continue
         own, context = prompt.answered(text), encode_question(tokenizer, prompt)
         answer = encode_prompt(tokenizer, own)[1] if ids is None else ids
-        traced.append(TracedPrompt(own, tuple(context), tuple(answer)))
+        traced.append(TracedPrompt.of(own, context, answer, tokenizer))
     return traced
 
 
@@ -87,6 +107,9 @@ def traced_prompts(
     )
 
 
-def token_dataset(traced: Sequence[TracedPrompt]) -> TokenDataset:
-    """Their tokens; only the answers' are labelled."""
-    return TokenDataset.of_pairs([(one.context, one.answer) for one in traced])
+def token_dataset(traced: Sequence[TracedPrompt]) -> Queries:
+    """Their tokens, and those of the completions set against them; only answers are labelled."""
+    others = {row: one.other for row, one in enumerate(traced) if one.other is not None}
+    queries = Queries.of_pairs([*((one.context, one.answer) for one in traced), *others.values()])
+    queries.contrasted = tuple(others)
+    return queries

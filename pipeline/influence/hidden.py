@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from pipeline.batches import token_budget_batches
 from pipeline.contract.results.ranks import Scores
 from pipeline.corpus.examples import IGNORED, TokenBatch, TokenDataset, pad_batch
+from pipeline.influence.queries import differences
 
 
 def hidden_cosine(
@@ -20,15 +21,15 @@ def hidden_cosine(
 ) -> Scores:
     """Cosine similarity [Q, N], float32, of the last layer's mean hidden states.
 
-    The mean is over labelled tokens: an example's text, a prompt's completion. `budget`: most
-    tokens of a batch.
+    The mean is over labelled tokens: an example's text, a prompt's completion. A prompt with
+    another completion has the difference of the two cosines. `budget`: most tokens of a batch.
 
     Source: RepSim, compared with influence functions by Li et al. 2024 (arXiv 2409.19998), who
     take the state of the last token only.
     """
     sides = (_mean_states(model, dataset, budget) for dataset in (prompts, examples))
     of_prompts, of_examples = (torch.nn.functional.normalize(side, dim=1) for side in sides)
-    scores: Scores = (of_prompts @ of_examples.T).cpu().numpy()
+    scores: Scores = differences(prompts, of_prompts @ of_examples.T).cpu().numpy()
     return scores
 
 

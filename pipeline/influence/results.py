@@ -54,7 +54,13 @@ def finite_or_missing(name: str, scores: Tensor, warn: Callable[[str], None]) ->
     return found
 
 
-def save_scores(settings: Settings, run: RunDir, modules: list[str], results: Results) -> None:
+def save_scores(
+    settings: Settings,
+    run: RunDir,
+    modules: list[str],
+    results: Results,
+    contrasted: tuple[int, ...],
+) -> None:
     """Writes scores.safetensors."""
     precision = settings.scores.model_dump(
         include={"amp_dtype", "per_sample_gradient_dtype", "precondition_dtype", "score_dtype"}
@@ -70,5 +76,6 @@ def save_scores(settings: Settings, run: RunDir, modules: list[str], results: Re
         precision=precision,
         modules=tuple(modules),
         examples=results.table.num_rows,
+        contrasted=contrasted,
     )
     write_scores(run, metadata, results.methods, results.layers, results.self_influence)

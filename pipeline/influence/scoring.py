@@ -1,5 +1,7 @@
 """Computes influence scores with fitted factors, from where an interrupted attempt stopped.
 
+A prompt that has another completion is scored by the difference of the two, see `queries.py`.
+
 Shape legend: Q prompts, N training examples, T tokens of the longest example of a set.
 Positive = proponent: training more on the example lowers the prompt's loss.
 """
@@ -25,10 +27,12 @@ from pipeline.influence.arguments import curvature_bytes, resident_bytes, score_
 from pipeline.influence.baselines import cosine, normalized
 from pipeline.influence.budgeted_analyzer import by_length, score_columns
 from pipeline.influence.passes import Pass
+from pipeline.influence.queries import Queries, differences
 from pipeline.influence.settled import with_rank
 from pipeline.influence.unfinished import remove_unfinished
 
 PROMPT_NORMS = "prompt norms"
+CONTRAST_NORMS = "norms of differences"
 
 ModuleScores = dict[str, Tensor]
 """Scores by module, or their sum as the only one, under Kronfluence's "all_modules"."""
@@ -77,7 +81,7 @@ def pairwise_scores(
         analyzer, name, strategy, prompts, examples, order, args, scores_phase(strategy)
     )
     columns = score_columns(analyzer.run.kronfluence_scores(name), range(len(examples)))
-    return {module: scores[:, columns] for module, scores in found.items()}
+    return {module: differences(prompts, scores[:, columns]) for module, scores in found.items()}
 
 
 def self_influence(
@@ -128,10 +132,24 @@ def normalized_scores(
 
 
 def squared_gradient_norms(analyzer: InfluenceAnalyzer, prompts: TokenDataset) -> Tensor:
-    """‖∇ loss‖² [Q] of every prompt over the tracked weights: its self-influence under identity."""
+    """‖∇ loss‖² [Q] of every prompt over the tracked weights: its self-influence under identity.
+    Of a difference of losses, the norm of the difference of their gradients."""
     args = replace(_summed(analyzer, prompts), data_partitions=1, module_partitions=1)
     remove_unfinished(analyzer.run.kronfluence_scores("identity_prompts"))
-    return sum_modules(_own(analyzer, "identity_prompts", "identity", prompts, args, PROMPT_NORMS))
+    found = sum_modules(_own(analyzer, "identity_prompts", "identity", prompts, args, PROMPT_NORMS))
+    if isinstance(prompts, Queries) and prompts.contrasted:
+        contrasted = list(prompts.contrasted)
+        found = found[: len(prompts) - len(contrasted)]
+        found[contrasted] = _squared_differences(analyzer, prompts)[contrasted]
+    return found
+
+
+def _squared_differences(analyzer: InfluenceAnalyzer, queries: Queries) -> Tensor:
+    """‖a − b‖² [Q] from the dot products of all gradients of the queries, uncompressed."""
+    dots = _unkept_scores(
+        analyzer, "identity_differences", "identity", queries, queries, 0, CONTRAST_NORMS
+    )
+    return differences(queries, dots.T).diagonal()
 
 
 def token_scores(
@@ -153,7 +171,8 @@ def token_scores(
     found = _pairwise(
         analyzer, name, strategy, prompts, examples, order, args, token_phase(strategy)
     )
-    return sum_modules(found)[:, score_columns(analyzer.run.kronfluence_scores(name), chosen)]
+    columns = score_columns(analyzer.run.kronfluence_scores(name), chosen)
+    return differences(prompts, sum_modules(found)[:, columns])
 
 
 def trial_scores(
@@ -164,15 +183,30 @@ def trial_scores(
     rank: int,
 ) -> Tensor:
     """Influence [Q, N] with prompts' gradients compressed to `rank`, of which no file is kept."""
-    name, settings = f"{strategy}_rank_{rank}", analyzer.settings
+    phase = f"{strategy} sample at rank {rank or 'full'}"
+    name = f"{strategy}_rank_{rank}"
+    return _unkept_scores(analyzer, name, strategy, prompts, examples, rank, phase)
+
+
+def _unkept_scores(
+    analyzer: InfluenceAnalyzer,
+    name: str,
+    strategy: str,
+    prompts: TokenDataset,
+    examples: TokenDataset,
+    rank: int,
+    phase: str,
+) -> Tensor:
+    settings = analyzer.settings
     folder = analyzer.run.kronfluence_scores(name)
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
     analyzer.settings = with_rank(settings, rank)
     try:
         args = replace(_summed(analyzer, prompts), data_partitions=1)
-        order, phase = by_length(examples.lengths), f"{strategy} sample at rank {rank or 'full'}"
+        order = by_length(examples.lengths)
         found = _pairwise(analyzer, name, strategy, prompts, examples, order, args, phase)
-        return sum_modules(found)[:, score_columns(folder, range(len(examples)))]
+        columns = score_columns(folder, range(len(examples)))
+        return differences(prompts, sum_modules(found)[:, columns])
     finally:
         analyzer.settings = settings
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.results.plan import Counts
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import load_prompts
+from pipeline.contract.settings.prompts import load_prompts, query_count
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus import demo
 from pipeline.corpus.examples import TokenDataset
@@ -25,7 +25,7 @@ def counts_of_run(run: RunDir, settings: Settings) -> Counts:
         MissingResultError, DamagedResultError: its corpus is not there, or not whole.
     """
     lengths = TokenDataset.of_examples(run).lengths
-    prompts = len(read_prompts(run, settings.prompts.use_generated))
+    prompts = query_count(read_prompts(run, settings.prompts.use_generated))
     return Counts(len(lengths), sum(lengths), max(lengths, default=1), prompts, "the run's corpus")
 
 
@@ -72,6 +72,8 @@ def _prompts(settings: Settings) -> int:
     if settings.data.source == "demo":
         return len(demo.generate(settings.run.seed)[1])
     try:
-        return len(load_prompts(Path(settings.prompts.path), settings.prompts.use_generated))
+        return query_count(
+            load_prompts(Path(settings.prompts.path), settings.prompts.use_generated)
+        )
     except HeadwaterError as error:
         raise UsageError(error.message, "or say how many there are: --prompts 100") from error

@@ -170,7 +170,7 @@ def _check_fit(
         tell = events.note if covered.share > _NEARLY_ALL else events.warning
         tell(covered.sentence)
     context = context_length(config)
-    for prompt in prompts:
+    for prompt in (*prompts, *(other for prompt in prompts if (other := prompt.other))):
         asked, answer = _encoded(prompt, settings, tokenizer)
         what = f"prompt {prompt.id!r}"
         require_embedded(asked + answer, embedding_count(config), tokenizer, what)

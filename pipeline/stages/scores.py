@@ -18,7 +18,7 @@ Shape legend: Q prompts, N training examples, L layers.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -44,12 +44,12 @@ from pipeline.contract.results.scores import (
 from pipeline.contract.results.tokens import write_token_scores
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt, query_count
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.influence import scoring
 from pipeline.influence.analyzer import InfluenceAnalyzer
-from pipeline.influence.baselines import bm25_scores
+from pipeline.influence.baselines import bm25_of_prompts
 from pipeline.influence.cautions import cautions
 from pipeline.influence.compression import settle_rank
 from pipeline.influence.fitting import require_factors
@@ -63,6 +63,7 @@ from pipeline.influence.greedy_answers import (
 from pipeline.influence.hidden import hidden_cosine
 from pipeline.influence.precision import settle_precision
 from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
+from pipeline.influence.queries import Queries
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
@@ -90,7 +91,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     prompts = read_prompts(run, settings.prompts.use_generated)
     tokenizer = load_tokenizer(run.tokenizer)
     examples = TokenDataset.of_examples(run)
-    events.plan(_parts(settings, len(prompts), len(examples)))
+    events.plan(_parts(settings, prompts, len(examples)))
     events.doing("loading the model")
     model = load_traced(settings, run.model)
     with notes.timed("answers"):
@@ -113,7 +114,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         analyzer.sharing = None
     _add_opinions(settings, model, queries, results, notes)
     events.doing("writing the scores")
-    save_scores(analyzer.settings, run, analyzer.modules, results)
+    save_scores(analyzer.settings, run, analyzer.modules, results, queries.contrasted)
     with notes.timed("rankings"):
         save_rankings(run, "scores", prompts, table, results.methods, settings.scores.top)
     events.doing("texts and words for the lists")
@@ -130,11 +131,11 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     )
 
 
-def _parts(settings: Settings, prompts: int, examples: int) -> dict[str, float]:
-    parts = {ANSWERS: float(prompts), PREFLIGHT: PREFLIGHT_EXAMPLES}
+def _parts(settings: Settings, prompts: Sequence[Prompt], examples: int) -> dict[str, float]:
+    parts = {ANSWERS: float(len(prompts)), PREFLIGHT: PREFLIGHT_EXAMPLES}
     for strategy in _strategies(settings):
-        parts |= scoring.phases(strategy, prompts, examples)
-    tops = float(min(examples, prompts * settings.scores.token_top))
+        parts |= scoring.phases(strategy, query_count(prompts), examples)
+    tops = float(min(examples, len(prompts) * settings.scores.token_top))
     return parts | {scoring.token_phase(settings.factors.strategies[0]): tops}
 
 
@@ -188,10 +189,15 @@ def _with_generated(
     """The prompts with the model's own answers in place of the given completions."""
     written = {answer.id: (answer.generated, answer.tokens) for answer in answers}
     traced = with_answers(prompts, written, tokenizer)
-    there = {one.prompt.id for one in traced}
+    there = {one.prompt.id: one.prompt for one in traced}
     for prompt in prompts:
         if prompt.id not in there:
             notes.warn(f"prompt {prompt.id!r} is left out: the model answers nothing to it")
+        elif prompt.instead != there[prompt.id].instead:
+            notes.warn(
+                f"prompt {prompt.id!r}: the model answers what stands in `instead`, so the answer "
+                "is traced alone"
+            )
     if not traced:
         hint = "give completions and set prompts.use_generated = false, or train for longer"
         raise DataError("the model answers nothing to any prompt, so nothing can be traced", hint)
@@ -201,7 +207,7 @@ def _with_generated(
 def _score(
     settings: Settings,
     analyzer: InfluenceAnalyzer,
-    queries: TokenDataset,
+    queries: Queries,
     results: Results,
     notes: _Notes,
 ) -> None:
@@ -228,7 +234,7 @@ def _score(
 def _add_opinions(
     settings: Settings,
     model: PreTrainedModel,
-    queries: TokenDataset,
+    queries: Queries,
     results: Results,
     notes: _Notes,
 ) -> None:
@@ -240,10 +246,9 @@ def _add_opinions(
         with notes.timed("hidden states"):
             results.methods[HIDDEN_COSINE] = hidden_cosine(model, queries, results.examples, budget)
     if BM25 in opinions:
-        asked = [f"{prompt.prompt} {prompt.completion}" for prompt in results.prompts]
         notes.events.doing("shared words")
         with notes.timed("bm25"):
-            results.methods[BM25] = bm25_scores(asked, contents_of(results.table))
+            results.methods[BM25] = bm25_of_prompts(results.prompts, contents_of(results.table))
 
 
 def _summary(

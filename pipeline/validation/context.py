@@ -18,7 +18,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings, ValidationSettings
 from pipeline.corpus.examples import TokenDataset
-from pipeline.influence.baselines import bm25_scores
+from pipeline.influence.baselines import bm25_of_prompts
 from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.model import load_tokenizer
 from pipeline.validation.ledger import Outcome
@@ -59,8 +59,7 @@ class ValidationContext:
         prompts = [one.prompt for one in traced]
         methods, default = own_methods(run)
         if (bm25 := methods.get(BM25)) is None:
-            asked = [f"{prompt.prompt} {prompt.completion}" for prompt in prompts]
-            bm25 = bm25_scores(asked, read_contents(run))
+            bm25 = bm25_of_prompts(prompts, read_contents(run))
         outside = outside_methods(settings.validation.outside, methods[default].shape)
         context = cls(
             settings=settings,

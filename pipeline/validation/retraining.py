@@ -37,19 +37,29 @@ from pipeline.validation.ledger import Ledger, Outcome
 
 
 class Completions:
-    """How likely a model finds the prompts' completions."""
+    """How likely a model finds the prompts' completions, or by how much more than other ones."""
 
     def __init__(self, traced: Sequence[TracedPrompt], budget: int) -> None:
         """`budget`: most tokens of a batch."""
         self._requests = [Request(one.context, (one.answer,)) for one in traced]
+        others = ((row, one.other) for row, one in enumerate(traced) if one.other is not None)
+        self._others = {row: Request(context, (answer,)) for row, (context, answer) in others}
         self._budget = budget
 
     def log_likelihoods(self, model: PreTrainedModel, chosen: Sequence[int] = ()) -> Outcome:
-        """ln p of each completion [Q] after its prompt, summed over its tokens; in nats.
+        """ln p of each completion [Q] after its prompt, summed over its tokens; in nats. Minus that
+        of the completion that it is set against, where there is one.
 
         Those of the `chosen` prompts only, where any are.
         """
-        requests = [self._requests[index] for index in chosen] or self._requests
+        rows = list(chosen) or range(len(self._requests))
+        totals = self._totals(model, [self._requests[row] for row in rows])
+        against = [place for place, row in enumerate(rows) if row in self._others]
+        if against:
+            totals[against] -= self._totals(model, [self._others[rows[place]] for place in against])
+        return totals
+
+    def _totals(self, model: PreTrainedModel, requests: Sequence[Request]) -> Outcome:
         totals = np.full(len(requests), np.nan)
         for index, likelihood in likelihoods(model, requests, self._budget):
             totals[index] = likelihood[0].total
@@ -57,7 +67,8 @@ class Completions:
 
     def key(self) -> str:
         """What says that other prompts are other outcomes."""
-        return hashlib.sha256(repr(self._requests).encode()).hexdigest()[:16]
+        asked = repr(self._requests) + (repr(self._others) if self._others else "")
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

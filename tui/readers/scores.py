@@ -196,8 +196,9 @@ class Scored:
         if strategy not in self._module_files:
             if not has_module_scores(self._run, strategy):
                 return None
-            size = len(self.prompts), len(self.corpus)
-            self._module_files[strategy] = ModuleScoreFile(self._run, strategy, *size)
+            size, contrasted = (len(self.prompts), len(self.corpus)), self._file.metadata.contrasted
+            file = ModuleScoreFile(self._run, strategy, *size, contrasted)
+            self._module_files[strategy] = file
         return self._module_files[strategy]
 
 

@@ -26,6 +26,7 @@ from pipeline.contract.run.replies import (
 )
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.units import size
+from pipeline.contract.wording import why
 from tui.printed import narration, tables
 from tui.printed.output import echo, echo_json
 from tui.readers.clean import clean
@@ -39,6 +40,7 @@ _EXCERPT = 100
 @click.argument("run")
 @click.argument("prompt", required=False)
 @click.option("--completion", help="What to trace.  [default: the model's own greedy answer]")
+@click.option("--instead", help="Another completion: why the first rather than this one.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--serve", is_flag=True, help="Keep the model warm for many questions, until Ctrl-C.")
@@ -48,6 +50,7 @@ def ask(
     run: str,
     prompt: str | None,
     completion: str | None,
+    instead: str | None,
     top: int,
     as_json: bool,
     serve: bool,
@@ -65,14 +68,18 @@ def ask(
         raise UsageError(
             f'write a prompt: `headwater ask {target.name} "Once upon"`, or --serve alone'
         )
-    question = Query(prompt, completion, top).validated()
+    question = Query(prompt, completion, top, instead).validated()
     narration.bring_up_to_date("index", target)
     with worker(target, _say) as address:
         answer, replies = _listen(address, question)
     if as_json:
-        record = {"prompt": prompt, "completion": completion or answer, **reply_json(replies[-1])}
+        asked = {"prompt": prompt, "completion": completion or answer}
+        other = {"instead": instead} if instead is not None else {}
+        record = {**asked, **other, **reply_json(replies[-1])}
         echo_json(record)
     else:
+        if instead is not None:
+            echo(clean(why(completion or answer, instead)))
         echo(tables.plain([_row(row) for row in replies[-1].rows]))
 
 

@@ -1,6 +1,7 @@
 """Kronfluence's own score file: every example's score for every prompt, module by module.
 
-A tensor [Q, N] a module, or their sum as the only one where there was no room to keep them apart.
+A tensor [Q, N] a module, or their sum as the only one where there was no room to keep them apart;
+with a further row for each completion that a prompt is set against.
 A note beside it says in which order the examples were scored. NumPy is imported with this module.
 
 Shape legend: Q prompts, N training examples.
@@ -9,6 +10,7 @@ Shape legend: Q prompts, N training examples.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +26,16 @@ _INDICES = re.compile(rb'"indices":\s*(?:null|\[([\d\s,-]+)\])')
 class ModuleScoreFile:
     """A strategy's file, memory-mapped."""
 
-    def __init__(self, run: RunDir, strategy: str, prompts: int, examples: int) -> None:
-        """Opens the file and reads the note.
+    def __init__(
+        self,
+        run: RunDir,
+        strategy: str,
+        prompts: int,
+        examples: int,
+        contrasted: Sequence[int] = (),
+    ) -> None:
+        """Opens the file and reads the note. `contrasted`: the prompts, by number, whose scores are
+        differences; behind all prompts the file has a row for what each is set against.
 
         Raises:
             MissingResultError: there is no such file, or no note.
@@ -33,7 +43,8 @@ class ModuleScoreFile:
         """
         self._run, self._path = run, run.module_scores(strategy)
         self._file = open_tensors(run, _STAGE, self._path)
-        self._shape = (prompts, examples)
+        self._shape = (prompts + len(contrasted), examples)
+        self._other = {prompt: row for row, prompt in enumerate(contrasted, start=prompts)}
         self._columns = _columns(run, strategy, examples)
 
     def __contains__(self, module: str) -> bool:
@@ -49,7 +60,10 @@ class ModuleScoreFile:
             reason = f"tensor {module} is {list(shape)}, not {list(self._shape)}"
             raise damaged(self._run, _STAGE, self._path, reason)
         column = example if self._columns is None else int(self._columns[example])
-        return float(self._file.floats(module, prompt, column))
+        score = float(self._file.floats(module, prompt, column))
+        if (other := self._other.get(prompt)) is not None:
+            score -= float(self._file.floats(module, other, column))
+        return score
 
     def forget_pages(self) -> None:
         """Lets go of the memory that looking at scores took."""

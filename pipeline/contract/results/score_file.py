@@ -56,6 +56,8 @@ class ScoreMetadata:
     examples: int
     sign: str = SIGN
     scale: str = SCALE
+    contrasted: tuple[int, ...] = ()
+    """Rows of the prompts that are set against another completion: their scores are differences."""
 
 
 class ScoreFile:

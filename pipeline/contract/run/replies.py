@@ -27,6 +27,8 @@ class Query:
     prompt: str
     completion: str | None = None
     top: int = 10
+    instead: str | None = None
+    """Another completion, to trace why the first rather than this one; None = the first alone."""
 
     def validated(self) -> Query:
         """Returns the query unchanged if it can be traced.
@@ -40,7 +42,17 @@ class Query:
             raise UsageError(
                 "the completion is empty", "leave it out to trace the model's own answer"
             )
+        if self.instead is not None:
+            self._check_instead(self.instead.strip())
         return self
+
+    def _check_instead(self, instead: str) -> None:
+        if not instead:
+            hint = "write the other completion, or leave it out to trace the answer alone"
+            raise UsageError("the completion to set against is empty", hint)
+        if self.completion is not None and self.completion.strip() == instead:
+            hint = "a difference needs two: write another one, or leave it out"
+            raise UsageError("the completion to set against is the completion itself", hint)
 
 
 @dataclass(frozen=True)

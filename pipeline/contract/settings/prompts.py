@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import east_asian_width
@@ -147,6 +147,11 @@ def load_prompts(path: Path, use_generated: bool = False) -> list[Prompt]:
         )
         raise SettingsError(f"no prompts in {path}", hint)
     return [prompt for prompt, _ in prompts.values()]
+
+
+def query_count(prompts: Iterable[Prompt]) -> int:
+    """Completions whose gradients are computed: a prompt with `instead` has two."""
+    return sum(1 + (prompt.instead is not None) for prompt in prompts)
 
 
 def optional_faults(prompt: Prompt, use_generated: bool = False) -> dict[str, tuple[str, str]]:

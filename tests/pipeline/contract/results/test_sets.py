@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from pipeline.contract.errors import MissingResultError, UsageError
+from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.sets import mean_of_rows, set_ranking, sets_of
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from tests.small_scores import METADATA, finished_run, save_score_file
+
+
+def scores(values: list[float]) -> Scores:
+    return np.array(values, np.float32)
 
 
 def prompt(prompt_id: str, of_set: str | None) -> Prompt:
@@ -35,20 +40,20 @@ def test_prompts_of_a_set_keep_their_order() -> None:
 
 
 def test_a_prompt_whose_scores_are_a_thousand_times_larger_counts_no_more() -> None:
-    small, large = np.float32([1, -1, 1, -1]), np.float32([1000, 1000, -1000, -1000])
+    small, large = scores([1, -1, 1, -1]), scores([1000, 1000, -1000, -1000])
     mean, there = mean_of_rows([("small", small), ("large", large)], 4)
     assert mean.tolist() == [1, 0, 0, -1]
     assert there == ("small", "large")
 
 
 def test_an_example_without_a_score_for_one_prompt_has_none_for_the_set() -> None:
-    mean, _ = mean_of_rows([("a", np.float32([np.nan, 1])), ("b", np.float32([1, 1]))], 2)
+    mean, _ = mean_of_rows([("a", scores([np.nan, 1])), ("b", scores([1, 1]))], 2)
     assert np.isnan(mean).tolist() == [True, False]
 
 
 def test_a_prompt_that_no_example_has_a_score_for_is_left_out() -> None:
-    rows = [("none", np.float32([np.nan, np.nan])), ("zero", np.float32([0, 0]))]
-    mean, there = mean_of_rows([*rows, ("a", np.float32([-2, 2]))], 2)
+    rows = [("none", scores([np.nan, np.nan])), ("zero", scores([0, 0]))]
+    mean, there = mean_of_rows([*rows, ("a", scores([-2, 2]))], 2)
     assert mean.tolist() == [-1, 1]
     assert there == ("a",)
 
