@@ -82,11 +82,12 @@ def test_so_are_the_scores_of_tokens(
     prompts: TokenDataset,
     examples: TokenDataset,
 ) -> None:
-    found, each = (
-        token_scores(analyzer, "identity", rows, examples, [1, 4])
-        for rows in (queries, prompts)
-        if (analyzer := make_exact_analyzer())
-    )
+    tables = []
+    for rows in (queries, prompts):
+        analyzer = make_exact_analyzer()
+        fit(analyzer, "identity", examples)
+        tables.append(token_scores(analyzer, "identity", rows, examples, [1, 4]))
+    found, each = tables
     assert found.shape[:2] == (3, 2)
     for row, other in zip(CONTRASTED, (3, 4), strict=True):
         rounding = 4 * torch.finfo(torch.float32).eps * (each[row].abs() + each[other].abs()).max()
