@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.contract.results.controls import Controls
     from pipeline.contract.results.score_file import ScoreFile, ScoreMetadata
+    from pipeline.contract.results.sets import SetRanking
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -152,6 +153,25 @@ class Run:
         columns |= dict(zip(examples.column_names, examples.columns, strict=True))
         return Table(pa.table(columns))
 
+    @property
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Ids of the prompts of each set, by its name."""
+        from pipeline.contract.results.prompts import read_prompts
+        from pipeline.contract.results.sets import sets_of
+
+        return sets_of(read_prompts(self._run))
+
+    def rank_set(self, name: str, method: str | None = None) -> SetRanking:
+        """All examples ranked for a set of prompts as one query, from the stored scores: scores [N]
+        and their order; each prompt's scores are first divided by their root mean square.
+
+        Raises:
+            UsageError: there is no such set or method; names those that are.
+        """
+        from pipeline.contract.results.sets import set_ranking
+
+        return set_ranking(self._run, name, method)
+
     def controls(self, prompt: str, method: str | None = None) -> Controls:
         """How far a prompt's ranking follows gradient size alone, and the ranking of the prompt
         that has the fewest words in common with it: Spearman's correlation, and how many of the
@@ -180,14 +200,21 @@ class Run:
         rows = [spectrum.record() for spectrum in load_spectra(self._run).value]
         return Table(pa.Table.from_pylist(rows))
 
-    def ask(self, prompt: str, completion: str | None = None, top: int = 10) -> Answer:
-        """Traces a new prompt: the model's own greedy answer, or the completion that is given.
+    def ask(
+        self,
+        prompt: str,
+        completion: str | None = None,
+        top: int = 10,
+        instead: str | None = None,
+    ) -> Answer:
+        """Traces a new prompt: the model's own greedy answer, or the completion that is given;
+        `instead`: why that rather than this other completion.
 
         Starts a process that loads the model and the run's index, and ends it afterwards; one
         that `headwater ask RUN --serve` keeps ready is used instead.
 
         Raises:
-            UsageError: the prompt or the completion is empty.
+            UsageError: the prompt or a completion is empty, or both completions are the same.
             MissingResultError: the run has no index yet.
             HeadwaterError: the model answers nothing, or the process has failed.
         """
@@ -198,7 +225,7 @@ class Run:
         from pipeline.contract.run.asking import worker
         from pipeline.contract.run.replies import AnswerPart, AskedExample, ExampleList, Query
 
-        query = Query(prompt, completion, top).validated()
+        query = Query(prompt, completion, top, instead).validated()
         require_finished(self._run, "index")
         text, examples = completion or "", tuple[AskedExample, ...]()
         with worker(self._run) as address:

@@ -19,6 +19,8 @@ _SOLID = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ã
 _WORD = regex.compile(rf"{_SOLID}\p{{M}}*|(?:(?!{_SOLID})[\p{{L}}\p{{N}}\p{{M}}_])+", regex.V1)
 _PIECE = regex.compile(rf"{_SOLID}\p{{M}}*|(?:(?!{_SOLID})\S)+", regex.V1)
 _SOLID_START = regex.compile(_SOLID, regex.V1)
+_FORM, _LEAST_FORM = 3, 2
+"""Words before an answer that make the form of a sentence."""
 _ARTICLE = regex.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = regex.compile(rf"[{regex.escape(string.punctuation)}\p{{P}}]")
 
@@ -70,6 +72,21 @@ def answer_words(text: str) -> list[str]:
 def pieces(text: str) -> list[str]:
     """What stands between blanks, punctuation and letter case kept; see `spans`."""
     return [text[start:end] for start, end in spans(text)]
+
+
+def other_answer(prompt: str, completion: str, text: str) -> str | None:
+    """What stands in a text where it has the prompt's last words, and another one follows than the
+    completion's first: `flute` in "Tom plays the flute" for "Mara plays the" and "oboe".
+
+    None unless that is sure: at least two words (the last three, or all of a prompt of two) stand
+    there as they are, and nowhere in the text do they go on as the completion does.
+    """
+    before, answer, there = words(prompt)[-_FORM:], words(completion), words(text)
+    if len(before) < _LEAST_FORM or not answer:
+        return None
+    ends = range(len(before), len(there))
+    found = [there[end] for end in ends if there[end - len(before) : end] == before]
+    return found[0] if found and answer[0] not in found else None
 
 
 def spans(text: str) -> list[tuple[int, int]]:

@@ -12,13 +12,15 @@ _NOT_TRACED = " · traced is the answer above"
 
 
 def answer_text(answer: GreedyAnswer) -> Content:
-    """`Mara Voss was born in → Tellin`, and below it the model's own words; where these are others,
-    that they are not what was traced."""
+    """`Mara Voss was born in → Tellin`, what that is set against, and below it the model's own
+    words; where these are others, that they are not what was traced."""
     parts: list[Content | str | tuple[str, str]] = [
         clean(answer.prompt, _CUT),
         (" → ", "$secondary"),
         (clean(answer.completion.strip(), _CUT), "bold $accent"),
     ]
+    if answer.instead is not None:
+        parts += [(" rather than ", "$secondary"), clean(answer.instead.strip(), _CUT)]
     if answer.correct is not None:
         mark, colour = ("✓", "$success") if answer.correct else ("✗", "$error")
         parts += [

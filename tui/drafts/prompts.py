@@ -14,7 +14,7 @@ from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.new_run import change_prompts
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES, downstream
-from pipeline.contract.settings.prompts import Prompt, load_prompts
+from pipeline.contract.settings.prompts import Prompt, load_prompts, optional_faults
 from pipeline.contract.settings.schema import Settings
 
 _NO_COMPLETION = "the completion is empty; or set prompts.use_generated = true"
@@ -62,6 +62,8 @@ class PromptsDraft:
             "prompt": "" if prompt.prompt.strip() else "the prompt is empty",
             "completion": _NO_COMPLETION if lacks else "",
         }
+        generated = self._settings.prompts.use_generated
+        faults |= {name: told for name, (told, _) in optional_faults(prompt, generated).items()}
         return {name: fault for name, fault in faults.items() if fault}
 
     def new(self) -> Prompt:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError, MissingResultError, UsageError
-from pipeline.contract.files import NO_FILE, open_regular, write_csv
+from pipeline.contract.files import NO_FILE, open_regular
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.common import readable
 from pipeline.contract.results.prompts import read_prompts
@@ -163,7 +162,7 @@ def layer_report(run: RunDir, layer: int | None) -> str:
         MissingResultError: the inspect stage has not finished.
         UsageError: there is no such layer; names those that are.
     """
-    _require(run, "inspect")
+    require_fresh(run, "inspect")
     layers = read_summary(run).layers
     if not layers:
         raise MissingResultError("these factors have no spectra: identity fits no curvature")
@@ -185,7 +184,7 @@ def ranking(
         MissingResultError: the scores stage has not finished.
         UsageError: there is no such prompt or method; names those that are.
     """
-    _require(run, "scores")
+    require_fresh(run, "scores")
     summary = read_scores_summary(run)
     method = _choice("method", method or summary.default_method, summary.methods)
     rows = read_rankings(run, prompt_id=prompt_id, method=method, end=end, last=count)
@@ -206,7 +205,7 @@ def controls(run: RunDir, prompt_id: str, method: str | None) -> Controls:
     from pipeline.contract.results.controls import ControlReader  # NumPy takes a while
     from pipeline.contract.results.score_file import ScoreFile
 
-    _require(run, "scores")
+    require_fresh(run, "scores")
     file = ScoreFile(run)
     method = _choice("method", method or file.metadata.default_method, file.metadata.methods)
     _choice("prompt", prompt_id, file.metadata.prompts)
@@ -224,38 +223,18 @@ def _choice(what: str, value: str, valid: Sequence[str]) -> str:
     return value
 
 
-def _require(run: RunDir, stage: str) -> None:
+def require_fresh(run: RunDir, stage: str) -> None:
+    """Refuses to read what a stage has not finished, or what is out of date.
+
+    Raises:
+        MissingResultError: so it is.
+    """
     if Done.read(stage, run) is None:
         hint = f"`headwater status {run.name}` tells why, `headwater resume {run.name}` goes on"
         raise MissingResultError(f"stage {stage} of run {run.name} has not finished", hint)
     if not is_fresh(stage, load_settings(run.settings), run):
         hint = f"`headwater resume {run.name}` brings it up to date"
         raise MissingResultError(f"stage {stage} of run {run.name} is out of date", hint)
-
-
-def ranking_csv(examples: Sequence[RankedExample]) -> str:
-    """Ranked examples as CSV with a header; empty where there are none."""
-    rows = [example.record() for example in examples]
-    out = io.StringIO()
-    if rows:
-        write_csv(out, list(rows[0]), rows)
-    return out.getvalue()
-
-
-def ranking_text(examples: Sequence[RankedExample]) -> str:
-    """Ranked examples for reading."""
-    return "".join(map(_reading, examples))
-
-
-def _reading(row: RankedExample) -> str:
-    heading = f"\n{clean(row.prompt_id)} · {row.method} · {row.end}\n"
-    mark = " ★" if row.relevant else ""
-    facts = ", ".join(filter(None, (f"{row.n_tokens} tokens", clean(row.source_label))))
-    return (
-        (heading if row.rank == 1 else "")
-        + f"{row.rank:>4}  {row.score:>11.4g}  {clean(row.example_id)}{mark}"
-        + f"  ({facts})\n      {clean(row.text, _EXCERPT)}\n"
-    )
 
 
 def demo_summary(run: RunDir) -> str:

@@ -12,8 +12,10 @@ from pipeline.contract.results.common import rewrite_command
 from pipeline.contract.results.examples import Turn, read_turns
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import STAGE, load_scores_summary
+from pipeline.contract.results.sets import set_row, sets_of
 from pipeline.contract.results.tokens import TokenScores, find_token_scores
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.wording import listed
 
 if TYPE_CHECKING:
     from tui.readers.scores import Scored
@@ -86,9 +88,14 @@ class RankingReader:
         return read_turns(self._run, position) if self._run.examples.exists() else ()
 
     def _answers(self) -> Iterator[GreedyAnswer]:
-        """Every prompt, with what is known of the model's answer to it."""
+        """Every prompt, with what is known of the model's answer to it; then the sets."""
         known = read_answers(self._run)
-        for prompt in read_prompts(self._run):
+        prompts = read_prompts(self._run)
+        for prompt in prompts:
             answer = known.get(prompt.id, GreedyAnswer(prompt.id, prompt.prompt, ""))
             completion = answer.completion or prompt.completion
-            yield replace(answer, prompt=prompt.prompt, completion=completion)
+            yield replace(
+                answer, prompt=prompt.prompt, completion=completion, instead=prompt.instead
+            )
+        for name, ids in sets_of(prompts).items():
+            yield GreedyAnswer(set_row(name), f"a set of {len(ids):,} prompts: {listed(ids)}", "")

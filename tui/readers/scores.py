@@ -23,6 +23,7 @@ from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.ranks import Scores, highest_first, rank_of
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import LAYER, STAGE, layer_of, strategy_of
+from pipeline.contract.results.sets import mean_of_rows, set_row, sets_of
 from pipeline.contract.run.run_dir import RunDir
 
 _RANKINGS_HELD = 4
@@ -88,6 +89,9 @@ class Scored:
         if metadata.examples != len(self.corpus):
             counts = f"{metadata.examples:,} examples are scored, {len(self.corpus):,} are kept"
             raise damaged(run, STAGE, run.lookup, counts)
+        there = sets_of(read_prompts(run)) if run.prepared_prompts.exists() else {}
+        self.sets = {set_row(name): ids for name, ids in there.items()}
+        """Ids of the prompts of each set, by its row among the prompts."""
         self._held: dict[tuple[str, str], Ranking] = {}
         self._module_files: dict[str, ModuleScoreFile] = {}
 
@@ -97,11 +101,14 @@ class Scored:
         return [*self.methods, *(f"{LAYER}{layer}" for layer in self.layers)]
 
     def scores(self, prompt_id: str, name: str) -> Scores:
-        """Scores [N] for a prompt by a method or a layer.
+        """Scores [N] for a prompt, or a set by its row, by a method or a layer.
 
         Raises:
             KeyError: there is no such prompt or ranking.
         """
+        if ids := self.sets.get(prompt_id):
+            rows = ((one, self.scores(one, name)) for one in ids if one in self._numbers)
+            return mean_of_rows(rows, len(self.corpus))[0]
         prompt = self._numbers[prompt_id]
         if name.startswith(LAYER):
             return self._file.layer(prompt, int(name.removeprefix(LAYER)))
@@ -115,7 +122,7 @@ class Scored:
             MissingResultError: the prompt was not scored.
         """
         key = (prompt_id, name)
-        if prompt_id not in self._numbers:
+        if prompt_id not in self._numbers and prompt_id not in self.sets:
             hint = "the model answered nothing to it, so that there is nothing to trace"
             raise MissingResultError("this prompt was not scored", hint)
         if key not in self._held:
@@ -137,6 +144,8 @@ class Scored:
 
     def relevant(self, prompt_id: str) -> frozenset[int]:
         """Positions of the examples that are known to state the answer."""
+        if prompt_id in self.sets:
+            return frozenset()
         return frozenset(self.corpus.relevant(self._numbers[prompt_id]).tolist())
 
     def controls(self, prompt_id: str, name: str) -> Controls:
@@ -149,12 +158,15 @@ class Scored:
         return self._control_reader.read(prompt_id, name)
 
     def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
-        """The parts of a raw score; None where the stage had no room to keep them apart.
+        """The parts of a raw score; None where the stage had no room to keep them apart, and of a
+        set.
 
         Raises:
             MissingResultError: Kronfluence's note on them is gone.
             DamagedResultError: they are not what Kronfluence writes.
         """
+        if prompt_id in self.sets:
+            return None
         strategy = self._strategy_of(name)
         file = self._module_file(strategy)
         if file is None:

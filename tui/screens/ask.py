@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -71,11 +72,13 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     as_written: reactive[bool] = reactive(False, init=False, repaint=False)
     """Whether the prompt is shown as the model's chat template writes it."""
 
-    def __init__(self, run: RunDir, prompt: str = "", completion: str = "") -> None:
+    def __init__(
+        self, run: RunDir, prompt: str = "", completion: str = "", instead: str | None = None
+    ) -> None:
         """The form is filled in as given."""
         super().__init__()
         self._run, self._answerer = run, Answerer(run)
-        self._question = Query(prompt, completion or None, _TOP)
+        self._question = Query(prompt, completion or None, _TOP, instead)
         self._said = self._written = ""
         self.tokens = {}
 
@@ -106,7 +109,8 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
 
     def renewed(self) -> AskScreen:
         """The screen with the question of this one, on the index of now."""
-        return AskScreen(self._run, self._question.prompt, self._question.completion or "")
+        asked = self._question
+        return AskScreen(self._run, asked.prompt, asked.completion or "", asked.instead)
 
     def on_unmount(self) -> None:
         """Lets the model go; the process may take a while to end, the screen does not wait."""
@@ -118,7 +122,8 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     @property
     def answer(self) -> GreedyAnswer:
         """The question, and what is traced."""
-        return GreedyAnswer(_ID, self._question.prompt, self._said)
+        asked = self._question
+        return GreedyAnswer(_ID, asked.prompt, self._said, instead=asked.instead)
 
     def action_prompt(self) -> None:
         """Writes a question."""
@@ -134,7 +139,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         self.offer(
             "Asked before",
             choices,
-            lambda n: self._put(Query(asked[n].prompt, asked[n].completion, _TOP)),
+            lambda n: self._put(asked[n].query(_TOP)),
         )
 
     def _put(self, question: Query | None) -> None:
@@ -218,7 +223,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         prompt = f"…{prompt[-_TAIL:]}" if len(prompt) > _TAIL else prompt
         if self.as_written and self._written:
             prompt = self._written
-        self._tell_below("#said", answer_text(GreedyAnswer(_ID, prompt, self._said)))
+        self._tell_below("#said", answer_text(replace(self.answer, prompt=prompt)))
 
     @on(Lines.Chosen, "#table")
     def _open_example(self) -> None:

@@ -195,12 +195,13 @@ class EvaluationScreen(Tabled):
         self.against_expected = not self.against_expected
 
     def action_ask(self) -> None:
-        """Asks where the trained model's answer comes from."""
+        """Asks where the trained model's answer comes from, rather than the base model's."""
         from tui.screens.ask import AskScreen
 
         if row := self.filtered.selected:
-            answer = row.item.trained.answer
-            self.app.push_screen(AskScreen(self._run, row.item.prompt, answer))
+            answer, base = row.item.trained.answer, row.item.base.answer
+            other = base if base.strip() and base.strip() != answer.strip() else None
+            self.app.push_screen(AskScreen(self._run, row.item.prompt, answer, other))
 
     def action_report(self) -> None:
         """Opens the report."""

@@ -187,6 +187,10 @@ def _wording(prompt: Prompt) -> Content:
         clean_lines(prompt.prompt, _CUT),
         (clean_lines(prompt.completion, _CUT), "bold $accent"),
     ]
+    if prompt.instead is not None:
+        parts += [(" rather than ", "$secondary"), clean_lines(prompt.instead.strip(), _CUT)]
+    if prompt.set is not None:
+        parts += [("\n\nset: ", "$secondary"), clean(prompt.set, 200)]
     if prompt.relevant:
         named = clean(", ".join(prompt.relevant), _CUT)
         parts += [("\n\ndocuments that state it: ", "$secondary"), named]

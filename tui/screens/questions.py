@@ -17,6 +17,7 @@ from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.wording import why
 from tui.content.ink import Ink
 from tui.content.question_text import question_text, replies_text
 from tui.content.rows import Cell, Column, Row
@@ -147,7 +148,7 @@ class QuestionsScreen(Tabled):
         if given.completion == right.completion:
             return given
         choices = [
-            Choice("the model's", given.completion.strip()),
+            Choice("the model's", why(given.completion, given.instead)),
             Choice("the right one", right.completion.strip()),
         ]
         chosen = await self.app.push_screen_wait(ChoiceDialog("Trace which answer?", choices))
@@ -159,14 +160,17 @@ class QuestionsScreen(Tabled):
 
         if row := self.filtered.selected:
             asked = self._prompt(row.item, right=False)
-            self.app.push_screen(AskScreen(self._run, asked.prompt, asked.completion))
+            self.app.push_screen(
+                AskScreen(self._run, asked.prompt, asked.completion, asked.instead)
+            )
 
     def _prompt(self, question: AnsweredQuestion, right: bool) -> Prompt:
         """With the right answer, or with the one that the trained model gave."""
         replies = [question.replies[model] for model in MODELS if model in question.replies]
         given = question.pick(replies[-1]) if replies else ""
         gold = question.gold[0] if question.gold else ""
-        return prompt_of(self._score.benchmark, question, gold if right else given)
+        answers = (gold, "") if right else (given, "" if given in question.gold else gold)
+        return prompt_of(self._score.benchmark, question, *answers)
 
     async def _save(self, draft: PromptsDraft, written: Prompt) -> None:
         """Writes the prompt, if a person wants what becomes stale by it."""

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
+from pipeline.contract.results.sets import WEIGHED
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.controls_text import controls_text
@@ -225,6 +226,8 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
     def _control(self, prompt_id: str, name: str) -> Content:
         """How far a ranking follows what says nothing about its prompt."""
         assert self._scored
+        if ids := self._scored.sets.get(prompt_id):
+            return Content.styled(f"{len(ids):,} {WEIGHED}", "$secondary")
         if self._controlled is None or self._controlled[:2] != (prompt_id, name):
             try:
                 told = controls_text(self._scored.controls(prompt_id, name))
@@ -370,9 +373,15 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         from tui.screens.ask import AskScreen
 
         answer = self.query_one(PromptList).selected
-        given = (answer.prompt, answer.completion) if answer else ("", "")
+        if answer and self._scored and answer.id in self._scored.sets:
+            answer = None  # a question is one prompt
+        given = (answer.prompt, answer.completion, answer.instead) if answer else ("", "", None)
         if answer and answer.correct is False:
-            given = (answer.prompt, "")  # what taught the wrong answer stands in no ranking here
+            given = (
+                answer.prompt,
+                "",
+                None,
+            )  # what taught the wrong answer stands in no ranking here
         self.app.push_screen(AskScreen(self._run, *given))
 
     def action_relevant(self, step: int = 1) -> None:

@@ -33,9 +33,10 @@ _EXCERPT = 60
     "--prompts",
     "prompts_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write them as prompts whose completion is what the model picked, to trace why.",
+    help="Write them as a set of prompts, to trace why the model picked that, not the right one.",
 )
-@click.option("--right", is_flag=True, help="With --prompts: the right answer instead.")
+@click.option("--right", is_flag=True, help="With --prompts: the right answer, alone.")
+@click.option("--set", "set_name", help="With --prompts: name of their set.  [default: as asked]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
 def questions(
@@ -47,6 +48,7 @@ def questions(
     model: ModelName | None,
     prompts_file: Path | None,
     right: bool,
+    set_name: str | None,
     as_json: bool,
 ) -> None:
     """List the questions that RUN's benchmarks asked, and make prompts of them.
@@ -63,9 +65,13 @@ def questions(
     )
     asked = [question for question in of_score if _wanted(question, name, missed)]
     if prompts_file:
-        prompts = list(_prompts(asked, score, name, right))
+        if set_name is not None and not set_name.strip():
+            raise UsageError("the name of the set is empty", "leave --set out for one as asked")
+        kinds = {None: "asked", True: "missed", False: "answered"}
+        of_set = set_name or f"{score.benchmark} {kinds[missed]}"
+        prompts = list(_prompts(asked, score, name, right, of_set))
         save_prompts(prompts_file, prompts)
-        echo(f"wrote {len(prompts):,} prompts to {prompts_file}", err=True)
+        echo(f"wrote {len(prompts):,} prompts, set {of_set!r}, to {prompts_file}", err=True)
         return
     if as_json:
         whole = [_row(question, name) for question in asked]
@@ -101,13 +107,13 @@ def _wanted(question: AnsweredQuestion, model: ModelName, missed: bool | None) -
 
 
 def _prompts(
-    asked: list[AnsweredQuestion], score: TaskScores, model: ModelName, right: bool
+    asked: list[AnsweredQuestion], score: TaskScores, model: ModelName, right: bool, of_set: str
 ) -> Iterator[Prompt]:
     for question in asked:
-        picked = question.pick(question.replies[model])
-        completion = next(iter(question.gold), "") if right else picked
-        if completion.strip():
-            yield prompt_of(score.benchmark, question, completion)
+        gold, picked = next(iter(question.gold), ""), question.pick(question.replies[model])
+        if (gold if right else picked).strip():
+            answers = (gold, "") if right else (picked, "" if picked in question.gold else gold)
+            yield prompt_of(score.benchmark, question, *answers, of_set)
 
 
 def _row(question: AnsweredQuestion, model: ModelName) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipeline.contract.run.slurm_jobs import read_job_states
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
-from tui.printed import narration, tables, validation
+from tui.printed import narration, rankings, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.printed.jobs import jobs_text
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
@@ -90,6 +91,7 @@ def inspect(runs: Path, run: str, layer: int | None) -> None:
 @click.command()
 @click.argument("run")
 @click.option("--prompt", "prompt_id", help="Id of the prompt.  [default: all prompts]")
+@click.option("--set", "set_name", help="A set of prompts as one query, in place of a prompt.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--bottom", is_flag=True, help="The least influential examples instead.")
 @click.option("--method", help="Ranking to show.  [default: the run's own]")
@@ -106,27 +108,45 @@ def rank(
     runs: Path,
     run: str,
     prompt_id: str | None,
+    set_name: str | None,
     top: int,
     bottom: bool,
     method: str | None,
     as_format: str | None,
     only_controls: bool,
 ) -> None:
-    """Print the training examples that RUN ranks highest for a prompt."""
+    """Print the training examples that RUN ranks highest for a prompt, or a set of prompts.
+
+    A raw score divided by the number of examples is by how many nats the prompt's loss falls, to
+    first order, if the example counted once more in training.
+    """
     target = find_run(runs, run)
+    if set_name is not None and (prompt_id is not None or only_controls):
+        raise UsageError("--set stands alone", "leave --prompt and --controls out")
     if only_controls:
         _print_controls(target, prompt_id, method, as_format)
         return
     end: End = "bottom" if bottom else "top"
+    if set_name is not None:
+        heading, of_set = rankings.set_rows(target, set_name, method, end, top)
+        _print_rows(of_set, as_format, rankings.set_text(heading, of_set))
+        return
     rows = tables.ranking(target, prompt_id, method, end, top)
-    if as_format == "json":
-        echo_json([row.record() for row in rows])
-    elif as_format == "csv":
-        echo_data(tables.ranking_csv(rows))
+    if as_format:
+        _print_rows(rankings.ranking_records(target, rows), as_format, "")
     else:
-        echo(tables.ranking_text(rows), end="")
+        echo(rankings.ranking_text(target, rows), end="")
         if prompt_id is not None and rows:
             echo("\n" + tables.controls_text(tables.controls(target, prompt_id, method)), end="")
+
+
+def _print_rows(rows: Sequence[tables.Row], as_format: str | None, text: str) -> None:
+    if as_format == "json":
+        echo_json(list(rows))
+    elif as_format == "csv":
+        echo_data(rankings.rows_csv(rows))
+    else:
+        echo(text, end="")
 
 
 def _print_controls(

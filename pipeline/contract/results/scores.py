@@ -5,7 +5,7 @@ The scores themselves are in `score_file.py`, the ranks in `ranks.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,6 +115,23 @@ def strategy_of(method: str) -> str | None:
     if method in (BM25, HIDDEN_COSINE):
         return None
     return IDENTITY if method == GRADIENT_COSINE else method.removesuffix(_NORMALIZED)
+
+
+def nats_per_example(raw: float, examples: int) -> float:
+    """By how many nats the prompt's loss falls, to first order, if the example counted twice.
+
+    Training minimises the mean loss (1/N) Σ Lᵢ, whose curvature H is. Adding ε·L of an example
+    moves the optimum by −ε H⁻¹∇L (Koh and Liang 2017, section 2.1), so the prompt's loss falls by
+    ε times the raw score; one more copy of the example is ε = 1/N.
+    """
+    return raw / examples
+
+
+def raw_strategy(method: str, methods: Iterable[str]) -> str | None:
+    """The method whose scores are nats under a curvature, for a ranking by `method`; None where
+    there is none: without a curvature a score is no change of the loss."""
+    strategy = strategy_of(method)
+    return strategy if strategy and strategy in _CURVATURES and strategy in methods else None
 
 
 def measures(method: str) -> str:

@@ -65,6 +65,11 @@ def sets_of(prompts: Iterable[Prompt]) -> dict[str, tuple[str, ...]]:
     return sets
 
 
+def set_row(name: str) -> str:
+    """What a set is called among the ids of prompts."""
+    return f"Σ {name}"
+
+
 def set_ranking(run: RunDir, name: str, method: str | None = None) -> SetRanking:
     """Ranks the examples for a set of prompts; `method`: by default the run's own.
 

@@ -29,6 +29,12 @@ class AskedBefore:
     """What was traced."""
     asked_at: str
     """As "2026-11-29 15:20", UTC."""
+    instead: str | None = None
+    """What the answer was set against."""
+
+    def query(self, top: int) -> Query:
+        """The same question again."""
+        return Query(self.prompt, self.completion, top, self.instead)
 
 
 def read_questions(run: RunDir) -> list[AskedBefore]:
@@ -41,9 +47,9 @@ def remember(run: RunDir, question: Query, answer: str) -> None:
     """Puts a question last; the same one asked before is forgotten, and so is the hundred and
     first."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    asked = AskedBefore(question.prompt, question.completion, answer, now)
-    key = (question.prompt, question.completion)
-    others = [one for one in _questions(run) if (one.prompt, one.completion) != key]
+    asked = AskedBefore(question.prompt, question.completion, answer, now, question.instead)
+    key = (question.prompt, question.completion, question.instead)
+    others = [one for one in _questions(run) if (one.prompt, one.completion, one.instead) != key]
     lines = [json_text(asdict(one)) for one in [*others, asked][-KEPT:]]
     write_text(run.asked, "\n".join(lines) + "\n")
 

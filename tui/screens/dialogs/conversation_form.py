@@ -24,11 +24,13 @@ class ConversationForm(PromptForm):
     LABELS: ClassVar[Mapping[str, str]] = {
         "id": ID_LABEL,
         "messages": "messages, as JSON; the assistant's last one is what is traced",
+        "instead": "rather than this other answer, if any",
+        "set": "set that it belongs to, if any",
     }
 
     def field(self, name: str) -> Entry | Words:
         """The field of a name, filled in."""
-        if name == "id":
+        if name != "messages":
             return super().field(name)
         messages = self._prompt.as_written()["messages"]
         return Words(json.dumps(messages, indent=1, ensure_ascii=False), id=name)
@@ -43,7 +45,8 @@ class ConversationForm(PromptForm):
         messages = read_messages(self.query_one("#messages", TextArea).text)
         if is_answer(messages[0]):
             raise MessagesError("begins with the answer")
-        return Prompt.of_messages(self.id_written, messages, self.relevant_written)
+        said = Prompt.of_messages(self.id_written, messages, self.relevant_written)
+        return said.model_copy(update=self.optional_written)
 
     def faults(self) -> Mapping[str, str]:
         """What is wrong with what is written, by the fields."""
@@ -51,7 +54,7 @@ class ConversationForm(PromptForm):
             found = super().faults()
         except MessagesError as error:
             return {"messages": str(error)}
-        return {name if name == "id" else "messages": fault for name, fault in found.items()}
+        return {name if name in self.LABELS else "messages": fault for name, fault in found.items()}
 
     def warnings(self) -> Mapping[str, str]:
         """None: a chat template stands between prompt and answer."""

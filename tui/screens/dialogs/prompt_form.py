@@ -27,6 +27,8 @@ class PromptForm(Form[Prompt]):
         "id": ID_LABEL,
         "prompt": "prompt",
         "completion": "completion: only its tokens are traced; begin it with a space",
+        "instead": "rather than this other completion, if any",
+        "set": "set that it belongs to, if any",
     }
 
     def __init__(self, prompt: Prompt, faults: Callable[[Prompt], Mapping[str, str]]) -> None:
@@ -48,14 +50,19 @@ class PromptForm(Form[Prompt]):
 
     def field(self, name: str) -> Entry | Words:
         """The field of a name, filled in."""
-        if name == "id":
-            return Entry(self._prompt.id, id=name)
-        return Words(getattr(self._prompt, name), id=name)
+        text = getattr(self._prompt, name) or ""
+        return Words(text, id=name) if name in ("prompt", "completion") else Entry(text, id=name)
 
     @property
     def id_written(self) -> str:
         """The id as its field says."""
         return self.query_one("#id", Input).value.strip()
+
+    @property
+    def optional_written(self) -> dict[str, str | None]:
+        """What may be left out, as its fields say; an empty field leaves it out."""
+        texts = {name: self.query_one(f"#{name}", Input).value for name in ("instead", "set")}
+        return {"instead": texts["instead"] or None, "set": texts["set"].strip() or None}
 
     @property
     def relevant_written(self) -> tuple[str, ...]:
@@ -71,15 +78,17 @@ class PromptForm(Form[Prompt]):
             prompt=self.query_one("#prompt", TextArea).text,
             completion=self.query_one("#completion", TextArea).text,
             relevant=self.relevant_written,
-        )
+        ).model_copy(update=self.optional_written)
 
     def faults(self) -> Mapping[str, str]:
         """What is wrong with what is written, by the fields."""
         return self._faults(self.written)
 
     def warnings(self) -> Mapping[str, str]:
-        """A completion whose first word joins the prompt's last one."""
-        return {"completion": NO_SPACE} if self.written.runs_together else {}
+        """Completions whose first word joins the prompt's last one."""
+        written = self.written
+        sides = {"completion": written, "instead": written.other}
+        return {name: NO_SPACE for name, one in sides.items() if one and one.runs_together}
 
 
 class Words(TextArea):

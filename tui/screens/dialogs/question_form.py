@@ -24,6 +24,7 @@ class QuestionForm(Form[Query]):
     LABELS: ClassVar[Mapping[str, str]] = {
         "prompt": "prompt: what the model is to go on from",
         "completion": "completion to trace; left empty, the model's own answer",
+        "instead": "rather than this other completion; left empty, the first alone",
     }
 
     def __init__(self, question: Query) -> None:
@@ -31,8 +32,9 @@ class QuestionForm(Form[Query]):
         self._question = question
 
     def compose(self) -> ComposeResult:
-        """Both texts, and what is wrong with them."""
-        given = (self._question.prompt, self._question.completion or "")
+        """The texts, and what is wrong with them."""
+        asked = self._question
+        given = (asked.prompt, asked.completion or "", asked.instead or "")
         with Vertical(id="dialog") as box:
             box.border_title = "Ask"
             box.border_subtitle = with_keys("{form.accept} asks, Tab goes on", keymap_of(self.app))
@@ -44,14 +46,20 @@ class QuestionForm(Form[Query]):
     @property
     def written(self) -> Query:
         """The question as the fields say."""
-        prompt, completion = (self.query_one(f"#{name}", TextArea).text for name in self.LABELS)
-        return replace(self._question, prompt=prompt, completion=completion or None)
+        prompt, completion, instead = (
+            self.query_one(f"#{name}", TextArea).text for name in self.LABELS
+        )
+        return replace(
+            self._question, prompt=prompt, completion=completion or None, instead=instead or None
+        )
 
     def faults(self) -> Mapping[str, str]:
         """What is wrong with what is written, by the fields."""
         try:
             self.written.validated()
         except UsageError as error:
-            empty = not self.written.prompt.strip()
-            return {"prompt" if empty else "completion": error.message}
+            asked = self.written
+            lacks = asked.completion is not None and not asked.completion.strip()
+            name = "completion" if lacks else "instead"
+            return {name if asked.prompt.strip() else "prompt": error.message}
         return {}
