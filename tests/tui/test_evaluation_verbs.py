@@ -67,9 +67,11 @@ def test_missed_questions_become_prompts_that_trace_the_wrong_answer(
 ) -> None:
     file = tmp_path / "missed.jsonl"
     made = headwater(tmp_path, "questions", "books", "--missed", "--prompts", str(file))
-    assert made.stderr == f"wrote 2 prompts to {file}\n"
+    assert made.stderr == f"wrote 2 prompts, set 'mmlu missed', to {file}\n"
     picked = [prompt.completion for prompt in load_prompts(file)]
     assert picked == [" the just nature of it", " nobody"]
+    assert load_prompts(file)[0].instead == " a right enforced by courts"
+    assert {prompt.set for prompt in load_prompts(file)} == {"mmlu missed"}
     headwater(tmp_path, "questions", "books", "--missed", "--right", "--prompts", str(file))
     assert load_prompts(file)[0].completion == " a right enforced by courts"
 

@@ -19,8 +19,8 @@ def answer_text(answer: GreedyAnswer) -> Content:
         (" → ", "$secondary"),
         (clean(answer.completion.strip(), _CUT), "bold $accent"),
     ]
-    if answer.instead is not None:
-        parts += [(" rather than ", "$secondary"), clean(answer.instead.strip(), _CUT)]
+    if answer.set_against is not None:
+        parts += [(" rather than ", "$secondary"), clean(answer.set_against.strip(), _CUT)]
     if answer.correct is not None:
         mark, colour = ("✓", "$success") if answer.correct else ("✗", "$error")
         parts += [

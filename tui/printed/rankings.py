@@ -25,7 +25,7 @@ _EXCERPT = 160
 
 def set_rows(
     run: RunDir, name: str, method: str | None, end: End, count: int
-) -> tuple[str, list[Row]]:
+) -> tuple[str, list[RankedExample]]:
     """The `count` most extreme examples of one end, for a set of prompts as one query: what stands
     above the rows, and the rows.
 
@@ -34,36 +34,41 @@ def set_rows(
         UsageError: there is no such set or method; names those that are.
     """
     from pipeline.contract.results.lookup import Corpus  # NumPy takes a while
-    from pipeline.contract.results.sets import set_ranking
+    from pipeline.contract.results.sets import set_ranking, set_row
 
     require_fresh(run, "scores")
     found, corpus = set_ranking(run, name, method), Corpus(run)
     taken = found.order[:count] if end == "top" else found.order[::-1][:count]
     heading = f"set {clean(name)} · {found.method} · {end}\n({found.described()})\n"
-    rows: list[Row] = [
-        {
-            "set": name,
-            "method": found.method,
-            "end": end,
-            "rank": rank,
-            "score": float(found.scores[example.position]),
-            "example_id": example.id,
-            "document_id": example.document_id,
-            "n_tokens": example.n_tokens,
-            "source": example.source,
-            "row": example.row,
-            "text": corpus.text(example.position),
-        }
+    rows = [
+        RankedExample(
+            prompt_id=set_row(name),
+            method=found.method,
+            end=end,
+            rank=rank,
+            score=float(found.scores[example.position]),
+            example_id=example.id,
+            document_id=example.document_id,
+            chunk=example.chunk,
+            chunks=example.chunks,
+            text=corpus.text(example.position),
+            n_tokens=example.n_tokens,
+            duplicate_group=example.group,
+            source=example.source,
+            row=example.row,
+            relevant=None,
+            scores={},
+        )
         for rank, example in enumerate(corpus.examples(taken), start=1)
     ]
     return heading, rows
 
 
-def set_text(heading: str, rows: Sequence[Row]) -> str:
+def set_text(heading: str, rows: Sequence[RankedExample]) -> str:
     """A set's ranking for reading."""
     return heading + "".join(
-        f"{row['rank']:>4}  {row['score']:>11.4g}  {clean(str(row['example_id']))}"
-        f"  ({row['n_tokens']} tokens)\n      {clean(str(row['text']), _EXCERPT)}\n"
+        f"{row.rank:>4}  {row.score:>11.4g}  {clean(row.example_id)}"
+        f"  ({row.n_tokens} tokens)\n      {clean(row.text, _EXCERPT)}\n"
         for row in rows
     )
 

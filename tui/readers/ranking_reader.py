@@ -95,7 +95,7 @@ class RankingReader:
             answer = known.get(prompt.id, GreedyAnswer(prompt.id, prompt.prompt, ""))
             completion = answer.completion or prompt.completion
             yield replace(
-                answer, prompt=prompt.prompt, completion=completion, instead=prompt.instead
+                answer, prompt=prompt.prompt, completion=completion, set_against=prompt.instead
             )
         for name, ids in sets_of(prompts).items():
             yield GreedyAnswer(set_row(name), f"a set of {len(ids):,} prompts: {listed(ids)}", "")

@@ -123,7 +123,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     def answer(self) -> GreedyAnswer:
         """The question, and what is traced."""
         asked = self._question
-        return GreedyAnswer(_ID, asked.prompt, self._said, instead=asked.instead)
+        return GreedyAnswer(_ID, asked.prompt, self._said, set_against=asked.instead)
 
     def action_prompt(self) -> None:
         """Writes a question."""

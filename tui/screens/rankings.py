@@ -375,7 +375,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         answer = self.query_one(PromptList).selected
         if answer and self._scored and answer.id in self._scored.sets:
             answer = None  # a question is one prompt
-        given = (answer.prompt, answer.completion, answer.instead) if answer else ("", "", None)
+        given = (answer.prompt, answer.completion, answer.set_against) if answer else ("", "", None)
         if answer and answer.correct is False:
             given = (
                 answer.prompt,

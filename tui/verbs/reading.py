@@ -129,7 +129,7 @@ def rank(
     end: End = "bottom" if bottom else "top"
     if set_name is not None:
         heading, of_set = rankings.set_rows(target, set_name, method, end, top)
-        _print_rows(of_set, as_format, rankings.set_text(heading, of_set))
+        _print_rows([row.record() for row in of_set], as_format, rankings.set_text(heading, of_set))
         return
     rows = tables.ranking(target, prompt_id, method, end, top)
     if as_format:

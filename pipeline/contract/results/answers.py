@@ -25,7 +25,7 @@ class GreedyAnswer:
     """Whether the model's answer begins with the expected one; None: none is expected or known."""
     tokens: tuple[int, ...] | None = None
     """The tokens that the model generated; None: an earlier version kept the text alone."""
-    instead: str | None = None
+    set_against: str | None = None
     """The completion that the first is set against; None = none."""
 
 
