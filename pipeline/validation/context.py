@@ -14,6 +14,7 @@ from pipeline.contract.results.examples import read_contents, read_document_ids
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import BM25
 from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.proving import no_retraining
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt
 from pipeline.contract.settings.schema import Settings, ValidationSettings
@@ -87,17 +88,7 @@ class ValidationContext:
     @cached_property
     def no_retraining(self) -> str:
         """Why no model can be trained again; empty where one can."""
-        model = self.settings.model
-        if not model.trained:
-            return ""
-        if not model.recipe_known:
-            return (
-                "the model was trained elsewhere, and how is not known here; where [train] says "
-                "it, model.recipe_known = true allows to train it again"
-            )
-        if not self.run.base.exists():
-            return "the model was trained elsewhere, and model.name does not say from which base"
-        return ""
+        return no_retraining(self.settings, self.run)
 
     @property
     def seed(self) -> int:

@@ -117,6 +117,10 @@ class Retrainer:
             self._ledger.put(key, outcome)
         return outcome
 
+    def is_known(self, training: Training) -> bool:
+        """Whether an earlier one has been kept: it will not be done."""
+        return self._ledger.get(self._key(training)) is not None
+
     def _key(self, training: Training) -> str:
         examples = hashlib.sha256(training.kept.tobytes()).hexdigest()[:16]
         return f"{self._prefix} {examples} {training.seed}"

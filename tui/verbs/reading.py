@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pipeline.contract.errors import HeadwaterError, UsageError
+from pipeline.contract.results.proofs import load_proofs
 from pipeline.contract.results.rankings import End
 from pipeline.contract.results.report import read_report
 from pipeline.contract.results.validation import read_validation
@@ -23,6 +24,7 @@ from tui.printed import narration, rankings, tables, validation
 from tui.printed.comparison import comparison_text, result_rows, settings_rows
 from tui.printed.jobs import jobs_text
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
+from tui.printed.proofs import verdict_lines
 from tui.printed.workers import worker_records, workers_text
 from tui.processes.browser import open_page
 from tui.processes.slurm import look
@@ -138,6 +140,8 @@ def rank(
         echo(rankings.ranking_text(target, rows), end="")
         if prompt_id is not None and rows:
             echo("\n" + tables.controls_text(tables.controls(target, prompt_id, method)), end="")
+            for line in verdict_lines(load_proofs(target, prompt_id)):
+                echo(line)
 
 
 def _print_rows(rows: Sequence[tables.Row], as_format: str | None, text: str) -> None:

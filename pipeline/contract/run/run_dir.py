@@ -31,6 +31,8 @@ runs/<name>/
   asked.jsonl                                     the questions that it has answered
   validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
   retrainings.jsonl                               what models trained again make of the prompts
+  prove.json                                      the examples that are to be proven
+  proofs.jsonl                                    what was proven, with intervals
   report/    summary.json
   combined_evaluation_results/  combined_evaluation_report.md  .html  figures/
 """
@@ -389,6 +391,18 @@ class RunDir:
     def variant(self, name: str) -> RunDir:
         """A folder like a run's own for factors and scores under another damping or seed."""
         return RunDir(self.stage("validate") / name)
+
+    # prove
+
+    @property
+    def claim(self) -> Path:
+        """What is to be proven next: see `proving.py`."""
+        return self.root / "prove.json"
+
+    @property
+    def proofs(self) -> Path:
+        """What was proven: see `results/proofs.py`; they outlive the stage."""
+        return self.root / "proofs.jsonl"
 
     # report
 

@@ -212,6 +212,16 @@ STAGES: dict[str, Stage] = {
             does="Trains again without a ranking's first examples: do answers change?",
         ),
         Stage(
+            "prove",
+            "prove which examples taught an answer",
+            needs=("prepare", "train", "scores"),
+            settings=("run.seed", "model.recipe_known"),
+            input_files=("prove.json",),
+            appended=("retrainings.jsonl", "proofs.jsonl"),
+            makes="proof",
+            does="Trains again without some examples: does the answer they taught change?",
+        ),
+        Stage(
             "report",
             "write the report",
             needs=(),
@@ -225,6 +235,7 @@ STAGES: dict[str, Stage] = {
                 "evaluate",
                 "benchmark",
                 "validate",
+                "prove",
             ),
             other_folders=("combined_evaluation_results",),
             makes="report",
@@ -234,7 +245,7 @@ STAGES: dict[str, Stage] = {
     )
 }
 
-_RECIPE = {"train": (), "validate": ("train",)}
+_RECIPE = {"train": (), "validate": ("train",), "prove": ("train",)}
 """Stages for which [train] is another thing where a model was trained elsewhere, and what they read
 beyond their own settings then."""
 

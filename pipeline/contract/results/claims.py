@@ -1,0 +1,213 @@
+"""From what a person points at to a claim that can be tested: which examples, and is it possible.
+
+Everything that would make a proof pointless is refused here, before any training. NumPy is imported
+with this module.
+
+Shape legend: N training examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_text
+from pipeline.contract.results.lookup import Corpus, Example
+from pipeline.contract.results.matching import Positions, matched
+from pipeline.contract.results.ranks import highest_first
+from pipeline.contract.results.score_file import load_scores
+from pipeline.contract.run.freshness import Done
+from pipeline.contract.run.proving import SEEDS, Claim, Means, no_retraining
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.units import duration
+
+KINDS = 4
+"""Of trainings: with everything; without the marked, the matched, and the random ones."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a claim takes, before it is tested."""
+
+    trainings: int
+    """At most: those that were kept are not done again. 0: single steps."""
+    seconds: float | None
+    """Likewise, by what the run's own training took; None where it did none."""
+
+    def __str__(self) -> str:
+        """`at most 12 trainings, about 4 min 10 s`"""
+        if not self.trainings:
+            return "single steps, a few seconds each"
+        about = "" if self.seconds is None else f", about {duration(self.seconds)}"
+        return f"at most {self.trainings} trainings{about}"
+
+
+class Claims:
+    """Makes claims about a run's prompts."""
+
+    def __init__(self, run: RunDir) -> None:
+        """Opens the scores.
+
+        Raises:
+            MissingResultError: there are none.
+            DamagedResultError: a file of them is not what the stage writes.
+            UsageError: they are not up to date.
+        """
+        loaded = load_scores(run)
+        if not loaded.fresh:
+            raise UsageError(
+                "the rankings are stale: the settings or the model have changed since",
+                f"`headwater run scores --run {run.name}` ranks again",
+            )
+        self._run, self._file = run, loaded.value
+        self.corpus = Corpus(run)
+
+    def first(self, prompt: str, count: int, opponents: bool = False) -> Positions:
+        """The first examples of a prompt's ranking by the run's own method, or the last ones.
+
+        Raises:
+            UsageError: the prompt was not scored.
+        """
+        scores = self._file.scores(self._row(prompt), self._file.metadata.default_method)
+        order = highest_first(scores)
+        return np.sort(order[-count:] if opponents else order[:count]).astype(np.intp)
+
+    def first_told(self, count: int, opponents: bool = False) -> str:
+        """How `first` has chosen."""
+        return f"the {'last' if opponents else 'first'} {count:,} by {self.default_method}"
+
+    @property
+    def default_method(self) -> str:
+        """The ranking by which `first` goes."""
+        return self._file.metadata.default_method
+
+    def listed(self, path: Path) -> Positions:
+        """The examples whose ids stand in a file, one a line.
+
+        Raises:
+            UsageError: it cannot be read, names none, or an id that no training example has.
+        """
+        try:
+            lines = read_text(path).splitlines()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+        found = []
+        for number, line in enumerate(lines, 1):
+            if not (name := line.strip()):
+                continue
+            if name not in self._positions:
+                raise UsageError(
+                    f"{path} line {number}: no training example has the id {name!r}",
+                    f"`headwater rank {self._run.name} --csv` prints ids",
+                )
+            found.append(self._positions[name])
+        return self._some(found, f"{path} names no example")
+
+    def of_source(self, source: str) -> Positions:
+        """The examples that come from a file or dataset.
+
+        Raises:
+            UsageError: none does.
+        """
+        sources = [example.source for example in self._examples]
+        here = [place for place, name in enumerate(sources) if name == source]
+        valid = ", ".join(list(dict.fromkeys(sources))[:10])
+        return self._some(here, f"no training example comes from {source!r}; valid: {valid}")
+
+    def of_group(self, group: int) -> Positions:
+        """The near-duplicates that share a number.
+
+        Raises:
+            UsageError: no example has it.
+        """
+        here = np.flatnonzero(self.corpus.groups == group).tolist() if group >= 0 else []
+        return self._some(here, f"no training example is in the group of near-duplicates {group}")
+
+    def named(self, names: Sequence[str]) -> Positions:
+        """The examples with these ids.
+
+        Raises:
+            UsageError: the corpus has another id.
+        """
+        if unknown := [name for name in names if name not in self._positions]:
+            raise UsageError(f"no training example has the id {unknown[0]!r}")
+        return np.sort(np.array([self._positions[name] for name in names], dtype=np.intp))
+
+    def claim(
+        self,
+        prompt: str,
+        marked: Positions,
+        origin: str,
+        seeds: int = SEEDS,
+        means: Means = "training",
+    ) -> Claim:
+        """The claim that these examples [ascending] changed the prompt's answer.
+
+        Raises:
+            UsageError: the prompt was not scored; too few examples would be left to train on, or to
+                compare with; the model cannot be trained again.
+        """
+        self._row(prompt)
+        if means == "training":
+            self._require_training(marked)
+        self.beside(marked)
+        names = tuple(example.id for example in self.corpus.examples(marked))
+        return Claim(prompt, names, origin, seeds, means)
+
+    def beside(self, marked: Positions) -> Positions:
+        """The examples that these are compared with; the errors are those of `matched`."""
+        sizes = self._file.self_influence(self._file.metadata.strategy)
+        return matched(marked, self.corpus.n_tokens, sizes, self.corpus.groups)
+
+    def cost(self, claim: Claim) -> Cost:
+        """What testing it will take."""
+        if claim.means == "step":
+            return Cost(0, None)
+        trainings = KINDS * claim.seeds
+        trained = Done.read("train", self._run)
+        elsewhere = load_settings(self._run.settings).model.trained
+        known = trained is not None and not elsewhere
+        return Cost(trainings, trainings * trained.seconds if trained and known else None)
+
+    def _require_training(self, marked: Positions) -> None:
+        settings = load_settings(self._run.settings)
+        if reason := no_retraining(settings, self._run):
+            raise UsageError(
+                f"the model cannot be trained again: {reason}",
+                "--step takes one step on each example instead",
+            )
+        total, budget = int(self.corpus.n_tokens.sum()), settings.train.batch_tokens
+        left = total - int(self.corpus.n_tokens[marked].sum())
+        if left == 0 or left < budget <= total:  # a corpus may be smaller than a batch
+            raise UsageError(
+                f"without these {len(marked):,} of {len(self.corpus):,} examples {left:,} tokens "
+                f"are left to train on, fewer than a batch of {budget:,} (train.batch_tokens)",
+                "prove fewer examples",
+            )
+
+    def _row(self, prompt: str) -> int:
+        scored = self._file.metadata.prompts
+        if prompt not in scored:
+            valid = ", ".join(scored)
+            raise UsageError(f"prompt {prompt!r} is not in {self._run.name}; valid: {valid}")
+        return scored.index(prompt)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.corpus.ids())}
+
+    @cached_property
+    def _examples(self) -> list[Example]:
+        return list(self.corpus.examples(np.arange(len(self.corpus))))
+
+    @staticmethod
+    def _some(found: Sequence[int], otherwise: str) -> Positions:
+        if not len(found):
+            raise UsageError(otherwise)
+        return np.unique(np.array(found, dtype=np.intp))

@@ -1,0 +1,81 @@
+"""prove.json: the claim that the prove stage tests next, as a person has made it.
+
+One claim a time: what was found of the earlier ones is kept in `results/proofs.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_object, write_json
+from pipeline.contract.run.processes import busy, is_locked
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.typed import require_types
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings.schema import Settings
+
+SEEDS = 3
+"""Trainings of each kind where a person does not say how many: four kinds, 12 trainings."""
+Means = Literal["training", "step"]
+"""By what a claim is tested: models trained again without the examples, or one step on each."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That some training examples changed a prompt's answer."""
+
+    prompt: str
+    """Its id."""
+    examples: tuple[str, ...]
+    """Their ids, in the order of the corpus."""
+    origin: str
+    """How they were chosen: "the first 5 by ekfac_normalized"."""
+    seeds: int = SEEDS
+    means: Means = "training"
+
+
+def write_claim(run: RunDir, claim: Claim) -> None:
+    """Puts a claim down to be tested by the prove stage.
+
+    Raises:
+        RunBusyError: something is working in the run, perhaps at another claim.
+    """
+    if is_locked(run):
+        raise busy(run)
+    write_json(run.claim, asdict(claim))
+
+
+def read_claim(run: RunDir) -> Claim:
+    """The claim to be tested.
+
+    Raises:
+        UsageError: there is none.
+    """
+    value = read_object(run.claim)
+    try:
+        if value is not None:
+            return require_types(Claim(**{**value, "examples": tuple(value["examples"])}))
+    except (KeyError, TypeError):
+        pass  # another program's file is no claim
+    raise UsageError(
+        "there is nothing to prove: no examples were chosen",
+        f"`headwater prove {run.name} --prompt ID` proves the first 5 of a prompt's ranking",
+    )
+
+
+def no_retraining(settings: Settings, run: RunDir) -> str:
+    """Why no model can be trained again; empty where one can."""
+    model = settings.model
+    if not model.trained:
+        return ""
+    if not model.recipe_known:
+        return (
+            "the model was trained elsewhere, and how is not known here; where [train] says "
+            "it, model.recipe_known = true allows to train it again"
+        )
+    if not run.base.exists():
+        return "the model was trained elsewhere, and model.name does not say from which base"
+    return ""

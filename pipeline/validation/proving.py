@@ -1,0 +1,154 @@
+"""Tests a claim: models trained again without its examples, or one step on each of them.
+
+Shape legend: Q prompts, N training examples, K examples of the claim, S seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.claims import Claims
+from pipeline.contract.results.matching import Positions, randomly
+from pipeline.contract.results.proofs import Effects, Proof, current
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.proving import Claim
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
+from pipeline.corpus.examples import TokenDataset
+from pipeline.evaluation.statistics import t_difference, t_mean
+from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.model import load_tokenizer, load_traced
+from pipeline.validation.retraining import Completions, Retrainer, Training
+from pipeline.validation.tail_patch import stepped
+
+PHASE = "trainings"
+STEPS = "steps"
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The examples that are left out or stepped on, as positions."""
+
+    marked: Positions
+    matched: Positions
+    """At the place of each marked one the one that is like it."""
+
+    def of_seed(self, seed: int, examples: int) -> dict[str, Positions]:
+        """What each training of a seed does without, by the name of its effect."""
+        random = randomly(self.marked, examples, seed)
+        return {"marked": self.marked, "matched": self.matched, "random": random}
+
+
+class Prover:
+    """Tests claims about one run."""
+
+    def __init__(self, settings: Settings, run: RunDir, events: EventWriter) -> None:
+        self._settings, self._run, self._events = settings, run, events
+        traced = traced_prompts(run, settings.prompts.use_generated, load_tokenizer(run.tokenizer))
+        self._prompts = [one.prompt.id for one in traced]
+        self._completions = Completions(traced, settings.train.batch_tokens)
+        self._examples = TokenDataset.of_examples(run)
+
+    def prove(self, claim: Claim) -> Proof:
+        """What trainings, or steps, show of a claim.
+
+        Raises:
+            UsageError: it cannot be tested in this run as it is now.
+            HeadwaterError: every training diverged.
+        """
+        claims = Claims(self._run)
+        marked = claims.named(claim.examples)
+        claims.claim(claim.prompt, marked, claim.origin, claim.seeds, claim.means)
+        sides = Sides(marked, claims.beside(marked))
+        row = self._prompts.index(claim.prompt)
+        test = self._by_training if claim.means == "training" else self._by_steps
+        return test(claim, sides, row)
+
+    def _by_training(self, claim: Claim, sides: Sides, row: int) -> Proof:
+        seeds = range(self._settings.run.seed, self._settings.run.seed + claim.seeds)
+        everything = np.arange(len(self._examples))
+        planned: list[tuple[str, Training]] = []
+        for seed in seeds:
+            planned.append(("everything", Training(everything, seed)))
+            for name, left_out in sides.of_seed(seed, len(everything)).items():
+                kept = np.setdiff1d(everything, left_out)
+                planned.append((name, Training(kept, seed)))
+        found, done = self._train(planned, row)
+        there = np.isfinite(list(found.values())).all(axis=0)  # [S]
+        if not there.any():
+            raise HeadwaterError(
+                "a training of every seed diverged: nothing is proven",
+                "lower train.learning_rate",
+            )
+        before = found.pop("everything")[there]
+        drops = {name: before - values[there] for name, values in found.items()}
+        failed = int((~there).sum())
+        return self._proof(claim, drops, float(before.mean()), done, failed)
+
+    def _train(
+        self, planned: Sequence[tuple[str, Training]], row: int
+    ) -> tuple[dict[str, Values], int]:
+        """ln p of a prompt's completion [S] after each kind of training, and how many were new."""
+        retrainer = Retrainer(self._settings, self._run, self._completions)
+        kept = sum(retrainer.is_known(training) for _, training in planned)
+        self._events.note(f"{len(planned)} trainings, {kept} of them kept from earlier ones")
+        found: dict[str, list[float]] = {}
+        total = len(planned) - kept
+        done = 0
+        for name, training in planned:
+
+            def tell(step: int, steps: int, number: int = done) -> None:
+                self._events.progress(number + step / steps, total, "trainings", PHASE)
+
+            is_new = not retrainer.is_known(training)
+            found.setdefault(name, []).append(float(retrainer.outcome(training, tell)[row]))
+            if is_new:
+                done += 1
+                self._events.progress(done, total, "trainings", PHASE)
+                print(f"training {done} of {total}, {name}: {training}", flush=True)
+        return {name: np.array(values) for name, values in found.items()}, done
+
+    def _by_steps(self, claim: Claim, sides: Sides, row: int) -> Proof:
+        model = load_traced(self._settings, self._run.model)
+        [before] = self._completions.log_likelihoods(model, [row])
+        left_out = sides.of_seed(self._settings.run.seed, len(self._examples))
+        total, gains = sum(map(len, left_out.values())), dict[str, Values]()
+        for name, positions in left_out.items():
+            after = []
+            for position in positions.tolist():
+                with stepped(model, self._examples[position]):
+                    after.append(float(self._completions.log_likelihoods(model, [row])[0]))
+                done = sum(map(len, gains.values())) + len(after)
+                self._events.progress(done, total, "steps", STEPS)
+            gains[name] = np.array(after) - before
+        return self._proof(claim, gains, float(before), 0, 0)
+
+    def _proof(
+        self, claim: Claim, effects: Mapping[str, Values], before: float, done: int, failed: int
+    ) -> Proof:
+        marked, matched, random = (effects[name].tolist() for name in _NAMES)
+        return Proof(
+            claim=claim,
+            effects=Effects(
+                marked=t_mean(marked),
+                matched=t_mean(matched),
+                random=t_mean(random),
+                over_matched=t_difference(matched, marked),
+                over_random=t_difference(random, marked),
+            ),
+            before=before,
+            trainings=done,
+            failed=failed,
+            made_of=current(self._run),
+            proven_at=time.time(),
+        )
+
+
+_NAMES = ("marked", "matched", "random")
