@@ -65,10 +65,10 @@ class Prover:
         """
         claims = Claims(self._run)
         marked = claims.named(claim.examples)
-        claims.claim(claim.prompt, marked, claim.origin, claim.seeds, claim.means)
+        claims.claim(claim.prompt, marked, claim.origin, claim.seeds, claim.by_steps)
         sides = Sides(marked, claims.beside(marked))
         row = self._prompts.index(claim.prompt)
-        test = self._by_training if claim.means == "training" else self._by_steps
+        test = self._by_steps if claim.by_steps else self._by_training
         return test(claim, sides, row)
 
     def _by_training(self, claim: Claim, sides: Sides, row: int) -> Proof:

@@ -31,6 +31,7 @@ _SHOWN_BY = {
     "benchmark": "{run.evaluation} shows the scores, and each question",
     "index": "{run.ask} puts a new prompt to the model",
     "validate": "{run.evaluation} shows what was proven",
+    "prove": "{run.rankings} shows the verdict above the ranking",
     "report": "{run.report} reads it here",
 }
 """Stage → the keys that show what it made."""

@@ -14,7 +14,7 @@ from tui.readers.clean import clean
 def proof_text(proof: Proof) -> str:
     """The verdict in a sentence, the figures behind it, and how it was found."""
     effects = proof.effects
-    what = "drop of ln p without" if proof.claim.means == "training" else "gain of ln p by steps on"
+    what = "gain of ln p by steps on" if proof.claim.by_steps else "drop of ln p without"
     figures: Sequence[tuple[str, Estimate | Difference]] = (
         (f"the {len(proof.claim.examples):,} examples", effects.marked),
         ("as many matched ones", effects.matched),
@@ -33,7 +33,7 @@ def _row(figure: Estimate | Difference) -> dict[str, object]:
 
 
 def _how(proof: Proof) -> str:
-    pairs = "example and its matched one" if proof.claim.means == "step" else "seed"
+    pairs = "example and its matched one" if proof.claim.by_steps else "seed"
     lost = f"; {proof.failed} seeds left out: a training diverged" if proof.failed else ""
     return (
         f"{proof.claim.origin}; ln p with every example {proof.before:.2f}; 95 % t-intervals, "

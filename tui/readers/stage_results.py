@@ -224,6 +224,13 @@ def _validation(run: RunDir) -> Iterator[Figure]:
                 yield module.SHORT_TITLES[part], told
 
 
+def _proofs(run: RunDir) -> Iterator[Figure]:
+    found = _results("proofs").load_proofs(run)
+    yield "claims", f"{len(found):,}"
+    for one in found[:1]:
+        yield f"prompt {one.value.claim.prompt}", one.value.conclusion
+
+
 def _report(run: RunDir) -> Iterator[Figure]:
     yield "page", str(run.report_html.relative_to(run.root))
     yield "text", str(run.report_markdown.relative_to(run.root))
@@ -240,5 +247,6 @@ _FIGURES: dict[str, Callable[[RunDir], Iterator[Figure]]] = {
     "benchmark": _benchmarks,
     "index": _index,
     "validate": _validation,
+    "prove": _proofs,
     "report": _report,
 }

@@ -17,17 +17,21 @@ from textual.widgets import Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
+from pipeline.contract.results.common import Loaded
+from pipeline.contract.results.proofs import Proof, load_proofs
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import LEGENDS, document_text, example_text, title_of
 from tui.content.module_map import module_map
 from tui.content.tint import MANNERS, Manner
+from tui.content.verdict_text import proofs_of, verdict_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.detail import Detail, Relative, detail
 from tui.readers.listing import Listing
 from tui.readers.sources import ScoredExamples, TokenSource
 from tui.screens.mixins.picking import Picking
+from tui.screens.mixins.proving import Proving
 from tui.screens.mixins.taking import Taken, Taking
 from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
@@ -54,12 +58,16 @@ class Browsed:
     marked: frozenset[int]
 
 
-class ExampleScreen(View[Browsed], Picking, Taking):
+class ExampleScreen(View[Browsed], Picking, Taking, Proving):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
     CSS_PATH = "influence.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("example"), *bindings("taking")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("example"),
+        *bindings("taking"),
+        *bindings("proving"),
+    ]
 
     position: reactive[int] = reactive(0, init=False, repaint=False)
     manner: reactive[Manner] = reactive("colour", init=False, repaint=False)
@@ -86,6 +94,7 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
+        self._proofs: list[Loaded[Proof]] = []
         self.set_reactive(ExampleScreen.position, position)
         self.set_reactive(ExampleScreen.marked, marked)
 
@@ -94,6 +103,7 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         yield Banner()
         yield Notice(id="notice")
         yield Static(id="answer")
+        yield Static(id="verdict")
         with Container(id="detail"):
             with TextPane(id="text", classes="panel"):
                 yield Static(id="body")
@@ -145,6 +155,8 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         try:
             arguments = (self._reader, self._scored, self._listing, self.position)
             self._detail = await asyncio.to_thread(detail, *arguments)
+            prompt = self._listing.ranking.prompt_id
+            self._proofs = await asyncio.to_thread(load_proofs, self._run, prompt)
         except HeadwaterError as error:
             failed = error
         self.query_one(Notice).tell(failed, "the example")
@@ -155,6 +167,9 @@ class ExampleScreen(View[Browsed], Picking, Taking):
         ranking = self._listing.ranking
         answer = self._answers[ranking.prompt_id]
         self.query_one("#answer", Static).update(answer_text(answer))
+        verdict = verdict_text(proofs_of(self._proofs, found.example.id))
+        self.query_one("#verdict", Static).update(verdict)
+        self.query_one("#verdict").display = bool(verdict.plain)
         methods = self._standings("methods", "Methods and layers", ranking.name)
         methods.standings = tuple(found.by_method)
         prompts = self._standings("prompts", "For other prompts", ranking.prompt_id)

@@ -15,11 +15,13 @@ from textual.widgets import Input, Static
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
+from pipeline.contract.results.proofs import load_proofs
 from pipeline.contract.results.sets import WEIGHED
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.controls_text import controls_text
 from tui.content.example_text import plain_text
+from tui.content.verdict_text import verdict_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.ranking_reader import RankingReader, RankingsOverview
@@ -28,6 +30,7 @@ from tui.screens.mixins.browsing_state import Held
 from tui.screens.mixins.comparing import Comparing
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.ordering import Ordering
+from tui.screens.mixins.proving import Proving
 from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.taking import Taken, Taking
 from tui.screens.mixins.view import View
@@ -50,18 +53,19 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Taking):
+class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Taking, Proving):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
     """
 
     SCOPE: ClassVar[Scope] = "rankings"
-    STAGES = ("scores",)
+    STAGES = ("scores", "prove")
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("rankings"),
         *bindings("taking"),
+        *bindings("proving"),
         *bindings("results"),
     ]
 
@@ -87,6 +91,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
             with Vertical(id="right"):
                 yield Static(id="answer")
                 yield Static(id="controls")
+                yield Static(id="verdict")
                 yield RankingTable(id="ranking")
                 yield self.filter_entry("words of the text · id:… · group:7 (near-duplicates)")
                 yield Static(id="preview", classes="panel")
@@ -207,13 +212,18 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         if answer != self._asked:
             self._asked = answer
             self.query_one("#answer", Static).update(answer_text(answer))
-        listing, controls, failed = None, Content(), None
+        listing, controls, verdict, failed = None, Content(), Content(), None
         try:
             listing, controls = await asyncio.to_thread(self._listing, answer.id)
+            proofs = await asyncio.to_thread(load_proofs, self._run, answer.id)
+            verdict = verdict_text(proofs)
         except HeadwaterError as error:
             failed = error
         self.query_one(Notice).tell(failed, "the rankings")
         self.query_one("#controls", Static).update(controls, layout=False)
+        proven = self.query_one("#verdict", Static)
+        proven.update(verdict)
+        proven.display = bool(verdict.plain)
         self._show(listing)
         panes = self.query_one("#panes")
         if not panes.display:

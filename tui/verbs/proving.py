@@ -9,7 +9,7 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.results.proofs import STAGE, load_proofs
-from pipeline.contract.run.proving import SEEDS, Means, write_claim
+from pipeline.contract.run.proving import SEEDS, write_claim
 from pipeline.contract.run.run_dir import RunDir
 from tui.printed import narration
 from tui.printed.output import echo, echo_json
@@ -87,14 +87,13 @@ def prove(
         count = top or TOP
         marked = claims.first(prompt_id, count, opponents)
         origin = claims.first_told(count, opponents)
-    means: Means = "step" if step else "training"
-    claim = claims.claim(prompt_id, marked, origin, seeds, means)
+    claim = claims.claim(prompt_id, marked, origin, seeds, step)
     write_claim(target, claim)
     echo(f"proving {clean(origin)}: {claims.cost(claim)}", err=True)
     _bring_up_to_date(target)
     found = next(
         one.value for one in load_proofs(target, prompt_id) if one.value.claim.examples
-        == claim.examples and one.value.claim.means == means
+        == claim.examples and one.value.claim.by_steps == step
     )  # fmt: skip
     if as_json:
         echo_json(found.record())

@@ -22,7 +22,7 @@ from pipeline.contract.results.matching import Positions, matched
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.score_file import load_scores
 from pipeline.contract.run.freshness import Done
-from pipeline.contract.run.proving import SEEDS, Claim, Means, no_retraining
+from pipeline.contract.run.proving import SEEDS, Claim, no_retraining
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
@@ -145,7 +145,7 @@ class Claims:
         marked: Positions,
         origin: str,
         seeds: int = SEEDS,
-        means: Means = "training",
+        by_steps: bool = False,
     ) -> Claim:
         """The claim that these examples [ascending] changed the prompt's answer.
 
@@ -154,11 +154,11 @@ class Claims:
                 compare with; the model cannot be trained again.
         """
         self._row(prompt)
-        if means == "training":
+        if not by_steps:
             self._require_training(marked)
         self.beside(marked)
         names = tuple(example.id for example in self.corpus.examples(marked))
-        return Claim(prompt, names, origin, seeds, means)
+        return Claim(prompt, names, origin, seeds, by_steps)
 
     def beside(self, marked: Positions) -> Positions:
         """The examples that these are compared with; the errors are those of `matched`."""
@@ -167,7 +167,7 @@ class Claims:
 
     def cost(self, claim: Claim) -> Cost:
         """What testing it will take."""
-        if claim.means == "step":
+        if claim.by_steps:
             return Cost(0, None)
         trainings = KINDS * claim.seeds
         trained = Done.read("train", self._run)

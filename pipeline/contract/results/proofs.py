@@ -75,7 +75,7 @@ class Proof:
             f"these {count:,}", f"{count:,} matched ones"
         )  # fmt: skip
         own, beside = self.effects.marked, self.effects.matched
-        if self.claim.means == "step":
+        if self.claim.by_steps:
             text = f"One step on each of {these} changes the answer's ln p by {_signed(own)}"
             return f"{text}; on {others} by {_signed(beside, '')}: {self.conclusion}"
         text = f"Without {these} the answer's ln p {_moves(own)}"
@@ -93,15 +93,15 @@ def _moves(drop: Estimate, unit: str = " nats") -> str:
     if value < 0:
         word, value = "rises", -value
         low, high = (None if end is None else -end for end in (high, low))
-    return f"{word} by {value:.2f}{unit}{_interval(low, high, '.2f')}"
+    return f"{word} by {value:.2f}{unit}{_interval(low, high, 'z.2f')}"
 
 
 def _signed(gain: Estimate, unit: str = " nats") -> str:
-    return f"{gain.value:+.2g}{unit}{_interval(gain.low, gain.high, '+.2g')}"
+    return f"{gain.value:+.2g}{unit}{_interval(gain.low, gain.high, '+z.2g')}"
 
 
 def _interval(low: float | None, high: float | None, form: str) -> str:
-    return "" if low is None or high is None else f" ({low:z{form}} to {high:z{form}})"
+    return "" if low is None or high is None else f" ({low:{form}} to {high:{form}})"
 
 
 def append_proof(run: RunDir, proof: Proof) -> None:
@@ -143,5 +143,5 @@ def current(run: RunDir) -> Mapping[str, str]:
         return {}
 
 
-def _key(claim: Claim) -> tuple[str, tuple[str, ...], str]:
-    return claim.prompt, claim.examples, claim.means
+def _key(claim: Claim) -> tuple[str, tuple[str, ...], bool]:
+    return claim.prompt, claim.examples, claim.by_steps

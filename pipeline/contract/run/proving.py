@@ -6,7 +6,7 @@ One claim a time: what was found of the earlier ones is kept in `results/proofs.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_object, write_json
@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 
 SEEDS = 3
 """Trainings of each kind where a person does not say how many: four kinds, 12 trainings."""
-Means = Literal["training", "step"]
-"""By what a claim is tested: models trained again without the examples, or one step on each."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class Claim:
     origin: str
     """How they were chosen: "the first 5 by ekfac_normalized"."""
     seeds: int = SEEDS
-    means: Means = "training"
+    by_steps: bool = False
+    """Whether it is tested by one step on each example instead of trainings without them."""
 
 
 def write_claim(run: RunDir, claim: Claim) -> None:
