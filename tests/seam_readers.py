@@ -42,6 +42,7 @@ from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile
 from pipeline.contract.results.precision import read_precision
 from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.proofs import read_proofs
 from pipeline.contract.results.rankings import read_rankings
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.report import load_report, read_report
@@ -249,6 +250,11 @@ READERS: dict[str, Reader] = {
         read_prompts,
         lambda _, found: [one.id for one in found] == PROMPTS,
         lambda run: (run.prepared_prompts,),
+    ),
+    "proofs.read_proofs": Reader(
+        read_proofs,
+        lambda run, found: [first_of_ranking(run) in one.claim.examples for one in found] == [True],
+        lambda run: (run.proofs,),
     ),
     "rankings.read_rankings": Reader(
         lambda run: read_rankings(run, prompt_id="river", method="ekfac_normalized", end="top"),

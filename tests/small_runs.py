@@ -71,6 +71,8 @@ def prepare_run(root: Path, **sections: dict[str, Any]) -> RunDir:
 
 def finish_run(root: Path) -> RunDir:
     """A run through every stage, as little as possible in each."""
+    from pipeline.contract.results.claims import Claims
+    from pipeline.contract.run.proving import write_claim
     from pipeline.stages import (
         benchmark,
         evaluate,
@@ -78,6 +80,7 @@ def finish_run(root: Path) -> RunDir:
         generate,
         index,
         inspect,
+        prove,
         report,
         scores,
         train,
@@ -104,6 +107,10 @@ def finish_run(root: Path) -> RunDir:
         },
     )
     run_here(run, train, factors, scores, inspect, generate, evaluate, benchmark, index, validate)
+    claims = Claims(run)
+    first = claims.first("river", 2)
+    write_claim(run, claims.claim("river", first, claims.first_told(2), by_steps=True))
+    run_here(run, prove)
     run_here(run, report)  # the last: it tells of all the others
     return run
 

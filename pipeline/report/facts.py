@@ -13,6 +13,7 @@ from pipeline.contract.errors import MissingResultError
 from pipeline.contract.files import Json, read_object, read_text
 from pipeline.contract.results.answers import GreedyAnswer, read_answers
 from pipeline.contract.results.benchmarks import Benchmarks, read_benchmarks
+from pipeline.contract.results.common import Loaded
 from pipeline.contract.results.evaluation import Evaluation, read_evaluation
 from pipeline.contract.results.examples import CorpusSummary, read_corpus_summary
 from pipeline.contract.results.factors import Coverage, read_factors_summary
@@ -24,6 +25,7 @@ from pipeline.contract.results.learning_curves import (
     learning_curves,
 )
 from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.proofs import Proof, load_proofs
 from pipeline.contract.results.score_file import ScoreMetadata
 from pipeline.contract.results.scores import ScoresSummary, read_scores_summary
 from pipeline.contract.results.spectra import Spectrum, read_spectra, read_summary
@@ -82,6 +84,8 @@ class PromptFacts:
     generated: str | None
     correct: bool | None
     ranking: PromptRanking | None
+    proofs: Sequence[Loaded[Proof]]
+    """What was proven of its examples, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -239,13 +243,20 @@ def _prompts(
     run: RunDir, prompts: Sequence[Prompt], rankings: Rankings | None
 ) -> list[PromptFacts]:
     answers = _found(read_answers, run) if rankings else None
-    return [_prompt(prompt, (answers or {}).get(prompt.id), rankings) for prompt in prompts]
+    proofs = load_proofs(run)
+    return [_prompt(prompt, (answers or {}).get(prompt.id), rankings, proofs) for prompt in prompts]
 
 
-def _prompt(prompt: Prompt, answer: GreedyAnswer | None, rankings: Rankings | None) -> PromptFacts:
+def _prompt(
+    prompt: Prompt,
+    answer: GreedyAnswer | None,
+    rankings: Rankings | None,
+    proofs: Sequence[Loaded[Proof]],
+) -> PromptFacts:
     return PromptFacts(
         prompt=prompt,
         generated=answer.generated if answer else None,
         correct=answer.correct if answer else None,
         ranking=rankings.of_prompt(prompt.id) if rankings else None,
+        proofs=[one for one in proofs if one.value.claim.prompt == prompt.id],
     )

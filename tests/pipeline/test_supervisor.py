@@ -158,7 +158,7 @@ def test_what_is_left_over_is_what_was_asked_for_and_what_that_needs(
     finish("prepare", begin("prepare", SETTINGS, run), SETTINGS, run, seconds=1.0)
     found = run_status(run, SETTINGS)
     assert left_over(found) == ("train", "benchmark")
-    assert [s.stage for s in found if s.unasked] == ["index", "validate"]
+    assert [s.stage for s in found if s.unasked] == ["index", "validate", "prove"]
     start("exit 1", "inspect").wait()  # asked for in between: the former is not forgotten
     left = left_over(run_status(run, SETTINGS))
     assert left == ("train", "factors", "inspect", "benchmark")

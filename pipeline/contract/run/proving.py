@@ -5,7 +5,7 @@ One claim a time: what was found of the earlier ones is kept in `results/proofs.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import UsageError
@@ -56,8 +56,9 @@ def read_claim(run: RunDir) -> Claim:
     value = read_object(run.claim)
     try:
         if value is not None:
-            return require_types(Claim(**{**value, "examples": tuple(value["examples"])}))
-    except (KeyError, TypeError):
+            claim = Claim(**value)
+            return require_types(replace(claim, examples=tuple(claim.examples)))
+    except TypeError:
         pass  # another program's file is no claim
     raise UsageError(
         "there is nothing to prove: no examples were chosen",

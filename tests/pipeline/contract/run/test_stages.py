@@ -62,7 +62,11 @@ def test_a_finished_run_is_fresh(run: RunDir) -> None:
         ("data", {"path": "no-such-file", "limit": 5}, set()),
         ("train", {"epochs": 2.0}, {"prepare"}),
         ("factors", {"fisher": "empirical"}, EVALUATED - {"evaluate"}),
-        ("scores", {"damping": 0.1}, EVERY - {"scores", "evaluate", "index", "validate", "report"}),
+        (
+            "scores",
+            {"damping": 0.1},
+            EVERY - {"scores", "evaluate", "index", "validate", "prove", "report"},
+        ),
         ("inspect", {"colormap": "magma"}, EVERY - {"inspect", "report"}),
         ("benchmark", {"shots": 0}, EVERY - {"benchmark", "report"}),
         ("index", {"features": 64}, EVERY - {"index"}),
@@ -197,7 +201,9 @@ def test_a_model_without_a_base_is_compared_with_none_unless_somebody_insists(
 ) -> None:
     def usual(**model: str) -> set[str]:
         chosen = settings(model={"trained": str(tmp_path), **model})
-        return EVERY - set(stages.usual_stages(chosen)) - {"benchmark", "index", "validate"}
+        return (
+            EVERY - set(stages.usual_stages(chosen)) - {"benchmark", "index", "validate", "prove"}
+        )
 
     assert usual() == {"generate", "evaluate"}
     assert usual(name="base") == set()
@@ -219,6 +225,7 @@ def test_a_setting_makes_stale_what_reads_it_and_all_that_follows() -> None:
         "benchmark",
         "index",
         "validate",
+        "prove",
         "report",
     )
     assert stages.stages_reading("run", "seed")[0] == "prepare"
