@@ -14,6 +14,7 @@ from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.benchmark_questions import AnswerStore, read_questions
 from pipeline.contract.results.benchmarks import load_benchmarks, read_benchmarks
 from pipeline.contract.results.budget import read_budget
+from pipeline.contract.results.claims import Claims
 from pipeline.contract.results.common import Loaded
 from pipeline.contract.results.evaluation import load_evaluation, read_evaluation
 from pipeline.contract.results.examples import (
@@ -42,7 +43,7 @@ from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile
 from pipeline.contract.results.precision import read_precision
 from pipeline.contract.results.prompts import read_prompts
-from pipeline.contract.results.proofs import read_proofs
+from pipeline.contract.results.proofs import load_proofs, read_proofs
 from pipeline.contract.results.rankings import read_rankings
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.report import load_report, read_report
@@ -153,6 +154,11 @@ READERS: dict[str, Reader] = {
         lambda _, found: found.device == "cpu" and found.prompts > 0 and found.rank == 0,
         lambda run: (run.budget,),
     ),
+    "claims.Claims": Reader(
+        Claims,
+        lambda run, found: found.named([first_of_ranking(run)]).tolist() == found.first("river", 1),
+        lambda run: (run.scores, run.lookup),
+    ),
     "evaluation.read_evaluation": Reader(
         read_evaluation,
         lambda run, found: (
@@ -254,6 +260,11 @@ READERS: dict[str, Reader] = {
     "proofs.read_proofs": Reader(
         read_proofs,
         lambda run, found: [first_of_ranking(run) in one.claim.examples for one in found] == [True],
+        lambda run: (run.proofs,),
+    ),
+    "proofs.load_proofs": Reader(
+        load_proofs,
+        lambda _, found: [one.fresh and one.value.claim.prompt for one in found] == ["river"],
         lambda run: (run.proofs,),
     ),
     "rankings.read_rankings": Reader(
