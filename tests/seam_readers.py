@@ -157,7 +157,7 @@ READERS: dict[str, Reader] = {
     "claims.Claims": Reader(
         Claims,
         lambda run, found: found.named([first_of_ranking(run)]).tolist() == found.first("river", 1),
-        lambda run: (run.scores, run.lookup),
+        of_scores,
     ),
     "evaluation.read_evaluation": Reader(
         read_evaluation,

@@ -87,7 +87,7 @@ async def test_a_key_asks_with_the_cost_and_starts_the_stage(
         await until_shown(pilot, "Prompts · 6")
         await pilot.press("enter", "V")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        await until_shown(pilot, "at most 12 trainings")
+        await until_shown(pilot, "12 trainings")
         await pilot.press("n")
         assert not run.claim.exists()
         await until(pilot, lambda: stands_on(app, RankingsScreen))

@@ -160,9 +160,13 @@ def _print_controls(
         raise UsageError("--controls is of one prompt", "give --prompt ID, and --json or nothing")
     found = tables.controls(target, prompt_id, method)
     if as_format == "json":
-        echo_json(asdict(found))
+        proofs = load_proofs(target, prompt_id)
+        told = [{"fresh": one.fresh, **one.value.record()} for one in proofs]
+        echo_json({**asdict(found), "proofs": told})
     else:
         echo(tables.controls_text(found), end="")
+        for line in verdict_lines(load_proofs(target, prompt_id)):
+            echo(line)
 
 
 @click.command()
