@@ -38,6 +38,7 @@ ROOMS = {
         "rehearsal",
         "report",
         "planning",
+        "curation",
         "requirements",
         "stages",
         "supervisor",

@@ -17,6 +17,7 @@ from tui.printed.output import echo
 from tui.runs_folder import RUNS, RUNS_VARIABLE
 from tui.verbs import (
     asking,
+    curating,
     damage,
     opening,
     planning,
@@ -89,6 +90,7 @@ for verb in (
     asking.ask,
     asking.index,
     questions.questions,
+    curating.curate,
     reading.compare,
     damage.verify,
     damage.repair,

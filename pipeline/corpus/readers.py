@@ -17,7 +17,7 @@ from pipeline.corpus import demo
 from pipeline.corpus.files import file_rows
 from pipeline.corpus.forms import OPTIONAL, Content, column_choices, content
 from pipeline.corpus.read_counts import ReadCounts
-from pipeline.corpus.rows import Row
+from pipeline.corpus.rows import EVERY_COLUMN, Row
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?")
@@ -42,8 +42,7 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
         DataError: no files, an unknown format, a missing column, a row that strict mode refuses.
         HubUnreachableError: the dataset is on the hub and the hub does not answer.
     """
-    if data.source == "demo":  # its columns are the generator's, whatever the settings say
-        data = data.model_copy(update=_DEMO_COLUMNS)
+    data = _with_columns(data)
     columns = _columns(data, seed)
     for row in islice(_rows(data, columns, seed, reading.warn), data.limit or None):
         reading.count(row)
@@ -62,6 +61,22 @@ def read_documents(data: DataSettings, seed: int, reading: ReadCounts) -> Iterat
         yield Document(cleaned(found.text), name, row, found.record)
 
 
+def source_rows(data: DataSettings, seed: int) -> Iterator[Row]:
+    """Yields the rows that `read_documents` looks at, with all columns that the source has.
+
+    Raises:
+        DataError, HubUnreachableError: as there.
+    """
+    data = _with_columns(data)
+    rows = _rows(data, _columns(data, seed), seed, lambda _message: None, EVERY_COLUMN)
+    yield from islice(rows, data.limit or None)
+
+
+def _with_columns(data: DataSettings) -> DataSettings:
+    """The demo's columns are the generator's, whatever the settings say."""
+    return data.model_copy(update=_DEMO_COLUMNS) if data.source == "demo" else data
+
+
 def _columns(data: DataSettings, seed: int) -> tuple[str, ...]:
     """The columns that hold the documents: the first of the usual ones that the source has."""
     choices = column_choices(data)
@@ -73,11 +88,16 @@ def _columns(data: DataSettings, seed: int) -> tuple[str, ...]:
 
 
 def _rows(
-    data: DataSettings, columns: Sequence[str], seed: int, warn: Callable[[str], None]
+    data: DataSettings,
+    columns: Sequence[str],
+    seed: int,
+    warn: Callable[[str], None],
+    optional: Sequence[str] | None = None,
 ) -> Iterator[Row]:
-    """Rows of the configured source, with the columns of the documents and of their ids."""
+    """Rows of the configured source, with the columns of the documents and of their ids; the
+    `optional` ones, by default the form's, where they are there."""
     wanted = list(dict.fromkeys(name for name in (*columns, data.id_column) if name))
-    optional = OPTIONAL[data.form]
+    optional = OPTIONAL[data.form] if optional is None else optional
     if data.source == "local":
         yield from file_rows(Path(data.path), wanted, warn, optional, data.split)
     elif data.source == "hub":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contract.errors import DataError
+
+EVERY_COLUMN: Sequence[str] = ("*",)
+"""As the optional columns of a reading: whatever columns the source has."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def check_columns(wanted: Iterable[str], available: Iterable[str], source: str) 
             raise DataError(f"{source} has {names.count(name)} columns {name!r}", hint)
 
 
-def present(wanted: Iterable[str], optional: Iterable[str], available: Iterable[str]) -> list[str]:
+def present(wanted: Iterable[str], optional: Iterable[str], available: Sequence[str]) -> list[str]:
     """The columns to read: those that are wanted, and the optional ones that are there."""
     names = set(available)
+    if optional is EVERY_COLUMN:
+        optional = available
     return list(dict.fromkeys((*wanted, *(name for name in optional if name in names))))

@@ -198,6 +198,11 @@ def lengths_of(table: pa.Table) -> NDArray[np.int32]:
     return numbers(table["n_tokens"].combine_chunks())
 
 
+def rows_of(table: pa.Table) -> list[tuple[str, int]]:
+    """Where each example was read: the source, and the 0-based row in it."""
+    return list(zip(table["source"].to_pylist(), table["row"].to_pylist(), strict=True))
+
+
 def groups_of(table: pa.Table) -> NDArray[np.int32]:
     """The near-duplicate group of each example."""
     return numbers(table[_GROUP].combine_chunks())

@@ -128,8 +128,7 @@ def clone_run(source: RunDir, target: RunDir) -> None:
         DamagedResultError: the other run's tags cannot be read.
         UsageError: there is something at the new run's path already.
     """
-    if os.path.lexists(target.root):
-        raise UsageError(f"there is a run {target.name!r} already", "choose another name")
+    _refuse_taken(target)
     settings, tags = load_settings(source.settings), read_remarks(source).tags
     with disk_errors_explained(target.root), _whole(target):
         if tags:
@@ -138,6 +137,40 @@ def clone_run(source: RunDir, target: RunDir) -> None:
             write_text(target.prompts, read_text(source.prompts))
         write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
         write_text(target.settings, read_text(source.settings))
+
+
+def clone_onto(source: RunDir, target: RunDir, data: Path) -> None:
+    """Makes a new run with the settings, prompts and tags of another; its data are a file in the
+    columns of the other's.
+
+    Raises:
+        UsageError: see `refuse_clone_onto`.
+        SettingsError, DamagedResultError: the other run's settings or tags are wrong.
+    """
+    settings = refuse_clone_onto(source, target)
+    clone_run(source, target)
+    document = tomlkit.parse(read_text(source.settings))
+    section = document.setdefault("data", {})
+    section.update({"source": "local", "path": str(data), "limit": 0})
+    if settings.data.source == "demo":  # its columns and prompts come from no settings
+        section.update({"text_column": "text", "messages_column": "messages", "id_column": "id"})
+        save_prompts(target.prompts, load_prompts(source.prepared_prompts))
+    write_text(target.settings, tomlkit.dumps(document))
+
+
+def refuse_clone_onto(source: RunDir, target: RunDir) -> Settings:
+    """Refuses what `clone_onto` could not do; gives the settings of the run that is cloned.
+
+    Raises:
+        UsageError: there is something at the new run's path already, or the other run's model was
+            trained elsewhere: other data would not change it.
+    """
+    settings = load_settings(source.settings)
+    if settings.model.trained:
+        hint = "train a model on the kept rows where that one was trained; name it in model.trained"
+        raise UsageError(f"the model of run {source.name} was trained elsewhere", hint)
+    _refuse_taken(target)
+    return settings
 
 
 def change_settings(run: RunDir, text: str) -> Settings:
@@ -182,6 +215,11 @@ def _with_absolute_paths(text: str, name: str, folder: Path) -> str:
 def _refuse_missing_data(settings: Settings, origin: str) -> None:
     if settings.data.source == "local" and not is_there(Path(settings.data.path)):
         raise SettingsError(f"{origin}: data.path: there is no file or folder {settings.data.path}")
+
+
+def _refuse_taken(run: RunDir) -> None:
+    if os.path.lexists(run.root):
+        raise UsageError(f"there is a run {run.name!r} already", "choose another name")
 
 
 def _refuse_at_work(run: RunDir) -> None:

@@ -1,0 +1,107 @@
+"""Training data sorted by their influence on some prompts: which rows stay and which go.
+
+A folder outside of the run: `kept.jsonl` and `dropped.jsonl` in the columns of the source, where
+there are any `near_duplicates.jsonl`, and `curation.json`, which says how they came about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REASON = "headwater"
+"""The key under which a row of `dropped.jsonl` says why it is there; see `Reason`."""
+
+
+@dataclass(frozen=True)
+class CurationRequest:
+    """What is asked of the training data of a run."""
+
+    run: str
+    """The run's folder."""
+    out: str
+    """The folder to make."""
+    of_set: str = ""
+    """The prompts of one set; or else `prompts`."""
+    prompts: tuple[str, ...] = ()
+    """Ids of prompts that the run has scored."""
+    method: str = ""
+    """Ranks the examples; empty: the run's default."""
+    drop: int | None = None
+    """So many rows go, those with the highest scores; or else `keep`."""
+    keep: float | None = None
+    """This share of the rows stays, those with the highest scores."""
+    near_duplicates: bool = False
+    """Whether near-duplicates of what goes go too."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row goes."""
+
+    because: str
+    """A sentence."""
+    rank: int | None
+    """1 = highest score among the rows that were trained on; None: it has no score."""
+    score: float | None
+    """Of its highest example, for all prompts together."""
+    example: str
+    """The id of that example."""
+    prompt: str
+    """The prompt that it has the most influence on, each by its own scale."""
+    group: int | None
+    """Its near-duplicate group; None: it has no near-duplicate."""
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What was made."""
+
+    run: str
+    ranked_for: str
+    """`the prompts of set rivers`, or `3 prompts`."""
+    prompts: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Prompts without scores."""
+    method: str
+    rows: int
+    """Rows of the source that were read."""
+    trained: int
+    """Those of them that the model was trained on: the others all stay."""
+    kept: int
+    dropped: int
+    near_duplicates: int
+    """Rows that stay though they are near-duplicates of one that goes."""
+    out: str
+
+    @property
+    def kept_file(self) -> Path:
+        """The rows that stay, in the source's order."""
+        return Path(self.out) / "kept.jsonl"
+
+    @property
+    def dropped_file(self) -> Path:
+        """The rows that go, the first of the ranking first."""
+        return Path(self.out) / "dropped.jsonl"
+
+    @property
+    def near_duplicates_file(self) -> Path:
+        """Rows that stay though they are near-duplicates of one that goes."""
+        return Path(self.out) / "near_duplicates.jsonl"
+
+    @property
+    def record_file(self) -> Path:
+        """This, as JSON."""
+        return Path(self.out) / "curation.json"
+
+
+def curation_request_of(value: dict[str, Any]) -> CurationRequest:
+    """A request read back from JSON."""
+    return CurationRequest(**{**value, "prompts": tuple(value["prompts"])})
+
+
+def curation_of(value: dict[str, Any]) -> Curation:
+    """A record read back from JSON."""
+    tuples = {name: tuple(value[name]) for name in ("prompts", "left_out")}
+    return Curation(**{**value, **tuples})

@@ -1,0 +1,1 @@
+"""Sorts training data by their influence on some prompts, and writes what stays and what goes."""

@@ -1,0 +1,17 @@
+"""Has training data sorted into what stays and what goes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pipeline.contract.results.curation import Curation, CurationRequest, curation_of
+from tui.processes.request import answered
+
+
+def make_curation(request: CurationRequest) -> Curation:
+    """Asks for the folder and waits until it is whole: as long as reading the data takes.
+
+    Raises:
+        HeadwaterError: what the request is about is wrong, or not there.
+    """
+    return curation_of(answered("pipeline.curation", asdict(request), "the selection")["curation"])
