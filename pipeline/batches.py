@@ -52,9 +52,15 @@ def neighbour_batches(
 
 
 class TokenBudgetSampler(Sampler[list[int]]):
-    """Token-budget batches, shuffled anew every epoch, reproducible by the seed."""
+    """Token-budget batches, shuffled anew every epoch, reproducible by the seed.
 
-    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
+    Of `processes` that share each batch, the one of number `rank` gets every such example of it.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], budget: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        self._share = slice(rank, None, processes)
         self._lengths = lengths
         self.budget = budget
         self._seed = seed
@@ -71,7 +77,7 @@ class TokenBudgetSampler(Sampler[list[int]]):
         self._batches = self._make()
 
     def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
+        return (batch[self._share] for batch in self._batches)
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -7,6 +7,7 @@ on from its last checkpoint and ends with the very weights it would have had.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -44,7 +45,8 @@ from pipeline.training.elsewhere import (
     warn_of_other_text,
 )
 from pipeline.training.losses import SavedModelCheck
-from pipeline.training.trainer import EventCallback, TokenTrainer, perplexity
+from pipeline.training.together import require_shareable, require_summable, together
+from pipeline.training.trainer import DivergenceWatch, EventCallback, TokenTrainer, perplexity
 from pipeline.training.unigram import unigram_loss
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
@@ -69,6 +71,8 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
     examples, _ = _datasets(run_dir)
     if not len(examples):
         raise DataError("no training examples", "lower data.validation_fraction, or add documents")
+    if not settings.model.trained:
+        require_shareable(settings, examples.lengths)
     with exhaustion_explained(_MEMORY_ADVICE):
         if settings.model.trained:
             summary = _take_elsewhere(settings, run_dir, events, tokenizer)
@@ -96,8 +100,12 @@ def _train_here(
         with filled(model):
             _rehearse(settings, run_dir, events, tokenizer, network_of(model))
     del base
-    trainer = _trainer(settings, run_dir, events, model)
-    summary = _train(trainer, run_dir, events)
+    with together(settings, run_dir):
+        trainer = _trainer(settings, run_dir, EventCallback(events), model)
+        seconds, rate = _train(trainer, run_dir)
+    if trainer.diverged:
+        _return_to_last_good(trainer, run_dir, events)
+    summary = _summary(trainer, seconds, rate)
     events.doing("saving the model")
     # otherwise autocast stays around its `forward`, whose loss is not that of the saved weights
     model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -108,6 +116,13 @@ def _train_here(
     del trainer, model  # there may be no room for two
     check.require_same(run_dir.model, device)
     return summary
+
+
+def help_train(settings: Settings, run_dir: RunDir) -> None:
+    """Trains as one of the further processes of a training that the stage has begun."""
+    base = kept_base(settings, run_dir, load_tokenizer(run_dir.tokenizer))
+    trainer = _trainer(settings, run_dir, DivergenceWatch(), trainable(base, settings, run_dir))
+    _train(trainer, run_dir)
 
 
 def _take_elsewhere(
@@ -150,13 +165,18 @@ def _rehearse(
 def _trainer(
     settings: Settings,
     run_dir: RunDir,
-    events: EventWriter,
+    watch: DivergenceWatch,
     model: PreTrainedModel | PeftModel,
 ) -> TokenTrainer:
     examples, validation = _datasets(run_dir)
-    sampler = TokenBudgetSampler(examples.lengths, settings.train.batch_tokens, settings.run.seed)
+    budget, processes = settings.train.batch_tokens, settings.train.processes
+    rank = int(os.environ.get("RANK", "0"))
+    sampler = TokenBudgetSampler(examples.lengths, budget, settings.run.seed, rank, processes)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
-    return TokenTrainer(model, arguments, examples, validation, sampler, EventCallback(events))
+    trainer = TokenTrainer(model, arguments, examples, validation, sampler, watch)
+    if processes > 1:
+        require_summable(trainer)
+    return trainer
 
 
 def _datasets(run_dir: RunDir) -> tuple[TokenDataset, TokenDataset]:
@@ -164,8 +184,8 @@ def _datasets(run_dir: RunDir) -> tuple[TokenDataset, TokenDataset]:
     return TokenDataset.of_examples(run_dir), held_out
 
 
-def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> TrainingSummary:
-    """Trains to the end, or to the last checkpoint before the loss ceased to be a number."""
+def _train(trainer: TokenTrainer, run_dir: RunDir) -> tuple[float, int | None]:
+    """Trains to the end, or until the loss ceases to be a number; gives seconds and tokens/s."""
     checkpoint = next(iter(complete_checkpoints(run_dir.checkpoints)), None)
     state = read_state(checkpoint) if checkpoint else None
     started, tokens = time.monotonic(), state.num_input_tokens_seen if state else 0
@@ -175,9 +195,7 @@ def _train(trainer: TokenTrainer, run_dir: RunDir, events: EventWriter) -> Train
         trainer.args.eval_on_start = checkpoint is None and trainer.args.eval_strategy != "no"
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds, tokens = time.monotonic() - started, trainer.state.num_input_tokens_seen - tokens
-    if trainer.diverged:
-        _return_to_last_good(trainer, run_dir, events)
-    return _summary(trainer, seconds, round(tokens / seconds) if tokens else None)
+    return seconds, round(tokens / seconds) if tokens else None
 
 
 def _unigram_loss(run_dir: RunDir, vocabulary: int) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader  # type: ignore[import-untyped]
 from peft import PeftModel
 from torch.utils.data import DataLoader
 from transformers import (
@@ -84,7 +85,10 @@ class TokenTrainer(Trainer):
             collate_fn=pad_batch,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        prepared: DataLoader[TokenBatch] = self.accelerator.prepare(loader)
+        # as of one process: the sampler itself gives each of several its share of every batch
+        prepared: DataLoader[TokenBatch] = prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
+        )
         return prepared
 
     def evaluate(self, *_arguments: Any, **_options: Any) -> dict[str, float]:
@@ -115,7 +119,9 @@ class TokenTrainer(Trainer):
             total += torch.as_tensor(
                 self.compute_loss(self.network, inputs, num_items_in_batch=predictions)
             )
-        return total.item()
+        # each process has the whole, which `compute_loss` takes for a share of it
+        processes: int = self.accelerator.num_processes
+        return total.item() / processes
 
 
 class DivergenceWatch(TrainerCallback):

@@ -203,6 +203,9 @@ class TrainSettings(Section):
     """Token budget of one batch, padding counted; whole examples of like length share a batch."""
     gradient_accumulation: Count = 1
     """Batches to an optimiser step."""
+    processes: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many processes on this machine share the examples of every batch: on CPUs alone, and no
+    more than the smallest batch has examples. Another number trains anew."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" = bfloat16 where the GPU has it, else float32."""
     gradient_checkpointing: bool = False
