@@ -21,7 +21,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.stages import train
 
 PrepareRun = Callable[..., RunDir]
-SECTION = {"epochs": 2.0, "gradient_accumulation": 2, "checkpoint_every": 2, "batch_tokens": 128}
+SECTION = {"epochs": 1.0, "gradient_accumulation": 2, "checkpoint_every": 2, "batch_tokens": 162}
 LOSSES = ("loss", "validation_loss", "gradient_norm", "tokens")
 FLOAT32 = 1e-4
 """Relative. Sums of float32 in another order differ by about 1e-7 × √terms; some ten steps of Adam,
@@ -70,8 +70,8 @@ def test_two_processes_train_as_one_does(prepared_run: PrepareRun, tmp_path: Pat
         assert started(run).wait() == 0, run.root.joinpath("out").read_text()
         found.append((readings(run), read_training(run)))
     (alone, one), (shared, two) = found
-    assert shared == pytest.approx(alone, rel=FLOAT32)
-    assert len(alone) > 20
+    assert shared == pytest.approx(alone, rel=FLOAT32, abs=1e-9)
+    assert len(alone) >= 20
     assert (two.steps, two.tokens) == (one.steps, one.tokens)
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=FLOAT32)
 
