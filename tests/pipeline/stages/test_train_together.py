@@ -14,7 +14,7 @@ import pytest
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.children import child_environment, stage_command
 from pipeline.contract.errors import SettingsError
-from pipeline.contract.results.training import read_training
+from pipeline.contract.results.training import GRADIENT_NORM, read_training
 from pipeline.contract.run.events import EventReader, EventWriter, Failed, Metric
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
@@ -22,7 +22,7 @@ from pipeline.stages import train
 
 PrepareRun = Callable[..., RunDir]
 SECTION = {"epochs": 1.0, "gradient_accumulation": 2, "checkpoint_every": 2, "batch_tokens": 162}
-LOSSES = ("loss", "validation_loss", "gradient_norm", "tokens")
+LOSSES = ("loss", "validation_loss", GRADIENT_NORM, "tokens")
 FLOAT32 = 1e-4
 """Relative. Sums of float32 in another order differ by about 1e-7 × √terms; some ten steps of Adam,
 which divides by small numbers, make about a hundred times that of it."""
