@@ -7,12 +7,14 @@ on from its last checkpoint and ends with the very weights it would have had.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import torch
 import transformers
 from peft import PeftModel
+from torch import distributed
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipeline.batches import TokenBudgetSampler
@@ -45,7 +47,7 @@ from pipeline.training.elsewhere import (
     warn_of_other_text,
 )
 from pipeline.training.losses import SavedModelCheck
-from pipeline.training.together import require_shareable, require_summable, together
+from pipeline.training.together import join, require_shareable, require_summable, together
 from pipeline.training.trainer import DivergenceWatch, EventCallback, TokenTrainer, perplexity
 from pipeline.training.unigram import unigram_loss
 
@@ -118,10 +120,12 @@ def _train_here(
     return summary
 
 
-def help_train(settings: Settings, run_dir: RunDir) -> None:
+def help_train(settings: Settings, run_dir: RunDir, meeting: Path) -> None:
     """Trains as one of the further processes of a training that the stage has begun."""
     base = kept_base(settings, run_dir, load_tokenizer(run_dir.tokenizer))
-    trainer = _trainer(settings, run_dir, DivergenceWatch(), trainable(base, settings, run_dir))
+    model = trainable(base, settings, run_dir)
+    join(meeting)
+    trainer = _trainer(settings, run_dir, DivergenceWatch(), model)
     _train(trainer, run_dir)
 
 
@@ -170,12 +174,14 @@ def _trainer(
 ) -> TokenTrainer:
     examples, validation = _datasets(run_dir)
     budget, processes = settings.train.batch_tokens, settings.train.processes
-    rank = int(os.environ.get("RANK", "0"))
+    rank = distributed.get_rank() if distributed.is_initialized() else 0
     sampler = TokenBudgetSampler(examples.lengths, budget, settings.run.seed, rank, processes)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
     trainer = TokenTrainer(model, arguments, examples, validation, sampler, watch)
     if processes > 1:
         require_summable(trainer)
+    if rank:  # else all would drop the same units; the order of the data has a seed of its own
+        torch.manual_seed(settings.run.seed + rank)
     return trainer
 
 

@@ -1,6 +1,7 @@
-"""One of the further processes of a training: `python -m pipeline.training.rank RUN_DIR`.
+"""One of the further processes of a training: `python -m pipeline.training.rank RUN_DIR MEETING`.
 
-It writes nothing: events, checkpoints and results are the stage's.
+MEETING is the file by which the processes find each other. Events, checkpoints and results are the
+stage's; to a checkpoint it adds the state of its own random numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.libraries import restrain_libraries
 
 
-def main(run: RunDir) -> int:
+def main(run: RunDir, meeting: Path) -> int:
     """Trains with the stage that started it; returns the exit code."""
     lenient_output()
     restrain_libraries()  # the stage has set the number of threads
@@ -23,7 +24,7 @@ def main(run: RunDir) -> int:
         settings = load_settings(run.settings)
         from pipeline.stages.train import help_train
 
-        help_train(settings, run)
+        help_train(settings, run, meeting)
         return 0
     except HeadwaterError as error:
         print(error, file=sys.stderr)
@@ -31,4 +32,4 @@ def main(run: RunDir) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(RunDir(Path(sys.argv[1]))))
+    sys.exit(main(RunDir(Path(sys.argv[1])), Path(sys.argv[2])))

@@ -1,18 +1,21 @@
 """Training by several processes: the stage is rank 0, and starts the others beside itself.
 
 Each takes its share of the examples of every batch, so that a step sees the examples that one
-process would see. They speak torchrun's protocol, by which transformers' Trainer joins them (data
-parallel, over gloo). They are started without torchrun, which puts its processes into sessions of
-their own: in the stage's process group, a stop reaches all of them.
+process would see. They have torchrun's variables, by which transformers' Trainer shares gradients
+(data parallel, over gloo), and meet by a file: no port that another program could take. They are
+started without torchrun, which puts its processes into sessions of their own: in the stage's
+process group, a stop reaches all of them.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import distributed
@@ -27,6 +30,8 @@ from pipeline.training.trainer import TokenTrainer
 
 _PATIENCE_S = 10.0
 """How long a process is waited for that has ended its training or was asked to end."""
+_INTERVAL_S = 0.1
+"""Between looks at processes that are loading the model."""
 
 
 def require_shareable(settings: Settings, lengths: Sequence[int]) -> None:
@@ -83,49 +88,76 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
         return
     threads = torch.get_num_threads()
     share = settings.run.threads or max(1, threads // count)
-    ranks = [_variables(rank, count, port) for port in [_free_port()] for rank in range(count)]
     others: list[subprocess.Popen[bytes]] = []
     torch.set_num_threads(share)
-    os.environ.update(ranks[0])
-    try:
-        for variables in ranks[1:]:
-            environment = child_environment(OMP_NUM_THREADS=str(share), **variables)
-            command = python_command("-m", "pipeline.training.rank", str(run.root))
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
-            others.append(process)
-        yield
-    except RuntimeError as error:
-        if _ended(others):  # the collective operation that it left told of it
-            raise RetryableError(
-                "a process of the training ended before its time",
-                f"its own words are in {run.log('train')}; running train again goes on from the "
-                "last checkpoint",
-            ) from error
-        raise
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
-        _end(others)
-        for name in ranks[0]:
-            os.environ.pop(name, None)
-        torch.set_num_threads(threads)
+    os.environ.update(_variables(0, count))
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = Path(folder) / "meeting"
+        try:
+            for rank in range(1, count):
+                others.append(_started(rank, count, share, run, meeting))
+            _meet(others, run, meeting)
+            yield
+        except RuntimeError as error:
+            if _ended(others):  # the collective operation that it left told of it
+                raise _ended_early(run) from error
+            raise
+        finally:
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
+            _end(others)
+            for name in _variables(0, count):
+                os.environ.pop(name, None)
+            torch.set_num_threads(threads)
 
 
-def _variables(rank: int, count: int, port: int) -> dict[str, str]:
+def join(meeting: Path) -> None:
+    """Joins the training whose stage has started this process, and waits for all others."""
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = distributed.FileStore(str(meeting), count)
+    store.set(_ready(rank), "")
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+
+
+def _meet(others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path) -> None:
+    """Joins the others when all are ready: gloo alone would wait half an hour for a dead one."""
+    count = len(others) + 1
+    store = distributed.FileStore(str(meeting), count)
+    while not store.check([_ready(rank) for rank in range(1, count)]):
+        if any(process.poll() is not None for process in others):
+            raise _ended_early(run)
+        time.sleep(_INTERVAL_S)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=count)
+
+
+def _started(
+    rank: int, count: int, threads: int, run: RunDir, meeting: Path
+) -> subprocess.Popen[bytes]:
+    environment = child_environment(OMP_NUM_THREADS=str(threads), **_variables(rank, count))
+    command = python_command("-m", "pipeline.training.rank", str(run.root), str(meeting))
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+
+
+def _variables(rank: int, count: int) -> dict[str, str]:
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": "0",  # nobody listens; accelerate would name one where none is
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _ready(rank: int) -> str:
+    return f"{rank} is ready"
+
+
+def _ended_early(run: RunDir) -> RetryableError:
+    return RetryableError(
+        "a process of the training ended before its time",
+        f"its own words are in {run.log('train')}; running train again goes on from the last "
+        "checkpoint",
+    )
 
 
 def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> bool:

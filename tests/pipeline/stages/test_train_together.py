@@ -6,52 +6,87 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from pipeline.batches import TokenBudgetSampler
-from pipeline.contract.children import child_environment, stage_command
-from pipeline.contract.errors import SettingsError
-from pipeline.contract.results.training import GRADIENT_NORM, read_training
-from pipeline.contract.run.events import EventReader, EventWriter, Failed, Metric
+from pipeline.contract.children import child_environment, python_command, stage_command
+from pipeline.contract.errors import RetryableError, SettingsError
+from pipeline.contract.results import training as names
+from pipeline.contract.results.training import read_training
+from pipeline.contract.run import freshness
+from pipeline.contract.run.events import EventReader, EventWriter, Metric
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.stages import train
+from pipeline.training import together
+from pipeline.training.trainer import EventCallback
+from tests.small_models import save_folder, small_llama
 
 PrepareRun = Callable[..., RunDir]
 SECTION = {"epochs": 1.0, "gradient_accumulation": 2, "checkpoint_every": 2, "batch_tokens": 162}
-LOSSES = ("loss", "validation_loss", GRADIENT_NORM, "tokens")
+MEASURED = (names.LOSS, names.GRADIENT_NORM, names.TOKENS)
+"""At every step."""
 FLOAT32 = 1e-4
 """Relative. Sums of float32 in another order differ by about 1e-7 × √terms; some ten steps of Adam,
 which divides by small numbers, make about a hundred times that of it."""
 
 
-def started(run: RunDir) -> subprocess.Popen[bytes]:
-    environment = child_environment(OMP_NUM_THREADS="1")
-    command = stage_command("train", str(run.root))
-    with run.root.joinpath("out").open("wb") as out:
-        return subprocess.Popen(
-            command, env=environment, stdout=out, stderr=out, start_new_session=True
-        )
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def alone(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Trained by one process; to be read only."""
+    return train_here(prepared_run(tmp_path_factory.mktemp("alone"), train=SECTION))
+
+
+@pytest.fixture(scope="module")
+def shared(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Trained by two processes; to be read only."""
+    return train_here(by_two(prepared_run, tmp_path_factory.mktemp("shared")))
+
+
+def by_two(prepared_run: PrepareRun, root: Path, **train: Any) -> RunDir:
+    return prepared_run(root, train={**SECTION, "processes": 2, **train})
+
+
+def train_here(run: RunDir) -> RunDir:
+    train.run(load_settings(run.settings), run, EventWriter(run.events, "train"))
+    return run
 
 
 def readings(run: RunDir) -> dict[tuple[str, int], float]:
     events = EventReader(run.events, (Metric,)).read()
     metrics = [event for event in events if isinstance(event, Metric)]
-    return {(one.name, one.step): one.value for one in metrics if one.name in LOSSES}
+    chosen = (*MEASURED, names.VALIDATION_LOSS)
+    return {(one.name, one.step): one.value for one in metrics if one.name in chosen}
 
 
 def others_of(stage: int) -> list[int]:
+    """The processes that help it train."""
     children = Path(f"/proc/{stage}/task/{stage}/children").read_text().split()
-    return [int(pid) for pid in children]
+    return [int(pid) for pid in children if b"training.rank" in command_of(pid)]
 
 
-def wait_until_saved(run: RunDir, stage: subprocess.Popen[bytes]) -> None:
-    while not list(run.checkpoints.glob("checkpoint-*/trainer_state.json")):
-        assert stage.poll() is None, run.root.joinpath("out").read_text()
-        time.sleep(0.1)
+def command_of(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def random_state(checkpoint: Path, rank: int) -> torch.Tensor:
+    state: torch.Tensor = torch.load(checkpoint / f"rng_state_{rank}.pth", weights_only=False)[
+        "cpu"
+    ]
+    return state
 
 
 def test_the_shares_of_a_batch_are_the_batch() -> None:
@@ -62,40 +97,104 @@ def test_the_shares_of_a_batch_are_the_batch() -> None:
     ]
 
 
-def test_two_processes_train_as_one_does(prepared_run: PrepareRun, tmp_path: Path) -> None:
-    found = []
-    for processes in (1, 2):
-        section = {**SECTION, "processes": processes}
-        run = prepared_run(tmp_path / str(processes), train=section)
-        assert started(run).wait() == 0, run.root.joinpath("out").read_text()
-        found.append((readings(run), read_training(run)))
-    (alone, one), (shared, two) = found
-    assert shared == pytest.approx(alone, rel=FLOAT32, abs=1e-9)
-    assert len(alone) >= 20
+def test_two_processes_train_as_one_does(alone: RunDir, shared: RunDir) -> None:
+    one, two = read_training(alone), read_training(shared)
+    expected = readings(alone)
+    assert {(name, step) for name in MEASURED for step in range(1, one.steps + 1)} < set(expected)
+    assert readings(shared) == pytest.approx(expected, rel=FLOAT32, abs=1e-9)
     assert (two.steps, two.tokens) == (one.steps, one.tokens)
     assert two.validation_loss == pytest.approx(one.validation_loss, rel=FLOAT32)
 
 
-@pytest.mark.parametrize("killed", ["stage", "other"])
-def test_an_end_of_one_process_is_the_end_of_all(
-    prepared_run: PrepareRun, tmp_path: Path, killed: str
+def test_each_process_has_random_numbers_of_its_own(shared: RunDir) -> None:
+    """Otherwise dropout would drop the same units in all shares of a batch."""
+    checkpoint = next(shared.checkpoints.glob("checkpoint-*"))
+    assert not torch.equal(random_state(checkpoint, 0), random_state(checkpoint, 1))
+
+
+def test_a_training_whose_process_was_killed_goes_on_from_its_checkpoint(
+    prepared_run: PrepareRun, alone: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = prepared_run(tmp_path, train={**SECTION, "epochs": 500.0, "processes": 2})
-    stage = started(run)
-    wait_until_saved(run, stage)
-    others = others_of(stage.pid)
-    assert len(others) == 1
-    if killed == "stage":
-        os.kill(stage.pid, signal.SIGTERM)
-        assert stage.wait() == 130
-    else:
-        os.kill(others[0], signal.SIGKILL)
-        assert stage.wait() == 3
-        (failed,) = EventReader(run.events, (Failed,)).read()
-        assert isinstance(failed, Failed)
-        assert "ended before its time" in failed.message
-    assert not Path(f"/proc/{others[0]}").exists()
+    run = by_two(prepared_run, tmp_path)
+    killed: list[int] = []
+
+    def kill_after_step_3(watch: EventCallback, _: Any, state: Any, *__: Any, **___: Any) -> None:
+        if state.global_step == 3:
+            killed.extend(others_of(os.getpid()))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventCallback, "on_step_begin", kill_after_step_3)
+        with pytest.raises(RetryableError, match="ended before its time"):
+            train_here(run)
+    assert len(killed) == 1
+    assert not Path(f"/proc/{killed[0]}").exists()
+    before = len(EventReader(run.events, (Metric,)).read())
+    train_here(run)
+    again = EventReader(run.events, (Metric,)).read()[before:]
+    assert min(event.step for event in again if isinstance(event, Metric)) == 3
+    assert readings(run) == pytest.approx(readings(alone), rel=FLOAT32, abs=1e-9)
+
+
+def test_a_process_that_ends_before_it_joins_is_not_waited_for(
+    prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = python_command("-c", "raise SystemExit(1)")
+    monkeypatch.setattr(together, "python_command", lambda *_: ended)
+    with pytest.raises(RetryableError, match="ended before its time"):
+        train_here(by_two(prepared_run, tmp_path))
+    assert "RANK" not in os.environ
+
+
+def test_a_stop_of_the_stage_stops_all(prepared_run: PrepareRun, tmp_path: Path) -> None:
+    run = by_two(prepared_run, tmp_path, epochs=500.0)
+    out = tmp_path / "out"
+    with out.open("wb") as file:
+        stage = subprocess.Popen(
+            stage_command("train", str(run.root)),
+            env=child_environment(OMP_NUM_THREADS="1"),
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    while not list(run.checkpoints.glob("checkpoint-*/trainer_state.json")):
+        assert stage.poll() is None, out.read_text()
+        time.sleep(0.1)
+    (other,) = others_of(stage.pid)
+    os.kill(stage.pid, signal.SIGTERM)
+    assert stage.wait() == 130
+    assert not Path(f"/proc/{other}").exists()
     assert list(run.checkpoints.glob("checkpoint-*/trainer_state.json"))
+
+
+def test_another_number_of_processes_trains_anew(prepared_run: PrepareRun, tmp_path: Path) -> None:
+    run = by_two(prepared_run, tmp_path)
+    settings = load_settings(run.settings)
+    freshness.begin("train", settings, run)
+    checkpoint = run.checkpoints / "checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    freshness.begin("train", settings, run)
+    assert checkpoint.exists()
+    fewer = settings.train.model_copy(update={"processes": 1})
+    freshness.begin("train", settings.model_copy(update={"train": fewer}), run)
+    assert not checkpoint.exists()
+
+
+def test_two_processes_train_an_adapter_as_one_does(
+    prepared_run: PrepareRun, tmp_path: Path
+) -> None:
+    base = save_folder(small_llama(), tmp_path / "base")
+    found = []
+    for processes in (1, 2):
+        run = prepared_run(
+            tmp_path / str(processes),
+            model={"init": "pretrained", "name": str(base)},
+            lora={"rank": 4},
+            train={**SECTION, "processes": processes},
+            modules={"group": "all"},
+        )
+        found.append(readings(train_here(run)))
+    assert found[1] == pytest.approx(found[0], rel=FLOAT32, abs=1e-9)
 
 
 def test_more_processes_than_a_batch_has_examples_are_refused(
@@ -103,5 +202,5 @@ def test_more_processes_than_a_batch_has_examples_are_refused(
 ) -> None:
     run = prepared_run(tmp_path, train={**SECTION, "processes": 100})
     with pytest.raises(SettingsError, match="smallest batch"):
-        train.run(load_settings(run.settings), run, EventWriter(run.events, "train"))
+        train_here(run)
     assert not run.base.exists()
