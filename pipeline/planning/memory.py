@@ -164,14 +164,17 @@ def _train(memory: Memory) -> Iterator[Moment]:
         kept = _FLOAT_BYTES * config.hidden_size * config.num_hidden_layers
         batch = batch / config.num_hidden_layers + tokens * kept
     halves = memory.device.has_bfloat16 and chosen.precision == "auto"
+    copies = chosen.processes  # of all but the batch, which they share
     at_work = {
-        "weights": memory.weights,
-        "gradients": trained,
-        "optimiser (two moments)": 2 * trained,
+        "weights": copies * memory.weights,
+        "gradients": copies * trained,
+        "gradients, while exchanged": copies * trained if copies > 1 else 0,
+        "optimiser (two moments)": copies * 2 * trained,
         "a batch": batch / 2 if halves else batch,
-        "weights in bfloat16": _HALF_BYTES * network.parameters if halves else 0,
+        "weights in bfloat16": copies * _HALF_BYTES * network.parameters if halves else 0,
     }
-    yield memory.moment("optimiser step", at_work, {})
+    own = memory.libraries + _CORPUS_BYTES * memory.counts.tokens
+    yield memory.moment("optimiser step", at_work, {"further processes": (copies - 1) * own})
 
 
 def _factors(memory: Memory) -> Iterator[Moment]:

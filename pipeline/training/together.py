@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import distributed
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from pipeline.batches import token_budget_batches
 from pipeline.contract.children import child_environment, python_command
@@ -114,7 +115,7 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
 def join(meeting: Path) -> None:
     """Joins the training whose stage has started this process, and waits for all others."""
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = distributed.FileStore(str(meeting), count)
+    store = FileStore(str(meeting), count)
     store.set(_ready(rank), "")
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
 
@@ -122,7 +123,7 @@ def join(meeting: Path) -> None:
 def _meet(others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path) -> None:
     """Joins the others when all are ready: gloo alone would wait half an hour for a dead one."""
     count = len(others) + 1
-    store = distributed.FileStore(str(meeting), count)
+    store = FileStore(str(meeting), count)
     while not store.check([_ready(rank) for rank in range(1, count)]):
         if any(process.poll() is not None for process in others):
             raise _ended_early(run)

@@ -114,6 +114,22 @@ def test_what_nobody_can_count_is_asked_for() -> None:
     assert expected_counts(hub, examples=5, prompts=3).tokens == 5 * hub.data.max_tokens
 
 
+def test_every_process_of_a_training_has_all_but_the_batch(
+    tinyllama: Network, tmp_path: Path
+) -> None:
+    card = named_card("A100-80GB", tmp_path)
+    device = replace(card, hardware=replace(card.hardware, kind="cpu"))
+    memories = (
+        Memory(settings_of(train={"processes": count}), tinyllama, COUNTS, device, 10)
+        for count in (1, 3)
+    )
+    alone, shared = (memory.moments("train")[-1].host for memory in memories)
+    for part in ("weights", "gradients", "optimiser (two moments)"):
+        assert shared[part] == 3 * alone[part]
+    assert shared["a batch"] == alone["a batch"]
+    assert shared["further processes"] == 2 * (alone["libraries"] + alone["corpus"])
+
+
 # against tensors
 
 

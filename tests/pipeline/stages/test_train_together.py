@@ -16,7 +16,7 @@ import torch
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.children import child_environment, python_command, stage_command
 from pipeline.contract.errors import RetryableError, SettingsError
-from pipeline.contract.results import training as names
+from pipeline.contract.results import learning_curves as names
 from pipeline.contract.results.training import read_training
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventReader, EventWriter, Metric
@@ -42,6 +42,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unrehearsed() -> Iterator[None]:
+    """The rehearsal of later stages takes longer than these trainings, and is one process's."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(train, "rehearse", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +120,18 @@ def test_each_process_has_random_numbers_of_its_own(shared: RunDir) -> None:
     assert not torch.equal(random_state(checkpoint, 0), random_state(checkpoint, 1))
 
 
-def test_a_training_whose_process_was_killed_goes_on_from_its_checkpoint(
-    prepared_run: PrepareRun, alone: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_adapters_training_whose_process_was_killed_goes_on_and_ends_as_one_process_does(
+    prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = by_two(prepared_run, tmp_path)
+    base = save_folder(small_llama(), tmp_path / "base")
+    adapted = {
+        "model": {"init": "pretrained", "name": str(base)},
+        "lora": {"rank": 4},
+        "modules": {"group": "all"},
+    }
+    alone = train_here(prepared_run(tmp_path / "alone", train=SECTION, **adapted))
+    shared = {**SECTION, "processes": 2}
+    run = prepared_run(tmp_path / "shared", train=shared, **adapted)
     killed: list[int] = []
 
     def kill_after_step_3(watch: EventCallback, _: Any, state: Any, *__: Any, **___: Any) -> None:
@@ -178,23 +194,6 @@ def test_another_number_of_processes_trains_anew(prepared_run: PrepareRun, tmp_p
     fewer = settings.train.model_copy(update={"processes": 1})
     freshness.begin("train", settings.model_copy(update={"train": fewer}), run)
     assert not checkpoint.exists()
-
-
-def test_two_processes_train_an_adapter_as_one_does(
-    prepared_run: PrepareRun, tmp_path: Path
-) -> None:
-    base = save_folder(small_llama(), tmp_path / "base")
-    found = []
-    for processes in (1, 2):
-        run = prepared_run(
-            tmp_path / str(processes),
-            model={"init": "pretrained", "name": str(base)},
-            lora={"rank": 4},
-            train={**SECTION, "processes": processes},
-            modules={"group": "all"},
-        )
-        found.append(readings(train_here(run)))
-    assert found[1] == pytest.approx(found[0], rel=FLOAT32, abs=1e-9)
 
 
 def test_more_processes_than_a_batch_has_examples_are_refused(
