@@ -41,6 +41,7 @@ ROOMS = {
         "curation",
         "requirements",
         "stages",
+        "training.rank",
         "supervisor",
         "__main__",
     ),

@@ -134,9 +134,11 @@ def _meet(others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path)
 def _started(
     rank: int, count: int, threads: int, run: RunDir, meeting: Path
 ) -> subprocess.Popen[bytes]:
-    environment = child_environment(OMP_NUM_THREADS=str(threads), **_variables(rank, count))
-    command = python_command("-m", "pipeline.training.rank", str(run.root), str(meeting))
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+    return subprocess.Popen(
+        python_command("-m", "pipeline.training.rank", str(run.root), str(meeting)),
+        stdin=subprocess.DEVNULL,
+        env=child_environment(OMP_NUM_THREADS=str(threads), **_variables(rank, count)),
+    )
 
 
 def _variables(rank: int, count: int) -> dict[str, str]:
