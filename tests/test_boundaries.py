@@ -35,6 +35,7 @@ ROOMS = {
         "evaluation",
         "validation",
         "ask",
+        "verbatim",
         "rehearsal",
         "report",
         "planning",

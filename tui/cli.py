@@ -27,6 +27,7 @@ from tui.verbs import (
     remarks,
     running,
     submitting,
+    tracing,
 )
 
 
@@ -89,6 +90,7 @@ for verb in (
     proving.prove,
     asking.ask,
     asking.index,
+    tracing.trace,
     questions.questions,
     curating.curate,
     reading.compare,

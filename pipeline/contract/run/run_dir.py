@@ -190,6 +190,10 @@ class RunDir:
         """A transformers tokenizer folder."""
         return self.stage("prepare") / "tokenizer"
 
+    def verbatim(self, examples: Path) -> Path:
+        """The span index of a file of the run's examples, made when first needed."""
+        return self.root / "verbatim" / examples.parent.name
+
     # train
 
     @property

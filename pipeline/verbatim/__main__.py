@@ -1,0 +1,54 @@
+"""Traces a text in this process: `python -m pipeline.verbatim RUN_DIR`, the text on stdin.
+
+Prints one JSON object: {"trace": …}, or {"error": …, "hint": …, "exit_code": …}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.libraries import restrain_libraries
+
+restrain_libraries()
+
+from pipeline.ask.parts import parts  # noqa: E402 - after the restraint
+from pipeline.contract.errors import HeadwaterError, disk_errors_explained  # noqa: E402
+from pipeline.contract.results.common import require_finished  # noqa: E402
+from pipeline.contract.results.spans import TextTrace  # noqa: E402
+from pipeline.contract.run.run_dir import RunDir  # noqa: E402
+from pipeline.contract.settings.loading import load_settings  # noqa: E402
+from pipeline.model import load_tokenizer  # noqa: E402
+from pipeline.verbatim.indexing import open_span_index  # noqa: E402
+from pipeline.verbatim.tracing import trace_text  # noqa: E402
+
+
+def main(run: RunDir, text: str) -> int:
+    """Answers a request."""
+    try:
+        with disk_errors_explained(run.root):
+            answer: dict[str, Any] = {"trace": asdict(_trace(run, text))}
+    except HeadwaterError as error:
+        answer = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    print(json.dumps(answer))
+    return 0
+
+
+def _trace(run: RunDir, text: str) -> TextTrace:
+    require_finished(run, "prepare")
+    there = [part for part in parts(load_settings(run.settings), run) if part.examples.exists()]
+    indexes = [open_span_index(run, part.examples) for part in there]
+    built = tuple(
+        f"{index.built}: {len(index.ids):,} examples{f' of {part.source}' * bool(part.source)} "
+        "indexed"
+        for part, index in zip(there, indexes, strict=True)
+        if index.built
+    )
+    return replace(trace_text(text, load_tokenizer(run.tokenizer), indexes), built=built)
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunDir(Path(sys.argv[1])), sys.stdin.buffer.read().decode()))

@@ -1,0 +1,90 @@
+"""The verb that finds what of a text stands in the training data, word for word."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pipeline.contract.errors import UsageError
+from pipeline.contract.files import read_text
+from pipeline.contract.results.spans import TextTrace, TracedSpan
+from tui.printed import tables
+from tui.printed.output import echo, echo_json
+from tui.processes.tracer import trace_text
+from tui.readers.clean import clean
+from tui.runs_folder import find_run
+
+_EXCERPT = 60
+
+
+@click.command()
+@click.argument("run")
+@click.argument("text", metavar="TEXT|FILE|-")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, every span in it.")
+@click.pass_obj
+def trace(runs: Path, run: str, text: str, as_json: bool) -> None:
+    """Find what of a text stands word for word in RUN's training data.
+
+    Copied is a span of at least 6 tokens, or a shorter one that chance would hardly put there.
+    """
+    target = find_run(runs, run)
+    content = _content(text)
+    if not content.strip():
+        raise UsageError("the text is empty", "write some words, a file that holds some, or -")
+    found = trace_text(target, content)
+    for what in found.built:
+        echo(what, err=True)
+    if as_json:
+        echo_json(asdict(found))
+        return
+    rows = [_row(span, unit) for unit, span in _copied(found)]
+    if rows:
+        echo(tables.plain(rows))
+    echo(f"{found.covered:,} of {found.tokens:,} tokens are copied", err=True)
+    if not rows:
+        echo("no span is copied; `--json` lists the short ones", err=True)
+
+
+def _content(text: str) -> str:
+    """The text itself, that of a file, or that of stdin."""
+    try:
+        if text == "-":
+            return click.get_binary_stream("stdin").read().decode("utf-8-sig")
+        path = Path(text)
+        if _exists(path):
+            return read_text(path)
+    except IsADirectoryError as error:
+        raise UsageError(f"{text} is a folder", "name one file of it") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{text} cannot be read: {error}") from error
+    return text
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, or with a NUL: it is the text
+        return False
+
+
+def _copied(found: TextTrace) -> list[tuple[str, TracedSpan]]:
+    """Those in tokens, and those that only folding shows."""
+    exact = [("tokens", span) for span in found.spans if span.copied]
+    texts = [span.text for _, span in exact]
+    folded = [
+        ("letters", span)
+        for span in found.folded
+        if span.copied and not any(span.text in text for text in texts)
+    ]
+    return exact + folded
+
+
+def _row(span: TracedSpan, unit: str) -> tables.Row:
+    return {
+        "length": f"{span.length} {unit}",
+        "places": span.count,
+        "first in": clean(span.places[0].example_id),
+        "text": clean(span.text, _EXCERPT),
+    }
