@@ -49,6 +49,7 @@ from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.report import load_report, read_report
 from pipeline.contract.results.score_file import ScoreFile, load_scores
 from pipeline.contract.results.scores import load_scores_summary, read_scores_summary
+from pipeline.contract.results.spans import read_span_index
 from pipeline.contract.results.spectra import load_spectra, read_curve, read_spectra, read_summary
 from pipeline.contract.results.tokens import find_token_scores, read_token_scores
 from pipeline.contract.results.training import load_training, read_training
@@ -59,6 +60,7 @@ from pipeline.contract.results.validation import (
 )
 from pipeline.contract.run.events import EventReader
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.verbatim.indexing import open_span_index
 from tests.small_runs import sentences
 
 PROMPTS = ["river", "baker"]
@@ -126,6 +128,12 @@ def statistics(run: RunDir, kind: str) -> Any:
 def benchmark_questions(run: RunDir) -> Any:
     found = read_benchmarks(run)
     return read_questions(run, found.folder, "boolq", "all tasks", found.scores[0].scored_by)
+
+
+def built_span_index(run: RunDir) -> Any:
+    """No stage makes it: it is made of the examples when first needed."""
+    open_span_index(run, run.examples)
+    return read_span_index(run.verbatim(run.examples))
 
 
 def is_last_step(run: RunDir, found: Any) -> bool:
@@ -282,6 +290,11 @@ READERS: dict[str, Reader] = {
         read_scores_summary,
         lambda run, found: found.methods == ScoreFile(run).metadata.methods,
         summary_of("scores"),
+    ),
+    "spans.read_span_index": Reader(
+        built_span_index,
+        lambda run, found: found.tokens == int(Corpus(run).n_tokens.sum()),
+        of_examples,
     ),
     "spectra.read_summary": Reader(
         read_summary,

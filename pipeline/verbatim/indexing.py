@@ -1,8 +1,9 @@
 """The span index of a file of examples: their tokens and their case-folded text, each with its
 suffix array, mapped into memory.
 
-Made when first needed, and made anew where the examples have changed or a file is damaged; the
-record is written last. 10 to 12 bytes a token and 5 a letter for int32 arrays.
+Made when first needed, and made anew where the examples have changed or a file is damaged, which
+is seen by its size and a few blocks; the record is written last.
+10 to 12 bytes a token and 5 a letter for int32 arrays.
 
 Shape legend: N symbols, D examples.
 """
@@ -22,11 +23,15 @@ from pipeline.contract.results.spans import (
     read_span_index,
     write_span_index,
 )
-from pipeline.contract.run.checksums import fault_of, file_sum
+from pipeline.contract.run.checksums import file_sum, sample_fault
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.verbatim.suffixes import SuffixIndex, joined, suffix_array
 
 _PARTS = ("tokens", "folded")
+_ARRAYS = (
+    *(f"{part}{kind}.npy" for part in _PARTS for kind in ("", "_suffixes", "_ends")),
+    "counts.npy",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class SpanIndex:
 
     tokens: Searchable
     folded: Searchable
+    counts: NDArray[np.int64]
+    """Of each token in the examples; as many as the largest that they hold."""
     ids: list[str]
     built: str
     """Why it was made just now; "" where it was there."""
@@ -74,7 +81,8 @@ def open_span_index(run: RunDir, examples: Path) -> SpanIndex:
     reason = _fault(folder, examples)
     if reason:
         _build(run, examples, folder)
-    return SpanIndex(*(_opened(folder, part) for part in _PARTS), ids=ids, built=reason)
+    tokens, folded = (_opened(folder, part) for part in _PARTS)
+    return SpanIndex(tokens, folded, np.load(folder / "counts.npy"), ids, built=reason)
 
 
 def _fault(folder: Path, examples: Path) -> str:
@@ -82,33 +90,42 @@ def _fault(folder: Path, examples: Path) -> str:
     record = read_span_index(folder)
     if record is None:
         return "there was no span index"
-    if file_sum(examples) != record.corpus:
+    now = examples.stat()
+    known = (now.st_size, now.st_mtime_ns) == (record.indexed.size, record.indexed_mtime)
+    if not known and file_sum(examples) != record.indexed:
         return "the span index was of another corpus"
-    for name, then in record.arrays.items():
-        if not (folder / name).is_file() or fault_of(folder / name, then):
+    for name in _ARRAYS:
+        if name not in record.arrays or sample_fault(folder / name, record.arrays[name]):
             return f"{name} of the span index was damaged"
     return ""
 
 
 def _build(run: RunDir, examples: Path, folder: Path) -> None:
     (folder / "index.json").unlink(missing_ok=True)
-    corpus = file_sum(examples)
-    tokens = read_tokens(run, examples)
-    _save(folder, "tokens", joined(tokens))
+    indexed, mtime = file_sum(examples), examples.stat().st_mtime_ns
+    symbols = joined(read_tokens(run, examples))
+    counts = np.bincount(symbols)[1:]  # without the separators
+    _save(folder, "tokens", symbols)
     _save(folder, "folded", joined([folded_bytes(text) for text in read_texts(run, examples)]))
-    arrays = {path.name: file_sum(path) for path in sorted(folder.glob("*.npy"))}
+    _save_array(folder / "counts.npy", counts)
+    arrays = {name: file_sum(folder / name) for name in _ARRAYS}
     size = sum(one.size for one in arrays.values())
-    write_span_index(folder, SpanIndexRecord(corpus, sum(map(len, tokens)), size, arrays))
+    write_span_index(folder, SpanIndexRecord(indexed, mtime, int(counts.sum()), size, arrays))
 
 
 def _save(folder: Path, part: str, symbols: NDArray[np.unsignedinteger]) -> None:
-    for name, array in ((part, symbols), (f"{part}_suffixes", suffix_array(symbols))):
-        with replacing(folder / f"{name}.npy") as temporary:
-            np.save(temporary, array)
+    _save_array(folder / f"{part}.npy", symbols)
+    _save_array(folder / f"{part}_suffixes.npy", suffix_array(symbols))
+    _save_array(folder / f"{part}_ends.npy", np.flatnonzero(symbols == 0))
+
+
+def _save_array(path: Path, array: NDArray[np.integer]) -> None:
+    with replacing(path) as temporary:
+        np.save(temporary, array)
 
 
 def _opened(folder: Path, part: str) -> Searchable:
-    symbols, suffixes = (
-        np.load(folder / f"{name}.npy", mmap_mode="r") for name in (part, f"{part}_suffixes")
+    symbols, suffixes, ends = (
+        np.load(folder / f"{part}{kind}.npy", mmap_mode="r") for kind in ("", "_suffixes", "_ends")
     )
-    return Searchable(symbols, SuffixIndex(symbols, suffixes), np.flatnonzero(symbols == 0))
+    return Searchable(symbols, SuffixIndex(symbols, suffixes), ends)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def trace_text(
     covered = np.zeros(len(ids), bool)
     for span in found:
         if span.copied and not span.added:
-            covered[span.start : span.start + span.length] = True
+            covered[span.start : span.end] = True
     return TextTrace(len(ids), int(covered.sum()), tuple(found), tuple(folded))
 
 
@@ -56,14 +57,14 @@ def expected_count(span: NDArray[np.int64], counts: NDArray[np.int64], total: in
 def _in_tokens(
     ids: NDArray[np.int64], tokenizer: PreTrainedTokenizerBase, index: SpanIndex, added: bool
 ) -> Iterator[TracedSpan]:
-    counts = np.bincount(index.tokens.symbols)[1:]  # without the separators
+    total = int(index.counts.sum())
     for span in index.tokens.index.spans(ids):
         part = ids[span.start : span.start + span.length]
-        expected = expected_count(part, counts, int(counts.sum()))
+        expected = expected_count(part, index.counts, total)
         yield TracedSpan(
-            text=tokenizer.decode(part.tolist()),
+            text=str(tokenizer.decode(part.tolist())),
             start=span.start,
-            length=span.length,
+            end=span.start + span.length,
             count=span.places,
             expected=expected,
             copied=span.length >= COPIED or (span.length > 1 and expected < BOUND),
@@ -92,7 +93,7 @@ def _in_letters(text: str, index: SpanIndex, added: bool) -> Iterator[TracedSpan
         yield TracedSpan(
             text=shown,
             start=start,
-            length=len(shown),
+            end=letters[last],
             count=span.places,
             expected=None,
             copied=len(pieces(shown)) >= COPIED,
@@ -105,7 +106,7 @@ def _folded_ends(text: str) -> list[int]:
     """Where each letter begins in the folded bytes, and where the last ends. Folding looks at one
     letter at a time."""
     sizes: Iterable[int] = (len(folded_bytes(letter)) for letter in text)
-    return np.cumsum([0, *sizes]).tolist()
+    return list(accumulate(sizes, initial=0))
 
 
 def _places(kind: Searchable, ids: Sequence[str], span: Span, added: bool) -> tuple[Place, ...]:

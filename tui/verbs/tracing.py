@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def _content(text: str) -> str:
     """The text itself, that of a file, or that of stdin."""
     try:
         if text == "-":
-            return click.get_binary_stream("stdin").read().decode("utf-8-sig")
+            return sys.stdin.buffer.read().decode("utf-8-sig")
         path = Path(text)
         if _exists(path):
             return read_text(path)

@@ -20,8 +20,10 @@ from pipeline.contract.run.typed import require_types
 class SpanIndexRecord:
     """The content of `index.json`."""
 
-    corpus: FileSum
-    """Of the file of examples that was indexed."""
+    indexed: FileSum
+    """Of the file of examples."""
+    indexed_mtime: int
+    """Nanoseconds: a file of the same size and time is not read again."""
     tokens: int
     """Of all examples."""
     bytes: int
@@ -37,11 +39,11 @@ def write_span_index(folder: Path, record: SpanIndexRecord) -> None:
 
 def read_span_index(folder: Path) -> SpanIndexRecord | None:
     """Reads the record; None where there is none that can be read, and the index is made anew."""
-    value = read_object(folder / "index.json")
+    value = read_object(folder / "index.json") or {}
     try:
-        return value and require_types(
+        return require_types(
             SpanIndexRecord(
-                corpus=require_types(FileSum(**value.pop("corpus"))),
+                indexed=require_types(FileSum(**value.pop("indexed"))),
                 arrays=sums_of(value.pop("arrays")),
                 **value,
             )
@@ -67,7 +69,8 @@ class TracedSpan:
     text: str
     start: int
     """0-based, in the unit of the list that it is in."""
-    length: int
+    end: int
+    """After its last unit."""
     count: int
     """All of its places."""
     expected: float | None
@@ -77,6 +80,11 @@ class TracedSpan:
     """Whether it stands in an added text, which the model has not learnt from."""
     places: tuple[Place, ...]
     """The first of them."""
+
+    @property
+    def length(self) -> int:
+        """In its unit."""
+        return self.end - self.start
 
 
 @dataclass(frozen=True)

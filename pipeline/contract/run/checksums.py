@@ -193,8 +193,11 @@ def quick_fault(stage: str, path: Path, run: RunDir) -> str:
     """As `fault_of`, of any file, by its size and a few blocks; "" also where it is not known how
     the file was, or where it is gone."""
     then = _known(stage, run).get(_relative(path, run))
-    if then is None or not path.exists():
-        return ""
+    return "" if then is None or not path.exists() else sample_fault(path, then)
+
+
+def sample_fault(path: Path, then: FileSum) -> str:
+    """As `fault_of`, by the file's size and a few blocks."""
 
     def same() -> bool:
         with open_regular(path) as file:

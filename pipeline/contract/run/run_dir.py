@@ -29,6 +29,7 @@ runs/<name>/
   index/     features/  text_losses.safetensors  summary.json
   ask.json  ask.lock  ask.phase                   the process that answers new prompts
   asked.jsonl                                     the questions that it has answered
+  verbatim/<folder>/  index.json  *.npy           where each stretch of text stands in the examples
   validate/  summary.json  damping_<value>/  fisher_<seed>/       scored again, as influence/
   retrainings.jsonl                               what models trained again make of the prompts
   prove.json                                      the examples that are to be proven

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.verbatim.suffixes import SuffixIndex, joined, suffix_array
@@ -40,6 +40,7 @@ def tried(documents: list[list[int]], query: list[int]) -> Found:
 
 
 @pytest.mark.parametrize("shift", [0, 255, 65_530])
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_spans_are_those_that_trying_everything_finds(shift: int, data: st.DataObject) -> None:
     texts = st.lists(st.integers(shift, shift + data.draw(st.integers(0, 9))), max_size=12)
