@@ -79,9 +79,11 @@ class SuffixIndex:
                 reached = start + length
                 yield self.located(query, start, length)
 
-    def positions(self, span: Span) -> NDArray[np.int64]:
-        """Where a span stands in the joined documents, from the first place on."""
-        return np.sort(self._suffixes[span.first : span.end]).astype(np.int64)
+    def positions(self, span: Span, most: int | None = None) -> NDArray[np.int64]:
+        """Where a span stands in the joined documents, in their order; of more than `most` places
+        those that lead by what follows: a common word has millions, too many to sort."""
+        end = span.end if most is None else min(span.end, span.first + most)
+        return np.sort(self._suffixes[span.first : end]).astype(np.int64)
 
     def longest_at(self, query: NDArray[np.integer], start: int) -> int:
         """The length of the longest prefix of the query from `start` on that is in the documents.

@@ -86,6 +86,6 @@ def _row(span: TracedSpan, unit: str) -> tables.Row:
     return {
         "length": f"{span.length} {unit}",
         "places": span.count,
-        "first in": clean(span.places[0].example_id),
+        "example": clean(span.places[0].example_id),
         "text": clean(span.text, _EXCERPT),
     }

@@ -79,7 +79,7 @@ class TracedSpan:
     added: bool
     """Whether it stands in an added text, which the model has not learnt from."""
     places: tuple[Place, ...]
-    """The first of them."""
+    """Ten at most, in the order of the examples."""
 
     @property
     def length(self) -> int:

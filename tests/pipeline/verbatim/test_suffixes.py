@@ -62,5 +62,13 @@ def test_a_symbol_that_no_document_could_hold_ends_a_span() -> None:
     assert found([[1, 2]], [1, 2, 70_000, 1]) == [(0, 2, [0]), (3, 1, [0])]
 
 
+def test_of_many_places_no_more_are_listed_than_asked_for() -> None:
+    symbols = joined([np.array([5, 1, 5, 2, 5, 3])])
+    index = SuffixIndex(symbols, suffix_array(symbols))
+    [span] = index.spans(np.array([5]))
+    assert span.places == 3
+    assert index.positions(span, 2).tolist() == [0, 2]
+
+
 def test_nothing_stands_in_no_documents() -> None:
     assert found([], [1]) == found([[], []], [1]) == found([[1]], []) == []
