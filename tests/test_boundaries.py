@@ -96,6 +96,8 @@ OTHER_KEYS = {
     "bench/gpu.py": "its own file",
     "bench/on_gpu": "figures of bench/gpu.py's file, and peers' summaries",
     "bench/influence.py": "posts of a data set",
+    "bench/infini_gram_spans.py": "infini-gram's spans",
+    "bench/trace.py": "infini-gram's summary, and names of timings",
     "bench/validate.py": "sections of settings.toml",
     "bench/kronfluence_tests.py": "attributes of a test report's XML",
 }
