@@ -50,9 +50,11 @@ def test_what_cannot_be_traced_is_said_in_one_message(tmp_path: Path) -> None:
         (" ", "the text is empty"),
         (str(tmp_path), "is a folder"),
         (str(latin), "not UTF-8"),
+        ("caf\udce9", "the text is not UTF-8"),
         ("words", "prepare stage has not finished"),
     ):
         refused = trace(tmp_path, text)
         assert refused.exit_code
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr
+    assert "stdin is not UTF-8" in trace(tmp_path, "-", text=b"caf\xe9").stderr

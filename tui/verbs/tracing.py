@@ -56,6 +56,10 @@ def _content(text: str) -> str:
         path = Path(text)
         if _exists(path):
             return read_text(path)
+        text.encode()  # the shell's bytes that are not UTF-8 come as surrogates
+    except UnicodeError as error:
+        source = {"-": "stdin"}.get(text, "the text")
+        raise UsageError(f"{source} is not UTF-8", "convert it, as by `iconv`") from error
     except IsADirectoryError as error:
         raise UsageError(f"{text} is a folder", "name one file of it") from error
     except (OSError, ValueError) as error:
