@@ -42,7 +42,7 @@ WORDS, VOCABULARY = 25, 50_000
 PEER_ROWS = 20_000
 PAGES = 30
 PATIENCE_S, STILL_S = 60, 0.2
-ENDLESS = ("_follow", "_look_for_newer")
+ENDLESS = ("_follow", "_look_for_newer", "_ask_slurm")
 """Workers that look at the run as long as a screen is open."""
 SIZE = (120, 40)
 BOUNDS = {"memory, MB": 200.0, "page move, ms": 30.0}

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _INTERVAL_S, _UNATTENDED_S = 1.0, 2.0
 """Seconds between two looks at the run; with nobody at the keyboard."""
 _MACHINE_S = 1.9
+_SLURM_S = 10.0
+"""Its controller answers for the whole cluster."""
 _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
     False: ("accent", "━", False),
     True: ("warn", "◆", True),
@@ -103,12 +105,12 @@ class RunScreen(StagePages, CurveKeys):
     @work
     async def _ask_slurm(self) -> None:
         """Looks now and then at jobs of the run: Slurm may take long to answer."""
-        from tui.processes.slurm import LOOK_S, look_now_and_then
-
         while True:
-            if self.is_watched:
+            if self.is_watched and self._run.slurm.exists():
+                from tui.processes.slurm import look_now_and_then
+
                 await asyncio.to_thread(look_now_and_then, self._run)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(_SLURM_S)
 
     @work
     async def _follow(self) -> None:
