@@ -50,7 +50,7 @@ def curate(request: CurationRequest) -> Curation:
         DamagedResultError: a file is not what its stage writes.
         DataError: the source cannot be read, is not what was trained on, or cannot be JSON.
     """
-    run = RunDir(Path(request.run))
+    run = RunDir(Path(request.run_folder))
     settings = load_settings(run.settings)
     out = Path(request.out).absolute()
     _refuse_place(out, settings.data)
@@ -60,7 +60,7 @@ def curate(request: CurationRequest) -> Curation:
     with disk_errors_explained(out), _made_whole(out) as folder:
         counted = _write(folder, settings, choice, rows)
         made = Curation(
-            run=run.name,
+            run_name=run.name,
             ranked_for=_asked(request, found),
             prompts=found.prompts,
             left_out=found.left_out,

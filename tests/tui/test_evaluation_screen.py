@@ -162,7 +162,8 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, QuestionForm))
         asked = [app.screen.query_one(f"#{name}", TextArea).text for name in QuestionForm.LABELS]
-        assert asked == ["Tilo Brandt was born in", " a town by the lake"]
+        rather_than = " a town by the sea"  # what the base model says
+        assert asked == ["Tilo Brandt was born in", " a town by the lake", rather_than]
 
 
 async def test_answers_that_were_not_traced_say_why(run: RunDir) -> None:

@@ -68,7 +68,7 @@ def curate(
     if target:
         refuse_clone_onto(source, target)
     request = CurationRequest(
-        run=str(source.root),
+        run_folder=str(source.root),
         out=out,
         of_set=set_,
         prompts=_prompts(source, set_, prompts, ids),
@@ -97,7 +97,7 @@ def _prompts(run: RunDir, set_: str, file: Path | None, ids: tuple[str, ...]) ->
 
 def _told(made: Curation, target: RunDir | None) -> Iterator[str]:
     yield (
-        f"{made.dropped:,} of the {made.trained:,} rows that {made.run} was trained on go, "
+        f"{made.dropped:,} of the {made.trained:,} rows that {made.run_name} was trained on go, "
         f"{made.kept:,} stay: ranked for {made.ranked_for} by {made.method}"
     )
     if made.left_out:
@@ -112,4 +112,4 @@ def _told(made: Curation, target: RunDir | None) -> Iterator[str]:
         )
     if target:
         yield f"`headwater run all --run {target.name}` trains on what stays, then"
-        yield f"`headwater compare {made.run} {target.name}` shows before and after"
+        yield f"`headwater compare {made.run_name} {target.name}` shows before and after"

@@ -18,8 +18,7 @@ REASON = "headwater"
 class CurationRequest:
     """What is asked of the training data of a run."""
 
-    run: str
-    """The run's folder."""
+    run_folder: str
     out: str
     """The folder to make."""
     of_set: str = ""
@@ -58,7 +57,7 @@ class Reason:
 class Curation:
     """What was made."""
 
-    run: str
+    run_name: str
     ranked_for: str
     """`the prompts of set rivers`, or `3 prompts`."""
     prompts: tuple[str, ...]

@@ -123,7 +123,9 @@ def save_scores(run: RunDir, highest: int | None = None) -> None:
 
 
 def request(run: RunDir, **asked: Any) -> CurationRequest:
-    return CurationRequest(run=str(run.root), out=str(run.root.parent.parent / "out"), **asked)
+    return CurationRequest(
+        run_folder=str(run.root), out=str(run.root.parent.parent / "out"), **asked
+    )
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -263,7 +265,8 @@ def test_the_record_says_how_the_parts_came_about(run: RunDir) -> None:
     made = curate(request(run, of_set="asked", drop=2))
     assert curation_of(read_json(made.record_file)) == made
     assert made == Curation(
-        run="small", ranked_for="the prompts of set asked", prompts=("good", "other"), left_out=(),
+        run_name="small", ranked_for="the prompts of set asked", prompts=("good", "other"),
+        left_out=(),
         method="ekfac", rows=30, trained=read_examples(run).num_rows, kept=28, dropped=2,
         near_duplicates=0, out=str(run.root.parent.parent / "out"),
     )  # fmt: skip
