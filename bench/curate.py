@@ -133,13 +133,17 @@ def make_run(run: RunDir, world: World, with_twins: bool) -> None:
 
 def chosen(data: Path, seed: int) -> Settings:
     """The demo's model and training, on these data."""
+    local = {"source": "local", "path": str(data), "id_column": "id", "max_tokens": 64}
+    changed = {
+        "run": {"seed": seed},
+        "data": {**local, "validation_fraction": 0.0},
+        "tokenizer": {"vocab_size": 512},
+        "train": {"epochs": 4.0},
+        "factors": {"strategies": ["ekfac", "identity"]},
+    }
     demo = profile("demo").model_dump()
-    demo["run"]["seed"] = seed
-    demo["data"] |= {"source": "local", "path": str(data), "id_column": "id"}
-    demo["data"] |= {"validation_fraction": 0.0, "max_tokens": 64}
-    demo["tokenizer"]["vocab_size"] = 512
-    demo["train"] |= {"epochs": 4.0}
-    demo["factors"]["strategies"] = ["ekfac", "identity"]
+    for section, values in changed.items():
+        demo[section] |= values
     return Settings.model_validate(demo)
 
 

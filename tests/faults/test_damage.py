@@ -78,7 +78,7 @@ def test_a_run_that_nothing_happened_to_is_whole(run: RunDir) -> None:
 def test_every_file_is_covered(run: RunDir) -> None:
     known = {path for _, path in stage_files(run)}
     own = {run.settings, run.prompts, run.events, run.retrainings, run.claim, run.proofs}
-    outside = set((run.root / "benchmarks").rglob("*"))
+    outside = {*(run.root / "benchmarks").rglob("*"), *run.verbatim(run.examples).rglob("*")}
     files = {path for path in run.root.rglob("*") if path.is_file()}
     assert files == known | own | {path for path in outside if path.is_file()}
 
