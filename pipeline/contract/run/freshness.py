@@ -46,6 +46,9 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 
 FORMAT = 2
 """The format of what stages write; see `results/migrations.py`."""
+_LATER = (("train", "processes", 1),)
+"""Settings that came later, and what did as they do before there was a choice: with that they make
+no earlier run stale."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +258,11 @@ class RunFreshness:
 
     @cached_property
     def _whole(self) -> Json:
-        return self._settings.model_dump(mode="json")
+        whole = self._settings.model_dump(mode="json")
+        for section, name, usual in _LATER:
+            if whole[section][name] == usual:
+                del whole[section][name]
+        return whole
 
     @cached_property
     def _corpus_mark(self) -> Json:

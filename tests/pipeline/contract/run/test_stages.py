@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,12 @@ def test_every_other_setting_makes_a_stage_stale(trained: str) -> None:
         for name in field.annotation.model_fields  # type: ignore[union-attr]
     }
     assert every - read == CHANGE_NO_RESULT
+
+
+def test_a_setting_that_came_later_makes_no_earlier_run_stale(run: RunDir) -> None:
+    before = settings().model_dump(mode="json")["train"]
+    del before["processes"]
+    digest = hashlib.sha256(json.dumps({"train": before}, sort_keys=True).encode()).hexdigest()
+    assert freshness.RunFreshness(settings(), run).digest(("train",)) == digest
+    shared = settings(train={"processes": 2})
+    assert freshness.RunFreshness(shared, run).digest(("train",)) != digest
