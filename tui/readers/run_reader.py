@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results import learning_curves as training
+from pipeline.contract.results.proofs import STAGE as PROOF
 from pipeline.contract.run.events import Memory
 from pipeline.contract.run.processes import SupervisorState, is_locked
 from pipeline.contract.run.run_dir import RunDir
@@ -85,7 +86,7 @@ class RunReader:
         the first paint."""
         try:
             self._history.update(_LOOK_S)
-            return self._snapshot(run_status(self._run, None, self._history.attempts))
+            return self._snapshot(self._stages(None))
         except (HeadwaterError, OSError, KeyError, TypeError, ValueError):
             return RunSnapshot(self._run.name)  # the look that follows says why
 
@@ -97,11 +98,16 @@ class RunReader:
         try:
             self._history.update(_LOOK_S)
             settings = self._load_settings()
-            return self._snapshot(run_status(run, settings, self._history.attempts))
+            return self._snapshot(self._stages(settings))
         except (HeadwaterError, OSError) as error:
             return self._snapshot([], str(error))
         except (KeyError, TypeError, ValueError) as error:  # a file of another shape than ours
             return self._snapshot([], f"a file of the run cannot be read: {error!r}")
+
+    def _stages(self, settings: Settings | None) -> list[StageStatus]:
+        """All but a proof that nobody has asked for: it begins at a ranking, not in the list."""
+        stages = run_status(self._run, settings, self._history.attempts)
+        return [one for one in stages if one.stage != PROOF or self._run.claim.exists()]
 
     def _load_settings(self) -> Settings:
         from pipeline.contract.settings.loading import (

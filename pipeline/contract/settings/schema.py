@@ -71,8 +71,8 @@ class RunSettings(Section):
     and module partitions, so *_data_partitions should be several times as many.
     `headwater work RUN` adds workers, here or on other machines, at any time."""
     tf32: Literal[False, True, "auto"] = "auto"
-    """Let a GPU multiply the float32 numbers of factors and scores in TF32: faster, 3 digits.
-    "auto" = where a measured gradient moves by less than a twentieth with it; never on a CPU."""
+    """Let a GPU multiply float32 numbers of factors and scores in TF32: faster, 3 digits.
+    "auto" = where a measured gradient moves by less than a twentieth; never on a CPU."""
 
 
 class DataSettings(Section):
