@@ -71,7 +71,7 @@ class RunSettings(Section):
     and module partitions, so *_data_partitions should be several times as many.
     `headwater work RUN` adds workers, here or on other machines, at any time."""
     tf32: Literal[False, True, "auto"] = "auto"
-    """Let a GPU multiply float32 numbers of factors and scores in TF32: faster, 3 digits.
+    """Let a GPU compute factors and scores in TF32: faster, 3 digits.
     "auto" = where a measured gradient moves by less than a twentieth; never on a CPU."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -42,7 +43,8 @@ class View(DismissedOnce[_Result]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # as Textual will do once it is shown, but then it styles every widget again
-        self.add_class(*size_classes(*self.app.size))
+        with suppress(RuntimeError):  # made where no app is at work
+            self.add_class(*size_classes(*self.app.size))
 
     def on_screen_resume(self) -> None:
         """Lets a newcomer know what the screen is good for."""
