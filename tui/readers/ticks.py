@@ -42,10 +42,12 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 def _fewest(low: float, high: float, steps: Iterable[float], most: int) -> list[float]:
     """The multiples of the first of some steps that has no more of them than are wanted."""
+    room = 1e-6 * (high - low)  # a step may be far larger than the whole axis
     for step in steps:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
-            return [number * step for number in range(first, last + 1)]
+            found = (number * step for number in range(first, last + 1))
+            return [tick for tick in found if low - room <= tick <= high + room]
     return []
 
 

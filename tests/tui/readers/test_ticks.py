@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tui.readers.ticks import log_ticks, round_ticks, side_by_side, time_ticks
@@ -41,6 +41,7 @@ finite = st.floats(min_value=-1e12, max_value=1e12)
 
 
 @given(finite, finite, st.integers(2, 20))
+@example(-4e-272, -5e-275, 2)
 def test_ticks_lie_within_the_axis_and_are_never_too_many(a: float, b: float, most: int) -> None:
     low, high = min(a, b), max(a, b)
     for ticks in (round_ticks(low, high, most), time_ticks(low, high, most)):
