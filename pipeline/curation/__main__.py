@@ -1,4 +1,4 @@
-"""Sorts training data in this process: `python -m pipeline.curation REQUEST`, a JSON object.
+"""Sorts training data in this process: `python -m pipeline.curation`, the request on stdin as JSON.
 
 Prints one JSON object: {"curation": …}, or {"error": …, "hint": …, "exit_code": …}.
 """
@@ -26,4 +26,4 @@ def main(request: CurationRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(curation_request_of(json.loads(sys.argv[1]))))
+    sys.exit(main(curation_request_of(json.load(sys.stdin))))

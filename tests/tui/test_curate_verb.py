@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,16 @@ def test_what_makes_no_sense_is_refused_before_any_work(
     assert found.exit_code == 2
     assert told in found.output
     assert not out.exists()
+
+
+def test_any_number_of_prompts_can_be_named(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    save_score_file(run)
+    file = tmp_path / "many.jsonl"
+    lines = [{"id": f"prompt-{n:06}", "prompt": "The river", "completion": " runs"}
+             for n in range(20_000)]  # fmt: skip
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    words = ("--prompts", str(file), "--drop", "1", "--out", str(tmp_path / "out"))
+    found = curate(tmp_path, "demo", *words)
+    assert found.exit_code == 1
+    assert "the scores of run demo are stale" in found.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 from pipeline.contract.results.curation import Curation, CurationRequest, curation_of
@@ -14,4 +15,6 @@ def make_curation(request: CurationRequest) -> Curation:
     Raises:
         HeadwaterError: what the request is about is wrong, or not there.
     """
-    return curation_of(answered("pipeline.curation", asdict(request), "the selection")["curation"])
+    asked = json.dumps(asdict(request))  # on stdin: of many prompts it is too long for a command
+    failed = "the data could not be sorted"
+    return curation_of(answered("pipeline.curation", failed, text=asked)["curation"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 from pipeline.contract.results.plan import Plan, PlanRequest, plan_of
@@ -14,4 +15,5 @@ def make_plan(request: PlanRequest) -> Plan:
     Raises:
         HeadwaterError: what the request is about is wrong, or not there.
     """
-    return plan_of(answered("pipeline.planning", asdict(request), "the plan")["plan"])
+    asked = json.dumps(asdict(request))
+    return plan_of(answered("pipeline.planning", "the plan could not be made", asked)["plan"])

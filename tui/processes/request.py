@@ -10,24 +10,23 @@ from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import HeadwaterError
 
 
-def answered(module: str, request: dict[str, Any], what: str) -> dict[str, Any]:
-    """Runs `python -m MODULE REQUEST` and waits for the JSON object that it prints.
+def answered(module: str, failed: str, *arguments: str, text: str = "") -> dict[str, Any]:
+    """Runs `python -m MODULE ARGUMENTS`, `text` on stdin, and waits for the JSON object it prints.
 
     Raises:
-        HeadwaterError: what the request is about is wrong, or not there; or `what`, such as "the
-            plan", could not be made.
+        HeadwaterError: what is asked about is wrong, or not there; or `failed`, such as "the plan
+            could not be made", and why.
     """
     done = subprocess.run(
-        python_command("-m", module, json.dumps(request)),
+        python_command("-m", module, *arguments),
         capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
+        input=text.encode(),
         check=False,
         env=child_environment(),
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise HeadwaterError(f"{what} could not be made: {last}")
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise HeadwaterError(f"{failed}: {said[-1] if said else 'it said nothing'}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if "error" not in answer:
         return answer
