@@ -58,7 +58,7 @@ def curate(request: CurationRequest) -> Curation:
     rows = standings(run, found.scores)
     choice = _chosen(request, found, rows)
     with disk_errors_explained(out), _made_whole(out) as folder:
-        counted = _write(folder, settings, choice, rows)
+        counted, unreadable = _write(folder, settings, choice, rows)
         made = Curation(
             run_name=run.name,
             ranked_for=_asked(request, found),
@@ -66,6 +66,7 @@ def curate(request: CurationRequest) -> Curation:
             left_out=found.left_out,
             method=found.method,
             rows=counted,
+            unreadable=unreadable,
             trained=len(rows),
             kept=counted - len(choice.reasons),
             dropped=len(choice.reasons),
@@ -158,16 +159,18 @@ def _made_whole(out: Path) -> Iterator[Path]:
 
 def _write(
     folder: Path, settings: Settings, choice: _Choice, trained: Mapping[RowKey, Standing]
-) -> int:
-    """Writes the parts; gives how many rows the source has."""
+) -> tuple[int, int]:
+    """Writes the parts; gives how many rows of the source could be read, and could not."""
     unread, going, count = set(trained), dict[RowKey, str](), 0
+    unreadable = 0
     with (
         (folder / "kept.jsonl").open("w", encoding="utf-8") as kept,
         (folder / "near_duplicates.jsonl").open("w", encoding="utf-8") as alike,
     ):
         for row in source_rows(settings.data, settings.run.seed):
-            if row.fault:
-                continue  # it was left out of the corpus too, and cannot be written
+            if row.fault:  # it was left out of the corpus too, and cannot be written
+                unreadable += 1
+                continue
             key = (row.source, row.number)
             unread.discard(key)
             count += 1
@@ -184,7 +187,7 @@ def _write(
     _write_dropped(folder, [going[key] for key in choice.reasons])
     if not choice.near_duplicates:
         (folder / "near_duplicates.jsonl").unlink()
-    return count
+    return count, unreadable
 
 
 def _write_dropped(folder: Path, lines: list[str]) -> None:

@@ -102,6 +102,8 @@ def _told(made: Curation, target: RunDir | None) -> Iterator[str]:
     )
     if made.left_out:
         yield f"without scores, and so left out: {', '.join(made.left_out)}"
+    if made.unreadable:
+        yield f"in neither part: {made.unreadable:,} rows that could not be read"
     yield f"kept     {made.kept_file}"
     yield f"dropped  {made.dropped_file}"
     if made.near_duplicates:

@@ -65,7 +65,9 @@ class Curation:
     """Prompts without scores."""
     method: str
     rows: int
-    """Rows of the source that were read."""
+    """Rows of the source that could be read."""
+    unreadable: int
+    """Rows that could not, and that no corpus had: they are in neither part."""
     trained: int
     """Those of them that the model was trained on: the others all stay."""
     kept: int

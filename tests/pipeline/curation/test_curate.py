@@ -267,7 +267,8 @@ def test_the_record_says_how_the_parts_came_about(run: RunDir) -> None:
     assert made == Curation(
         run_name="small", ranked_for="the prompts of set asked", prompts=("good", "other"),
         left_out=(),
-        method="ekfac", rows=30, trained=read_examples(run).num_rows, kept=28, dropped=2,
+        method="ekfac", rows=30, unreadable=0, trained=read_examples(run).num_rows,
+        kept=28, dropped=2,
         near_duplicates=0, out=str(run.root.parent.parent / "out"),
     )  # fmt: skip
     assert asdict(made)["rows"] == 30
@@ -319,6 +320,14 @@ def test_a_cell_that_json_has_not_ends_it_whole(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a cell cannot be written as JSON: it is of type bytes"):
         curate(wanted)
     assert not Path(wanted.out).exists()
+
+
+def test_rows_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    data = save_jsonl(tmp_path, ROWS)
+    with data.open("a") as file:
+        file.write("{no json\n")
+    made = curate(request(scored_run(tmp_path, data), of_set="asked", drop=1))
+    assert (made.rows, made.unreadable, made.kept) == (30, 1, 29)
 
 
 def test_dates_are_written_as_text(tmp_path: Path) -> None:
