@@ -95,10 +95,10 @@ class Asker:
             ModelError: the model has no embedding for a token.
             HeadwaterError: the model answers nothing.
         """
-        asked = self._asked_prompt(question.validated())
+        asked = question.validated().as_prompt(self._settings.data.form == "chat")
         if asked.messages:
             yield Written(str(self._tokenizer.decode(encode_question(self._tokenizer, asked))))
-        traced = self._traced(asked, question.completion, say)
+        traced = self._traced(asked, say)
         if question.instead is not None and traced.other is None:
             raise UsageError(
                 f"the model answers just {question.instead.strip()!r}",
@@ -137,21 +137,11 @@ class Asker:
         events = EventWriter(self._asked.root / "events.jsonl", "ask")
         return InfluenceAnalyzer(self._settings, self._asked, events, self._model)
 
-    def _asked_prompt(self, question: Query) -> Prompt:
-        """The question; in a run on conversations it is what the user says."""
-        if self._settings.data.form != "chat":
-            return Prompt(id="asked", prompt=question.prompt, instead=question.instead)
-        said = Prompt.of_messages("asked", [{"role": "user", "content": question.prompt}])
-        return said.model_copy(update={"instead": question.instead})
-
-    def _traced(
-        self, asked: Prompt, completion: str | None, say: Callable[[str], None]
-    ) -> TracedPrompt:
+    def _traced(self, asked: Prompt, say: Callable[[str], None]) -> TracedPrompt:
         """The question with the completion that is given, or with the tokens of the model's own."""
         context = context_length(self._model.config)
-        if completion is not None:
-            prompt = asked.completed(completion.strip() if asked.messages else completion)
-            traced = as_given([prompt], self._tokenizer)[0]
+        if asked.completion:
+            [traced] = as_given([asked], self._tokenizer)
             self._require_fit(traced, context)
             return traced
         tokens = encode_question(self._tokenizer, asked)

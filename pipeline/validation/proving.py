@@ -1,6 +1,6 @@
 """Tests a claim: models trained again without its examples, or one step on each of them.
 
-Shape legend: Q prompts, N training examples, K examples of the claim, S seeds.
+Shape legend: N training examples, K examples of the claim, S seeds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.claims import Claims
@@ -22,7 +23,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.evaluation.statistics import t_difference, t_mean
-from pipeline.influence.greedy_answers import traced_prompts
+from pipeline.influence.greedy_answers import as_given, traced_prompts
 from pipeline.model import load_tokenizer, load_traced
 from pipeline.validation.retraining import Completions, Retrainer, Training
 from pipeline.validation.tail_patch import stepped
@@ -46,14 +47,25 @@ class Sides:
         return {"marked": self.marked, "matched": self.matched, "random": random}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The completions that a claim is about."""
+
+    completions: Completions
+    rows: list[int]
+    """Which of them."""
+
+    def by(self, model: PreTrainedModel) -> float:
+        """Their mean ln p; nats."""
+        return float(self.completions.log_likelihoods(model, self.rows).mean())
+
+
 class Prover:
     """Tests claims about one run."""
 
     def __init__(self, settings: Settings, run: RunDir, events: EventWriter) -> None:
         self._settings, self._run, self._events = settings, run, events
-        traced = traced_prompts(run, settings.prompts.use_generated, load_tokenizer(run.tokenizer))
-        self._prompts = [one.prompt.id for one in traced]
-        self._completions = Completions(traced, settings.train.batch_tokens)
+        self._tokenizer = load_tokenizer(run.tokenizer)
         self._examples = TokenDataset.of_examples(run)
 
     def prove(self, claim: Claim) -> Proof:
@@ -65,13 +77,27 @@ class Prover:
         """
         claims = Claims(self._run)
         marked = claims.named(claim.examples)
-        claims.claim(claim.prompt, marked, claim.origin, claim.seeds, claim.by_steps)
+        about = claim.question or claim.prompt
+        claims.claim(about, marked, claim.origin, claim.seeds, claim.by_steps)
         sides = Sides(marked, claims.beside(marked))
-        row = self._prompts.index(claim.prompt)
         test = self._by_steps if claim.by_steps else self._by_training
-        return test(claim, sides, row)
+        return test(claim, sides, self._measured(claim, claims))
 
-    def _by_training(self, claim: Claim, sides: Sides, row: int) -> Proof:
+    def _measured(self, claim: Claim, claims: Claims) -> Measured:
+        """What is looked at: prompts of the run, whose trainings serve all its claims, or what was
+        asked, which no earlier training has answered."""
+        settings = self._settings
+        if claim.question is not None:
+            asked = claim.question.as_prompt(settings.data.form == "chat", claim.prompt)
+            traced = as_given([asked], self._tokenizer)
+            rows = [0]
+        else:
+            traced = traced_prompts(self._run, settings.prompts.use_generated, self._tokenizer)
+            ids = [one.prompt.id for one in traced]
+            rows = [ids.index(one) for one in claims.prompts(claim.prompt)]
+        return Measured(Completions(traced, settings.train.batch_tokens), rows)
+
+    def _by_training(self, claim: Claim, sides: Sides, measured: Measured) -> Proof:
         seeds = range(self._settings.run.seed, self._settings.run.seed + claim.seeds)
         everything = np.arange(len(self._examples))
         planned: list[tuple[str, Training]] = []
@@ -80,7 +106,7 @@ class Prover:
             for name, left_out in sides.of_seed(seed, len(everything)).items():
                 kept = np.setdiff1d(everything, left_out)
                 planned.append((name, Training(kept, seed)))
-        found, done = self._train(planned, row)
+        found, done = self._train(planned, measured)
         there = np.isfinite(list(found.values())).all(axis=0)  # [S]
         if not there.any():
             raise HeadwaterError(
@@ -93,10 +119,10 @@ class Prover:
         return self._proof(claim, drops, float(before.mean()), done, failed)
 
     def _train(
-        self, planned: Sequence[tuple[str, Training]], row: int
+        self, planned: Sequence[tuple[str, Training]], measured: Measured
     ) -> tuple[dict[str, Values], int]:
-        """ln p of a prompt's completion [S] after each kind of training, and how many were new."""
-        retrainer = Retrainer(self._settings, self._run, self._completions)
+        """Mean ln p of the completions [S] after each kind of training, and how many were new."""
+        retrainer = Retrainer(self._settings, self._run, measured.completions)
         kept = sum(retrainer.is_known(training) for _, training in planned)
         self._events.note(f"{len(planned)} trainings, {kept} of them kept from earlier ones")
         found: dict[str, list[float]] = {}
@@ -108,27 +134,28 @@ class Prover:
                 self._events.progress(number + step / steps, total, "trainings", PHASE)
 
             is_new = not retrainer.is_known(training)
-            found.setdefault(name, []).append(float(retrainer.outcome(training, tell)[row]))
+            outcome = retrainer.outcome(training, tell)
+            found.setdefault(name, []).append(float(outcome[measured.rows].mean()))
             if is_new:
                 done += 1
                 self._events.progress(done, total, "trainings", PHASE)
                 print(f"training {done} of {total}, {name}: {training}", flush=True)
         return {name: np.array(values) for name, values in found.items()}, done
 
-    def _by_steps(self, claim: Claim, sides: Sides, row: int) -> Proof:
+    def _by_steps(self, claim: Claim, sides: Sides, measured: Measured) -> Proof:
         model = load_traced(self._settings, self._run.model)
-        [before] = self._completions.log_likelihoods(model, [row])
+        before = measured.by(model)
         left_out = sides.of_seed(self._settings.run.seed, len(self._examples))
         total, gains = sum(map(len, left_out.values())), dict[str, Values]()
         for name, positions in left_out.items():
             after = []
             for position in positions.tolist():
                 with stepped(model, self._examples[position]):
-                    after.append(float(self._completions.log_likelihoods(model, [row])[0]))
+                    after.append(measured.by(model))
                 done = sum(map(len, gains.values())) + len(after)
                 self._events.progress(done, total, "steps", STEPS)
             gains[name] = np.array(after) - before
-        return self._proof(claim, gains, float(before), 0, 0)
+        return self._proof(claim, gains, before, 0, 0)
 
     def _proof(
         self, claim: Claim, effects: Mapping[str, Values], before: float, done: int, failed: int

@@ -16,14 +16,18 @@ from textual.widgets import Input, TextArea
 
 from pipeline.contract.results.answers import read_answers
 from pipeline.contract.results.examples import read_example_ids, read_texts
+from pipeline.contract.results.proofs import append_proof
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker
-from pipeline.contract.run.replies import ExampleList, Reply
+from pipeline.contract.run.proving import read_claim
+from pipeline.contract.run.replies import ExampleList, Query, Reply
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run
 from tests.tui.test_bursts import burst
+from tests.tui.test_proving import proof_of
 from tests.tui.watching import Looks, at_work, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
+from tui.processes import launcher
 from tui.screens.ask import AskScreen
 from tui.screens.dialogs.question_form import QuestionForm
 from tui.screens.rankings import RankingsScreen
@@ -303,6 +307,40 @@ async def test_an_example_opens_with_the_colours_of_its_tokens(run: RunDir) -> N
         await pilot.press("n", "space", "escape")
         assert stands_on(app, AskScreen)
         assert (screen.filtered.cursor, len(screen.filtered.marked)) == (2, 1)
+
+
+async def test_the_answer_to_a_question_is_proven(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "start_stages", lambda *_: None)
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("A")
+        await ask(pilot, PROMPT, COMPLETION)
+        await until_shown(pilot, "Examples · 48 · exact")
+        screen = app.screen
+        assert isinstance(screen, AskScreen)
+        first = set(shown_ids(screen)[:5])
+        await pilot.press("V")
+        await until_shown(pilot, "12 trainings")
+        await until_shown(pilot, "The river runs: the first 5 by ekfac_normalized")
+        await pilot.press("n", "enter", "V")
+        await until_shown(pilot, "the marked example")
+        await pilot.press("n", "escape", "V", "y")
+        await until(pilot, lambda: run.claim.exists())
+    claim = read_claim(run)
+    assert set(claim.examples) == first
+    assert claim.question == Query(PROMPT, COMPLETION)
+    append_proof(run, proof_of(run, claim, 3.1, 0.4))
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("A")
+        await ask(pilot, PROMPT, COMPLETION)
+        await until_shown(pilot, "they taught it")
+        await ask(pilot, PROMPT, " by the harbour")
+        await until_shown(pilot, "by the harbour")
+        await until_shown(pilot, "Examples · 48 · exact")
+        assert "they taught it" not in screen_text(app)
 
 
 async def test_a_burst_behind_the_key_goes_into_the_form(run: RunDir) -> None:

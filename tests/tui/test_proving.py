@@ -104,6 +104,29 @@ async def test_a_key_asks_with_the_cost_and_starts_the_stage(
     assert len(read_claim(run).examples) == 1
 
 
+async def test_without_marks_what_stands_first_is_proven_whatever_the_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = sample_run.scored_run(tmp_path)
+    monkeypatch.setattr(launcher, "start_stages", lambda *_: None)
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        await pilot.press("enter", "b")
+        await until_shown(pilot, "bottom")
+        table = app.screen.query_one(RankingTable)
+        listing = table.listing
+        assert listing is not None
+        shown = {listing.corpus.example(listing.position(line)).id for line in range(5)}
+        await pilot.press("V")
+        await until_shown(pilot, "the last 5 by ekfac_normalized")
+        await pilot.press("y")
+        await until(pilot, lambda: stands_on(app, RunScreen))
+    assert set(read_claim(run).examples) == shown
+    assert read_claim(run).origin == "the last 5 by ekfac_normalized"
+
+
 def test_the_verb_refuses_in_one_line_what_cannot_be_proven(tmp_path: Path) -> None:
     run = sample_run.scored_run(tmp_path / "runs")
 
@@ -115,6 +138,9 @@ def test_the_verb_refuses_in_one_line_what_cannot_be_proven(tmp_path: Path) -> N
 
     prompt = prompt_of(run)
     assert "is not in" in told("--prompt", "nothing")
+    assert "says whose answer" in told()
+    assert "says whose answer" in told("--prompt", prompt, "--set", "x")
+    assert "'Σ x' is not in" in told("--set", "x")
     assert "give one of them" in told("--prompt", prompt, "--top", "2", "--source", "x")
     assert "no training example comes from 'x'" in told("--prompt", prompt, "--source", "x")
     lock = acquire_lock(run)

@@ -17,8 +17,10 @@ from textual.widgets import Static
 
 from pipeline.contract.errors import CancelledError, HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
+from pipeline.contract.results.proofs import load_proofs
 from pipeline.contract.results.scores import default_method
 from pipeline.contract.run.history import read_questions
+from pipeline.contract.run.proving import question_id
 from pipeline.contract.run.replies import (
     AnswerPart,
     AnswerTokens,
@@ -33,6 +35,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from tui.content import asked_text
 from tui.content.answer_line import answer_text
+from tui.content.verdict_text import verdict_text
 from tui.keys import Scope, bindings
 from tui.processes.answerer import Answerer
 from tui.screens.dialogs.choice import Choice
@@ -66,6 +69,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("ask"),
         *bindings("taking"),
+        *bindings("proving"),
         *bindings("results"),
     ]
 
@@ -89,6 +93,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         yield Static(id="said")
         yield Static(id="probabilities")
         yield Static(id="likeness")
+        yield Static(id="verdict")
         yield RankingTable(id="table")
         yield self.filter_entry("words of the text · id:… · group:7")
         yield Static(id="meaning")
@@ -98,7 +103,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     def on_mount(self) -> None:
         """Asks for the question, and loads the model meanwhile."""
         self.query_one(Banner).trail = (self._run.name, "ask")
-        for name in ("#said", "#probabilities", "#likeness"):
+        for name in ("#said", "#probabilities", "#likeness", "#verdict"):
             self.query_one(name).display = False
         self.filtered.entitle("Examples")
         self.filtered.empty = self.told("{ask.prompt} writes a prompt, which brings the examples")
@@ -124,6 +129,13 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         """The question, and what is traced."""
         asked = self._question
         return GreedyAnswer(_ID, asked.prompt, self._said, set_against=asked.instead)
+
+    @property
+    def question(self) -> Query:
+        """The question with the answer that is traced."""
+        asked = self._question
+        prompt = asked.prompt if asked.completion else asked.prompt.rstrip()  # as it was answered
+        return Query(prompt, self._said, instead=asked.instead)
 
     def action_prompt(self) -> None:
         """Writes a question."""
@@ -188,7 +200,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         self.query_one(Notice).trouble = ""
         self._said, self._written = question.completion or "", ""
         self.clear()
-        for name in ("#probabilities", "#likeness"):
+        for name in ("#probabilities", "#likeness", "#verdict"):
             self.query_one(name).display = False
         self._show_answer()
 
@@ -210,8 +222,15 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
                 await self.take_list(reply)
                 if reply.exact:
                     self.stand("✓ answered")
+                    await self._tell_verdict()
             case ExampleTokens():
                 self.tokens[reply.example_id] = reply
+
+    async def _tell_verdict(self) -> None:
+        """What was proven of this very question."""
+        proofs = await asyncio.to_thread(load_proofs, self._run, question_id(self.question))
+        if proofs:
+            self._tell_below("#verdict", verdict_text(proofs))
 
     def _tell_below(self, name: str, text: Content) -> None:
         line = self.query_one(name, Static)
@@ -232,9 +251,8 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         table, asked = self.filtered, self.asked
         if asked and table.listing and table.selected is not None:
             found = (self.answer,)
-            shown = ExampleScreen(
-                self._run, asked, asked, found, table.listing, table.selected, table.marked, "ask"
-            )
+            at = (table.listing, table.selected, table.marked)
+            shown = ExampleScreen(self._run, asked, asked, found, *at, "ask", self.question)
             self.app.push_screen(shown, partial(self._came_back, asked))
 
     def _came_back(self, asked: Asked, left: Browsed | None) -> None:

@@ -19,6 +19,8 @@ from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.results.common import Loaded
 from pipeline.contract.results.proofs import Proof, load_proofs
+from pipeline.contract.run.proving import question_id
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.example_text import LEGENDS, document_text, example_text, title_of
@@ -87,9 +89,12 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         position: int,
         marked: frozenset[int],
         origin: str = "influence",
+        question: Query | None = None,
     ) -> None:
-        """`origin`: what the screen is called that this one was opened from."""
+        """`origin`: what the screen is called that this one was opened from; `question`: what was
+        asked there, where it is no prompt of the run."""
         super().__init__()
+        self._was_asked = question
         self._origin = origin
         self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
@@ -155,7 +160,8 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         try:
             arguments = (self._reader, self._scored, self._listing, self.position)
             self._detail = await asyncio.to_thread(detail, *arguments)
-            prompt = self._listing.ranking.prompt_id
+            asked, prompt = self._was_asked, self._listing.ranking.prompt_id
+            prompt = question_id(asked) if asked else prompt
             self._proofs = await asyncio.to_thread(load_proofs, self._run, prompt)
         except HeadwaterError as error:
             failed = error
@@ -272,7 +278,8 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         """What an export or a copy takes: the marked examples, or this one."""
         answer = self._answers[self._listing.ranking.prompt_id]
         marked = self.marked or frozenset({self.position})
-        return Taken(self._run, self._scored, answer, self._listing, self.position, marked)
+        at = (self._listing, self.position, marked)
+        return Taken(self._run, self._scored, answer, *at, question=self._was_asked)
 
     def action_leave(self) -> None:
         """Back to the text, or to the ranking."""

@@ -24,7 +24,8 @@ TOP = 5
 
 @click.command()
 @click.argument("run")
-@click.option("--prompt", "prompt_id", required=True, help="Id of the prompt.")
+@click.option("--prompt", "prompt_id", help="Id of the prompt.")
+@click.option("--set", "set_", help="A set of prompts in its place: their mean ln p.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -52,7 +53,8 @@ TOP = 5
 def prove(
     runs: Path,
     run: str,
-    prompt_id: str,
+    prompt_id: str | None,
+    set_: str | None,
     top: int | None,
     opponents: bool,
     listed: Path | None,
@@ -70,6 +72,7 @@ def prove(
     from pipeline.contract.results.claims import Claims  # NumPy: other verbs do not wait for it
 
     target = find_run(runs, run)
+    about = _about(prompt_id, set_)
     others = [name for name in (listed, source, group) if name is not None]
     if len(others) > 1 or (others and (opponents or top is not None)):
         raise UsageError(
@@ -85,20 +88,31 @@ def prove(
         marked, origin = claims.of_group(group), f"near-duplicates of group {group}"
     else:
         count = top or TOP
-        marked = claims.first(prompt_id, count, opponents)
+        marked = claims.first(about, count, opponents)
         origin = claims.first_told(count, opponents)
-    claim = claims.claim(prompt_id, marked, origin, seeds, step)
+    claim = claims.claim(about, marked, origin, seeds, step)
     write_claim(target, claim)
     echo(f"proving {clean(origin)}: {claims.cost(claim)}", err=True)
     _bring_up_to_date(target)
     found = next(
-        one.value for one in load_proofs(target, prompt_id) if one.value.claim.examples
+        one.value for one in load_proofs(target, about) if one.value.claim.examples
         == claim.examples and one.value.claim.by_steps == step
     )  # fmt: skip
     if as_json:
         echo_json(found.record())
     else:
         echo(proof_text(found))
+
+
+def _about(prompt_id: str | None, set_: str | None) -> str:
+    """What is proven: a prompt's id, or the row of a set."""
+    from pipeline.contract.results.sets import set_row
+
+    if prompt_id is not None and set_ is None:
+        return prompt_id
+    if set_ is not None and prompt_id is None:
+        return set_row(set_)
+    raise UsageError("--prompt ID or --set NAME says whose answer is proven: give one of them")
 
 
 def _bring_up_to_date(target: RunDir) -> None:

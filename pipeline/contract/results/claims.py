@@ -19,10 +19,13 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_text
 from pipeline.contract.results.lookup import Corpus, Example
 from pipeline.contract.results.matching import Positions, matched
-from pipeline.contract.results.ranks import highest_first
+from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.score_file import load_scores
+from pipeline.contract.results.sets import combined, set_row, sets_of
 from pipeline.contract.run.freshness import Done
-from pipeline.contract.run.proving import SEEDS, Claim, no_retraining
+from pipeline.contract.run.proving import PLAIN, SEEDS, Claim, no_retraining, question_id
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
@@ -69,14 +72,28 @@ class Claims:
         self.corpus = Corpus(run)
 
     def first(self, prompt: str, count: int, opponents: bool = False) -> Positions:
-        """The first examples of a prompt's ranking by the run's own method, or the last ones.
+        """The first examples of a prompt's, or a set's, ranking by the run's own method, or the
+        last ones.
 
         Raises:
-            UsageError: the prompt was not scored.
+            UsageError: it was not scored.
         """
-        scores = self._file.scores(self._row(prompt), self._file.metadata.default_method)
-        order = highest_first(scores)
+        order = highest_first(self._scores(self.prompts(prompt)))
         return np.sort(order[-count:] if opponents else order[:count]).astype(np.intp)
+
+    def prompts(self, about: str) -> tuple[str, ...]:
+        """The prompt with this id, or those of the set with this row that have scores: ids.
+
+        Raises:
+            UsageError: there is none.
+        """
+        scored = self._file.metadata.prompts
+        if about in scored:
+            return (about,)
+        if of_set := tuple(one for one in self._sets.get(about, ()) if one in scored):
+            return of_set
+        valid = ", ".join((*scored, *self._sets))
+        raise UsageError(f"prompt {about!r} is not in {self._run.name}; valid: {valid}")
 
     def first_told(self, count: int, opponents: bool = False) -> str:
         """How `first` has chosen."""
@@ -133,32 +150,41 @@ class Claims:
         """The examples with these ids.
 
         Raises:
-            UsageError: the corpus has another id.
+            UsageError: one is no training example, as a text that was added to the index.
         """
         if unknown := [name for name in names if name not in self._positions]:
-            raise UsageError(f"no training example has the id {unknown[0]!r}")
+            raise UsageError(
+                f"{unknown[0]!r} is no training example: only what the model was trained on can be "
+                "left out of its training",
+                "mark others",
+            )
         return np.sort(np.array([self._positions[name] for name in names], dtype=np.intp))
 
     def claim(
         self,
-        prompt: str,
+        about: str | Query,
         marked: Positions,
         origin: str,
         seeds: int = SEEDS,
         by_steps: bool = False,
     ) -> Claim:
-        """The claim that these examples [ascending] changed the prompt's answer.
+        """The claim that these examples [ascending] changed the answer to a prompt, the answers to
+        a set's prompts, or a question's completion.
 
         Raises:
-            UsageError: the prompt was not scored; too few examples would be left to train on, or to
-                compare with; the model cannot be trained again.
+            UsageError: the prompt or the set was not scored; the question has no completion; too
+                few examples would be left to train on, or to compare with; the model cannot be
+                trained again.
         """
-        self._row(prompt)
+        self._require_answer(about)
         if not by_steps:
             self._require_training(marked)
         self.beside(marked)
         names = tuple(example.id for example in self.corpus.examples(marked))
-        return Claim(prompt, names, origin, seeds, by_steps)
+        name = question_id(about) if isinstance(about, Query) else about
+        question = about if isinstance(about, Query) else None
+        measured = self._measured(about)
+        return Claim(name, names, origin, seeds, by_steps, measured, question)
 
     def beside(self, marked: Positions) -> Positions:
         """The examples that these are compared with; the errors are those of `matched`."""
@@ -191,12 +217,34 @@ class Claims:
                 "prove fewer examples",
             )
 
-    def _row(self, prompt: str) -> int:
-        scored = self._file.metadata.prompts
-        if prompt not in scored:
-            valid = ", ".join(scored)
-            raise UsageError(f"prompt {prompt!r} is not in {self._run.name}; valid: {valid}")
-        return scored.index(prompt)
+    def _require_answer(self, about: str | Query) -> None:
+        if isinstance(about, str):
+            self.prompts(about)
+        elif not about.validated().completion:
+            raise UsageError("there is no answer yet whose origin could be proven")
+
+    def _measured(self, about: str | Query) -> str:
+        """Whose ln p is looked at, and what is taken off it where a prompt is a contrast."""
+        named = {prompt.id: prompt for prompt in read_prompts(self._run)}
+        asked = [about] if isinstance(about, Query) else [named[one] for one in self.prompts(about)]
+        others = [one.instead for one in asked if one.instead is not None]
+        if len(asked) > 1:
+            less = ", less those of what they are set against," * bool(others)
+            return f"the mean ln p of {len(asked):,} answers{less}"
+        return f"the answer's ln p less that of {others[0].strip()!r}" if others else PLAIN
+
+    def _scores(self, prompts: Sequence[str]) -> Scores:
+        """[N], by the run's own method."""
+        if len(prompts) > 1:
+            return combined(self._file, prompts, self.default_method)[0]
+        row = self._file.metadata.prompts.index(prompts[0])
+        return self._file.scores(row, self.default_method)
+
+    @cached_property
+    def _sets(self) -> dict[str, tuple[str, ...]]:
+        """Ids by the rows of sets."""
+        found = sets_of(read_prompts(self._run))
+        return {set_row(name): ids for name, ids in found.items()}
 
     @cached_property
     def _positions(self) -> dict[str, int]:

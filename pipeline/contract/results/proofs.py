@@ -74,11 +74,11 @@ class Proof:
         these, others = ("this 1", "1 matched one") if count == 1 else (
             f"these {count:,}", f"{count:,} matched ones"
         )  # fmt: skip
-        own, beside = self.effects.marked, self.effects.matched
+        own, beside, what = self.effects.marked, self.effects.matched, self.claim.measured
         if self.claim.by_steps:
-            text = f"One step on each of {these} changes the answer's ln p by {_signed(own)}"
+            text = f"One step on each of {these} changes {what} by {_signed(own)}"
             return f"{text}; on {others} by {_signed(beside, '')}: {self.conclusion}"
-        text = f"Without {these} the answer's ln p {_moves(own)}"
+        text = f"Without {these} {what} {_moves(own)}"
         return f"{text}; without {others} it {_moves(beside, '')}: {self.conclusion}"
 
     def record(self) -> dict[str, object]:

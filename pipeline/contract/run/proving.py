@@ -5,12 +5,14 @@ One claim a time: what was found of the earlier ones is kept in `results/proofs.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.contract.errors import UsageError
-from pipeline.contract.files import read_object, write_json
+from pipeline.contract.files import json_text, read_object, write_json
 from pipeline.contract.run.processes import busy, is_locked
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.typed import require_types
 
@@ -20,13 +22,16 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 SEEDS = 3
 """Trainings of each kind where a person does not say how many: four kinds, 12 trainings."""
 
+PLAIN = "the answer's ln p"
+"""What is measured of one completion that is set against no other."""
+
 
 @dataclass(frozen=True)
 class Claim:
-    """That some training examples changed a prompt's answer."""
+    """That some training examples changed the answer to a prompt, or to each prompt of a set."""
 
     prompt: str
-    """Its id."""
+    """Its id, the row of a set (`sets.set_row`), or the id of a question (`question_id`)."""
     examples: tuple[str, ...]
     """Their ids, in the order of the corpus."""
     origin: str
@@ -34,6 +39,16 @@ class Claim:
     seeds: int = SEEDS
     by_steps: bool = False
     """Whether it is tested by one step on each example instead of trainings without them."""
+    measured: str = PLAIN
+    """What is looked at, in words; of a set it is the mean over its prompts."""
+    question: Query | None = None
+    """What was asked, with its completion; None = a prompt or a set of the run."""
+
+
+def question_id(question: Query) -> str:
+    """What stands for a question among the ids of prompts: the same for the same question."""
+    asked = json_text([question.prompt, question.completion, question.instead])
+    return f"asked-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
 
 def write_claim(run: RunDir, claim: Claim) -> None:
@@ -57,7 +72,10 @@ def read_claim(run: RunDir) -> Claim:
     try:
         if value is not None:
             claim = Claim(**value)
-            return require_types(replace(claim, examples=tuple(claim.examples)))
+            asked = cast("dict[str, Any] | None", claim.question)  # as JSON has it
+            question = None if asked is None else Query(**asked)
+            kept = replace(claim, examples=tuple(claim.examples), question=question)
+            return require_types(kept)
     except TypeError:
         pass  # another program's file is no claim
     raise UsageError(

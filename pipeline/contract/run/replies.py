@@ -15,9 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.contract.errors import UsageError
+
+if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
+    from pipeline.contract.settings.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,19 @@ class Query:
         if self.instead is not None:
             self._check_instead(self.instead.strip())
         return self
+
+    def as_prompt(self, is_chat: bool, name: str = "asked") -> Prompt:
+        """The prompt, with the completion where one is given; `is_chat`: as what a user says."""
+        from pipeline.contract.settings.prompts import Prompt
+
+        prompt = Prompt(id=name, prompt=self.prompt)
+        completion = self.completion
+        if is_chat:
+            prompt = Prompt.of_messages(name, [{"role": "user", "content": self.prompt}])
+            completion = None if completion is None else completion.strip()
+        if completion is not None:
+            prompt = prompt.completed(completion)
+        return prompt.model_copy(update={"instead": self.instead})
 
     def _check_instead(self, instead: str) -> None:
         if not instead:

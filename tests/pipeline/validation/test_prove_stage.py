@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,19 @@ import pytest
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.results.claims import Claims
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.proofs import Proof, load_proofs, read_proofs
+from pipeline.contract.results.sets import set_row
 from pipeline.contract.results.validation import read_retrainings
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventReader, Note, Progress
 from pipeline.contract.run.new_run import change_settings
-from pipeline.contract.run.proving import Claim, write_claim
+from pipeline.contract.run.proving import Claim, question_id, write_claim
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.prompts import save_prompts
 from pipeline.stages import prove
-from tests.small_runs import run_here
+from tests.small_runs import as_written, run_here
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,53 @@ def test_one_step_on_each_example_stands_for_a_training(own: RunDir) -> None:
     assert proof.effects.over_matched.n == 3, "pairs of an example and the one matched to it"
     assert str(proof).startswith("One step on each of these 3 changes the answer's ln p by ")
     assert proof.effects.marked.value > 0, "its first examples make the answer likelier"
+
+
+def in_a_set(run: RunDir) -> str:
+    """The row of a set that every prompt of the run has joined."""
+    prompts = [one.model_copy(update={"set": "both"}) for one in read_prompts(run)]
+    save_prompts(run.prepared_prompts, prompts)
+    as_written(run, "prepare")
+    return set_row("both")
+
+
+def test_of_a_set_the_mean_over_its_prompts_is_measured_by_the_same_trainings(
+    own: RunDir, proof: Proof
+) -> None:
+    about = in_a_set(own)
+    claims = Claims(own)
+    assert len(claims.first(about, 3)) == 3
+    marked = claims.named(proof.claim.examples)
+    each = [proven(own, claims.claim(one, marked, "three", 2)) for one in ("river", "baker")]
+    of_set = proven(own, claims.claim(about, marked, "three", 2))
+    assert [one.trainings for one in (*each, of_set)] == [0, 0, 0]
+    mean = np.mean([one.effects.marked.value for one in each])
+    assert of_set.effects.marked.value == pytest.approx(mean)
+    assert "Without these 3 the mean ln p of 2 answers " in str(of_set)
+    assert [one.value.claim for one in load_proofs(own, about)] == [of_set.claim]
+    with pytest.raises(UsageError, match=r"'Σ none' is not in run; valid: river, baker, Σ both"):
+        claims.first(set_row("none"), 3)
+
+
+def test_a_question_is_proven_as_the_same_prompt_of_the_run_would_be(
+    own: RunDir, proof: Proof
+) -> None:
+    """The trainings are the same; nobody has asked them the question, so they are done again."""
+    claims = Claims(own)
+    marked = claims.named(proof.claim.examples)
+    question = Query("The river runs", " past the mill")
+    asked = proven(own, claims.claim(question, marked, "three", 2))
+    assert asked.trainings == 8
+    assert asked.effects.marked.value == pytest.approx(proof.effects.marked.value, rel=1e-6)
+    assert str(asked) == str(proof)
+    again = proven(own, claims.claim(question, marked, "three", 2))
+    assert again.trainings == 0
+    against = replace(question, instead=" by the harbour")
+    contrast = proven(own, claims.claim(against, marked, "three", by_steps=True))
+    assert "the answer's ln p less that of 'by the harbour'" in str(contrast)
+    assert question_id(against) != question_id(question)
+    with pytest.raises(UsageError, match="no answer yet"):
+        claims.claim(replace(question, completion=None), marked, "three")
 
 
 def test_what_cannot_be_proven_is_refused_before_any_training(own: RunDir, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from textual.content import Content
 from textual.widgets import Static
 
 from pipeline.contract.results.answers import GreedyAnswer
-from pipeline.contract.run.replies import AskedExample, ExampleList, ExampleTokens
+from pipeline.contract.run.replies import AskedExample, ExampleList, ExampleTokens, Query
 from tui.content import asked_text
 from tui.content.example_text import plain_text
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.ordering import Ordering
+from tui.screens.mixins.proving import Proving
 from tui.screens.mixins.taking import Taken, Taking
 from tui.widgets.lines import Lines
 from tui.widgets.ranking_table import RankingTable
@@ -29,7 +30,7 @@ _NAME = 40
 """Letters of the prompt in the name of an exported file."""
 
 
-class AskedList(Filtering, Ordering, Taking):
+class AskedList(Filtering, Ordering, Taking, Proving):
     """The table `#table` and the text `#preview`. A screen names `View` before this."""
 
     methods: Sequence[str] = ()
@@ -43,6 +44,11 @@ class AskedList(Filtering, Ordering, Taking):
     @property
     def answer(self) -> GreedyAnswer:
         """The question and what is traced: the screen's own."""
+        raise NotImplementedError
+
+    @property
+    def question(self) -> Query:
+        """The same with the answer as its completion, as it can be proven."""
         raise NotImplementedError
 
     @property
@@ -129,7 +135,8 @@ class AskedList(Filtering, Ordering, Taking):
         if asked is None or table.listing is None or not table.count:
             return None
         name = " ".join(answer.prompt.split())[:_NAME]
-        return Taken(self._run, asked, answer, table.listing, table.selected, table.marked, name)
+        shown = (table.listing, table.selected, table.marked)
+        return Taken(self._run, asked, answer, *shown, name, self.question)
 
 
 def _asked(found: ExampleList, methods: Sequence[str], tokens: dict[str, ExampleTokens]) -> Asked:

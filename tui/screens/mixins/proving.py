@@ -1,4 +1,4 @@
-"""From a ranking to a verdict: the marked examples, or the first ones, are proven by retraining."""
+"""From a ranking to a verdict: the marked examples, or the first that are shown, are proven."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from tui.screens.mixins.taking import Taken
 
 FIRST = 5
-"""First examples that are proven where none is marked."""
+"""Examples at the top of what is shown that are proven where none is marked."""
 
 
 class Proving(DOMNode):
     """The key of a screen that shows a ranking. It names `View` before this."""
 
     def chosen(self) -> Taken | None:
-        """What can be proven: the prompt and the marked examples."""
+        """What can be proven: the prompt or the question, and the examples."""
         raise NotImplementedError
 
     @work
@@ -54,18 +54,26 @@ def _claim(taken: Taken) -> tuple[Claim, str]:
     """What is claimed, and what a person is told before it is tested."""
     from pipeline.contract.results.claims import Claims
 
-    claims = Claims(taken.run)
-    if taken.marked:
-        corpus = taken.scored.corpus
-        marked = claims.named([corpus.example(position).id for position in taken.marked])
-        count = len(marked)
-        origin = "the marked example" if count == 1 else f"the {count:,} marked examples"
-    else:
-        marked, origin = claims.first(taken.answer.id, FIRST), claims.first_told(FIRST)
-    claim = claims.claim(taken.answer.id, marked, origin)
+    claims, corpus = Claims(taken.run), taken.scored.corpus
+    positions = sorted(taken.marked) or taken.listing.positions()[:FIRST].tolist()
+    marked = claims.named([corpus.example(position).id for position in positions])
+    origin = _origin(taken, len(marked))
+    claim = claims.claim(taken.question or taken.answer.id, marked, origin)
+    what = clean(" ".join(taken.answer.prompt.split()), 60) if taken.question else claim.prompt
     text = (
-        f"Prompt {clean(taken.answer.id)}, {clean(origin)}.\n\nThe model is trained again without "
+        f"{clean(what)}: {clean(origin)}.\n\nThe model is trained again without "
         "them, without as many of the same length and gradient size, and without as many at "
         f"random: {claims.cost(claim)}."
     )
     return claim, text
+
+
+def _origin(taken: Taken, count: int) -> str:
+    """How the examples were chosen."""
+    if taken.marked:
+        return "the marked example" if count == 1 else f"the {count:,} marked examples"
+    listing = taken.listing
+    if listing.sort != "score" or len(listing) < len(listing.ranking.order):
+        return f"the first {count:,} shown"
+    end = "last" if listing.reverse else "first"
+    return f"the {end} {count:,} by {listing.ranking.name}"

@@ -16,6 +16,7 @@ from textual.worker import get_current_worker
 
 from pipeline.contract.files import expanded, write_text
 from pipeline.contract.results.answers import GreedyAnswer
+from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
 from tui.export import Stopped, proposed, records_fault, write_records
 from tui.readers.clean import clean, clean_lines
@@ -49,6 +50,8 @@ class Taken:
     marked: frozenset[int]
     name: str = ""
     """Begins the name of a file; the prompt's id where it is empty."""
+    question: Query | None = None
+    """What was asked, with its answer, where it is no prompt of the run."""
 
     def positions(self, only_marked: bool) -> np.ndarray:
         """The marked examples, highest first; all that are shown, in their order, where none is
