@@ -1,12 +1,12 @@
-"""How often a document of the answer's form, with another answer, stands among the first five, with
-and without a contrast.
+"""How often a document that only shares the answer's form stands among the first five, with and
+without a contrast.
 
     uv run python -m bench.contrast RUN
 
 RUN is the folder of a finished demo run. Its prompts of one relation share a form ("… plays the");
-each is set against the answer of the next prompt of its relation that has another one. A wrong
-document of the same form states another fact of the relation. Scored by the run's first strategy,
-normalised.
+each is set against the answer of the next prompt of its relation that has another one. A document
+of the same form states another fact of the relation: with another answer, or with the same one
+about somebody else. Scored by the run's first strategy, normalised.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.contract.results.examples import ids_of, read_examples
+from pipeline.contract.results.examples import ids_of, read_examples, read_texts
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.score_file import ScoreFile
@@ -36,6 +35,12 @@ from pipeline.influence.settled import settled
 from pipeline.model import load_tokenizer, load_traced
 
 TOP = 5
+KINDS = (
+    "states the answer",
+    "same form and answer, of somebody else",
+    "same form, other answer",
+    "another form",
+)
 
 
 def main(run: RunDir) -> None:
@@ -55,24 +60,28 @@ def main(run: RunDir) -> None:
         analyzer = InfluenceAnalyzer(settled(settings, run), beside, events, model)
         tokenizer, examples = load_tokenizer(run.tokenizer), TokenDataset.of_examples(run)
         own, ids = ScoreFile(run).self_influence(strategy), ids_of(read_examples(run))
+        texts = dict(zip(ids, read_texts(run), strict=True))
         for name, prompts in (("completion alone", plain), ("contrast", contrasts)):
             shutil.rmtree(beside.kronfluence_scores(strategy), ignore_errors=True)
             queries = token_dataset(as_given(prompts, tokenizer))
             raw = sum_modules(pairwise_scores(analyzer, strategy, queries, examples)).numpy()
             rows = [highest_first(row)[:TOP] for row in normalized(raw, own)]
             tops = [[ids[index] for index in row] for row in rows]
-            wrong = [
-                np.mean([_relation(one) == _relation(p.id) and one not in p.relevant for one in t])
-                for p, t in zip(prompts, tops, strict=True)
-            ]
-            right = [
-                np.mean([one in p.relevant for one in t])
-                for p, t in zip(prompts, tops, strict=True)
-            ]
-            print(
-                f"{name}: {len(prompts)} prompts, of the first {TOP}: same form, other answer "
-                f"{np.mean(wrong):.1%}; states the answer {np.mean(right):.1%}"
+            kinds = Counter(
+                _kind(prompt, one, texts[one])
+                for prompt, top in zip(prompts, tops, strict=True)
+                for one in top
             )
+            shares = ", ".join(f"{kind} {kinds[kind] / kinds.total():.1%}" for kind in KINDS)
+            print(f"{name}: {len(prompts)} prompts, of the first {TOP}: {shares}", flush=True)
+
+
+def _kind(prompt: Prompt, document: str, text: str) -> str:
+    if document in prompt.relevant:
+        return KINDS[0]
+    if _relation(document) != _relation(prompt.id):
+        return KINDS[3]
+    return KINDS[1 if prompt.completion.strip() in text else 2]
 
 
 def _relation(name: str) -> str:

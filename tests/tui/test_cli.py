@@ -18,7 +18,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.contract.results.factors import GradientErrors
-from pipeline.contract.results.score_file import ScoreMetadata, write_scores
+from pipeline.contract.results.lookup import Corpus
+from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.ranks import highest_first
+from pipeline.contract.results.score_file import ScoreFile, ScoreMetadata, write_scores
 from pipeline.contract.results.scores import (
     KnownAnswers,
     ScoresSummary,
@@ -30,6 +33,7 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
 from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.influence.ranking_table import save_rankings
+from tests.tui import sample_run
 
 Result = subprocess.CompletedProcess[str]
 Headwater = Callable[..., Result]
@@ -309,6 +313,27 @@ def test_rank_prints_json_csv_and_text_without_control_characters(
     text = headwater("rank", "books", "--method", "bm25").stdout
     assert "doc0 ★  (7 tokens, whales.jsonl row 1)" in text
     assert "\x1b" not in text
+
+
+def test_rank_ranks_a_set_of_prompts(headwater: Headwater, tmp_path: Path) -> None:
+    run = sample_run.scored_run(tmp_path / "runs")
+    first, *others = read_prompts(run)
+    alone = first.model_copy(update={"set": "one"})
+    rest = [prompt.model_copy(update={"set": "rest"}) for prompt in others]
+    save_prompts(run.prepared_prompts, [alone, *rest])
+    text = headwater("rank", run.name, "--set", "rest").stdout
+    assert text.startswith(
+        f"set rest · ekfac_normalized · top\n({len(rest)} prompts weighted alike"
+    )
+    of_set = json.loads(headwater("rank", run.name, "--set", "one", "--json").stdout)
+    assert {row["prompt_id"] for row in of_set} == {"Σ one"}
+    scores = ScoreFile(run).scores(0, "ekfac_normalized")
+    ids = Corpus(run).ids()
+    expected = [ids[position] for position in highest_first(scores)[: len(of_set)]]
+    assert [row["example_id"] for row in of_set] == expected
+    assert "valid: one, rest" in headwater("rank", run.name, "--set", "fire").stderr
+    both = headwater("rank", run.name, "--set", "one", "--prompt", first.id)
+    assert "--set stands alone" in both.stderr
 
 
 def test_rank_says_how_far_a_ranking_follows_what_says_nothing_of_its_prompt(

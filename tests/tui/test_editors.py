@@ -258,6 +258,11 @@ async def test_a_prompt_is_edited_and_saved(own: RunDir) -> None:
         words.text = "Ice melts\nat"
         app.screen.query_one("#completion", TextArea).text = " 0 °C"
         app.screen.query_one("#relevant", Input).value = "doc-1, doc-2"
+        against = app.screen.query_one("#instead", Input)
+        against.value = "0 °C "
+        await until_shown(pilot, "is the completion itself")
+        against.value = " 4 °C"
+        app.screen.query_one("#set", Input).value = " water "
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(app.screen, PromptsScreen))
         assert rows.cursor == 1
@@ -267,7 +272,12 @@ async def test_a_prompt_is_edited_and_saved(own: RunDir) -> None:
         await pilot.press("y")
         await until_shown(pilot, "saved")
     expected = Prompt(
-        id="water", prompt="Ice melts\nat", completion=" 0 °C", relevant=("doc-1", "doc-2")
+        id="water",
+        prompt="Ice melts\nat",
+        completion=" 0 °C",
+        instead=" 4 °C",
+        set="water",
+        relevant=("doc-1", "doc-2"),
     )
     assert load_prompts(own.prompts)[1] == expected
 

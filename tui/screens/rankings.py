@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.answers import GreedyAnswer
 from pipeline.contract.results.proofs import load_proofs
-from pipeline.contract.results.sets import WEIGHED
+from pipeline.contract.results.sets import weighed
 from pipeline.contract.run.run_dir import RunDir
 from tui.content.answer_line import answer_text
 from tui.content.controls_text import controls_text
@@ -237,7 +237,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         """How far a ranking follows what says nothing about its prompt."""
         assert self._scored
         if ids := self._scored.sets.get(prompt_id):
-            return Content.styled(f"{len(ids):,} {WEIGHED}", "$secondary")
+            return Content.styled(weighed(len(ids)), "$secondary")
         if self._controlled is None or self._controlled[:2] != (prompt_id, name):
             try:
                 told = controls_text(self._scored.controls(prompt_id, name))

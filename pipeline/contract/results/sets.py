@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pipeline.contract.results.score_file import ScoreFile
 
 _STAGE = "scores"
-WEIGHED = "prompts weighted alike: each one's scores ÷ their root mean square"
-"""How the prompts of a set come together, for a heading."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class SetRanking:
     def described(self) -> str:
         """`12 prompts weighted alike: …`."""
         without = f", without {len(self.left_out):,} that have no scores" * bool(self.left_out)
-        return f"{len(self.prompts):,} {WEIGHED}{without}"
+        return f"{weighed(len(self.prompts))}{without}"
 
 
 def sets_of(prompts: Iterable[Prompt]) -> dict[str, tuple[str, ...]]:
@@ -63,6 +61,12 @@ def sets_of(prompts: Iterable[Prompt]) -> dict[str, tuple[str, ...]]:
         if prompt.set is not None:
             sets[prompt.set] = (*sets.get(prompt.set, ()), prompt.id)
     return sets
+
+
+def weighed(prompts: int) -> str:
+    """How the prompts of a set come together, for a heading."""
+    alike = "weighted alike: each one's scores ÷ their root mean square"
+    return f"{prompts:,} prompt{'s' * (prompts != 1)} {alike}"
 
 
 def set_row(name: str) -> str:

@@ -91,6 +91,29 @@ def test_the_exact_list_is_the_ranking_of_the_scores_stage(
     assert best[0] in [row.example_id for row in first.rows[:3]]
 
 
+def test_a_contrast_is_the_difference_of_two_questions(address: WorkerAddress) -> None:
+    questions = (
+        Query(PROMPT, COMPLETION, 48),
+        Query(PROMPT, " by the harbour", 48),
+        Query(PROMPT, COMPLETION, 48, " by the harbour"),
+    )
+    exact = [lists(address, question)[1] for question in questions]
+    one, other, both = ({row.example_id: row.raw for row in found.rows} for found in exact)
+    assert list(both) != list(one), "what both completions share decides nothing"
+    # each is a sum in float32 over the modules' parameters
+    size = max(map(abs, (*one.values(), *other.values())))
+    expected = {name: one[name] - other[name] for name in one}
+    assert both == pytest.approx(expected, rel=0, abs=1e-4 * size)
+
+
+def test_a_contrast_to_the_models_own_answer_itself_is_refused(
+    run: RunDir, address: WorkerAddress
+) -> None:
+    own = read_answers(run)["river"].generated
+    with pytest.raises(HeadwaterError, match="the model answers just"):
+        lists(address, Query(PROMPT, instead=own))
+
+
 def test_without_a_completion_the_models_own_answer_is_told_and_traced(
     run: RunDir, address: WorkerAddress
 ) -> None:

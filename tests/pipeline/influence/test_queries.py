@@ -53,6 +53,7 @@ def queries(prompts: TokenDataset) -> Queries:
             },
             id="in parts",
         ),
+        pytest.param({"query_gradient_low_rank": 2}, id="compressed"),
     ],
 )
 def test_scores_are_those_of_the_completion_minus_those_of_the_other(
@@ -63,7 +64,8 @@ def test_scores_are_those_of_the_completion_minus_those_of_the_other(
     strategy: str,
     scores: dict[str, int],
 ) -> None:
-    apart = make_exact_analyzer()
+    rank = scores.get("query_gradient_low_rank", 0)
+    apart = make_exact_analyzer(scores={"query_gradient_low_rank": rank})
     fit(apart, strategy, examples)
     each = sum_modules(pairwise_scores(apart, strategy, prompts, examples))
     analyzer = make_exact_analyzer(scores=scores)

@@ -18,17 +18,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.contract.files import write_text
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.freshness import RunFreshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.workers import Offer, read_offer, versions
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
+from pipeline.contract.settings.prompts import save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence import sharing, worker
 from pipeline.influence.local_workers import visible_gpus
 from pipeline.stages import factors, scores
-from tests.small_runs import run_here
+from tests.small_runs import as_written, run_here
 
 from .forked_workers import Workers
 
@@ -57,10 +59,17 @@ def with_settings(target: RunDir, /, **sections: dict[str, object]) -> None:
 
 @pytest.fixture(scope="module")
 def parted_run(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A trained run whose passes come in partitions, without factors; to be copied."""
+    """A trained run whose passes come in partitions, without factors; to be copied.
+
+    One of its prompts is set against another completion.
+    """
     root = tmp_path_factory.mktemp("parted") / "run"
     shutil.copytree(scored_run.root, root, ignore=shutil.ignore_patterns("influence", "scores"))
     run = RunDir(root)
+    river, baker = read_prompts(run)
+    against = river.model_copy(update={"instead": " by the harbour"})
+    save_prompts(run.prepared_prompts, [against, baker])
+    as_written(run, "prepare")
     with_settings(run, **PARTED)
     return run
 
