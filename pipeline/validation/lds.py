@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.scores import BM25
+from pipeline.contract.results.sets import mean_of_rows, set_row, sets_of
 from pipeline.contract.results.validation import Datamodeling, DatamodelingScore, ScoreAdvantage
 from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
 from pipeline.validation.context import ValidationContext
@@ -24,7 +25,8 @@ RANDOM_HALVES = "random halves"
 
 
 def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Datamodeling | None:
-    """The score of every ranking, and of `others` beside them; None if not asked for.
+    """The score of every ranking, and of `others` beside them, then of each set's; None if not
+    asked for.
 
     Advantages are over BM25 on the same resamples.
     """
@@ -37,18 +39,34 @@ def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Da
     outcomes = np.array(context.outcomes(RANDOM_HALVES, trainings))
     measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
     trained = SubsetOutcomes(halves, len(context.examples), measured, context.seed)
-    methods = {**context.compared, **context.methods, **others}
+    found = _beside_bm25(trained, {**context.compared, **context.methods, **others})
+    rows = {prompt.id: row for row, prompt in enumerate(context.prompts)}
+    for name, ids in sets_of(context.prompts).items():
+        chosen = [rows[prompt_id] for prompt_id in ids]
+        of_set = trained.of_set(chosen)
+        alike = {way: _row_of_set(scores[chosen]) for way, scores in context.compared.items()}
+        told = _beside_bm25(of_set, alike)
+        found |= {f"{set_row(name)} · {way}": score for way, score in told.items()}
+    return Datamodeling(subsets=trained.subsets, seeds=tuple(seeds), methods=found)
+
+
+def _beside_bm25(
+    trained: SubsetOutcomes, methods: Mapping[str, Scores]
+) -> dict[str, DatamodelingScore]:
+    """The score of every ranking that has one."""
     results = {name: trained.score(scores) for name, scores in methods.items()}
     reference = results[BM25]
-    return Datamodeling(
-        subsets=trained.subsets,
-        seeds=tuple(seeds),
-        methods={
-            name: replace(result[0], advantage=_advantage(result, reference))
-            for name, result in results.items()
-            if result is not None
-        },
-    )
+    return {
+        name: replace(result[0], advantage=_advantage(result, reference))
+        for name, result in results.items()
+        if result is not None
+    }
+
+
+def _row_of_set(rows: Scores) -> Scores:
+    """The one row [1, N] by which the examples are ranked for the prompts of a set [q, N]."""
+    named = ((str(place), row) for place, row in enumerate(rows))
+    return mean_of_rows(named, rows.shape[1])[0][None]
 
 
 def _advantage(result: Result, reference: Result | None) -> ScoreAdvantage | None:
@@ -80,6 +98,7 @@ class SubsetOutcomes:
         self, kept: list[NDArray[np.intp]], examples: int, outcomes: Outcome, seed: int
     ) -> None:
         """`outcomes` [M, Q] are ln p of the completions; subsets whose training failed are NaN."""
+        self._seed = seed
         finite = np.isfinite(outcomes).all(axis=1)
         self._outcomes = outcomes[finite]
         self._members = np.zeros((len(kept), examples), dtype=np.float64)
@@ -91,6 +110,16 @@ class SubsetOutcomes:
         rng = np.random.default_rng([seed, 1])
         self._resampled_subsets = rng.integers(self.subsets, size=(RESAMPLES, self.subsets))
         self._resampled_prompts = rng.integers(prompts, size=(RESAMPLES, prompts))
+
+    def of_set(self, chosen: list[int]) -> SubsetOutcomes:
+        """What the trainings came to for some prompts together [M, 1], weighted alike as their
+        scores are: each one's deviation from its mean in standard deviations over the subsets."""
+        each = self._outcomes[:, chosen]
+        spread = each.std(axis=0)
+        alike = (each - each.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        kept = [np.flatnonzero(members) for members in self._members]
+        together = alike.mean(axis=1, keepdims=True)
+        return SubsetOutcomes(kept, self._members.shape[1], together, self._seed)
 
     def score(self, scores: Scores) -> Result | None:
         """How well `scores` [Q, N] predict the outcomes.

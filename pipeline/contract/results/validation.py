@@ -124,6 +124,7 @@ class Datamodeling:
     subsets: int
     seeds: tuple[int, ...]
     methods: Mapping[str, DatamodelingScore]
+    """By name of the ranking; of a set's, "Σ name · ranking"."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.contract.results.sets import mean_of_rows
 from pipeline.validation.lds import SubsetOutcomes, random_halves, spearman
 
 EXAMPLES, SUBSETS, PROMPTS = 60, 24, 8
@@ -40,6 +41,21 @@ def test_scores_that_add_up_to_the_outcome_get_one(
     result = SubsetOutcomes(halves, EXAMPLES, outcomes_of(truth, halves, 0), 0).score(truth)
     assert result is not None
     assert result[0].value == pytest.approx(1)
+
+
+def test_prompts_of_a_set_count_alike_whatever_the_size_of_their_scores(
+    halves: list[np.ndarray], truth: np.ndarray
+) -> None:
+    """A prompt of a thousand times larger outcomes decides nothing for the others."""
+    sizes = np.array([1000.0, *[1.0] * (PROMPTS - 1)])[:, None]
+    outcomes = outcomes_of(truth * sizes, halves, 0)
+    of_set = SubsetOutcomes(halves, EXAMPLES, outcomes, 0).of_set(list(range(PROMPTS)))
+    alike, _ = mean_of_rows(((str(row), scores) for row, scores in enumerate(truth)), EXAMPLES)
+    together = of_set.score(alike[None])
+    first_alone = of_set.score(truth[:1])
+    assert together is not None
+    assert first_alone is not None
+    assert together[0].value > 0.9 > 0.7 > first_alone[0].value
 
 
 def test_unrelated_scores_get_an_interval_around_nothing(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipeline.contract.errors import SettingsError
+from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.validation import (
     ValidationSummary,
     read_retrainings,
@@ -20,19 +21,26 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventReader, EventWriter, Progress
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from pipeline.contract.settings.prompts import save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.model import load_model
 from pipeline.stages import validate
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.retraining import Training
+from tests.small_runs import as_written
 
 SMALL = {"seeds": 2, "removed": 3, "subsets": 3, "dampings": [1e-3], "tail_patch": 2}
 
 
 @pytest.fixture(scope="module")
 def scored(scored_run: RunDir, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run through the scores stage; tests validate it, and change nothing else."""
-    return RunDir(shutil.copytree(scored_run.root, tmp_path_factory.mktemp("validated") / "run"))
+    """A run through the scores stage, whose prompts are one set; tests validate it, and change
+    nothing else."""
+    run = RunDir(shutil.copytree(scored_run.root, tmp_path_factory.mktemp("validated") / "run"))
+    prompts = [one.model_copy(update={"set": "both"}) for one in read_prompts(run)]
+    save_prompts(run.prepared_prompts, prompts)
+    as_written(run, "prepare")
+    return run
 
 
 def wanting(run: RunDir, **wanted: Any) -> Settings:
@@ -98,6 +106,10 @@ def test_every_ranking_has_a_datamodeling_score_within_its_interval(
     for score in found.methods.values():
         assert -1 <= score.low <= score.value <= score.high <= 1
     assert found.methods["bm25"].advantage is None
+    of_set = found.methods["Σ both · ekfac_normalized"]
+    assert of_set.prompts == 1, "the set is one query"
+    assert of_set.advantage is not None
+    assert found.methods["Σ both · bm25"].advantage is None
 
 
 def test_a_ranking_is_compared_with_its_refit_and_other_dampings(
