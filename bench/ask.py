@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.ask.indexing import fill_store, run_projection
+from pipeline.ask.chunks import Chunks
+from pipeline.ask.indexing import run_projection
 from pipeline.ask.store import FeatureStore
 from pipeline.batches import token_budget_batches
 from pipeline.contract.children import child_environment, python_command
@@ -104,7 +105,7 @@ def _indexed(
         events = EventWriter(Path(folder) / "events.jsonl", "bench")
         store = FeatureStore(Path(folder), "bench", projection.size)
         seconds = _clock(
-            lambda: fill_store(store, projection, settings, examples, events, "features")
+            lambda: Chunks("features", store, projection, examples).fill(None, settings, events)
         )
         rows = []
         for number in range(len(queries)):

@@ -14,7 +14,7 @@ Shape legend: N examples, F features.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -62,11 +62,22 @@ class FeatureStore:
 
         `tag` says what the features are of; it changes with whatever they come from.
         """
-        self._folder = folder
+        self.folder = folder
         self._head = _Head(tag, features)
         found = _Head.read(folder / "store.json")
         if found and (found.tag, found.features) == (tag, features):
             self._head = found
+
+    @property
+    def tag(self) -> str:
+        """What the features are of."""
+        return self._head.tag
+
+    @property
+    def starts(self) -> list[int]:
+        """The first example of each chunk."""
+        rows = [chunk.rows for chunk in self._head.chunks]
+        return [sum(rows[:number]) for number in range(len(rows))]
 
     @property
     def rows(self) -> int:
@@ -81,17 +92,40 @@ class FeatureStore:
     def append(self, features: Tensor, self_influence: Tensor) -> None:
         """Adds examples, float32 [rows, F] and [rows]; they are there when this returns, or not
         at all."""
+        number = len(self._head.chunks)
+        self.write(number, features, self_influence)
+        self.take_in(number)
+
+    def write(
+        self,
+        number: int,
+        features: Tensor,
+        self_influence: Tensor,
+        place: Callable[[Path], Path] = Path,
+    ) -> None:
+        """Writes the files of a chunk, which `take_in` adds later; `place`: where a file is written
+        that belongs at a path."""
         lengths = torch.linalg.vector_norm(features, dim=1).cpu()
         unit = features.cpu() / lengths.clamp_min(torch.finfo(torch.float32).tiny)[:, None]
-        number = len(self._head.chunks)
         rows = unit.half().numpy()
         columns = {"chunk": rows, "lengths": lengths.numpy(), "self": self_influence.cpu().numpy()}
         for name, values in columns.items():
-            with replacing(self._path(name, number)) as temporary, temporary.open("wb") as file:
+            with (
+                replacing(place(self._path(name, number))) as temporary,
+                temporary.open("wb") as file,
+            ):
                 np.save(file, values)
+
+    def take_in(self, number: int) -> None:
+        """Adds the next chunk, whose files are there.
+
+        Raises:
+            MissingResultError: they are not, or are damaged.
+        """
+        rows = self._read(number)
         chunk = _Chunk(len(rows), zlib.crc32(rows.data))
         head = replace(self._head, chunks=(*self._head.chunks, chunk))
-        write_json(self._folder / "store.json", asdict(head))
+        write_json(self.folder / "store.json", asdict(head))
         self._head = head
 
     def scan(self, query: Tensor) -> tuple[Lengths, Lengths]:
@@ -116,7 +150,7 @@ class FeatureStore:
         """
         if self.rows != examples:
             raise MissingResultError(
-                f"{self._folder} holds {self.rows:,} of {examples:,} examples", _MEND
+                f"{self.folder} holds {self.rows:,} of {examples:,} examples", _MEND
             )
         for number, chunk in enumerate(self._chunks()):
             if zlib.crc32(chunk.data) != self._head.chunks[number].crc32:
@@ -129,18 +163,22 @@ class FeatureStore:
 
     def _chunks(self) -> Iterator[NDArray[np.float16]]:
         for number, chunk in enumerate(self._head.chunks):
-            try:
-                # copy on write: torch wants memory that it could write to
-                rows = np.load(self._path("chunk", number), mmap_mode="c")
-            except (OSError, ValueError) as error:
-                raise self._damaged(number) from error
+            rows = self._read(number)
             if rows.shape != (chunk.rows, self._head.features):
                 raise self._damaged(number)
             yield rows
+
+    def _read(self, number: int) -> NDArray[np.float16]:
+        try:
+            # copy on write: torch wants memory that it could write to
+            rows: NDArray[np.float16] = np.load(self._path("chunk", number), mmap_mode="c")
+        except (OSError, ValueError) as error:
+            raise self._damaged(number) from error
+        return rows
 
     def _damaged(self, number: int) -> MissingResultError:
         path = self._path("chunk", number)
         return MissingResultError(f"{path} is damaged", _MEND)
 
     def _path(self, name: str, number: int) -> Path:
-        return self._folder / f"{name}_{number:05}.npy"
+        return self.folder / f"{name}_{number:05}.npy"

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-STAGES, ASKING, WORKING = "pipeline", "pipeline.ask.worker", "pipeline.influence.worker"
+STAGES, ASKING, WORKING = "pipeline", "pipeline.ask.worker", "pipeline.worker"
 """The modules that run a stage, that answer new prompts, and that help a stage."""
 _SAFE_PATH = "PYTHONSAFEPATH"
 """The same as -P, for the processes that libraries in the child start."""

@@ -51,8 +51,8 @@ from pipeline.influence.modules import resolve_modules, weight_shape
 from pipeline.influence.passes import Pass
 from pipeline.influence.progress import PhaseProgress
 from pipeline.influence.settled import rank_of, settled, with_rank
-from pipeline.influence.sharing import Sharing
 from pipeline.influence.task import LanguageModelingTask
+from pipeline.sharing.stage import Sharing
 
 
 class InfluenceAnalyzer:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from pipeline.batches import neighbour_batches
 from pipeline.contract.files import read_json
 from pipeline.corpus.examples import TokenBatch, TokenDataset
-from pipeline.influence.passes import Part
+from pipeline.sharing.work import Part
 
 
 class BudgetedAnalyzer(Analyzer):  # type: ignore[misc]

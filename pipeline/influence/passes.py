@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-Part = tuple[int, int]
-"""A partition: which of the data, and which of the modules."""
+from pipeline.sharing.work import Part, digest
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,11 @@ class Pass:
     arguments: dict[str, str] | None = None
     """Kronfluence's, which later changes its own, of a pass that other workers may share; None =
     this process alone does it."""
+
+    @property
+    def unit(self) -> str:
+        """What a pass goes through."""
+        return "examples"
 
     @property
     def parts(self) -> list[Part]:
@@ -75,4 +77,10 @@ class Pass:
             self.repeats,
             self.matrix_bytes,
         ]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+        return digest(decides)
+
+    def begin(self, shared: Path) -> None:
+        """Nothing is to be put down: the settings say all of a pass."""
+
+    def collected(self, part: Part) -> None:
+        """Nothing is to be done: Kronfluence finds the files in `folder`."""

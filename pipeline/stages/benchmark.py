@@ -16,7 +16,6 @@ from pathlib import Path
 import transformers
 
 from pipeline.contract.results.benchmark_questions import (
-    AnswerStore,
     BenchmarkAnswer,
     write_questions,
 )
@@ -26,9 +25,10 @@ from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.chat import require_template
+from pipeline.evaluation.benchmarks.answer_parts import AnswerParts
 from pipeline.evaluation.benchmarks.answering import (
     AnsweringModel,
-    KeepingModel,
+    load_answering,
     phase_of,
     ways_asked,
 )
@@ -37,7 +37,8 @@ from pipeline.evaluation.catalogue import all_questions, ready
 from pipeline.evaluation.questions import BenchmarkQuestion
 from pipeline.evaluation.score_sheet import Sheet
 from pipeline.memory import exhaustion_explained
-from pipeline.model import load_model, load_tokenizer, require_base, select_device
+from pipeline.model import load_tokenizer, require_base, select_device
+from pipeline.sharing.stage import SharedStage, shared_stage
 
 _MEMORY_ADVICE = "lower benchmark.batch_tokens"
 
@@ -66,12 +67,14 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     events.plan(_parts(settings, questions))
     answers: dict[str, dict[ModelName, list[BenchmarkAnswer]]] = {b.name: {} for b in benchmarks}
     seconds: dict[ModelName, float] = {}
-    for name in settings.benchmark.models:
-        begun = time.monotonic()
-        with exhaustion_explained(_MEMORY_ADVICE):
-            for benchmark, given in _answers(settings, run, events, name, benchmarks):
-                answers[benchmark.name][name] = given
-        seconds[name] = round(time.monotonic() - begun, 2)
+    device = str(select_device(settings))
+    with shared_stage("benchmark", settings, run, events, device) as sharing:
+        for name in settings.benchmark.models:
+            begun = time.monotonic()
+            with exhaustion_explained(_MEMORY_ADVICE):
+                for benchmark, given in _answers(settings, run, events, name, benchmarks, sharing):
+                    answers[benchmark.name][name] = given
+            seconds[name] = round(time.monotonic() - begun, 2)
     sheets = [Sheet(b, questions[b.name], answers[b.name]) for b in benchmarks]
     most = settings.benchmark.max_new_tokens
     warnings += [message for sheet in sheets for message in _cautions(sheet, most)]
@@ -128,21 +131,38 @@ def _answers(
     events: EventWriter,
     name: ModelName,
     benchmarks: list[Benchmark],
+    sharing: SharedStage,
 ) -> Iterator[tuple[Benchmark, list[BenchmarkAnswer]]]:
     """Gives (benchmark, its answers by the model `name`) one after the other."""
     events.doing(f"loading the {name} model")
-    model = AnsweringModel(
-        name,
-        load_model(_folder(run, name), select_device(settings)),
-        load_tokenizer(run.tokenizer),
-        settings.benchmark.batch_tokens,
-        settings.benchmark.chat_template,
-    )
+    asked = _Shared(load_answering(settings, run, name), settings, run, events, sharing)
     for benchmark in benchmarks:
-        store = AnswerStore(run, benchmark.name, name)
-        keeping = KeepingModel(model, store, settings.benchmark, events)
-        benchmark.evaluate(keeping)
-        yield benchmark, keeping.given
+        benchmark.evaluate(asked)
+        yield benchmark, asked.given
+
+
+class _Shared:
+    """A model that is asked together with other workers."""
+
+    def __init__(
+        self,
+        model: AnsweringModel,
+        settings: Settings,
+        run: RunDir,
+        events: EventWriter,
+        sharing: SharedStage,
+    ) -> None:
+        self._model, self._settings, self._run = model, settings, run
+        self._events, self._sharing = events, sharing
+        self.given: list[BenchmarkAnswer] = []
+        """The answers to the benchmark that was put last."""
+
+    def answer(
+        self, benchmark: Benchmark, questions: list[BenchmarkQuestion]
+    ) -> list[BenchmarkAnswer]:
+        parts = AnswerParts(benchmark, questions, self._model, self._settings, self._run)
+        self.given = parts.answer(self._sharing, self._events)
+        return self.given
 
 
 def _cautions(sheet: Sheet, max_new_tokens: int) -> list[str]:

@@ -20,8 +20,8 @@ from pipeline.influence.analyzer import InfluenceAnalyzer
 from pipeline.influence.fitting import copy_covariances, fit, needs_covariances, phases
 from pipeline.influence.precision import settle_precision
 from pipeline.influence.preflight import PREFLIGHT, PREFLIGHT_EXAMPLES, warnings
-from pipeline.influence.sharing import shared_stage
 from pipeline.model import load_traced
+from pipeline.sharing.stage import shared_stage
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:

@@ -7,10 +7,12 @@ summary.json. A stopped indexing goes on from its last whole chunk.
 
 from __future__ import annotations
 
-from pipeline.ask.indexing import fill_store, open_store, run_projection
+from pipeline.ask.chunks import Chunks
+from pipeline.ask.indexing import open_store, run_projection
 from pipeline.ask.likelihood import LOSSES, TEXTS, text_losses
 from pipeline.ask.parts import forget_others, parts, read_part
 from pipeline.contract.results.index import (
+    STAGE,
     IndexSummary,
     write_index_summary,
     write_text_losses,
@@ -21,6 +23,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.memory import exhaustion_explained
 from pipeline.model import embedding_count, load_tokenizer, load_traced
+from pipeline.sharing.stage import shared_stage
 
 
 def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
@@ -47,8 +50,13 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
         counts = {part.phase: float(len(examples)) for part, examples in texts.items()}
         events.plan({**counts, LOSSES: TEXTS})
         stores = [open_store(settings, run, part, projection) for part in wanted]
-        for store, (part, examples) in zip(stores, texts.items(), strict=True):
-            fill_store(store, projection, settings, examples, events, part.phase)
+        chunks = [
+            Chunks(part.phase, store, projection, examples)
+            for store, (part, examples) in zip(stores, texts.items(), strict=True)
+        ]
+        with shared_stage(STAGE, settings, run, events, str(model.device)) as sharing:
+            for work in chunks:
+                work.fill(sharing, settings, events)
         write_text_losses(run, text_losses(run, model, events))
     summary = IndexSummary(
         features=projection.size,

@@ -67,9 +67,9 @@ from pipeline.influence.queries import Queries
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.influence.results import Results, finite_or_missing, save_scores
 from pipeline.influence.retrieval import evaluate
-from pipeline.influence.sharing import shared_stage
 from pipeline.influence.tokens import top_token_scores
 from pipeline.model import load_tokenizer, load_traced
+from pipeline.sharing.stage import shared_stage
 
 ANSWERS = "answers"
 """The model's own, as a phase."""

@@ -9,10 +9,12 @@ and the curvature fitted again. Reads what scores wrote; what it writes: see
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.validation import (
+    STAGE,
     DampingAgreement,
     ValidationSummary,
     write_validation,
@@ -22,6 +24,8 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.retrieval import evaluate
 from pipeline.memory import exhaustion_explained
+from pipeline.model import select_device
+from pipeline.sharing.stage import SharedStage, shared_stage
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import RANDOM_HALVES, datamodeling
 from pipeline.validation.removal import REMOVAL, removal
@@ -43,15 +47,20 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     events.plan(_parts(context))
     with exhaustion_explained(_MEMORY_ADVICE):
         damped = dampings(context)
+        patched = tail_patch(context)
+        fitted = tuple(agreement(_own(context), scores) for scores in refits(context))
+        with _sharing(context) as sharing:
+            removed = removal(context, sharing)
+            halves = datamodeling(context, damped, sharing)
         summary = ValidationSummary(
             default_method=context.default,
             prompts=len(context.prompts),
             examples=len(context.examples),
-            tail_patch=tail_patch(context),
+            tail_patch=patched,
             dampings=_dampings(context, damped),
-            refits=tuple(agreement(_own(context), scores) for scores in refits(context)),
-            removal=removal(context),
-            datamodeling=datamodeling(context, damped),
+            refits=fitted,
+            removal=removed,
+            datamodeling=halves,
             stability_top=STABILITY_TOP,
             warnings=tuple(context.warnings),
         )
@@ -72,6 +81,14 @@ def _parts(context: ValidationContext) -> dict[str, float]:
         REMOVAL: without * training,
         RANDOM_HALVES: wanted.subsets * wanted.subset_seeds * training / 2,
     }
+
+
+def _sharing(context: ValidationContext) -> AbstractContextManager[SharedStage | None]:
+    """Lets other workers train, where there is anything to train."""
+    if not (context.wanted.seeds or context.wanted.subsets):
+        return nullcontext()
+    device = str(select_device(context.settings))
+    return shared_stage(STAGE, context.settings, context.run, context.events, device)
 
 
 def _own(context: ValidationContext) -> Scores:

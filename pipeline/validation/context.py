@@ -22,9 +22,11 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.baselines import bm25_of_prompts
 from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.model import load_tokenizer
+from pipeline.sharing.stage import Sharing
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.methods import outside_methods, own_methods
 from pipeline.validation.retraining import Completions, Retrainer, Training
+from pipeline.validation.trainings import Trainings
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class ValidationContext:
 
     @cached_property
     def retrainer(self) -> Retrainer:
-        """Trains again, or gives what an earlier training came to."""
+        """Trains again, and knows what earlier trainings came to."""
         return Retrainer(self.settings, self.run, self.completions)
 
     def warn(self, message: str) -> None:
@@ -105,18 +107,14 @@ class ValidationContext:
         self.events.warning(message)
         self.warnings.append(message)
 
-    def outcomes(self, phase: str, trainings: list[Training]) -> list[Outcome]:
-        """ln p of the completions [Q] after each training, with progress events."""
-        outcomes: list[Outcome] = []
-        for number, training in enumerate(trainings):
-
-            def tell(step: int, steps: int, number: int = number) -> None:
-                self.events.progress(number + step / steps, len(trainings), "trainings", phase)
-
-            outcome = self.retrainer.outcome(training, tell)
-            outcomes.append(outcome)
-            self.events.progress(number + 1, len(trainings), "trainings", phase)
-            print(f"{phase}: training {number + 1} of {len(trainings)}, {training}", flush=True)
+    def outcomes(
+        self, phase: str, trainings: list[Training], sharing: Sharing | None = None
+    ) -> list[Outcome]:
+        """ln p of the completions [Q] after each training, with progress events; `sharing`: with
+        whom the trainings are shared."""
+        work = Trainings(phase, trainings, self.retrainer, self.run)
+        work.do(sharing, self.settings, self.events)
+        outcomes = work.outcomes(trainings)
         failed = sum(bool(np.isnan(outcome).any()) for outcome in outcomes)
         if failed:
             self.warn(f"{phase}: {failed} of {len(outcomes)} trainings diverged and are left out")

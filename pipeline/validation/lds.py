@@ -17,6 +17,7 @@ from pipeline.contract.results.scores import BM25
 from pipeline.contract.results.sets import mean_of_rows, set_row, sets_of
 from pipeline.contract.results.validation import Datamodeling, DatamodelingScore, ScoreAdvantage
 from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
+from pipeline.sharing.stage import Sharing
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.retraining import Training
@@ -24,7 +25,9 @@ from pipeline.validation.retraining import Training
 RANDOM_HALVES = "random halves"
 
 
-def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Datamodeling | None:
+def datamodeling(
+    context: ValidationContext, others: Mapping[str, Scores], sharing: Sharing | None
+) -> Datamodeling | None:
     """The score of every ranking, and of `others` beside them, then of each set's; None if not
     asked for.
 
@@ -36,7 +39,7 @@ def datamodeling(context: ValidationContext, others: Mapping[str, Scores]) -> Da
     halves = random_halves(wanted.subsets, len(context.examples), context.seed)
     seeds = range(context.seed, context.seed + wanted.subset_seeds)
     trainings = [Training(half, seed) for half in halves for seed in seeds]
-    outcomes = np.array(context.outcomes(RANDOM_HALVES, trainings))
+    outcomes = np.array(context.outcomes(RANDOM_HALVES, trainings, sharing))
     measured = outcomes.reshape(len(halves), len(seeds), -1).mean(axis=1)
     trained = SubsetOutcomes(halves, len(context.examples), measured, context.seed)
     found = _beside_bm25(trained, {**context.compared, **context.methods, **others})

@@ -26,6 +26,15 @@ class Ledger:
 
     def put(self, key: str, outcome: Outcome) -> None:
         """Keeps an outcome."""
-        values = tuple(value if np.isfinite(value) else None for value in outcome.tolist())
-        self._known[key] = values
-        append_retraining(self._run, Retraining(key, values))
+        self.keep(line(key, outcome))
+
+    def keep(self, retraining: Retraining) -> None:
+        """Keeps what another process has written as `line`."""
+        self._known[retraining.key] = retraining.values
+        append_retraining(self._run, retraining)
+
+
+def line(key: str, outcome: Outcome) -> Retraining:
+    """An outcome under its key."""
+    values = tuple(value if np.isfinite(value) else None for value in outcome.tolist())
+    return Retraining(key, values)

@@ -16,17 +16,19 @@ from transformers import PreTrainedModel
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.claims import Claims
 from pipeline.contract.results.matching import Positions, randomly
-from pipeline.contract.results.proofs import Effects, Proof, current
+from pipeline.contract.results.proofs import STAGE, Effects, Proof, current
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.proving import Claim
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.evaluation.statistics import t_difference, t_mean
-from pipeline.influence.greedy_answers import as_given, traced_prompts
-from pipeline.model import load_tokenizer, load_traced
+from pipeline.influence.greedy_answers import TracedPrompt, as_given, traced_prompts
+from pipeline.model import load_tokenizer, load_traced, select_device
+from pipeline.sharing.stage import shared_stage
 from pipeline.validation.retraining import Completions, Retrainer, Training
 from pipeline.validation.tail_patch import stepped
+from pipeline.validation.trainings import Trainings
 
 PHASE = "trainings"
 STEPS = "steps"
@@ -60,12 +62,22 @@ class Measured:
         return float(self.completions.log_likelihoods(model, self.rows).mean())
 
 
+def told_of(claim: Claim, settings: Settings, run: RunDir) -> list[TracedPrompt]:
+    """Whose ln p a training for a claim keeps: every prompt of the run, so that it serves other
+    claims too; or what was asked, which no other training has answered."""
+    tokenizer = load_tokenizer(run.tokenizer)
+    if claim.question is None:
+        return traced_prompts(run, settings.prompts.use_generated, tokenizer)
+    return as_given(
+        [claim.question.as_prompt(settings.data.form == "chat", claim.prompt)], tokenizer
+    )
+
+
 class Prover:
     """Tests claims about one run."""
 
     def __init__(self, settings: Settings, run: RunDir, events: EventWriter) -> None:
         self._settings, self._run, self._events = settings, run, events
-        self._tokenizer = load_tokenizer(run.tokenizer)
         self._examples = TokenDataset.of_examples(run)
 
     def prove(self, claim: Claim) -> Proof:
@@ -84,18 +96,12 @@ class Prover:
         return test(claim, sides, self._measured(claim, claims))
 
     def _measured(self, claim: Claim, claims: Claims) -> Measured:
-        """What is looked at: prompts of the run, whose trainings serve all its claims, or what was
-        asked, which no earlier training has answered."""
-        settings = self._settings
-        if claim.question is not None:
-            asked = claim.question.as_prompt(settings.data.form == "chat", claim.prompt)
-            traced = as_given([asked], self._tokenizer)
-            rows = [0]
-        else:
-            traced = traced_prompts(self._run, settings.prompts.use_generated, self._tokenizer)
-            ids = [one.prompt.id for one in traced]
-            rows = [ids.index(one) for one in claims.prompts(claim.prompt)]
-        return Measured(Completions(traced, settings.train.batch_tokens), rows)
+        """Of the claim's prompt, of its set's, or of what was asked."""
+        traced = told_of(claim, self._settings, self._run)
+        ids = [one.prompt.id for one in traced]
+        chosen = [claim.prompt] if claim.question else claims.prompts(claim.prompt)
+        completions = Completions(traced, self._settings.train.batch_tokens)
+        return Measured(completions, [ids.index(one) for one in chosen])
 
     def _by_training(self, claim: Claim, sides: Sides, measured: Measured) -> Proof:
         seeds = range(self._settings.run.seed, self._settings.run.seed + claim.seeds)
@@ -123,24 +129,19 @@ class Prover:
     ) -> tuple[dict[str, Values], int]:
         """Mean ln p of the completions [S] after each kind of training, and how many were new."""
         retrainer = Retrainer(self._settings, self._run, measured.completions)
-        kept = sum(retrainer.is_known(training) for _, training in planned)
+        trainings = [training for _, training in planned]
+        work = Trainings(PHASE, trainings, retrainer, self._run)
+        missing = sum(not work.has(part) for part in work.parts)
+        kept = len(planned) - missing
         self._events.note(f"{len(planned)} trainings, {kept} of them kept from earlier ones")
+        if missing:
+            device = str(select_device(self._settings))
+            with shared_stage(STAGE, self._settings, self._run, self._events, device) as sharing:
+                work.do(sharing, self._settings, self._events)
         found: dict[str, list[float]] = {}
-        total = len(planned) - kept
-        done = 0
-        for name, training in planned:
-
-            def tell(step: int, steps: int, number: int = done) -> None:
-                self._events.progress(number + step / steps, total, "trainings", PHASE)
-
-            is_new = not retrainer.is_known(training)
-            outcome = retrainer.outcome(training, tell)
+        for (name, _), outcome in zip(planned, work.outcomes(trainings), strict=True):
             found.setdefault(name, []).append(float(outcome[measured.rows].mean()))
-            if is_new:
-                done += 1
-                self._events.progress(done, total, "trainings", PHASE)
-                print(f"training {done} of {total}, {name}: {training}", flush=True)
-        return {name: np.array(values) for name, values in found.items()}, done
+        return {name: np.array(values) for name, values in found.items()}, missing
 
     def _by_steps(self, claim: Claim, sides: Sides, measured: Measured) -> Proof:
         model = load_traced(self._settings, self._run.model)

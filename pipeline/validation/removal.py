@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.validation import RANDOM, Removal, RemovalEffect
+from pipeline.sharing.stage import Sharing
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.random_baseline import compare_with_random
@@ -21,7 +22,7 @@ from pipeline.validation.retraining import Training
 REMOVAL = "removal"
 
 
-def removal(context: ValidationContext) -> Removal | None:
+def removal(context: ValidationContext, sharing: Sharing | None) -> Removal | None:
     """How much less likely each prompt's completion is without the examples; None if not asked.
 
     A drop is averaged over the seeds.
@@ -40,7 +41,8 @@ def removal(context: ValidationContext) -> Removal | None:
         for part in parts
         for method, left_out in _left_out(context.compared, part, wanted.removed, seed)
     ]
-    outcomes = context.outcomes(REMOVAL, [*full, *(plan[-1] for plan in planned)])
+    trainings = [*full, *(plan[-1] for plan in planned)]
+    outcomes = context.outcomes(REMOVAL, trainings, sharing)
     before, after = np.array(outcomes[: len(full)]), outcomes[len(full) :]
     drops: dict[str, Outcome] = defaultdict(lambda: np.full(before.shape, np.nan))
     for (method, row, part, _), outcome in zip(planned, after, strict=True):

@@ -35,6 +35,9 @@ from pipeline.training.arguments import training_arguments
 from pipeline.training.trainer import DivergenceWatch, TokenTrainer
 from pipeline.validation.ledger import Ledger, Outcome
 
+OnStep = Callable[[int, int], None]
+"""Hears the steps done and their number."""
+
 
 class Completions:
     """How likely a model finds the prompts' completions, or by how much more than other ones."""
@@ -85,22 +88,43 @@ class Training:
 
 
 class Retrainer:
-    """Trainings on chosen examples with the run's own settings; none is done twice."""
+    """Trainings on chosen examples with the run's own settings."""
 
     def __init__(self, settings: Settings, run: RunDir, completions: Completions) -> None:
         self._settings = settings
         self._run = run
         self._completions = completions
         self._examples = TokenDataset.of_examples(run)
-        self._ledger = Ledger(run)
+        self.ledger = Ledger(run)
+        """What trainings came to, by `key`."""
         trained = freshness.Done.read("train", run)
         assert trained is not None  # the stage needs it
         self._prefix = f"{trained.id[:16]} {completions.key()}"
 
-    def outcome(self, training: Training, on_step: Callable[[int, int], None]) -> Outcome:
-        """ln p of the completions [Q] after a training; NaN if it diverged.
+    @property
+    def examples(self) -> int:
+        """How many there are to choose from: N."""
+        return len(self._examples)
 
-        `on_step` hears the steps done and their number.
+    def known(self, training: Training) -> Outcome | None:
+        """What the training came to, if it has been done before; else None."""
+        return self.ledger.get(self.key(training))
+
+    def key(self, training: Training) -> str:
+        """Names all that decides what the training comes to: base, prompts, examples, seed."""
+        examples = hashlib.sha256(training.kept.tobytes()).hexdigest()[:16]
+        return f"{self._prefix} {examples} {training.seed}"
+
+    def outcome(self, training: Training, on_step: OnStep) -> Outcome:
+        """What the training came to before, or comes to now; raises as `train` does."""
+        outcome = self.known(training)
+        if outcome is None:
+            outcome = self.train(training, on_step)
+            self.ledger.put(self.key(training), outcome)
+        return outcome
+
+    def train(self, training: Training, on_step: OnStep) -> Outcome:
+        """Trains: ln p of the completions [Q] afterwards; NaN if it diverged.
 
         Raises:
             DataError: it would see no examples.
@@ -110,22 +134,6 @@ class Retrainer:
                 f"of {len(self._examples):,} examples none is left to train a model again",
                 "lower validation.removed, or add documents",
             )
-        key = self._key(training)
-        outcome = self._ledger.get(key)
-        if outcome is None:
-            outcome = self._train(training, on_step)
-            self._ledger.put(key, outcome)
-        return outcome
-
-    def is_known(self, training: Training) -> bool:
-        """Whether an earlier one has been kept: it will not be done."""
-        return self._ledger.get(self._key(training)) is not None
-
-    def _key(self, training: Training) -> str:
-        examples = hashlib.sha256(training.kept.tobytes()).hexdigest()[:16]
-        return f"{self._prefix} {examples} {training.seed}"
-
-    def _train(self, training: Training, on_step: Callable[[int, int], None]) -> Outcome:
         chosen = self._settings.run.model_copy(update={"seed": training.seed})
         settings = self._settings.model_copy(update={"run": chosen})
         examples = self._examples.subset(training.kept.tolist())
@@ -146,7 +154,7 @@ class Retrainer:
 
 
 class _Steps(DivergenceWatch):
-    def __init__(self, on_step: Callable[[int, int], None]) -> None:
+    def __init__(self, on_step: OnStep) -> None:
         super().__init__()
         self._on_step = on_step
 

@@ -180,20 +180,21 @@ def wait(runs: Path, run: str) -> None:
 @click.argument("run")
 @click.pass_obj
 def work(runs: Path, run: str) -> None:
-    """Help with factors and scores of RUN, also from another machine, until they are done.
+    """Help with the work of RUN, also from another machine, until factors and scores are done, and
+    the benchmark, index, validate and prove that were asked for.
 
-    A worker computes partitions that no other has taken. Any number may come and go at any time.
+    A worker does parts that no other has taken. Any number may come and go at any time.
     """
     target = find_run(runs, run)
     told = ""
     for found in offers(target):
-        now = f"helping with {found[0]}" if found else "waiting for factors or scores to begin"
+        now = f"helping with {found[0]}" if found else "waiting for a stage to help with"
         if now != told:
             echo(f"{now} of {target.name}; Ctrl-C ends", err=True)
             told = now
         if found and (code := help_stage(found[0], target)):
             sys.exit(code)
-    echo(f"factors and scores of {target.name} are done", err=True)
+    echo(f"nothing of {target.name} is left to help with", err=True)
 
 
 _HOW_TO_NAME = (

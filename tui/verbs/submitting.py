@@ -102,33 +102,38 @@ def _of_workers(workers: int, stages: tuple[str, ...], settings: Settings) -> It
     Raises:
         UsageError: they would have nothing to do at all.
     """
-    parts = {
-        name: count
-        for stage in SHARED_STAGES
-        if stage in stages
-        for name, count in _parts(stage, settings).items()
-    }
     if not workers:
         return
-    if not parts:
-        raise UsageError("workers help with factors and scores, and neither is to run")
+    shared = [stage for stage in SHARED_STAGES if stage in stages]
+    if not shared:
+        named = ", ".join(SHARED_STAGES)
+        raise UsageError(f"workers help with {named}, and none of them is to run")
+    parts = {
+        name: count
+        for stage in shared
+        if stage in _PASSES
+        for name, count in _parts(stage, settings).items()
+    }
     wanted = {name: count for name, count in parts.items() if count < workers + 1}
     told = " and ".join(f"{name} = {count}" for name, count in wanted.items())
     hint = "several times as many as there are workers let all of them help, 16, say"
-    if all(count == 1 for count in parts.values()):
+    if all(count == 1 for count in parts.values()) and all(stage in _PASSES for stage in shared):
         raise UsageError(f"{workers} workers would have nothing to do: {told}", hint)
     if wanted:
         yield f"{workers} workers and the stages' own process, but {told}: {hint}"
 
 
+_PASSES = {"factors": ("covariance_", "lambda_"), "scores": ("",)}
+"""Stages whose parts are a matter of settings, and the beginnings of these settings' names."""
+
+
 def _parts(stage: str, settings: Settings) -> dict[str, int]:
     """Partitions of each pass of a stage, by the setting that gives most of them."""
     section = getattr(settings, stage)
-    passes = {"factors": ("covariance_", "lambda_"), "scores": ("",)}[stage]
     return {
         f"{stage}.{name}data_partitions": getattr(section, f"{name}data_partitions")
         * getattr(section, f"{name}module_partitions")
-        for name in passes
+        for name in _PASSES[stage]
     }
 
 

@@ -49,9 +49,14 @@ class BenchmarkAnswer:
 class AnswerStore:
     """A model's answers so far, one JSON object a line, so that a stopped benchmark goes on."""
 
-    def __init__(self, run: RunDir, benchmark: str, model: str) -> None:
-        self._run = run
-        self._path = run.benchmark_answers(benchmark, model)
+    def __init__(self, run: RunDir, benchmark: str, model: str, path: Path | None = None) -> None:
+        """`path`: of answers that another worker has given, instead of the run's own."""
+        self._run, self._of = run, (benchmark, model)
+        self._path = path or run.benchmark_answers(benchmark, model)
+
+    def at(self, path: Path) -> AnswerStore:
+        """The same model's answers in another file."""
+        return AnswerStore(self._run, *self._of, path)
 
     def read(self) -> dict[tuple[str, str], BenchmarkAnswer]:
         """The answers that were written whole, by question and way.

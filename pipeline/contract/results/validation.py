@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.contract.files import append_json_lines, read_json_lines
+from pipeline.contract.files import append_json_lines, read_json, read_json_lines, write_json
 from pipeline.contract.results import common
 from pipeline.contract.results.scores import Retrieval
 from pipeline.contract.results.verdict import Difference, Estimate
@@ -241,6 +242,20 @@ class Retraining:
 def append_retraining(run: RunDir, retraining: Retraining) -> None:
     """Keeps what a training came to."""
     append_json_lines(run.retrainings, [asdict(retraining)])
+
+
+def write_retraining(path: Path, retraining: Retraining) -> None:
+    """Writes what one training came to into a file of its own, for the stage to keep."""
+    write_json(path, asdict(retraining))
+
+
+def read_retraining(run: RunDir, path: Path) -> Retraining:
+    """Reads what `write_retraining` has written.
+
+    Raises:
+        DamagedResultError: it is something else.
+    """
+    return common.checked(run, STAGE, path, Retraining, read_json(path))
 
 
 def read_retrainings(run: RunDir) -> Sequence[Retraining]:

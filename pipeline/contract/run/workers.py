@@ -1,9 +1,9 @@
 """What a stage offers to other processes, and what each of them is at.
 
-While factors or scores are computed, `<stage>/workers/` holds
+While a stage shares its work, `<stage>/workers/` holds
 
     offer.json                  what there is to do now
-    <token>/<pass>/             leases of its partitions, and partitions that others have computed
+    <token>/<work>/             leases of its parts, and parts that others have done
     <host>-<pid>.json           each worker's state
 
 The folder goes when the stage ends, and stays when it is killed, to be gone on with.
@@ -24,8 +24,8 @@ from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.typed import require_types
 
-SHARED_STAGES = ("factors", "scores")
-"""The stages whose passes are shared between workers."""
+SHARED_STAGES = ("factors", "scores", "benchmark", "index", "validate", "prove")
+"""The stages whose work is shared between workers, in the order of the pipeline."""
 POLL_S = 0.2
 """Seconds between two looks at what there is to do."""
 _PACKAGES = ("headwater", "kronfluence", "torch", "transformers")

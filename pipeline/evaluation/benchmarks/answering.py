@@ -1,4 +1,4 @@
-"""A transformers model that answers benchmark questions, and keeps every answer as it comes.
+"""A transformers model that answers benchmark questions.
 
 It is a `DeepEvalBaseLLM`, so DeepEval's own benchmarks can be run with it too.
 """
@@ -12,9 +12,10 @@ from deepeval.models import DeepEvalBaseLLM
 from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from pipeline.contract.results.benchmark_questions import AnswerStore, BenchmarkAnswer
-from pipeline.contract.run.events import EventWriter
-from pipeline.contract.settings.schema import BenchmarkSettings
+from pipeline.contract.results.benchmark_questions import BenchmarkAnswer
+from pipeline.contract.results.generation import ModelName
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.labelling import require_embedded
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.encoding import (
@@ -26,7 +27,13 @@ from pipeline.evaluation.encoding import (
 from pipeline.evaluation.likelihood import Likelihood, likelihoods
 from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked, graded
 from pipeline.generation import generate_continuations
-from pipeline.model import context_length, embedding_count
+from pipeline.model import (
+    context_length,
+    embedding_count,
+    load_model,
+    load_tokenizer,
+    select_device,
+)
 
 Item = tuple[BenchmarkQuestion, str]
 """A question, and the way in which it is put."""
@@ -185,48 +192,15 @@ def _after(prompt: str, choice: str) -> str:
     return choice if glued else f" {choice}"
 
 
-class KeepingModel:
-    """Answers what is not answered yet, tells its progress, and keeps each batch's answers."""
-
-    def __init__(
-        self,
-        model: AnsweringModel,
-        store: AnswerStore,
-        settings: BenchmarkSettings,
-        events: EventWriter,
-    ) -> None:
-        self._model = model
-        self._store = store
-        self._settings = settings
-        self._events = events
-        self.given: list[BenchmarkAnswer] = []
-        """The answers to the benchmark that was put last."""
-
-    def answer(
-        self, benchmark: Benchmark, questions: list[BenchmarkQuestion]
-    ) -> list[BenchmarkAnswer]:
-        """One answer for each way of each question, in the questions' order."""
-        items = [(q, way) for q in questions for way in ways_asked(q, self._settings.ask)]
-        done = self._store.read()
-        phase = phase_of(benchmark.name, self._model.get_model_name())
-        waiting = [item for item in items if (item[0].id, item[1]) not in done]
-        self._events.progress(len(items) - len(waiting), len(items), "answers", phase)
-        for answer in self._answers(benchmark, waiting):
-            self._store.add([answer])
-            done[answer.question, answer.way] = answer
-            self._events.progress(len(done), len(items), "answers", phase)
-        self.given = [done[question.id, way] for question, way in items]
-        return self.given
-
-    def _answers(self, benchmark: Benchmark, items: list[Item]) -> Iterator[BenchmarkAnswer]:
-        for way in dict.fromkeys(way for _, way in items):
-            same = [item for item in items if item[1] == way]
-            yield from self._model.ranked([i for i in same if isinstance(i[0].ways[way], Ranked)])
-            yield from self._model.written(
-                [i for i in same if isinstance(i[0].ways[way], Open)],
-                benchmark,
-                self._settings.max_new_tokens,
-            )
+def load_answering(settings: Settings, run: RunDir, name: ModelName) -> AnsweringModel:
+    """The run's base or trained model, ready to answer."""
+    return AnsweringModel(
+        name,
+        load_model(run.base if name == "base" else run.model, select_device(settings)),
+        load_tokenizer(run.tokenizer),
+        settings.benchmark.batch_tokens,
+        settings.benchmark.chat_template,
+    )
 
 
 def phase_of(benchmark: str, model: str) -> str:

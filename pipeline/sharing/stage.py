@@ -1,8 +1,8 @@
-"""How the passes of a stage are shared between workers: who computes which partition.
+"""How the work of a stage is shared between workers: who does which part.
 
-The process of the stage is the first worker. It says what there is to do, takes partitions like the
-others, collects what they publish, and alone merges: in the order of the partitions, so that it
-makes no difference who computed them. Partitions do not depend on the number of workers either.
+The process of the stage is the first worker. It says what there is to do, takes parts like the
+others, collects what they publish, and alone merges: in the order of the parts, so that it makes no
+difference who has done them. Parts do not depend on the number of workers either.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.workers import POLL_S, Offer, read_offer, versions
 from pipeline.contract.settings.schema import Settings
-from pipeline.influence.local_workers import local_workers
-from pipeline.influence.part_folder import PartFolder
-from pipeline.influence.passes import Part, Pass
-from pipeline.influence.presence import Presence
+from pipeline.sharing.local_workers import local_workers
+from pipeline.sharing.part_folder import PartFolder
+from pipeline.sharing.presence import Presence
+from pipeline.sharing.work import Part, Work
 
 Counted = Callable[[int], object]
-"""Hears of examples that are done."""
+"""Hears how much of `Work.total` others have done."""
 
 
 class Sharing(Protocol):
-    """Says which partitions of a pass this process computes, and where it writes them."""
+    """Says which parts of some work this process does, and where it writes them."""
 
     @property
     def merges(self) -> bool:
-        """Whether this process merges the partitions at the end."""
+        """Whether this process merges the parts at the end."""
 
     def tokens(self, wanted: int) -> int:
         """The token budget of a batch, where this process would take `wanted`."""
 
     def parts(
-        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+        self, work: Work, tokens: int, settings: Settings, counted: Counted
     ) -> Generator[Part]:
-        """Partitions to compute; each has been saved when the next is asked for.
+        """Parts to do; each has been saved when the next is asked for.
 
         `settings`: with what was decided; `counted` hears of what others have done.
         """
 
     def place(self, path: Path) -> Path:
-        """Where a file is written that Kronfluence would write at this path."""
+        """Where a file is written that one worker alone would write at this path."""
 
 
 class SharedStage:
-    """The stage's side: offers passes, computes, collects and merges."""
+    """The stage's side: offers work, does its share, collects and merges."""
 
     merges = True
 
@@ -73,31 +73,35 @@ class SharedStage:
         return wanted
 
     def place(self, path: Path) -> Path:
-        """Kronfluence's own."""
+        """That very path."""
         return path
 
     def parts(
-        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+        self, work: Work, tokens: int, settings: Settings, counted: Counted
     ) -> Generator[Part]:
-        """See `Sharing`; ends when every partition is there."""
+        """See `Sharing`; ends when every part is there."""
         offer = replace(
             self._offer,
-            phase=pass_.phase,
-            id=pass_.id(tokens),
+            phase=work.phase,
+            id=work.id(tokens),
             tokens=tokens,
             settings=settings.model_dump(mode="json"),
         )
-        folder = pass_folder(self._run, self._stage, offer)
+        folder = work_folder(self._run, self._stage, offer)
         folder.mkdir(parents=True, exist_ok=True)
-        shared = PartFolder(folder, pass_, self._me)
+        work.begin(folder)
+        shared = PartFolder(folder, work, self._me)
         offer.write(self._run, self._stage)
-        left = [part for part in pass_.parts if not pass_.has(part)]
+        left = [part for part in work.parts if not work.has(part)]
+        for part in set(work.parts) - set(left):
+            shared.mark(part)
         try:
-            while left := self._collect(left, shared, pass_, counted):
+            while left := self._collect(left, shared, work, counted):
                 if found := _take_one(shared, left):
                     part, lease = found
-                    with lease, self._presence.at(pass_, part):
+                    with lease, self._presence.at(work, part):
                         yield part
+                        shared.mark(part)
                     left.remove(part)
                 else:
                     time.sleep(POLL_S)
@@ -105,26 +109,26 @@ class SharedStage:
             self._offer.write(self._run, self._stage)
 
     def _collect(
-        self, left: list[Part], shared: PartFolder, pass_: Pass, counted: Counted
+        self, left: list[Part], shared: PartFolder, work: Work, counted: Counted
     ) -> list[Part]:
-        """Takes in what others have published; gives the partitions that are still to be done."""
+        """Takes in what others have published; gives the parts that are still to be done."""
         missing = []
         for part in left:
             found = shared.collect(part)
             if found:
-                counted(pass_.total // len(pass_.parts))
+                counted(work.total // len(work.parts))
             else:
                 missing.append(part)
             if found is False:
                 self._events.warning(
-                    f"{pass_.phase}: partition {part}, by another worker, was damaged; it is "
+                    f"{work.phase}: partition {part}, by another worker, was damaged; it is "
                     "computed again"
                 )
         return missing
 
 
 class Helper:
-    """Another worker's side: computes partitions of what is offered and publishes them."""
+    """Another worker's side: does parts of what is offered and publishes them."""
 
     merges = False
 
@@ -138,39 +142,39 @@ class Helper:
         return self._offer.tokens
 
     def place(self, path: Path) -> Path:
-        """In the partition's own folder."""
+        """In the part's own folder."""
         assert self._staged, f"{path} is the stage's to write"
         return self._staged / path.name
 
     def parts(
-        self, pass_: Pass, tokens: int, settings: Settings, counted: Counted
+        self, work: Work, tokens: int, settings: Settings, counted: Counted
     ) -> Generator[Part]:
         """See `Sharing`; ends when nothing is left or the stage does something else.
 
         Raises:
-            UsageError: the pass is another one here than in the stage.
+            UsageError: the work is other work here than in the stage.
         """
-        if pass_.id(self._offer.tokens) != self._offer.id:
+        if work.id(self._offer.tokens) != self._offer.id:
             raise UsageError(
-                f"this worker cannot help {self._stage} of {self._run.name}: {pass_.phase} has "
+                f"this worker cannot help {self._stage} of {self._run.name}: {work.phase} has "
                 "other arguments here than there",
                 "install the same versions on every machine that works on a run",
             )
-        return self._computed(PartFolder(self.folder, pass_, self._me), pass_)
+        return self._computed(PartFolder(self.folder, work, self._me), work)
 
     @property
     def folder(self) -> Path:
-        """Of the pass that is offered."""
-        return pass_folder(self._run, self._stage, self._offer)
+        """Of the work that is offered."""
+        return work_folder(self._run, self._stage, self._offer)
 
-    def _computed(self, shared: PartFolder, pass_: Pass) -> Generator[Part]:
+    def _computed(self, shared: PartFolder, work: Work) -> Generator[Part]:
         while self._is_wanted():
-            left = [part for part in pass_.parts if not shared.is_done(part)]
+            left = [part for part in work.parts if not shared.is_done(part)]
             if not left:
                 return
             if found := _take_one(shared, left):
                 part, lease = found
-                with lease, self._presence.at(pass_, part):
+                with lease, self._presence.at(work, part):
                     self._staged = shared.stage(part)
                     try:
                         yield part
@@ -185,8 +189,8 @@ class Helper:
         return read_offer(self._run, self._stage) == self._offer
 
 
-def pass_folder(run: RunDir, stage: str, offer: Offer) -> Path:
-    """Where the partitions of an offered pass are shared."""
+def work_folder(run: RunDir, stage: str, offer: Offer) -> Path:
+    """Where the parts of offered work are shared."""
     return run.workers(stage) / offer.token / offer.id
 
 
@@ -231,8 +235,8 @@ def shared_stage(
 
 def _whole_passes(stage: str, settings: Settings) -> list[str]:
     """Settings for which a pass stays in one piece although there are several workers."""
-    passes = {"factors": ("covariance_", "lambda_"), "scores": ("",)}[stage]
-    section = getattr(settings, stage)
+    passes = {"factors": ("covariance_", "lambda_"), "scores": ("",)}.get(stage, ())
+    section = getattr(settings, stage, None)
     return [
         f"{stage}.{name}data_partitions"
         for name in passes

@@ -16,7 +16,7 @@ from pipeline.contract.run.leases import BEAT_S
 from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.workers import WorkerState
-from pipeline.influence.passes import Part, Pass
+from pipeline.sharing.work import Part, Work
 
 
 class Presence:
@@ -49,17 +49,17 @@ class Presence:
             self._path.unlink()
 
     @contextmanager
-    def at(self, pass_: Pass, part: Part) -> Iterator[None]:
-        """Context in which a partition is computed."""
-        if self._phase != pass_.phase:
+    def at(self, work: Work, part: Part) -> Iterator[None]:
+        """Context in which a part is computed."""
+        if self._phase != work.phase:
             self._examples, self._seconds = 0.0, 0.0
-        self._phase, self._begun = pass_.phase, time.monotonic()
-        self._part, self._parts = pass_.parts.index(part) + 1, len(pass_.parts)
+        self._phase, self._begun = work.phase, time.monotonic()
+        self._part, self._parts = work.parts.index(part) + 1, len(work.parts)
         self._write()
         try:
             yield
             self._parts_done += 1
-            self._examples += pass_.total / len(pass_.parts)
+            self._examples += work.total / len(work.parts)
             self._seconds += time.monotonic() - self._begun
         finally:
             self._part = 0

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline import worker
 from pipeline.contract.files import write_text
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.events import EventWriter
@@ -27,8 +28,8 @@ from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import save_prompts
 from pipeline.contract.settings.schema import Settings
-from pipeline.influence import sharing, worker
-from pipeline.influence.local_workers import visible_gpus
+from pipeline.sharing import stage as sharing
+from pipeline.sharing.local_workers import visible_gpus
 from pipeline.stages import factors, scores
 from tests.small_runs import as_written, run_here
 
@@ -238,7 +239,7 @@ def test_the_verb_work_helps_stage_after_stage_until_all_is_done(
     assert not stage_takes.is_set()
     helped = [line.split(" of ")[0] for line in told.splitlines() if line.startswith("helping")]
     assert helped == ["helping with factors", "helping with scores"]
-    assert told.splitlines()[-1] == f"factors and scores of {run.name} are done"
+    assert told.splitlines()[-1] == f"nothing of {run.name} is left to help with"
     assert_same_bits(tensors(run), alone)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.contract.run.checksums import file_sum
 from pipeline.contract.run.processes import ProcessIdentity
-from pipeline.influence.part_folder import PartFolder
-from pipeline.influence.passes import Part, Pass
+from pipeline.influence.passes import Pass
+from pipeline.sharing.part_folder import PartFolder
+from pipeline.sharing.work import Part
 
 ME = ProcessIdentity.of(os.getpid())
 NAMES = ("matrix", "count")

@@ -1,11 +1,11 @@
 """Starts workers in processes that have everything imported already.
 
-    python -m tests.pipeline.influence.forked_workers
+    python -m tests.pipeline.sharing.forked_workers
 
 A line "KIND STAGE RUN_DIR PHASE MOMENT" on stdin starts one, or the stage itself where KIND says
 so; the answer is its process id. It kills itself by SIGKILL in that phase: as a worker when it has
 taken a partition ("stage") or computed it ("publish"), as the stage when it looks for a second
-partition ("take"). A PHASE of "-" lets it live.
+partition ("take"). A PHASE of "-" lets it live. Each answer to a benchmark is a part.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
+HELPING = [f"{room}.helping" for room in ("influence", "ask", "evaluation", "validation")]
 
 
 class Workers:
@@ -68,12 +69,12 @@ class Workers:
 
 def die_in(phase: str, moment: str) -> None:
     """Kills this process when it comes to the moment of that phase."""
-    from pipeline.influence.part_folder import PartFolder
+    from pipeline.sharing.part_folder import PartFolder
 
     whole, looks = getattr(PartFolder, moment), count(1)
 
     def dying(folder: PartFolder, *arguments: Any) -> Any:
-        if folder._pass.phase == phase and next(looks) >= (2 if moment == "take" else 1):
+        if folder._work.phase == phase and next(looks) >= (2 if moment == "take" else 1):
             os.kill(os.getpid(), signal.SIGKILL)
         return whole(folder, *arguments)
 
@@ -83,11 +84,13 @@ def die_in(phase: str, moment: str) -> None:
 def main() -> None:
     """Serves until stdin ends."""
     from pipeline import __main__ as stages
+    from pipeline import worker
     from pipeline.contract.run.run_dir import RunDir
-    from pipeline.influence import worker
+    from pipeline.evaluation.benchmarks import answer_parts
 
-    for name in ("influence.helping", "stages.factors", "stages.scores", "requirements", "memory"):
+    for name in (*HELPING, "stages.factors", "stages.scores", "requirements", "memory"):
         importlib.import_module(f"pipeline.{name}")  # once, before the forks
+    answer_parts.PART = 1
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     print("ready", flush=True)
     for line in sys.stdin:

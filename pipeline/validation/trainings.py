@@ -1,0 +1,136 @@
+"""Trainings as parts that workers share: each is done by whoever takes it, and kept by the stage.
+
+What a training comes to depends on its examples and its seed alone, not on who does it or when.
+
+Shape legend: T trainings, N training examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from pipeline.contract.files import replacing
+from pipeline.contract.results.validation import read_retraining, write_retraining
+from pipeline.contract.run.events import EventWriter
+from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
+from pipeline.sharing.stage import Sharing
+from pipeline.sharing.work import Part, digest
+from pipeline.validation.ledger import Outcome, line
+from pipeline.validation.retraining import Retrainer, Training
+
+_PLAN = "trainings.safetensors"
+_KEPT, _SEEDS = "kept", "seeds"
+
+
+class Trainings:
+    """Work in parts (see `sharing.work.Work`): each part is a training."""
+
+    unit = "examples"
+
+    def __init__(
+        self,
+        phase: str,
+        trainings: Sequence[Training],
+        retrainer: Retrainer,
+        run: RunDir,
+        folder: Path = Path(),
+    ) -> None:
+        """`trainings`: those that see the same examples in the same order count once."""
+        self.phase, self.folder, self._run = phase, folder, run
+        self.retrainer = retrainer
+        self._trainings = list({retrainer.key(one): one for one in trainings}.values())
+
+    @classmethod
+    def read(cls, phase: str, retrainer: Retrainer, run: RunDir, folder: Path) -> Trainings:
+        """The very trainings that a stage shares in a folder.
+
+        Raises:
+            FileNotFoundError: the stage has gone on.
+        """
+        plan = load_file(folder / _PLAN)
+        members = np.unpackbits(plan[_KEPT], axis=1, count=retrainer.examples)
+        seeds = plan[_SEEDS].tolist()
+        trainings = [
+            Training(np.flatnonzero(row), seed) for row, seed in zip(members, seeds, strict=True)
+        ]
+        return cls(phase, trainings, retrainer, run, folder)
+
+    @property
+    def parts(self) -> list[Part]:
+        """One a training."""
+        return [(number, 0) for number in range(len(self._trainings))]
+
+    @property
+    def total(self) -> int:
+        """Examples that all trainings see, each once: a pass over them is about as much."""
+        return sum(len(training.kept) for training in self._trainings)
+
+    def id(self, tokens: int) -> str:
+        """Names the base, the prompts, and every training's examples and seed."""
+        return digest([self.phase, *map(self.retrainer.key, self._trainings)])
+
+    def has(self, part: Part) -> bool:
+        """Whether what the training came to is kept."""
+        return self.retrainer.known(self.training(part)) is not None
+
+    def begin(self, shared: Path) -> None:
+        """Writes down which examples each training sees: packed bits [T, N ÷ 8], and its seed."""
+        self.folder = shared
+        members = np.zeros((len(self._trainings), self.retrainer.examples), dtype=np.uint8)
+        for row, training in zip(members, self._trainings, strict=True):
+            row[training.kept] = 1
+        seeds = np.array([training.seed for training in self._trainings], dtype=np.int64)
+        with replacing(shared / _PLAN) as temporary:
+            save_file({_KEPT: np.packbits(members, axis=1), _SEEDS: seeds}, temporary)
+
+    def collected(self, part: Part) -> None:
+        """Keeps what another worker's training came to."""
+        found = read_retraining(self._run, self.file(part))
+        if found.key == self.retrainer.key(self.training(part)):
+            self.retrainer.ledger.keep(found)
+
+    def outcomes(self, trainings: Iterable[Training]) -> list[Outcome]:
+        """ln p of the completions [Q] after each training, all of which are kept."""
+        found = (self.retrainer.known(training) for training in trainings)
+        return [outcome for outcome in found if outcome is not None]
+
+    def training(self, part: Part) -> Training:
+        """Of a part."""
+        return self._trainings[part[0]]
+
+    def file(self, part: Part) -> Path:
+        """What another worker publishes, and the stage collects."""
+        return self.folder / f"training_{part[0]}.json"
+
+    def do(self, sharing: Sharing | None, settings: Settings, events: EventWriter) -> None:
+        """Does this process's share of the trainings that are not kept yet, and keeps them all.
+
+        Raises:
+            DataError: one would see no examples.
+        """
+        parts, total = self.parts, len(self.parts)
+
+        def tell(step: int = 0, steps: int = 1) -> None:
+            done = sum(map(self.has, parts))
+            events.progress(done + step / steps, total, "trainings", self.phase)
+
+        tell()
+        missing = (part for part in parts if not self.has(part))
+        for part in sharing.parts(self, 0, settings, lambda _: tell()) if sharing else missing:
+            training = self.training(part)
+            print(f"{self.phase}: training {part[0] + 1} of {total}, {training}", flush=True)
+            self.retrainer.outcome(training, tell)
+            tell()
+
+    def help(self, sharing: Sharing, settings: Settings) -> None:
+        """Does parts for a stage elsewhere, and publishes what they come to."""
+        for part in sharing.parts(self, 0, settings, lambda _: None):
+            training = self.training(part)
+            outcome = self.retrainer.train(training, lambda *_: None)
+            found = line(self.retrainer.key(training), outcome)
+            write_retraining(sharing.place(self.file(part)), found)
