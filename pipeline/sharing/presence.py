@@ -28,7 +28,8 @@ class Presence:
         self._path = self._folder / f"{socket.gethostname()}-{pid}.json"
         self._process, self._device = ProcessIdentity.of(pid), device
         self._phase, self._part, self._parts, self._begun = "", 0, 0, time.monotonic()
-        self._parts_done, self._examples, self._seconds = 0, 0.0, 0.0
+        self._parts_done, self._unit = 0, "examples"
+        self._of_phase, self._amount, self._seconds = 0, 0.0, 0.0
         self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="presence", daemon=True)
 
@@ -52,14 +53,15 @@ class Presence:
     def at(self, work: Work, part: Part) -> Iterator[None]:
         """Context in which a part is computed."""
         if self._phase != work.phase:
-            self._examples, self._seconds = 0.0, 0.0
-        self._phase, self._begun = work.phase, time.monotonic()
+            self._of_phase, self._amount, self._seconds = 0, 0.0, 0.0
+        self._phase, self._unit, self._begun = work.phase, work.unit, time.monotonic()
         self._part, self._parts = work.parts.index(part) + 1, len(work.parts)
         self._write()
         try:
             yield
             self._parts_done += 1
-            self._examples += work.total / len(work.parts)
+            self._of_phase += 1
+            self._amount += work.total / len(work.parts)
             self._seconds += time.monotonic() - self._begun
         finally:
             self._part = 0
@@ -78,7 +80,9 @@ class Presence:
             parts=self._parts,
             part_seconds=round(time.monotonic() - self._begun, 1) if self._part else 0.0,
             parts_done=self._parts_done,
-            rate=round(self._examples / self._seconds, 2) if self._seconds else 0.0,
+            rate=round(self._amount / self._seconds, 2) if self._seconds else 0.0,
+            unit=self._unit,
+            usual_seconds=round(self._seconds / self._of_phase, 1) if self._of_phase else 0.0,
         )
         # for people: neither a full disk nor a stage that has ended stops the work
         with self._lock, suppress(OSError):

@@ -44,11 +44,11 @@ def test_a_worker_is_a_line_with_what_it_is_at(run: RunDir) -> None:
     state = at_work(run, me)
     header, line = status(run).splitlines()[-2:]
     assert header.split() == [
-        *("worker", "device", "stage", "part", "for", "done", "examples/s", "heard")
+        *("worker", "device", "stage", "part", "for", "done", "rate", "heard")
     ]
     assert line.split() == [
         *(me.host, str(me.pid), "cpu", "factors", "ekfac", "lambda", "3", "of", "16"),
-        *("41", "s", "2", "12.5", "now"),
+        *("41", "s", "2", "12.5", "examples/s", "now"),
     ]
     (told,) = json.loads(status(run, "--json"))["workers"]
     assert told.pop("stage") == "factors"
@@ -71,3 +71,14 @@ def test_a_worker_that_is_gone_or_silent_is_seen(run: RunDir) -> None:
 def test_without_workers_nothing_is_said_of_them(run: RunDir) -> None:
     assert "worker" not in status(run)
     assert json.loads(status(run, "--json"))["workers"] == []
+
+
+def test_a_worker_that_takes_twice_as_long_as_others_usually_do_is_slow(run: RunDir) -> None:
+    me = ProcessIdentity.of(os.getpid())
+    others = replace(me, host="zzz", boot_id="another")
+    at_work(run, me)  # 41 s at its part, and not known how long it usually takes
+    assert "slow" not in status(run)
+    state = WorkerState(others, "cpu", "ekfac lambda", 4, 16, 1.0, usual_seconds=20.0)
+    write_json(run.workers("factors") / "zzz-1.json", asdict(state))
+    mine = next(line for line in status(run).splitlines() if line.startswith(f"{me.host} "))
+    assert "41 s, slow" in mine

@@ -10,12 +10,14 @@ from pipeline.contract.run.stages import STAGES
 from pipeline.contract.units import duration, size
 from tui.content.ink import Ink, Part, fit
 from tui.content.states import SYMBOLS, phase_told
+from tui.content.worker_text import worker_told, workers_told
 from tui.keys import with_keys
 from tui.readers.clean import clean
 
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus, State
     from tui.readers.stage_results import StageResults
+    from tui.readers.workers import SeenWorker
 
 Line = list[Part]
 _LABEL = 16
@@ -42,6 +44,7 @@ def stage_lines(
     stages: Sequence[StageStatus],
     results: StageResults | None,
     warnings: Sequence[str],
+    workers: Sequence[SeenWorker],
     keymap: Mapping[str, str],
     width: int,
 ) -> list[Line]:
@@ -50,7 +53,9 @@ def stage_lines(
     `results`: of a stage that has finished once; None while they are being read, or there are none.
     """
     return [
-        line for parts in _parts(stage, stages, results, warnings, keymap, width) for line in parts
+        line
+        for parts in _parts(stage, stages, results, warnings, workers, keymap, width)
+        for line in parts
     ]
 
 
@@ -59,6 +64,7 @@ def _parts(
     stages: Sequence[StageStatus],
     results: StageResults | None,
     warnings: Sequence[str],
+    workers: Sequence[SeenWorker],
     keymap: Mapping[str, str],
     width: int,
 ) -> Iterator[list[Line]]:
@@ -66,6 +72,8 @@ def _parts(
     yield _row("next", with_keys(_next(stage, stages), keymap), width, "accent")
     if stage.at_work and (stage.phase or stage.total):
         yield _row("doing", phase_told(stage), width)
+    if len(workers) > 1:
+        yield from _shared(workers, width)
     yield _needs(stage, stages, width)
     planned = results.expected if results and stage.seconds is None else ""
     if planned:
@@ -87,6 +95,14 @@ def _row(name: str, value: str, width: int, ink: Ink = "plain") -> list[Line]:
         [(fit(label, _LABEL - 1) + " ", "dim"), (line, ink)]
         for label, line in zip(labels, lines, strict=True)
     ]
+
+
+def _shared(workers: Sequence[SeenWorker], width: int) -> Iterator[list[Line]]:
+    """Who shares the work: all together, then each."""
+    yield _row("workers", workers_told(workers), width)
+    for worker in workers:
+        ink: Ink = "bad" if worker.lost else "warn" if worker.slow else "plain"
+        yield _row("", worker_told(worker), width, ink)
 
 
 def _needs(stage: StageStatus, stages: Sequence[StageStatus], width: int) -> list[Line]:

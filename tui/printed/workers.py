@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from pipeline.contract.run.leases import BEAT_S, STALE_S
 from pipeline.contract.run.run_dir import RunDir
-from pipeline.contract.run.workers import WorkerState, read_workers
-from pipeline.contract.units import duration
+from pipeline.contract.run.workers import read_workers
+from tui.content.worker_text import heard_told, part_told, rate_told, spent_told
 from tui.printed.tables import Row, plain
+from tui.readers.workers import SeenWorker, seen_workers
 
 
 def workers_text(run: RunDir) -> str:
-    """The table; empty where nobody shares a pass."""
-    rows = [_row(stage, state, heard) for stage, state, heard in read_workers(run)]
+    """The table; empty where nobody shares any work."""
+    rows = [_row(worker) for worker in seen_workers(run)]
     return plain(rows) if rows else ""
 
 
@@ -25,26 +25,15 @@ def worker_records(run: RunDir) -> list[dict[str, object]]:
     ]
 
 
-def _row(stage: str, state: WorkerState, heard: float) -> Row:
+def _row(worker: SeenWorker) -> Row:
+    state = worker.state
     return {
         "worker": f"{state.process.host} {state.process.pid}",
         "device": state.device,
-        "stage": stage,
-        "part": _part(state),
-        "for": duration(state.part_seconds) if state.part else "",
+        "stage": worker.stage,
+        "part": part_told(worker),
+        "for": spent_told(worker),
         "done": state.parts_done,
-        "examples/s": round(state.rate, 1) if state.rate else None,
-        "heard": _heard(state, heard),
+        "rate": rate_told(worker),
+        "heard": heard_told(worker),
     }
-
-
-def _part(state: WorkerState) -> str:
-    return f"{state.phase} {state.part} of {state.parts}" if state.part else "waits"
-
-
-def _heard(state: WorkerState, seconds: float) -> str:
-    if state.process.is_here() and not state.process.is_alive():
-        return "is gone"
-    if seconds <= 3 * BEAT_S:
-        return "now"
-    return f"{duration(seconds)} ago" + (", lost?" if seconds > STALE_S else "")

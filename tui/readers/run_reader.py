@@ -16,6 +16,7 @@ from pipeline.contract.run.slurm_jobs import is_submitted
 from pipeline.contract.run.status import StageStatus, headline_stage, run_status
 from tui.readers.curve import Curve
 from tui.readers.history import RunHistory
+from tui.readers.workers import SeenWorker, seen_workers
 
 if TYPE_CHECKING:
     from pipeline.contract.settings.schema import Settings
@@ -42,6 +43,8 @@ class RunSnapshot:
     memory: dict[str, Memory] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Stage → what its last attempt warned of, the last first."""
+    workers: Mapping[str, tuple[SeenWorker, ...]] = field(default_factory=dict)
+    """Stage → who shares its work."""
     read_share: float = 1.0
     """How much of the metrics' readings was read, of 1: the next look goes on."""
     trouble: str = ""
@@ -109,6 +112,12 @@ class RunReader:
         stages = run_status(self._run, settings, self._history.attempts)
         return [one for one in stages if one.stage != PROOF or self._run.claim.exists()]
 
+    def _workers(self) -> dict[str, tuple[SeenWorker, ...]]:
+        found: dict[str, tuple[SeenWorker, ...]] = {}
+        for worker in seen_workers(self._run):
+            found[worker.stage] = (*found.get(worker.stage, ()), worker)
+        return found
+
     def _load_settings(self) -> Settings:
         from pipeline.contract.settings.loading import (
             load_settings,  # takes longer than the first paint
@@ -142,6 +151,7 @@ class RunReader:
             memory=history.memory(),
             read_share=history.share,
             warnings=history.warnings(),
+            workers=self._workers(),
             trouble=trouble,
             model=self._made_of[0],
             data=self._made_of[1],

@@ -17,6 +17,7 @@ from tui.widgets.scrolling import Scrolling
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus
     from tui.readers.stage_results import StageResults
+    from tui.readers.workers import SeenWorker
 
 
 class StagePanel(ScrollView, Inked, Scrolling, can_focus=True):
@@ -29,6 +30,8 @@ class StagePanel(ScrollView, Inked, Scrolling, can_focus=True):
     """The name of the selected one."""
     results: reactive[StageResults | None] = reactive(None, repaint=False)
     warnings: reactive[tuple[str, ...]] = reactive((), repaint=False)
+    sharers: reactive[tuple[SeenWorker, ...]] = reactive((), repaint=False)
+    """Who shares the stage's work."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -51,6 +54,10 @@ class StagePanel(ScrollView, Inked, Scrolling, can_focus=True):
         """Other warnings."""
         self._write()
 
+    def watch_sharers(self) -> None:
+        """Others, or others' parts."""
+        self._write()
+
     def on_resize(self) -> None:
         """Lines break elsewhere."""
         self._write()
@@ -61,7 +68,7 @@ class StagePanel(ScrollView, Inked, Scrolling, can_focus=True):
             return
         keymap, width = keymap_of(self.app), self.size.width - 2
         self._lines = stage_lines(
-            status, self.stages, self.results, self.warnings, keymap, max(0, width)
+            status, self.stages, self.results, self.warnings, self.sharers, keymap, max(0, width)
         )
         self.virtual_size = Size(0, len(self._lines))
         self.entitle(f"Stage · {self.stage}", with_keys("{run.page.1} its log", keymap))

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import Json, is_file_name, read_object, write_json
@@ -29,7 +28,7 @@ SHARED_STAGES = ("factors", "scores", "benchmark", "index", "validate", "prove")
 POLL_S = 0.2
 """Seconds between two looks at what there is to do."""
 _PACKAGES = ("headwater", "kronfluence", "torch", "transformers")
-"""Those whose versions decide what comes of a partition."""
+"""Those whose versions decide what comes of a part."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Offer:
     versions: Json
     """Of the packages that compute."""
     phase: str = ""
-    """The pass that there is to share, such as "ekfac lambda"; empty = none at the moment."""
+    """The work that there is to share, such as "ekfac lambda"; empty = none at the moment."""
     id: str = ""
-    """Names the pass together with all that decides its bits."""
+    """Names the work together with all that decides its bits."""
     tokens: int = 0
     """Token budget of a batch."""
     settings: Json = field(default_factory=dict)
@@ -75,6 +74,8 @@ def versions() -> Json:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # not before a dashboard's first paint
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -82,7 +83,7 @@ def _version(package: str) -> str | None:
 
 
 def require_same(offer: Offer, stage: str, now: Fingerprint, run: RunDir) -> None:
-    """Checks that a worker here would compute the very partitions that the stage is after.
+    """Checks that a worker here would do the very parts that the stage is after.
 
     `now`: the stage's fingerprint as this worker sees the run.
 
@@ -115,17 +116,21 @@ class WorkerState:
     process: ProcessIdentity
     device: str
     phase: str = ""
-    """The pass; empty = it waits for one."""
+    """Of the stage's work; empty = it waits for one."""
     part: int = 0
-    """Which partition, from 1; 0 = it waits for one."""
+    """Which one, from 1; 0 = it waits for one."""
     parts: int = 0
-    """How many the pass has."""
+    """How many the phase has."""
     part_seconds: float = 0.0
-    """How long it has been at this partition, by its own clock."""
+    """How long it has been at this part, by its own clock."""
     parts_done: int = 0
-    """Of all passes of the stage."""
+    """In all phases of the stage."""
     rate: float = 0.0
-    """Examples a second, over the partitions of the pass that it has done."""
+    """How much it does a second, over the parts of this phase that it has done."""
+    unit: str = "examples"
+    """What `rate` counts."""
+    usual_seconds: float = 0.0
+    """Of a part of this phase, over those that it has done; 0 where it has done none."""
 
 
 def read_workers(run: RunDir) -> Iterator[tuple[str, WorkerState, float]]:

@@ -55,6 +55,7 @@ class StagePages(StageKeys):
         if panel.stage != stage.stage:
             panel.results = None
         panel.warnings = snapshot.warnings.get(stage.stage, ())
+        panel.sharers = snapshot.workers.get(stage.stage, ()) if stage.at_work else ()
         panel.stages, panel.stage = snapshot.stages, stage.stage
 
     async def _read_results(self) -> None:
