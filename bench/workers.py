@@ -1,11 +1,12 @@
 """What a second worker brings: factors and scores by one worker and by two, one thread each.
 
-    python -m bench.workers [--preset micro] [--partitions 16] [FOLDER]
+    python -m bench.workers [--preset micro] [--partitions 16] [--trainings 0] [FOLDER]
 
 The demo's documents and a model that has hardly been trained. Both runs have the same partitions;
 their scores are compared bit by bit. Seconds are of each pass, from its first event to its last: in
 the first pass of a stage the second worker is still loading its libraries. Processor seconds count
-all processes of both stages.
+all processes of both stages. With `--trainings 16`, so many trainings on random halves are measured
+instead, by validate, and what each came to is compared.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from safetensors.torch import load_file
 
 from pipeline.contract.children import child_environment, stage_command
 from pipeline.contract.files import write_text
+from pipeline.contract.results.validation import read_retrainings
 from pipeline.contract.run.events import EventReader, Progress
 from pipeline.contract.run.new_run import write_run
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.demo import demo_settings
 from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.schema import Settings
+from pipeline.validation.lds import RANDOM_HALVES
 
 PHASES = ("ekfac covariance", "ekfac lambda", "ekfac scores", "ekfac self-influence")
 
@@ -38,32 +41,47 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--preset", default="micro")
     parser.add_argument("--partitions", type=int, default=16)
+    parser.add_argument("--trainings", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
-        settings = settings_of(chosen.preset, chosen.partitions, 1)
-        one = RunDir(folder / "one")
-        write_run(one, render_settings(settings), origin=one.settings)
-        run_stages(one, "prepare", "train")
-        two = RunDir(folder / "two")
-        shutil.copytree(one.root, two.root)
-        write_text(two.settings, render_settings(settings_of(chosen.preset, chosen.partitions, 2)))
-        compare(one, two)
+        measure(folder, chosen.preset, chosen.partitions, chosen.trainings)
 
 
-def settings_of(preset: str, partitions: int, workers: int) -> Settings:
-    """EKFAC alone, in so many partitions a pass, one thread a worker."""
+def measure(folder: Path, preset: str, partitions: int, trainings: int) -> None:
+    """Prepares two runs that are alike, and compares them."""
+    measured = ("validate",) if trainings else ("factors", "scores")
+    settings = settings_of(preset, partitions, trainings, 1)
+    one = RunDir(folder / "one")
+    write_run(one, render_settings(settings), origin=one.settings)
+    before = ("prepare", "train", *(("factors", "scores") if trainings else ()))
+    run_stages(one, *before)
+    two = RunDir(folder / "two")
+    shutil.copytree(one.root, two.root)
+    write_text(two.settings, render_settings(settings_of(preset, partitions, trainings, 2)))
+    compare(one, two, *measured)
+
+
+def settings_of(preset: str, partitions: int, trainings: int, workers: int) -> Settings:
+    """One thread a worker; EKFAC alone, in so many partitions a pass, or trainings of 100 steps."""
     demo = demo_settings(0).model_dump()
     changes: dict[str, dict[str, object]] = {
         "run": {"device": "cpu", "threads": 1, "workers": workers},
         "model": {"preset": preset},
-        "train": {"max_steps": 20},
+        "train": {"max_steps": 100 if trainings else 20},
         "factors": {
-            "strategies": ["ekfac"],
+            "strategies": ["identity" if trainings else "ekfac"],
             "covariance_data_partitions": partitions,
             "lambda_data_partitions": partitions,
         },
         "scores": {"data_partitions": partitions, "token_top": 0, "second_opinions": []},
+        "validation": {
+            "seeds": 0,
+            "dampings": [],
+            "fisher_seeds": 0,
+            "tail_patch": 0,
+            "subsets": trainings,
+        },
     }
     values = {name: {**section, **changes.get(name, {})} for name, section in demo.items()}
     return Settings.model_validate(values)
@@ -81,17 +99,19 @@ def run_stages(run: RunDir, *stages: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def compare(one: RunDir, two: RunDir) -> None:
-    """Runs both and prints seconds by pass, and whether the scores are the same."""
-    processor = {run: run_stages(run, "factors", "scores") for run in (one, two)}
+def compare(one: RunDir, two: RunDir, *stages: str) -> None:
+    """Runs both and prints seconds by pass, and whether the results are the same."""
+    processor = {run: run_stages(run, *stages) for run in (one, two)}
+    phases = PHASES if "scores" in stages else (RANDOM_HALVES,)
     print(f"{'pass':<22}{'one worker, s':>15}{'two workers, s':>16}{'throughput':>12}")
-    for phase in PHASES:
+    for phase in phases:
         alone, both = seconds_of(one, phase), seconds_of(two, phase)
         print(f"{phase:<22}{alone:>15.1f}{both:>16.1f}{alone / both:>11.2f}×")
-    alone, both = (sum(seconds_of(run, phase) for phase in PHASES) for run in (one, two))
-    print(f"{'all four':<22}{alone:>15.1f}{both:>16.1f}{alone / both:>11.2f}×")
+    alone, both = (sum(seconds_of(run, phase) for phase in phases) for run in (one, two))
+    print(f"{'all':<22}{alone:>15.1f}{both:>16.1f}{alone / both:>11.2f}×")
     print(f"{'processor':<22}{processor[one]:>15.1f}{processor[two]:>16.1f}")
-    print("scores:", "the same to the last bit" if same_scores(one, two) else "DIFFERENT")
+    same = same_scores(one, two) and same_trainings(one, two)
+    print("results:", "the same to the last bit" if same else "DIFFERENT")
 
 
 def seconds_of(run: RunDir, phase: str) -> float:
@@ -110,6 +130,12 @@ def same_scores(one: RunDir, two: RunDir) -> bool:
     return found.keys() == wanted.keys() and all(
         torch.equal(found[name], wanted[name]) for name in wanted
     )
+
+
+def same_trainings(one: RunDir, two: RunDir) -> bool:
+    """Whether every training came to the same numbers in both runs."""
+    found, wanted = ({line.key: line.values for line in read_retrainings(r)} for r in (two, one))
+    return found == wanted
 
 
 if __name__ == "__main__":

@@ -67,9 +67,9 @@ class RunSettings(Section):
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """CPU threads of a worker; 0 means all that this process may use, shared among the workers."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many processes on this machine share the passes of factors and scores. They share data
-    and module partitions, so *_data_partitions should be several times as many.
-    `headwater work RUN` adds workers, here or on other machines, at any time."""
+    """How many processes on this machine share factors, scores, retrainings, index and benchmarks.
+    Of factors and scores they share data and module partitions, so *_data_partitions should be
+    several times as many. `headwater work RUN` adds workers, anywhere, at any time."""
     tf32: Literal[False, True, "auto"] = "auto"
     """Let a GPU compute factors and scores in TF32: faster, 3 digits.
     "auto" = where a measured gradient moves by less than a twentieth; never on a CPU."""
