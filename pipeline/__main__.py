@@ -56,7 +56,7 @@ def main(stage: str, run: RunDir) -> int:
                 events.doing("loading libraries")
                 _run(stage, settings, run, events, starts)
         return 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, CancelledError):
         events.cancelled("stopped on request")
         return CancelledError.exit_code
     except HeadwaterError as error:

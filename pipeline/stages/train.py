@@ -47,6 +47,7 @@ from pipeline.training.elsewhere import (
     warn_of_other_text,
 )
 from pipeline.training.losses import SavedModelCheck
+from pipeline.training.stopping import StopCallback, StopRequest, owes_validation, stopping
 from pipeline.training.together import join, require_shareable, require_summable, together
 from pipeline.training.trainer import DivergenceWatch, EventCallback, TokenTrainer, perplexity
 from pipeline.training.unigram import unigram_loss
@@ -63,6 +64,7 @@ def run(settings: Settings, run_dir: RunDir, events: EventWriter) -> None:
         SettingsError: a tracker is not installed, or a module does not exist.
         ModelError, HubUnreachableError: see `build_model` and `rehearse`; or the loss is no number
             from the start.
+        CancelledError: it was asked to stop, and has written a checkpoint; see `stopping`.
         ResourceError: memory or disk ran out.
     """
     if not settings.model.trained:
@@ -102,8 +104,8 @@ def _train_here(
         with filled(model):
             _rehearse(settings, run_dir, events, tokenizer, network_of(model))
     del base
-    with together(settings, run_dir):
-        trainer = _trainer(settings, run_dir, EventCallback(events), model)
+    with stopping(run_dir.checkpoints) as request, together(settings, run_dir):
+        trainer = _trainer(settings, run_dir, EventCallback(events), model, request)
         seconds, rate = _train(trainer, run_dir)
     if trainer.diverged:
         _return_to_last_good(trainer, run_dir, events)
@@ -125,7 +127,8 @@ def help_train(settings: Settings, run_dir: RunDir, meeting: Path) -> None:
     base = kept_base(settings, run_dir, load_tokenizer(run_dir.tokenizer))
     model = trainable(base, settings, run_dir)
     join(meeting)
-    trainer = _trainer(settings, run_dir, DivergenceWatch(), model)
+    # the stage alone decides whether all of them stop
+    trainer = _trainer(settings, run_dir, DivergenceWatch(), model, StopRequest())
     _train(trainer, run_dir)
 
 
@@ -171,6 +174,7 @@ def _trainer(
     run_dir: RunDir,
     watch: DivergenceWatch,
     model: PreTrainedModel | PeftModel,
+    request: StopRequest,
 ) -> TokenTrainer:
     examples, validation = _datasets(run_dir)
     budget, processes = settings.train.batch_tokens, settings.train.processes
@@ -178,6 +182,7 @@ def _trainer(
     sampler = TokenBudgetSampler(examples.lengths, budget, settings.run.seed, rank, processes)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
     trainer = TokenTrainer(model, arguments, examples, validation, sampler, watch)
+    trainer.add_callback(StopCallback(request))
     if processes > 1:
         require_summable(trainer)
     if rank:  # else all would drop the same units; the order of the data has a seed of its own
@@ -197,8 +202,11 @@ def _train(trainer: TokenTrainer, run_dir: RunDir) -> tuple[float, int | None]:
     started, tokens = time.monotonic(), state.num_input_tokens_seen if state else 0
     if checkpoint and state and state.global_step >= trainer.args.max_steps:
         trainer.restore(checkpoint)  # killed between the last step and the end of the stage
+        if owes_validation(trainer.args, state):
+            trainer.evaluate()
     else:
-        trainer.args.eval_on_start = checkpoint is None and trainer.args.eval_strategy != "no"
+        begins = state is None and trainer.args.eval_strategy != "no"
+        trainer.args.eval_on_start = begins or bool(state and owes_validation(trainer.args, state))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds, tokens = time.monotonic() - started, trainer.state.num_input_tokens_seen - tokens
     return seconds, round(tokens / seconds) if tokens else None

@@ -23,14 +23,17 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from pipeline.batches import token_budget_batches
 from pipeline.contract.children import child_environment, python_command
-from pipeline.contract.errors import ModelError, RetryableError, SettingsError
+from pipeline.contract.errors import ModelError, SettingsError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.model import select_device
+from pipeline.training.faults import what_ended
 from pipeline.training.trainer import TokenTrainer
 
 _PATIENCE_S = 10.0
-"""How long a process is waited for that has ended its training or was asked to end."""
+"""How long a process is waited for that has ended its training."""
+_ENDING_S = 5.0
+"""How long a process may take to end after its connection has."""
 _INTERVAL_S = 0.1
 """Between looks at processes that are loading the model."""
 
@@ -81,7 +84,7 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
     """Context in which the other processes of a training are at work; they print into its log.
 
     Raises:
-        RetryableError: one of them ended before the training did.
+        HeadwaterError: one of them ended before the training did; of the kind of what ended it.
     """
     count = settings.train.processes
     if count == 1:
@@ -89,24 +92,26 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
         return
     threads = torch.get_num_threads()
     share = settings.run.threads or max(1, threads // count)
-    others: list[subprocess.Popen[bytes]] = []
     torch.set_num_threads(share)
     os.environ.update(_variables(0, count))
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
+        others: list[subprocess.Popen[bytes]] = []
+        patience = 0.0
         try:
             for rank in range(1, count):
                 others.append(_started(rank, count, share, run, meeting))
             _meet(others, run, meeting)
             yield
+            patience = _PATIENCE_S
         except RuntimeError as error:
-            if _ended(others):  # the collective operation that it left told of it
-                raise _ended_early(run) from error
+            if _has_lost_one(others):  # the collective operation that it left told of it
+                raise what_ended(others, meeting, run) from error
             raise
         finally:
             if distributed.is_initialized():
                 distributed.destroy_process_group()
-            _end(others)
+            _end(others, patience)
             for name in _variables(0, count):
                 os.environ.pop(name, None)
             torch.set_num_threads(threads)
@@ -126,7 +131,7 @@ def _meet(others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path)
     store = FileStore(str(meeting), count)
     while not store.check([_ready(rank) for rank in range(1, count)]):
         if any(process.poll() is not None for process in others):
-            raise _ended_early(run)
+            raise what_ended(others, meeting, run)
         time.sleep(_INTERVAL_S)
     distributed.init_process_group("gloo", store=store, rank=0, world_size=count)
 
@@ -135,7 +140,9 @@ def _started(
     rank: int, count: int, threads: int, run: RunDir, meeting: Path
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        python_command("-m", "pipeline.training.rank", str(run.root), str(meeting)),
+        python_command(
+            "-m", "pipeline.training.rank", str(run.root), str(meeting), str(os.getpid())
+        ),
         stdin=subprocess.DEVNULL,
         env=child_environment(OMP_NUM_THREADS=str(threads), **_variables(rank, count)),
     )
@@ -155,31 +162,22 @@ def _ready(rank: int) -> str:
     return f"{rank} is ready"
 
 
-def _ended_early(run: RunDir) -> RetryableError:
-    return RetryableError(
-        "a process of the training ended before its time",
-        f"its own words are in {run.log('train')}; running train again goes on from the last "
-        "checkpoint",
-    )
-
-
-def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+def _has_lost_one(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
     """Whether one of them has ended, or is just ending, with a fault."""
-    for process in processes:
-        try:
-            if process.wait(1.0):
-                return True
-        except subprocess.TimeoutExpired:
-            continue
-    return False
+    until = time.monotonic() + _ENDING_S
+    while not any(process.poll() for process in processes):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_INTERVAL_S)
+    return True
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
+def _end(processes: Sequence[subprocess.Popen[bytes]], patience_s: float) -> None:
+    """Waits for processes that are ending by themselves, and kills those that are not."""
+    until = time.monotonic() + patience_s
     for process in processes:
         try:
-            process.wait(_PATIENCE_S)
+            process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

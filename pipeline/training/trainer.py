@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
 from pipeline.pretrained.adapters import fill
 from pipeline.training.checkpoints import read_state
+from pipeline.training.stopping import ValidationPutOffError
 
 
 class TokenTrainer(Trainer):
@@ -92,9 +94,13 @@ class TokenTrainer(Trainer):
         return prepared
 
     def evaluate(self, *_arguments: Any, **_options: Any) -> dict[str, float]:
-        """Computes and logs the validation loss, {"eval_loss": nats per token}."""
+        """Computes and logs the validation loss, {"eval_loss": nats per token}; gives nothing where
+        a stop puts it off."""
         # not the Trainer's own: that is a mean over batches, whatever number of tokens they have
-        metrics = {"eval_loss": self.mean_loss(self._validation)}
+        try:
+            metrics = {"eval_loss": self.mean_loss(self._validation, self._look_around)}
+        except ValidationPutOffError:
+            return {}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -107,13 +113,16 @@ class TokenTrainer(Trainer):
         return base is not None and self.mean_loss(self._validation or self._examples) < 1.1 * base
 
     @torch.no_grad()
-    def mean_loss(self, dataset: TokenDataset) -> float:
+    def mean_loss(
+        self, dataset: TokenDataset, before_batch: Callable[[], object] = lambda: None
+    ) -> float:
         """Mean loss of the dataset in nats per token; every predicted token weighs the same."""
         lengths = dataset.lengths
         predictions = torch.tensor(sum(dataset.predictions), device=self.args.device)
         total = torch.zeros((), device=self.args.device)
         self.network.train(False)  # without dropout
         for batch in token_budget_batches(lengths, self._sampler.budget):
+            before_batch()
             inputs = self._prepare_inputs({**pad_batch([dataset[i] for i in batch])})
             # each batch divided by the predictions of all: the batches add up to the mean
             total += torch.as_tensor(
@@ -122,6 +131,9 @@ class TokenTrainer(Trainer):
         # each process has the whole, which `compute_loss` takes for a share of it
         processes: int = self.accelerator.num_processes
         return total.item() / processes
+
+    def _look_around(self) -> None:
+        self.callback_handler.on_prediction_step(self.args, self.state, self.control)
 
 
 class DivergenceWatch(TrainerCallback):

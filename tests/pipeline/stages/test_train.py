@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from pipeline.__main__ import main as stage_process
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError, ModelError, SettingsError
-from pipeline.contract.results.training import read_training
+from pipeline.contract.results.training import TrainingSummary, read_training
 from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Metric, Warned
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.corpus.examples import IGNORED, TokenDataset, pad_batch
 from pipeline.model import load_model, load_tokenizer
 from pipeline.stages import train
-from pipeline.training import losses
+from pipeline.supervisor import GRACE_S
+from pipeline.training import losses, stopping
+from pipeline.training.stopping import StopCallback
+from pipeline.training.trainer import EventCallback, TokenTrainer
+from tests.forked import Forked
 from tests.small_runs import as_written
 
 STORIES = Path(__file__).parents[4] / "shared/data/stories260k/hf"
@@ -176,15 +182,87 @@ def test_a_training_killed_in_the_middle_ends_with_the_same_weights(
     assert read_training(run).tokens == read_training(trained).tokens
 
 
-def test_a_training_that_is_asked_to_stop_does_and_can_go_on(
-    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path
+def test_a_training_that_is_asked_to_stop_keeps_its_steps_and_goes_on_as_if_it_had_not(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared_run(tmp_path, train={**SECTION, "checkpoint_every": 100})
+    with monkeypatch.context() as patched:
+        at_step(4, patched, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert Forked(lambda: stage_process("train", run)).wait() == 130
+    assert isinstance(EventReader(run.events).read()[-1], Cancelled)
+    assert checkpoints(run) == ["checkpoint-4"]
+    assert readings(run, "validation_loss")[-1][0] < 4, "it was put off"
+    train_here(run)
+    assert same(run.model, trained.model)
+    for name in ("loss", "validation_loss"):  # no step is repeated, no validation left out
+        assert readings(run, name) == readings(trained, name)
+    assert figures(run) == figures(trained)
+
+
+def test_a_training_that_is_asked_to_stop_at_its_last_step_owes_the_last_validation(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = prepared_run(tmp_path, train=SECTION)
-    stage = start(run)
-    wait_for(run.checkpoints / "checkpoint-3/trainer_state.json", stage)
-    stage.send_signal(signal.SIGTERM)
-    assert stage.wait(timeout=60) == 130
+    with monkeypatch.context() as patched:
+        last = read_training(trained).steps
+        at_step(last, patched, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert Forked(lambda: stage_process("train", run)).wait() == 130
+    train_here(run)
+    assert readings(run, "validation_loss") == readings(trained, "validation_loss")
+    assert figures(run) == figures(trained)
+
+
+def test_a_stop_does_not_wait_for_a_validation(
+    prepared_run: PrepareRun, trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared_run(tmp_path, train={**SECTION, "checkpoint_every": 100})
+    whole, seen = StopCallback.on_prediction_step, 0
+
+    def look(*arguments: Any, **more: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 3:  # a validation has one batch: this is that after the second step
+            os.kill(os.getpid(), signal.SIGTERM)
+        whole(*arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StopCallback, "on_prediction_step", look)
+        assert Forked(lambda: stage_process("train", run)).wait() == 130
+    assert checkpoints(run) == ["checkpoint-2"]
+    train_here(run)
+    assert readings(run, "validation_loss") == readings(trained, "validation_loss")
+
+
+def test_a_stop_has_less_time_than_the_supervisor_gives() -> None:
+    assert stopping._PATIENCE_S < GRACE_S
+
+
+@pytest.mark.parametrize("patience", [1000.0, 0.01])
+def test_a_second_stop_and_one_that_takes_too_long_leave_nothing_half_written(
+    prepared_run: PrepareRun,
+    trained: RunDir,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    patience: float,
+) -> None:
+    run = prepared_run(tmp_path, train=SECTION)
+
+    def write_for_ever(*_: Any) -> None:
+        if patience > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stopping, "_PATIENCE_S", patience)
+
+        def ask() -> None:
+            patched.setattr(TokenTrainer, "_save_optimizer_and_scheduler", write_for_ever)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        at_step(4, patched, ask)
+        assert Forked(lambda: stage_process("train", run)).wait() == 130
     assert isinstance(EventReader(run.events).read()[-1], Cancelled)
+    assert checkpoints(run) == ["checkpoint-3"]
     train_here(run)
     assert same(run.model, trained.model)
 
@@ -339,6 +417,25 @@ def test_a_pretrained_model_is_fine_tuned(prepared_run: PrepareRun, tmp_path: Pa
     assert same(run.base, STORIES)
     found = read_training(run)
     assert known(found.validation_loss) < known(found.base_validation_loss) - 1
+
+
+def at_step(number: int, patched: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Has something happen as the step begins."""
+
+    def begin(_watch: EventCallback, _args: Any, state: Any, *__: Any, **___: Any) -> None:
+        if state.global_step == number - 1:
+            act()
+
+    patched.setattr(EventCallback, "on_step_begin", begin)
+
+
+def checkpoints(run: RunDir) -> list[str]:
+    return sorted(folder.name for folder in run.checkpoints.iterdir())
+
+
+def figures(run: RunDir) -> TrainingSummary:
+    """Those of the training that no clock decides."""
+    return replace(read_training(run), seconds=0.0, tokens_per_second=None)
 
 
 def start(run: RunDir) -> subprocess.Popen[bytes]:

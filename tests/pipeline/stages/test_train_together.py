@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 
+from pipeline.__main__ import main as stage_process
 from pipeline.batches import TokenBudgetSampler
-from pipeline.contract.children import child_environment, python_command, stage_command
-from pipeline.contract.errors import RetryableError, SettingsError
+from pipeline.contract.children import python_command
+from pipeline.contract.errors import HeadwaterError, ModelError, RetryableError, SettingsError
 from pipeline.contract.results import learning_curves as names
 from pipeline.contract.results.training import read_training
 from pipeline.contract.run import freshness
-from pipeline.contract.run.events import EventReader, EventWriter, Metric
+from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Metric
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.stages import train
-from pipeline.training import together
+from pipeline.training import rank, together
 from pipeline.training.trainer import EventCallback
+from tests.forked import Forked
 from tests.small_models import save_folder, small_llama
 
 PrepareRun = Callable[..., RunDir]
@@ -64,6 +68,23 @@ def shared(prepared_run: PrepareRun, tmp_path_factory: pytest.TempPathFactory) -
     return train_here(by_two(prepared_run, tmp_path_factory.mktemp("shared")))
 
 
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> list[Forked]:
+    """Further processes are forks of the stage's; gives those that were started."""
+    started: list[Forked] = []
+
+    def start(number: int, count: int, _threads: int, run: RunDir, meeting: Path) -> Forked:
+        def work() -> int:
+            os.environ.update(together._variables(number, count))
+            return rank.main(run, meeting, os.getppid())
+
+        started.append(Forked(work))
+        return started[-1]
+
+    monkeypatch.setattr(together, "_started", start)
+    return started
+
+
 def by_two(prepared_run: PrepareRun, root: Path, **train: Any) -> RunDir:
     return prepared_run(root, train={**SECTION, "processes": 2, **train})
 
@@ -80,14 +101,20 @@ def readings(run: RunDir) -> dict[tuple[str, int], float]:
     return {(one.name, one.step): one.value for one in metrics if one.name in chosen}
 
 
-def others_of(stage: int) -> list[int]:
-    """The processes that help it train."""
-    children = Path(f"/proc/{stage}/task/{stage}/children").read_text().split()
-    return [int(pid) for pid in children if b"training.rank" in command_of(pid)]
+def at_step_3(patched: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Has the stage, not the processes beside it, do something as its third step begins."""
+
+    def begin(_watch: EventCallback, _args: Any, state: Any, *__: Any, **___: Any) -> None:
+        if state.global_step == 2:
+            act()
+
+    patched.setattr(EventCallback, "on_step_begin", begin)
 
 
-def command_of(pid: str) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+def processes_in_session(leader: int) -> list[str]:
+    """Those that are left of it."""
+    stats = [Path(stat).read_text().rpartition(")")[2] for stat in glob("/proc/[0-9]*/stat")]
+    return [stat for stat in stats if stat.split()[3] == str(leader) and " Z " not in stat]
 
 
 def random_state(checkpoint: Path, rank: int) -> torch.Tensor:
@@ -121,7 +148,7 @@ def test_each_process_has_random_numbers_of_its_own(shared: RunDir) -> None:
 
 
 def test_an_adapters_training_whose_process_was_killed_goes_on_and_ends_as_one_process_does(
-    prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: list[Forked]
 ) -> None:
     base = save_folder(small_llama(), tmp_path / "base")
     adapted = {
@@ -132,19 +159,10 @@ def test_an_adapters_training_whose_process_was_killed_goes_on_and_ends_as_one_p
     alone = train_here(prepared_run(tmp_path / "alone", train=SECTION, **adapted))
     shared = {**SECTION, "processes": 2}
     run = prepared_run(tmp_path / "shared", train=shared, **adapted)
-    killed: list[int] = []
-
-    def kill_after_step_3(watch: EventCallback, _: Any, state: Any, *__: Any, **___: Any) -> None:
-        if state.global_step == 3:
-            killed.extend(others_of(os.getpid()))
-            os.kill(killed[0], signal.SIGKILL)
-
     with monkeypatch.context() as patched:
-        patched.setattr(EventCallback, "on_step_begin", kill_after_step_3)
-        with pytest.raises(RetryableError, match="ended before its time"):
+        at_step_3(patched, lambda: forked[-1].kill())
+        with pytest.raises(RetryableError, match="killed by SIGKILL"):
             train_here(run)
-    assert len(killed) == 1
-    assert not Path(f"/proc/{killed[0]}").exists()
     before = len(EventReader(run.events, (Metric,)).read())
     train_here(run)
     again = EventReader(run.events, (Metric,)).read()[before:]
@@ -152,35 +170,88 @@ def test_an_adapters_training_whose_process_was_killed_goes_on_and_ends_as_one_p
     assert readings(run) == pytest.approx(readings(alone), rel=FLOAT32, abs=1e-9)
 
 
+def test_a_training_that_is_asked_to_stop_does_after_its_step_and_goes_on_as_if_it_had_not(
+    prepared_run: PrepareRun,
+    shared: RunDir,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forked: list[Forked],
+) -> None:
+    run = by_two(prepared_run, tmp_path, checkpoint_every=100)
+    with monkeypatch.context() as patched:
+        at_step_3(patched, lambda: os.killpg(0, signal.SIGTERM))  # as the supervisor does
+        stage = Forked(lambda: stage_process("train", run), session=True)
+        assert stage.wait() == 130
+    assert not processes_in_session(stage.pid)
+    assert isinstance(EventReader(run.events).read()[-1], Cancelled)
+    assert [folder.name for folder in run.checkpoints.iterdir()] == ["checkpoint-3"]
+    train_here(run)
+    losses = [
+        event.step
+        for event in EventReader(run.events, (Metric,)).read()
+        if isinstance(event, Metric) and event.name == names.LOSS
+    ]
+    assert losses == list(range(1, read_training(run).steps + 1)), "no step was repeated"
+    assert readings(run) == readings(shared)
+    whole, expected = (load_file(of.model / "model.safetensors") for of in (run, shared))
+    assert all(torch.equal(whole[name], expected[name]) for name in whole | expected)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "told"),
+    [
+        (ModelError("no such weight", "look for it"), HeadwaterError, "no such weight"),
+        (MemoryError(), RetryableError, "out of memory"),
+        (KeyError("sideways"), HeadwaterError, "KeyError: 'sideways'"),
+    ],
+)
+def test_what_ends_a_process_is_told_as_what_it_is(
+    prepared_run: PrepareRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forked: list[Forked],
+    fault: Exception,
+    kind: type[HeadwaterError],
+    told: str,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(train, "help_train", fail)
+    with pytest.raises(HeadwaterError, match=told) as caught:
+        train_here(by_two(prepared_run, tmp_path))
+    assert type(caught.value) is kind
+
+
 def test_a_process_that_ends_before_it_joins_is_not_waited_for(
     prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = python_command("-c", "raise SystemExit(1)")
     monkeypatch.setattr(together, "python_command", lambda *_: ended)
-    with pytest.raises(RetryableError, match="ended before its time"):
+    with pytest.raises(HeadwaterError, match="ended before it began"):
         train_here(by_two(prepared_run, tmp_path))
     assert "RANK" not in os.environ
 
 
-def test_a_stop_of_the_stage_stops_all(prepared_run: PrepareRun, tmp_path: Path) -> None:
-    run = by_two(prepared_run, tmp_path, epochs=500.0)
-    out = tmp_path / "out"
-    with out.open("wb") as file:
-        stage = subprocess.Popen(
-            stage_command("train", str(run.root)),
-            env=child_environment(OMP_NUM_THREADS="1"),
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    while not list(run.checkpoints.glob("checkpoint-*/trainer_state.json")):
-        assert stage.poll() is None, out.read_text()
-        time.sleep(0.1)
-    (other,) = others_of(stage.pid)
-    os.kill(stage.pid, signal.SIGTERM)
-    assert stage.wait() == 130
-    assert not Path(f"/proc/{other}").exists()
-    assert list(run.checkpoints.glob("checkpoint-*/trainer_state.json"))
+def test_a_stage_that_is_killed_leaves_no_process_waiting_for_it(
+    prepared_run: PrepareRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: list[Forked]
+) -> None:
+    run, here = by_two(prepared_run, tmp_path), tmp_path / "other"
+
+    def die_when_the_other_waits(others: Any, _run: RunDir, meeting: Path) -> None:
+        store = FileStore(str(meeting), 2)
+        store.wait(["1 is ready"])
+        here.write_text(str(others[0].pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(together, "_meet", die_when_the_other_waits)
+    stage = Forked(lambda: stage_process("train", run))
+    assert stage.wait() == -signal.SIGKILL
+    other = Path("/proc") / here.read_text()
+    deadline = time.monotonic() + 60
+    while other.exists() and b" Z " not in (other / "stat").read_bytes():
+        assert time.monotonic() < deadline, "it waits for a stage that is gone"
+        time.sleep(0.05)
 
 
 def test_another_number_of_processes_trains_anew(prepared_run: PrepareRun, tmp_path: Path) -> None:
