@@ -66,6 +66,13 @@ def _trackers(settings: Settings, _run: RunDir) -> None:
     require_trackers(settings)
 
 
+def _devices(settings: Settings, _run: RunDir) -> None:
+    from pipeline.training.devices import team_of
+
+    if not settings.model.trained:
+        team_of(settings)
+
+
 def _models(settings: Settings, _run: RunDir) -> None:
     from pipeline.model import require_models
 
@@ -122,7 +129,7 @@ def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[.
 
 
 _CHECKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
-    "train": (_trackers, _models),
+    "train": (_trackers, _devices, _models),
     "factors": (_room_for_factors,),
     "benchmark": (_benchmark_rows, _chat_template),
     "index": (_files("index.added", lambda settings: settings.index.added),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -90,18 +90,21 @@ CARDS = {
 
 
 def named_card(name: str, folder: Path) -> Device:
-    """A card of the table; letters, digits and nothing else count in its name.
+    """A card of the table, or several, as "4xA100-80GB"; letters, digits and nothing else count.
 
     Raises:
         UsageError: it is not in the table.
     """
-    found = {_plain(known): known for known in CARDS}.get(_plain(name))
+    several = re.fullmatch(r"([1-9][0-9]{0,2})\s*[x×]\s*(.+)", name.strip().lower())
+    cards, one = (int(several[1]), several[2]) if several else (1, name)
+    found = {_plain(known): known for known in CARDS}.get(_plain(one))
     if found is None:
         raise UsageError(
             f"--gpu {name}: not known; valid: {', '.join(CARDS)}",
-            "name its memory instead: --memory 24GiB",
+            "4xH100-80GB is four of them; or name its memory instead: --memory 24GiB",
         )
-    return CARDS[found].device(found, *_machine(folder))
+    card = CARDS[found].device(found, *_machine(folder))
+    return replace(card, hardware=replace(card.hardware, cards=cards))
 
 
 def card_of_memory(memory: int, folder: Path) -> Device:
@@ -125,7 +128,8 @@ def this_device(settings: Settings, folder: Path) -> Device:
     name, memory = torch.cuda.get_device_name(device), free_bytes(device)
     card = next((card for known, card in CARDS.items() if _plain(known) in _plain(name)), None)
     known = card.device(name, host, disk) if card else card_of_memory(memory + _CONTEXT, folder)
-    hardware = Hardware(name, "cuda", memory, host, disk, known.hardware.timed)
+    cards = torch.cuda.device_count()
+    hardware = Hardware(name, "cuda", memory, host, disk, known.hardware.timed, cards)
     return Device(hardware, known.speed)
 
 

@@ -31,6 +31,7 @@ from pipeline.influence.scoring import PER_MODULE_BYTES
 from pipeline.influence.settled import rank_of
 from pipeline.planning.devices import Device
 from pipeline.planning.network import Network
+from pipeline.training.devices import Team, team
 
 _FLOAT_BYTES = 4
 _HALF_BYTES = 2
@@ -101,6 +102,15 @@ class Memory:
         )
 
     @property
+    def team(self) -> Team:
+        """The processes of a training.
+
+        Raises:
+            SettingsError: there are no devices for them.
+        """
+        return team(self.settings.train.processes, self.kind, self.device.hardware.cards)
+
+    @property
     def modules_at_once(self) -> Sequence[tuple[int, int]]:
         """[O, I] of the modules whose scores the device computes at the same time."""
         parts = self.settings.scores.module_partitions
@@ -158,23 +168,29 @@ def _train(memory: Memory) -> Iterator[Moment]:
     chosen, network = memory.settings.train, memory.network
     trained = _FLOAT_BYTES * network.trained
     tokens = min(max(chosen.batch_tokens, memory.counts.longest), memory.counts.tokens)
-    batch = tokens * network.token_bytes(memory.counts.longest)
+    batch: float = tokens * network.token_bytes(memory.counts.longest)
     if chosen.gradient_checkpointing:  # of one layer at a time, and what goes in of every layer
         config = network.model.config.get_text_config()
         kept = _FLOAT_BYTES * config.hidden_size * config.num_hidden_layers
         batch = batch / config.num_hidden_layers + tokens * kept
     halves = memory.device.has_bfloat16 and chosen.precision == "auto"
-    copies = chosen.processes  # of all but the batch, which they share
+    count = memory.team.count
+    copies = count if memory.kind == "cpu" else 1  # on the device
+    batch *= copies / count  # which they share
     at_work = {
         "weights": copies * memory.weights,
         "gradients": copies * trained,
-        "gradients, while exchanged": copies * trained if copies > 1 else 0,
+        "gradients, while exchanged": copies * trained if count > 1 else 0,
         "optimiser (two moments)": copies * 2 * trained,
         "a batch": batch / 2 if halves else batch,
         "weights in bfloat16": copies * _HALF_BYTES * network.parameters if halves else 0,
     }
     own = memory.libraries + _CORPUS_BYTES * memory.counts.tokens
-    yield memory.moment("optimiser step", at_work, {"further processes": (copies - 1) * own})
+    further = (count - 1) * own
+    yield memory.moment("optimiser step", at_work, {"further processes": further})
+    if count > 1 and memory.kind == "cuda":
+        loading = {"weights of all processes": count * memory.weights, "further processes": further}
+        yield memory.moment("loading by all processes", {}, loading)
 
 
 def _factors(memory: Memory) -> Iterator[Moment]:

@@ -72,6 +72,8 @@ def _stage(stage: str, memory: Memory) -> StagePlan:
     found, speed = work(stage, memory), memory.device.speed
     halves, tensor = _faster(stage, memory)
     seconds = found.seconds(speed, halves, tensor) if speed else None
+    if seconds and stage == "train" and memory.kind == "cuda":
+        seconds /= memory.team.count
     return StagePlan(stage, host, device, found.passes, seconds, disk(stage, memory))
 
 

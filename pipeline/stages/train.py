@@ -126,7 +126,7 @@ def help_train(settings: Settings, run_dir: RunDir, meeting: Path) -> None:
     """Trains as one of the further processes of a training that the stage has begun."""
     base = kept_base(settings, run_dir, load_tokenizer(run_dir.tokenizer))
     model = trainable(base, settings, run_dir)
-    join(meeting)
+    join(settings, meeting)
     # the stage alone decides whether all of them stop
     trainer = _trainer(settings, run_dir, DivergenceWatch(), model, StopRequest())
     _train(trainer, run_dir)
@@ -177,8 +177,9 @@ def _trainer(
     request: StopRequest,
 ) -> TokenTrainer:
     examples, validation = _datasets(run_dir)
-    budget, processes = settings.train.batch_tokens, settings.train.processes
-    rank = distributed.get_rank() if distributed.is_initialized() else 0
+    budget, rank, processes = settings.train.batch_tokens, 0, 1
+    if distributed.is_initialized():
+        rank, processes = distributed.get_rank(), distributed.get_world_size()
     sampler = TokenBudgetSampler(examples.lengths, budget, settings.run.seed, rank, processes)
     arguments = training_arguments(settings, run_dir, len(sampler), validates=len(validation) > 0)
     trainer = TokenTrainer(model, arguments, examples, validation, sampler, watch)

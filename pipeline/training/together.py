@@ -2,9 +2,9 @@
 
 Each takes its share of the examples of every batch, so that a step sees the examples that one
 process would see. They have torchrun's variables, by which transformers' Trainer shares gradients
-(data parallel, over gloo), and meet by a file: no port that another program could take. They are
-started without torchrun, which puts its processes into sessions of their own: in the stage's
-process group, a stop reaches all of them.
+(data parallel, by gloo or NCCL), and meet by a file: no port that another program could take. They
+are started without torchrun, which puts its processes into sessions of their own: in the stage's
+process group, a kill reaches all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import ModelError, SettingsError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.model import select_device
+from pipeline.training.devices import Team, team_of
 from pipeline.training.faults import what_ended
 from pipeline.training.trainer import TokenTrainer
 
@@ -39,28 +39,22 @@ _INTERVAL_S = 0.1
 
 
 def require_shareable(settings: Settings, lengths: Sequence[int]) -> None:
-    """Checks, before any work, that the settings' processes can share every batch.
+    """Checks, before any work, that the processes have devices, and can share every batch.
 
     `lengths`: tokens of each training example.
 
     Raises:
-        SettingsError: they cannot.
+        SettingsError: there are not, or they cannot; UsageError: see `select_device`.
     """
-    count = settings.train.processes
-    if count == 1:
-        return
-    if select_device(settings).type != "cpu":
-        raise SettingsError(
-            f"train.processes = {count} trains on CPUs alone, and this run computes on a GPU",
-            'set train.processes = 1, or run.device = "cpu"',
-        )
+    count = team_of(settings).count
     # batches are of neighbours in length: no seed and no epoch changes their sizes
     smallest = min(map(len, token_budget_batches(lengths, settings.train.batch_tokens)))
     if smallest < count:
         raise SettingsError(
-            f"train.processes = {count}, but the smallest batch has {smallest} example(s): a "
-            "process would have none of it",
-            f"set train.processes to at most {smallest}, or change train.batch_tokens",
+            f"{count} processes train together, but the smallest batch has {smallest} example(s): "
+            "a process would have none of it",
+            f"set train.processes to at most {smallest}, or change train.batch_tokens; "
+            "CUDA_VISIBLE_DEVICES chooses fewer GPUs",
         )
 
 
@@ -86,7 +80,8 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
     Raises:
         HeadwaterError: one of them ended before the training did; of the kind of what ended it.
     """
-    count = settings.train.processes
+    chosen = team_of(settings)
+    count = chosen.count
     if count == 1:
         yield
         return
@@ -101,7 +96,7 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
         try:
             for rank in range(1, count):
                 others.append(_started(rank, count, share, run, meeting))
-            _meet(others, run, meeting)
+            _meet(others, run, meeting, chosen)
             yield
             patience = _PATIENCE_S
         except RuntimeError as error:
@@ -117,23 +112,32 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def join(meeting: Path) -> None:
+def join(settings: Settings, meeting: Path) -> None:
     """Joins the training whose stage has started this process, and waits for all others."""
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = FileStore(str(meeting), count)
+    chosen, rank = team_of(settings), int(os.environ["RANK"])
+    store = FileStore(str(meeting), chosen.count)
     store.set(_ready(rank), "")
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+    _gather(chosen, rank, store)
 
 
-def _meet(others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path) -> None:
-    """Joins the others when all are ready: gloo alone would wait half an hour for a dead one."""
-    count = len(others) + 1
-    store = FileStore(str(meeting), count)
-    while not store.check([_ready(rank) for rank in range(1, count)]):
+def _gather(chosen: Team, rank: int, store: FileStore) -> None:
+    device = chosen.device(rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group(chosen.backend, store=store, rank=rank, world_size=chosen.count)
+
+
+def _meet(
+    others: Sequence[subprocess.Popen[bytes]], run: RunDir, meeting: Path, chosen: Team
+) -> None:
+    """Joins the others when all are ready: alone the backend would wait half an hour for a dead
+    one."""
+    store = FileStore(str(meeting), chosen.count)
+    while not store.check([_ready(rank) for rank in range(1, chosen.count)]):
         if any(process.poll() is not None for process in others):
             raise what_ended(others, meeting, run)
         time.sleep(_INTERVAL_S)
-    distributed.init_process_group("gloo", store=store, rank=0, world_size=count)
+    _gather(chosen, 0, store)
 
 
 def _started(

@@ -34,7 +34,11 @@ def _lines(plan: Plan) -> Iterator[str]:
         f"scores of all prompts in {plan.prompt_passes:,} passes over the data, "
         f"{plan.prompts_together:,} prompts in each"
     )
-    yield f"on {hardware.name}: {size(hardware.capacity)}; {size(hardware.disk)} of disk free"
+    several = f"{hardware.cards} × " if hardware.cards > 1 else ""
+    yield (
+        f"on {several}{hardware.name}: {size(hardware.capacity)}{' each' if several else ''}; "
+        f"{size(hardware.disk)} of disk free"
+    )
     yield ""
     yield plain([_row(stage) for stage in plan.by_stage])
     yield ""

@@ -34,7 +34,9 @@ class _Bytes(click.ParamType[int]):
 @click.command()
 @click.argument("target", metavar="SETTINGS|RUN")
 @click.option(
-    "--gpu", default="", help="A card by its name, as A100-80GB.  [default: what is here]"
+    "--gpu",
+    default="",
+    help="A card by its name, as A100-80GB, or several, as 4xA100-80GB.  [default: what is here]",
 )
 @click.option("--memory", type=_Bytes(), help="A GPU of so much memory, as 24GiB.")
 @click.option("--examples", type=click.IntRange(min=1), help="Training examples.")

@@ -75,6 +75,8 @@ class Hardware:
     """Bytes free on the disk."""
     timed: str
     """What its speed is known from; empty where it is not known."""
+    cards: int = 1
+    """How many such GPUs there are; what is told of the device's memory is of one."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class PlanRequest:
     run: str = ""
     settings_file: str = ""
     gpu: str = ""
-    """A card by its name; empty = this machine's own device, unless there is `gpu_bytes`."""
+    """A card by its name, as "A100-80GB", or several, as "4xA100-80GB"; empty = this machine's own
+    device, unless there is `gpu_bytes`."""
     gpu_bytes: int = 0
     """Bytes of a GPU of which no more is known."""
     examples: int = 0

@@ -94,7 +94,14 @@ def choices(keys: tuple[str, ...], model: type[BaseModel]) -> str:
     field = owner.model_fields.get(keys[1]) if owner else None
     leaves = _literals(field.annotation) if field else []
     listed = ", ".join(_toml(leaf) for leaf in leaves if isinstance(leaf, str | bool))
-    return f"a number ≥ 0, or {listed}" if listed and {int, float} & _types(leaves) else listed
+    is_number = listed and {int, float} & _types(leaves)
+    return f"a number ≥ {_least(leaves):g}, or {listed}" if is_number else listed
+
+
+def _least(leaves: list[Any]) -> float:
+    """The lower bound that pydantic keeps beside a number's type; 0 where there is none."""
+    bounds = [bound for leaf in leaves for bound in getattr(leaf, "metadata", ())]
+    return next((bound.ge for bound in bounds if hasattr(bound, "ge")), 0)
 
 
 def _types(leaves: list[Any]) -> set[type]:

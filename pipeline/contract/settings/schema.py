@@ -27,6 +27,7 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 DType = Literal["float32", "bfloat16", "float16", "float64"]
 Strategy = Literal["ekfac", "kfac", "diagonal", "identity"]
+ProcessCount = Annotated[int, Field(ge=1, le=256)] | Literal["gpus"]
 ModuleGroup = Literal["mlp", "attention", "all"]
 BENCHMARKS = (
     "mmlu", "hellaswag", "truthfulqa", "arc", "gsm8k", "boolq", "winogrande", "lambada", "bbh",
@@ -203,9 +204,10 @@ class TrainSettings(Section):
     """Token budget of one batch, padding counted; whole examples of like length share a batch."""
     gradient_accumulation: Count = 1
     """Batches to an optimiser step."""
-    processes: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many processes on this machine share the examples of every batch: on CPUs alone, and no
-    more than the smallest batch has examples. Another number trains anew."""
+    processes: ProcessCount = 1
+    """How many processes on this machine share the examples of every batch, no more than the
+    smallest batch has examples: a number on CPUs; "gpus" = one on every visible GPU.
+    Another value trains anew."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" = bfloat16 where the GPU has it, else float32."""
     gradient_checkpointing: bool = False

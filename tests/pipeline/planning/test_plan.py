@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pipeline.contract.children import child_environment, python_command
-from pipeline.contract.errors import UsageError
+from pipeline.contract.errors import SettingsError, UsageError
 from pipeline.contract.results.plan import Counts, Plan, plan_of, read_plan
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.profiles import PROFILES, render_settings
@@ -128,6 +128,33 @@ def test_every_process_of_a_training_has_all_but_the_batch(
         assert shared[part] == 3 * alone[part]
     assert shared["a batch"] == alone["a batch"]
     assert shared["further processes"] == 2 * (alone["libraries"] + alone["corpus"])
+
+
+def test_every_gpu_has_a_process_with_its_share_of_the_batch(
+    tinyllama: Network, tmp_path: Path
+) -> None:
+    chosen: dict[str, object] = {"processes": "gpus"}
+    one, four = (
+        planned(tinyllama, tmp_path, gpu, train=chosen).by_stage[0]
+        for gpu in ("A100-80GB", "4 x A100-80GB")
+    )
+    assert one.device
+    assert four.device
+    alone, shared = (
+        {part.what: part.bytes for part in s.device.parts} for s in (one, four) if s.device
+    )
+    assert shared["a batch"] == pytest.approx(alone["a batch"] / 4, abs=1)
+    assert shared["gradients, while exchanged"] == alone["gradients"] == shared["gradients"]
+    assert four.seconds == pytest.approx((one.seconds or 0) / 4)
+    assert four.host.bytes > 4 * 1_100_048_384 * 4, "each loads the weights"
+
+
+def test_gpus_that_are_not_there_are_refused(tinyllama: Network, tmp_path: Path) -> None:
+    card = named_card("A100-80GB", tmp_path)
+    device = replace(card, hardware=replace(card.hardware, kind="cpu"))
+    settings = settings_of(train={"processes": "gpus"})
+    with pytest.raises(SettingsError, match="no GPU is in reach"):
+        make_plan(settings, tinyllama, COUNTS, device, RunDir(tmp_path))
 
 
 # against tensors

@@ -274,3 +274,10 @@ def test_more_processes_than_a_batch_has_examples_are_refused(
     with pytest.raises(SettingsError, match="smallest batch"):
         train_here(run)
     assert not run.base.exists()
+
+
+def test_gpus_where_there_is_none_are_refused(prepared_run: PrepareRun, tmp_path: Path) -> None:
+    run = prepared_run(tmp_path, run={"device": "cpu"}, train={**SECTION, "processes": "gpus"})
+    with pytest.raises(SettingsError, match="no GPU is in reach"):
+        train_here(run)
+    assert not run.base.exists()
