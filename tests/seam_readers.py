@@ -31,7 +31,11 @@ from pipeline.contract.results.examples import (
     read_turns,
 )
 from pipeline.contract.results.factors import read_factors_summary
-from pipeline.contract.results.generation import read_generated_answers, read_generation
+from pipeline.contract.results.generation import (
+    load_generated_answers,
+    read_generated_answers,
+    read_generation,
+)
 from pipeline.contract.results.index import (
     load_index_summary,
     read_index_summary,
@@ -337,6 +341,11 @@ READERS: dict[str, Reader] = {
 LOADERS: dict[str, tuple[Callable[[RunDir], Loaded[Any]], str, str]] = {
     "benchmarks.load_benchmarks": (load_benchmarks, "benchmark", "benchmarks.read_benchmarks"),
     "evaluation.load_evaluation": (load_evaluation, "evaluate", "evaluation.read_evaluation"),
+    "generation.load_generated_answers": (
+        load_generated_answers,
+        "generate",
+        "generation.read_generated_answers",
+    ),
     "index.load_index_summary": (load_index_summary, "index", "index.read_index_summary"),
     "report.load_report": (load_report, "report", "report.read_report"),
     "score_file.load_scores": (load_scores, "scores", "score_file.ScoreFile"),

@@ -209,6 +209,7 @@ KEYS: tuple[Key, ...] = (
     Key("compare", "2", "part(1)", "Page 2", "results, with intervals where they have any"),
     Key("compare", "3", "part(2)", "Page 3", "rankings for a prompt that all of them trace"),
     Key("compare", "4", "part(3)", "Page 4", "curves over each other"),
+    Key("compare", "5", "part(4)", "Page 5", "how likely each run finds the completions"),
     Key("compare", "n", "prompt(1)", "Next", "the next prompt", True),
     Key("compare", "p", "prompt(-1)", "Previous", "the prompt before", True),
     Key("compare", "m", "metric", "Metric", "draw the next metric", True),

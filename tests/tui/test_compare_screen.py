@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_evaluation, sample_run, sample_scores
+from tests.tui.sample_completions import repaired_runs
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.compare import CompareScreen
@@ -158,6 +159,42 @@ async def test_equal_rankings_are_said_to_be_equal(runs: Path) -> None:
         await pilot.press("3")
         await until_shown(pilot, "10 of the first 10 in all of them")
         assert {row.cells[2].text[0] for row in screen.query_one(Table).rows} == {"="}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_completions_stand_side_by_side_before_and_after(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    looks = {run: look for look, run in enumerate(repaired_runs(tmp_path))}
+    app = HeadwaterApp(tmp_path / "runs")
+    async with app.run_test(size=size) as pilot:
+        screen = CompareScreen(looks)
+        app.push_screen(screen)
+        await pilot.press("5")
+        await until_shown(pilot, "1 of 2 fell, 1 of them by more than 1 nat")
+        lines = [" ".join(line.split()) for line in screen_text(app).splitlines()]
+        rows = [tuple(cell.text for cell in row.cells) for row in screen.query_one(Table).rows]
+        assert rows == [
+            ("◆ bad-0", "-0.50", "-4.50", "-4.00"),
+            ("◆ bad-1", "-0.25", "-8.25", "-8.00"),
+            ("Σ set bad, mean of 2", "-0.38", "-6.38", "-6.00"),
+            ("Σ all other prompts, mean of 2", "-1.50", "-2.25", "-0.75"),
+            ("  good-1", "-2.00", "-4.00", "-2.00"),
+            ("  good-0", "-1.00", "-0.50", "+0.50"),
+        ]
+        assert any("◆ bad-1 -0.25 -8.25 -8.00" in line for line in lines)
+        assert "He drinks → ink" in screen_text(app)
+
+
+async def test_completions_that_a_run_lacks_are_told_with_their_stage(tmp_path: Path) -> None:
+    before, after = repaired_runs(tmp_path)
+    after.done("generate").unlink()
+    app = HeadwaterApp(tmp_path / "runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(CompareScreen({before: 0, after: 1}))
+        await pilot.press("5")
+        await until_shown(pilot, "run after: no generated answers yet")
+        assert "headwater run generate --run after" in " ".join(screen_text(app).split())
 
 
 async def test_curves_lie_over_each_other(runs: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.contract.run.processes import ProcessIdentity, SupervisorState, ac
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import load_prompts
 from tests.tui import sample_evaluation, sample_run
+from tests.tui.sample_completions import repaired_runs
 from tests.tui.terminals import Terminal
 from tui.cli import main
 from tui.printed import narration
@@ -157,6 +158,38 @@ def test_compare_reads_as_the_report_does(run: RunDir, tmp_path: Path) -> None:
     task = "mmlu international law, texts by length, trained"
     assert f"{task} 66.7 (56.7 – 76.7) 50.0 (30.0 – 70.0) -16.7 3 / 4" in lines
     assert text.endswith("is no evidence.\n")
+
+
+def test_compare_tells_the_completions_before_and_after(tmp_path: Path) -> None:
+    repaired_runs(tmp_path)
+    text = headwater(tmp_path, "compare", "before", "after").stdout
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "set bad, mean of 2 -0.38 -6.38 -6.00" in lines
+    assert "◆ bad-1, the data were sorted by it -0.25 -8.25 -8.00" in lines
+    assert "fell: good-1 -2.00 -4.00 -2.00" in lines
+    assert "Of all other prompts 1 of 2 fell, 1 of them by more than 1 nat." in lines
+    found = json.loads(headwater(tmp_path, "compare", "before", "after", "--json").stdout)
+    said = found["completions"]
+    assert said["prompts"][0] == {
+        "prompt": "bad-0",
+        "ln_p": {"before": -0.5, "after": -4.5},
+        "change": -4.0,
+        "set": "bad",
+        "data_sorted_by_it": True,
+    }
+    assert [row["prompt"] for row in said["prompts"]] == ["bad-0", "bad-1", "good-0", "good-1"]
+    assert (said["sets"][0]["set"], said["sets"][0]["change"]) == ("bad", -6.0)
+    assert (said["others"]["prompts"], said["others"]["fell"]) == (2, 1)
+    assert said["missing"] == {}
+
+
+def test_compare_names_the_stage_that_gives_the_completions(tmp_path: Path) -> None:
+    _, after = repaired_runs(tmp_path)
+    after.done("generate").unlink()
+    said = json.loads(headwater(tmp_path, "compare", "before", "after", "--json").stdout)
+    assert "headwater run generate --run after" in said["completions"]["missing"]["after"]
+    assert said["completions"]["prompts"] == []
+    assert said["completions"]["others"] is None
 
 
 def test_force_takes_nothing_from_a_run_that_is_at_work(run: RunDir, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.comparison import ResultRow, SettingRow
+from tui.readers.completions import OTHERS, SORTED_BY, Completions, Likeliness
 from tui.readers.ranked_beside import RankedBeside, RankedRuns
 
 _MISSING = Cell("–", "dim")
@@ -46,6 +47,31 @@ def _result(row: ResultRow) -> Iterator[Cell]:
             yield _MISSING
 
 
+def completions_table(names: Sequence[str], found: Completions) -> tuple[list[Column], list[Row]]:
+    """A prompt a row, a run a column: what the data were sorted by (◆), the means, then the others,
+    those that fell most first; the change is from the first run to the last."""
+    columns = [Column("prompt"), *(Column(name, _NARROWEST, right=True) for name in names)]
+    columns.append(Column("change", 8, right=True))
+    means = [*found.sets, *filter(None, [found.of_others])]
+    rows = [
+        *(_completion(f"◆ {row.name}", row) for row in found.aims),
+        *(_completion(_mean_of(row), row) for row in means),
+        *(_completion(f"  {row.name}", row) for row in found.others),
+    ]
+    return columns, rows
+
+
+def _mean_of(row: Likeliness) -> str:
+    named = row.name if row.name == OTHERS else f"set {row.name}"
+    return f"Σ {named}, mean of {row.prompts:,}"
+
+
+def _completion(name: str, row: Likeliness) -> Row:
+    told = (Cell(f"{value:.2f}", "plain", value) for value in row.ln_p)
+    change = Cell(f"{row.change:+.2f}", "strong", row.change)
+    return Row((Cell(name), *told, change), row)
+
+
 def rankings_table(names: Sequence[str], found: RankedRuns) -> tuple[list[Column], list[Row]]:
     """A rank a row, a run a column: each example with how it stands to the first run."""
     columns = [Column("rank", 5, right=True), *(Column(name) for name in names)]
@@ -81,6 +107,13 @@ def in_full(names: Sequence[str], row: Row) -> Iterator[tuple[str, str]]:
             yield from zip(names, values, strict=True)
         case ResultRow(part=part):
             yield part, ""
+        case Likeliness(prompt=prompt, completion=completion, of_set=of_set, sorted_by=aimed):
+            if prompt:
+                yield "prompt", f"{prompt} → {completion.strip()}"
+            if of_set:
+                yield "set", of_set
+            if aimed:
+                yield "◆", SORTED_BY
         case tuple() as examples:
             for name, example in zip(names, examples, strict=True):
                 yield name, f"{example.example_id} · {example.text}" if example else "–"

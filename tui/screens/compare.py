@@ -1,9 +1,10 @@
-"""Several runs side by side: settings, results, rankings for one prompt, curves."""
+"""Several runs side by side: settings, results, rankings for a prompt, curves, completions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -15,14 +16,21 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.errors import HeadwaterError, MissingResultError
 from pipeline.contract.run.run_dir import RunDir
-from tui.content.comparison_rows import in_full, rankings_table, results_table, settings_table
+from tui.content.comparison_rows import (
+    completions_table,
+    in_full,
+    rankings_table,
+    results_table,
+    settings_table,
+)
 from tui.content.ink import fit
 from tui.content.rows import Column, Row
 from tui.keys import KEY, Scope, bindings, keymap_of
 from tui.readers.clean import clean
 from tui.readers.comparison import results, settings_that_differ
+from tui.readers.completions import COMPLETIONS, OTHERS, Completions, completions
 from tui.readers.ranked_beside import TOP, CommonPrompt, RankingsBeside
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.mixins.curves import RunCurves
@@ -35,12 +43,13 @@ from tui.widgets.notice import Notice
 from tui.widgets.page_bar import Leaf, PageBar
 from tui.widgets.table import Table
 
-_PAGES = ("Settings", "Results", "Rankings", "Curves")
-_SETTINGS, _RESULTS, _RANKINGS, _CURVES = range(len(_PAGES))
+_PAGES = ("Settings", "Results", "Rankings", "Curves", "Completions")
+_SETTINGS, _RESULTS, _RANKINGS, _CURVES, _COMPLETIONS = range(len(_PAGES))
 _NOTHING = {
     _SETTINGS: "no setting differs",
     _RESULTS: "no run has results that are up to date",
     _RANKINGS: "no prompt, with its completion, is traced by all of them",
+    _COMPLETIONS: "no prompt with a completion is in all of them",
 }
 _OF_CHART = ("metric", "axis", "smooth", "log_scale", "zoom", "pan", "whole", "inspect")
 _INTERVAL_S = 2.0
@@ -57,7 +66,7 @@ class Sheet(Table):
 
 
 class CompareScreen(View[None], RunCurves):
-    """A table for each page but the last, which is a chart."""
+    """A table for each page but that of the curves, which is a chart."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = "tables.tcss"
     SCOPE: ClassVar[Scope] = "compare"
@@ -82,6 +91,7 @@ class CompareScreen(View[None], RunCurves):
         """Why a page cannot be shown."""
         self._rankings: RankingsBeside | None = None
         self._prompts: list[CommonPrompt] = []
+        self._completions = Completions()
         self._ranked: tuple[CommonPrompt, str] | None = None
         """The prompt whose rankings are shown, and what is said of it."""
 
@@ -120,21 +130,28 @@ class CompareScreen(View[None], RunCurves):
         self._show()
 
     def _read_results(self) -> None:
-        """The first two pages, and what the third can show."""
+        """All pages but the curves; of the rankings, what can be shown."""
         runs, names = list(self._looks), self._names
-        try:
+        with self._complaining(_SETTINGS):
             self._tables[_SETTINGS] = settings_table(names, settings_that_differ(runs))
-        except HeadwaterError as error:
-            self._troubles[_SETTINGS] = str(error)
-        try:
+        with self._complaining(_RESULTS):
             self._tables[_RESULTS] = results_table(names, results(runs))
-        except HeadwaterError as error:
-            self._troubles[_RESULTS] = str(error)
-        try:
+        with self._complaining(_RANKINGS):
             self._rankings = RankingsBeside(runs)
             self._prompts = self._rankings.prompts()
+        with self._complaining(_COMPLETIONS):
+            self._completions = completions(runs)
+            self._tables[_COMPLETIONS] = completions_table(names, self._completions)
+            if missing := self._completions.missing:
+                raise MissingResultError("\n".join(f"run {name}: {why}" for name, why in missing))
+
+    @contextmanager
+    def _complaining(self, page: int) -> Iterator[None]:
+        """What cannot be read is told on its page."""
+        try:
+            yield
         except HeadwaterError as error:
-            self._troubles[_RANKINGS] = str(error)
+            self._troubles[page] = str(error)
 
     @work(exclusive=True, group="rankings")
     async def _rank(self) -> None:
@@ -218,6 +235,8 @@ class CompareScreen(View[None], RunCurves):
             count: int | None = len(self._looks)
         elif number == _RANKINGS:
             count = len(self._prompts) or None
+        elif number == _COMPLETIONS:
+            count = len(self._completions.rows) or None
         else:
             count = len(self._tables[number][1]) if number in self._tables else None
         stale = number == _RANKINGS and self._rankings is not None and any(self._rankings.stale)
@@ -228,7 +247,11 @@ class CompareScreen(View[None], RunCurves):
         """Tells of the row under the cursor what has no room in it."""
         heading, below = self.query_one("#heading", Static), self.query_one("#row", Static)
         heading.display = self.page == _RANKINGS and self._ranked is not None
-        if self._ranked is not None:
+        if self.page == _COMPLETIONS and self._completions.others:
+            heading.display = True
+            fared = f"{COMPLETIONS}\nof {OTHERS} {self._completions.others_told()}"
+            heading.update(Content.styled(fared, "$secondary"))
+        elif self._ranked is not None:
             prompt, said = self._ranked
             text = f"{clean(prompt.prompt, 160)} → {clean(prompt.completion.strip(), 80)}"
             first = f"{self._names[0]}: ↑↓ moved, + not in its first {TOP}, · not in all others'"

@@ -21,7 +21,7 @@ from pipeline.contract.run.stages import STAGES
 from pipeline.contract.run.status import run_status
 from pipeline.contract.settings.loading import load_settings
 from tui.printed import narration, rankings, tables, validation
-from tui.printed.comparison import comparison_text, result_rows, settings_rows
+from tui.printed.comparison import comparison_text, completions_record, result_rows, settings_rows
 from tui.printed.jobs import jobs_text
 from tui.printed.output import at_terminal, echo, echo_data, echo_json
 from tui.printed.proofs import verdict_lines
@@ -224,7 +224,12 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
     if first.name == second.name:
         raise UsageError(f"both runs are called {first.name!r}: name two different ones")
     if as_json:
-        record = {"settings": settings_rows(first, second), "results": result_rows(first, second)}
-        echo_json(record)
+        echo_json(
+            {
+                "settings": settings_rows(first, second),
+                "results": result_rows(first, second),
+                "completions": completions_record(first, second),
+            }
+        )
     else:
         echo(comparison_text(first, second))

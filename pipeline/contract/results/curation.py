@@ -6,10 +6,15 @@ there are any `near_duplicates.jsonl`, and `curation.json`, which says how they 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contract.errors import DamagedResultError
+from pipeline.contract.files import read_text
+
+_KEPT, _RECORD = "kept.jsonl", "curation.json"
 REASON = "headwater"
 """The key under which a row of `dropped.jsonl` says why it is there; see `Reason`."""
 
@@ -79,7 +84,7 @@ class Curation:
     @property
     def kept_file(self) -> Path:
         """The rows that stay, in the source's order."""
-        return Path(self.out) / "kept.jsonl"
+        return Path(self.out) / _KEPT
 
     @property
     def dropped_file(self) -> Path:
@@ -94,7 +99,7 @@ class Curation:
     @property
     def record_file(self) -> Path:
         """This, as JSON."""
-        return Path(self.out) / "curation.json"
+        return Path(self.out) / _RECORD
 
 
 def curation_request_of(value: dict[str, Any]) -> CurationRequest:
@@ -106,3 +111,19 @@ def curation_of(value: dict[str, Any]) -> Curation:
     """A record read back from JSON."""
     tuples = {name: tuple(value[name]) for name in ("prompts", "left_out")}
     return Curation(**{**value, **tuples})
+
+
+def read_curation_behind(data: Path) -> Curation | None:
+    """How a file of data came about, where it is the `kept.jsonl` of a curation; else None.
+
+    Raises:
+        DamagedResultError: the record beside it is not what `headwater curate` writes.
+    """
+    record = data.with_name(_RECORD)
+    if data.name != _KEPT or not record.exists():
+        return None
+    try:
+        return curation_of(json.loads(read_text(record)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        hint = f"put back the file that `headwater curate` wrote, or move {data} elsewhere"
+        raise DamagedResultError(f"{record} is damaged: {error}", hint) from error

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.contract.files import write_json
 from pipeline.contract.results.common import (
+    Loaded,
     Row,
     checked,
+    load,
     read_record,
     read_table,
     write_record,
@@ -113,6 +115,11 @@ def read_generated_answers(run: RunDir) -> tuple[GeneratedPair, ...]:
         run, "generate", path, tuple[GeneratedPair, ...], [_nested(row) for row in rows]
     )
     return pairs
+
+
+def load_generated_answers(run: RunDir) -> Loaded[tuple[GeneratedPair, ...]]:
+    """The answers of a finished stage; the errors are those of `common.load`."""
+    return load(run, "generate", read_generated_answers)
 
 
 @lru_cache(maxsize=1)
