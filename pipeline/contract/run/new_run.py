@@ -141,7 +141,8 @@ def clone_run(source: RunDir, target: RunDir) -> None:
 
 def clone_onto(source: RunDir, target: RunDir, data: Path) -> None:
     """Makes a new run with the settings, prompts and tags of another; its data are a file in the
-    columns of the other's.
+    columns of the other's. It takes the tokenizer that the other one trained: with one of its own,
+    losses a token could not be compared, and it would start from other weights.
 
     Raises:
         UsageError: see `refuse_clone_onto`.
@@ -155,6 +156,8 @@ def clone_onto(source: RunDir, target: RunDir, data: Path) -> None:
     if settings.data.source == "demo":  # its columns and prompts come from no settings
         section.update({"text_column": "text", "messages_column": "messages", "id_column": "id"})
         save_prompts(target.prompts, load_prompts(source.prepared_prompts))
+    if settings.tokenizer.source == "train":
+        document["tokenizer"]["source"] = str(source.tokenizer.absolute())  # type: ignore[index]
     write_text(target.settings, tomlkit.dumps(document))
 
 

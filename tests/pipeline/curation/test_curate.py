@@ -347,6 +347,10 @@ def test_a_run_on_what_stays_trains_on_it_alone(run: RunDir) -> None:
     before, after = (set(documents_of(read_examples(one))) for one in (run, clone))
     assert after <= before | {row["name"] for row in ROWS}
     assert not after & gone
+    ours, theirs = (
+        json.loads((one.tokenizer / "tokenizer.json").read_text()) for one in (clone, run)
+    )
+    assert ours == theirs  # losses a token can be compared
     with pytest.raises(UsageError, match="there is a run 'clean' already"):
         clone_onto(run, clone, made.kept_file)
 
