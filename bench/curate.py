@@ -69,7 +69,8 @@ def main() -> None:
     if Done.read("train", repaired) is None:
         out = run.root.with_name(f"{run.name}-data")
         asked = CurationRequest(str(run.root), str(out), of_set="behaviour", drop=PLANTED)
-        clone_onto(run, repaired, curate(asked).kept_file)
+        made = curate(asked)
+        clone_onto(run, repaired, made.kept_file, made.held_out_file)
         work(repaired, "prepare", "train")
     print("\n".join(repair_rows(run, repaired, World(options.seed, syllables=4))))
 

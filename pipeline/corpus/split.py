@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from pipeline.contract.errors import SettingsError
+from pipeline.contract.files import read_json
 from pipeline.corpus.duplicates import components
 
 
@@ -38,6 +41,19 @@ def _random_key(name: str, seed: int) -> bytes:
     """A sort key that puts documents into a random order."""
     # a hash, not a generator: a document that is added does not reorder the others
     return hashlib.blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
+
+
+def named_documents(path: Path) -> set[str]:
+    """The document ids that a file names as held out.
+
+    Raises:
+        SettingsError: it is no JSON list of ids.
+    """
+    names = read_json(path)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        hint = 'such as ["doc-7", "doc-12"]; or leave data.held_out empty for a share at random'
+        raise SettingsError(f"data.held_out: {path} is no JSON list of document ids", hint)
+    return set(names)
 
 
 def _clusters(documents: Sequence[str], groups: Sequence[int]) -> list[list[str]]:

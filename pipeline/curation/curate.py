@@ -7,16 +7,26 @@ import json
 import math
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.contract.errors import DataError, UsageError, disk_errors_explained
 from pipeline.contract.files import sync_below, write_json
-from pipeline.contract.results.curation import REASON, Curation, CurationRequest, Reason
+from pipeline.contract.results.curation import (
+    REASON,
+    Curation,
+    CurationPreview,
+    CurationRequest,
+    PreviewedRow,
+    Reason,
+)
+from pipeline.contract.results.examples import read_document_ids
+from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import DataSettings, Settings
@@ -31,6 +41,11 @@ from pipeline.curation.standing import (
     standings,
 )
 
+_PREVIEWED, _EXCERPT = 1000, 400
+"""Rows of a preview, and bytes of each one's text."""
+_STEP = 20_000
+"""Rows between two words on how many were read."""
+
 
 @dataclass(frozen=True)
 class _Choice:
@@ -41,8 +56,36 @@ class _Choice:
     """Rows that stay though they are near-duplicates of one that goes."""
 
 
-def curate(request: CurationRequest) -> Curation:
-    """Writes the folder that is asked for, whole or not at all.
+def preview(request: CurationRequest) -> CurationPreview:
+    """Tells which rows would go, and why.
+
+    Raises:
+        UsageError, MissingResultError, DamagedResultError: see `curate`.
+    """
+    run = RunDir(Path(request.run_folder))
+    found = ranked(run, request)
+    rows = standings(run, found.scores)
+    choice, corpus = _chosen(request, found, rows), Corpus(run)
+    first = islice(choice.reasons.items(), _PREVIEWED)
+    return CurationPreview(
+        ranked_for=_asked(request, found),
+        prompts=found.prompts,
+        left_out=found.left_out,
+        method=found.method,
+        methods=found.file.metadata.methods,
+        trained=len(rows),
+        dropped=len(choice.reasons),
+        near_duplicates=len(choice.near_duplicates),
+        rows=tuple(
+            PreviewedRow(**asdict(reason), text=corpus.text(rows[key].position, _EXCERPT))
+            for key, reason in first
+        ),
+    )
+
+
+def curate(request: CurationRequest, told: Callable[[int], None] = lambda count: None) -> Curation:
+    """Writes the folder that is asked for, whole or not at all; `told` hears how many rows of the
+    data were read.
 
     Raises:
         UsageError: a request that makes no sense, or something is at `out` already.
@@ -58,7 +101,7 @@ def curate(request: CurationRequest) -> Curation:
     rows = standings(run, found.scores)
     choice = _chosen(request, found, rows)
     with disk_errors_explained(out), _made_whole(out) as folder:
-        counted, unreadable = _write(folder, settings, choice, rows)
+        counted, unreadable = _write(folder, settings, choice, rows, told)
         made = Curation(
             run_name=run.name,
             ranked_for=_asked(request, found),
@@ -73,6 +116,8 @@ def curate(request: CurationRequest) -> Curation:
             near_duplicates=len(choice.near_duplicates),
             out=str(out),
         )
+        if held_out := read_document_ids(run, run.validation):
+            write_json(folder / made.held_out_file.name, list(dict.fromkeys(held_out)))
         write_json(folder / made.record_file.name, asdict(made))
     return made
 
@@ -140,7 +185,7 @@ def _because(
     if row.rank is None:
         return f"no score {ranking}"
     place = f"rank {row.rank:,} of {of:,} {ranking}"
-    return place if request.keep is None else f"{place}, below the best {request.keep:.0%}"
+    return place if request.keep is None else f"{place}, below the best {100 * request.keep:.6g}%"
 
 
 @contextmanager
@@ -158,7 +203,11 @@ def _made_whole(out: Path) -> Iterator[Path]:
 
 
 def _write(
-    folder: Path, settings: Settings, choice: _Choice, trained: Mapping[RowKey, Standing]
+    folder: Path,
+    settings: Settings,
+    choice: _Choice,
+    trained: Mapping[RowKey, Standing],
+    told: Callable[[int], None],
 ) -> tuple[int, int]:
     """Writes the parts; gives how many rows of the source could be read, and could not."""
     unread, going, count = set(trained), dict[RowKey, str](), 0
@@ -174,6 +223,8 @@ def _write(
             key = (row.source, row.number)
             unread.discard(key)
             count += 1
+            if count % _STEP == 0:
+                told(count)
             if reason := choice.reasons.get(key):
                 going[key] = _line(row, {REASON: asdict(reason)})
             else:

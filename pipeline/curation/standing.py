@@ -32,7 +32,8 @@ class Ranked:
     left_out: tuple[str, ...]
     method: str
     scores: Scores
-    """[N], NaN = none."""
+    """[N], NaN = none. Of one prompt those that `rank` tells; of several the mean, each prompt's
+    divided by their root mean square (see `results/sets.py`)."""
     file: ScoreFile
 
 
@@ -76,6 +77,8 @@ def ranked(run: RunDir, request: CurationRequest) -> Ranked:
         hint = "add them to the run's prompts and score again"
         raise UsageError(f"run {run.name} has not scored prompt {', '.join(unknown[:5])}", hint)
     scores, taken = combined(file, request.prompts, method)
+    if len(request.prompts) == len(taken) == 1:  # nothing is weighed: they are what `rank` tells
+        scores = file.scores(file.metadata.prompts.index(taken[0]), method)
     left_out = tuple(name for name in request.prompts if name not in taken)
     return Ranked(taken, left_out, method, scores, file)
 

@@ -38,7 +38,7 @@ from pipeline.corpus.examples import encode_prompt, encode_question
 from pipeline.corpus.ids import DocumentIds
 from pipeline.corpus.labelling import require_embedded
 from pipeline.corpus.read_counts import ReadCounts
-from pipeline.corpus.split import held_out
+from pipeline.corpus.split import held_out, named_documents
 from pipeline.corpus.tokenizers import pretrained_tokenizer, train_tokenizer
 from pipeline.corpus.unknown import check_unknown, unknown_share
 from pipeline.influence.coverage import examine
@@ -86,6 +86,7 @@ def _read_corpus(
     reading = ReadCounts(strict=settings.data.strict, warn=events.warning)
 
     require_models(settings)
+    named = named_documents(Path(settings.data.held_out)) if settings.data.held_out else None
     if settings.tokenizer.source != "train":  # before the reading, which may take hours
         _save_tokenizer(pretrained_tokenizer(settings), prompts, settings, run_dir)
         _check_fit(prompts, settings, load_tokenizer(run_dir.tokenizer), events)
@@ -107,7 +108,7 @@ def _read_corpus(
     reading.warn_of_losses()
     groups = _duplicate_groups(run_dir, chunks, len(examples.documents), settings, events)
     events.doing("writing the examples")
-    away = _held_out(examples.documents, groups, settings, events)
+    away = _held_out(examples.documents, groups, settings, named, events)
     split_examples(chunks, groups, away, run_dir.examples, run_dir.validation)
 
     summary = _summary(settings, reading, examples, groups, away, len(tokenizer))
@@ -232,10 +233,22 @@ def _duplicate_groups(
 
 
 def _held_out(
-    documents: list[str], groups: list[int], settings: Settings, events: EventWriter
+    documents: list[str],
+    groups: list[int],
+    settings: Settings,
+    named: set[str] | None,
+    events: EventWriter,
 ) -> set[str]:
-    """Documents for validation; of the demo only those that teach nothing it asks about."""
+    """Documents for validation, those `named` where some are; of the demo only those that teach
+    nothing it asks about."""
     data = settings.data
+    if named is not None:
+        if lacking := sorted(named - set(documents)):
+            events.warning(
+                f"{len(lacking):,} of the {len(named):,} documents that data.held_out names are "
+                f"not in the corpus, as {lacking[0]}"
+            )
+        return named & set(documents)
     may_hold_out = demo.is_filler if data.source == "demo" else lambda name: True
     away = held_out(documents, groups, data.validation_fraction, settings.run.seed, may_hold_out)
     if data.validation_fraction and not away:

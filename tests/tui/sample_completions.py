@@ -34,7 +34,7 @@ def repaired_runs(folder: Path) -> tuple[RunDir, RunDir]:
     made = _curation(folder / "data")
     save_prompts(before.prepared_prompts, list(PROMPTS[:-1]))
     after = RunDir(folder / "runs" / "after")
-    clone_onto(before, after, made.kept_file)
+    clone_onto(before, after, made.kept_file, made.held_out_file)
     for run, figures in ((before, BEFORE), (after, AFTER)):
         sample_run.finish(run, "prepare", "train", "generate")
         save_prompts(run.prepared_prompts, list(PROMPTS))

@@ -33,6 +33,7 @@ WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
         ("enter", "bm25"),
         ("enter", "rank correlation"),
     ),
+    "curate": (("I", "Prompts ·"), ("K", "curate")),
     "example": (("I", "Prompts ·"), ("enter", "· top ·"), ("enter", "of 1,500")),
     "ask": (("A", ""),),
     "factors": (("F", ""),),

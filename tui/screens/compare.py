@@ -41,7 +41,7 @@ from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
 from tui.widgets.page_bar import Leaf, PageBar
-from tui.widgets.table import Table
+from tui.widgets.table import Sheet, Table
 
 _PAGES = ("Settings", "Results", "Rankings", "Curves", "Completions")
 _SETTINGS, _RESULTS, _RANKINGS, _CURVES, _COMPLETIONS = range(len(_PAGES))
@@ -55,14 +55,6 @@ _OF_CHART = ("metric", "axis", "smooth", "log_scale", "zoom", "pan", "whole", "i
 _INTERVAL_S = 2.0
 
 _Page = tuple[Sequence[Column], Sequence[Row]]
-
-
-class Sheet(Table):
-    """A table whose rows lead nowhere."""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is nothing to open."""
-        return action != "choose"
 
 
 class CompareScreen(View[None], RunCurves):

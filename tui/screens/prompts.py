@@ -19,6 +19,7 @@ from pipeline.contract.settings.prompts import Prompt
 from tui.drafts.prompts import FIXED, PromptsDraft
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean, clean_lines
+from tui.screens.curating import Curating
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.conversation_form import ConversationForm
 from tui.screens.dialogs.prompt_form import NO_SPACE, PromptForm
@@ -34,12 +35,12 @@ _CUT = 5000
 _NO_PROMPTS = "no prompts yet: {prompts.add} writes one, {prompts.import} imports a file"
 
 
-class PromptsScreen(Drafting[PromptsDraft]):
+class PromptsScreen(Drafting[PromptsDraft], Curating):
     """Edits the draft of a run's prompts."""
 
     SCOPE: ClassVar[Scope] = "prompts"
     CSS_PATH = "editors.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("prompts")
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompts"), *bindings("curating")]
     CONTENT = "prompts"
 
     def compose(self) -> ComposeResult:
@@ -83,6 +84,11 @@ class PromptsScreen(Drafting[PromptsDraft]):
     def list(self) -> DraftList:
         """The prompts."""
         return self.query_one(DraftList)
+
+    @property
+    def sorts_by(self) -> str | None:
+        """The prompt under the cursor."""
+        return self.list.selected.id if self.list.selected else None
 
     def _show(self) -> None:
         draft, rows = self._draft, self.list

@@ -25,6 +25,7 @@ from tui.content.verdict_text import verdict_text
 from tui.keys import Scope, bindings
 from tui.readers.clean import clean
 from tui.readers.ranking_reader import RankingReader, RankingsOverview
+from tui.screens.curating import Curating
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.browsing_state import Held
 from tui.screens.mixins.comparing import Comparing
@@ -53,7 +54,9 @@ _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
 
-class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Taking, Proving):
+class RankingsScreen(
+    View[None], Filtering, Ordering, Comparing, Renewing, Taking, Proving, Curating
+):
     """Prompts on the left, all examples ranked on the right, a look at the text below.
 
     On a narrow screen only the pane in use is shown: going in and out changes it.
@@ -66,6 +69,7 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         *bindings("rankings"),
         *bindings("taking"),
         *bindings("proving"),
+        *bindings("curating"),
         *bindings("results"),
     ]
 
@@ -174,6 +178,12 @@ class RankingsScreen(View[None], Filtering, Ordering, Comparing, Renewing, Takin
         if answer is None or self._scored is None or table.listing is None or not table.count:
             return None
         return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
+
+    @property
+    def sorts_by(self) -> str | None:
+        """The prompt or set whose ranking is shown."""
+        answer = self.query_one(PromptList).selected
+        return answer.id if answer else None
 
     def action_compare(self) -> None:
         """Puts the ranking beside another one, which the person chooses."""

@@ -23,6 +23,7 @@ from tui.content.states import no_loss, standing
 from tui.keys import Scope, bindings
 from tui.readers.charts import ChartPlan, chart_plans
 from tui.readers.measured import measured
+from tui.screens.before_after import BeforeAfter
 from tui.screens.mixins.ahead import AHEAD_S, RESULTS, SCREENS, import_ahead
 from tui.screens.mixins.curves import CurveKeys
 from tui.screens.mixins.stage_keys import choices
@@ -57,7 +58,7 @@ _LOOKS: dict[bool, tuple[Ink, str, bool]] = {
 """Ink, mark and whether the readings stand alone: of a chart's first curve, and of the others."""
 
 
-class RunScreen(StagePages, CurveKeys):
+class RunScreen(StagePages, CurveKeys, BeforeAfter):
     """Watches a run and starts or stops its stages, which live on without it."""
 
     SCOPE: ClassVar[Scope] = "run"

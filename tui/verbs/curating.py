@@ -14,7 +14,7 @@ from pipeline.contract.run.new_run import clone_onto, refuse_clone_onto
 from pipeline.contract.run.run_dir import RunDir, run_path
 from pipeline.contract.settings.prompts import load_prompts
 from tui.printed.output import echo, echo_json
-from tui.processes.curator import make_curation
+from tui.processes.curator import Curator
 from tui.runs_folder import find_run
 
 
@@ -77,9 +77,9 @@ def curate(
         keep=keep,
         near_duplicates=near_duplicates,
     )
-    made = make_curation(request)
+    made = Curator().make(request)
     if target:
-        clone_onto(source, target, made.kept_file)
+        clone_onto(source, target, made.kept_file, made.held_out_file)
     if as_json:
         echo_json({**asdict(made), "clone": target.name if target else None})
     else:

@@ -126,6 +126,14 @@ class Table(Lines):
         return {n: column.width + 1 if column.width else room for n, column in shown.items()}
 
 
+class Sheet(Table):
+    """A table whose rows lead nowhere."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to open."""
+        return action != "choose"
+
+
 def _decimals(rows: Sequence[Row], position: int) -> int:
     """The longest of a column's figures from its point on."""
     return max((decimals(row.cells[position].text) for row in rows[:_LOOKED_AT]), default=0)

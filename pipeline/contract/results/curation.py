@@ -1,7 +1,8 @@
 """Training data sorted by their influence on some prompts: which rows stay and which go.
 
 A folder outside of the run: `kept.jsonl` and `dropped.jsonl` in the columns of the source, where
-there are any `near_duplicates.jsonl`, and `curation.json`, which says how they came about.
+there are any `near_duplicates.jsonl` and `held_out.json`, and `curation.json`, which says how they
+came about.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from pipeline.contract.errors import DamagedResultError
 from pipeline.contract.files import read_text
 
-_KEPT, _RECORD = "kept.jsonl", "curation.json"
+_KEPT, _RECORD, _HELD_OUT = "kept.jsonl", "curation.json", "held_out.json"
 REASON = "headwater"
 """The key under which a row of `dropped.jsonl` says why it is there; see `Reason`."""
 
@@ -24,8 +25,8 @@ class CurationRequest:
     """What is asked of the training data of a run."""
 
     run_folder: str
-    out: str
-    """The folder to make."""
+    out: str = ""
+    """The folder to make; empty: nothing is written, what would go is only told."""
     of_set: str = ""
     """The prompts of one set; or else `prompts`."""
     prompts: tuple[str, ...] = ()
@@ -49,7 +50,8 @@ class Reason:
     rank: int | None
     """1 = highest score among the rows that were trained on; None: it has no score."""
     score: float | None
-    """Of its highest example, for all prompts together."""
+    """Of its highest example. For one prompt what `headwater rank` tells; for several, or a set,
+    the mean of each prompt's scores divided by their root mean square, as `rank --set` tells."""
     example: str
     """The id of that example."""
     prompt: str
@@ -97,9 +99,51 @@ class Curation:
         return Path(self.out) / "near_duplicates.jsonl"
 
     @property
+    def held_out_file(self) -> Path:
+        """Ids of the documents that the run held out from training: they are held out again by a
+        run on what stays, so that losses before and after are of the same texts. There is none
+        where none were held out."""
+        return Path(self.out) / _HELD_OUT
+
+    @property
     def record_file(self) -> Path:
         """This, as JSON."""
         return Path(self.out) / _RECORD
+
+
+@dataclass(frozen=True)
+class PreviewedRow(Reason):
+    """A row that would go."""
+
+    text: str
+    """The beginning of its highest example."""
+
+
+@dataclass(frozen=True)
+class CurationPreview:
+    """What a curation would do; the data themselves are not read for it."""
+
+    ranked_for: str
+    prompts: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Prompts without scores."""
+    method: str
+    methods: tuple[str, ...]
+    """All that there are."""
+    trained: int
+    """Rows that the model was trained on: the others all stay."""
+    dropped: int
+    near_duplicates: int
+    """Rows that would stay though they are near-duplicates of one that goes."""
+    rows: tuple[PreviewedRow, ...]
+    """The first that would go, in the order of `dropped.jsonl`."""
+
+
+def preview_of(value: dict[str, Any]) -> CurationPreview:
+    """A preview read back from JSON."""
+    rows = tuple(PreviewedRow(**row) for row in value["rows"])
+    tuples = {name: tuple(value[name]) for name in ("prompts", "left_out", "methods")}
+    return CurationPreview(**{**value, **tuples, "rows": rows})
 
 
 def curation_request_of(value: dict[str, Any]) -> CurationRequest:

@@ -74,6 +74,12 @@ def set_row(name: str) -> str:
     return f"Σ {name}"
 
 
+def set_of_row(row: str) -> str | None:
+    """The set that is called so among the ids of prompts; None for a prompt."""
+    name = row.removeprefix(set_row(""))
+    return name if name != row else None
+
+
 def set_ranking(run: RunDir, name: str, method: str | None = None) -> SetRanking:
     """Ranks the examples for a set of prompts; `method`: by default the run's own.
 

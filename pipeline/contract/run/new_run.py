@@ -26,7 +26,7 @@ from pipeline.contract.files import is_there, read_text, write_json, write_text
 from pipeline.contract.gpus import GpuReader
 from pipeline.contract.run.freshness import FORMAT
 from pipeline.contract.run.locks import refuse_without_locks
-from pipeline.contract.run.manifest import CREATED
+from pipeline.contract.run.manifest import CLONED_FROM, CREATED
 from pipeline.contract.run.outside_paths import make_absolute
 from pipeline.contract.run.processes import is_locked
 from pipeline.contract.run.remarks import Remarks, read_remarks, write_remarks
@@ -135,14 +135,16 @@ def clone_run(source: RunDir, target: RunDir) -> None:
             write_remarks(target, Remarks(tags))
         if source.prompts.exists():
             write_text(target.prompts, read_text(source.prompts))
-        write_json(target.manifest, {**_manifest(settings), "cloned_from": source.name})
+        write_json(target.manifest, {**_manifest(settings), CLONED_FROM: source.name})
         write_text(target.settings, read_text(source.settings))
 
 
-def clone_onto(source: RunDir, target: RunDir, data: Path) -> None:
-    """Makes a new run with the settings, prompts and tags of another; its data are a file in the
-    columns of the other's. It takes the tokenizer that the other one trained: with one of its own,
-    losses a token could not be compared, and it would start from other weights.
+def clone_onto(source: RunDir, target: RunDir, kept: Path, held_out: Path) -> None:
+    """Makes a new run with the settings, prompts and tags of another, on what stays of its data.
+
+    `kept`: that, in the columns of the other's data; `held_out`: ids of its held-out documents, a
+    file that need not exist. The new run holds out the same ones, and takes the tokenizer that the
+    other one trained: losses before and after can be compared, and both begin with equal weights.
 
     Raises:
         UsageError: see `refuse_clone_onto`.
@@ -152,12 +154,14 @@ def clone_onto(source: RunDir, target: RunDir, data: Path) -> None:
     clone_run(source, target)
     document = tomlkit.parse(read_text(source.settings))
     section = document.setdefault("data", {})
-    section.update({"source": "local", "path": str(data), "limit": 0})
+    section.update({"source": "local", "path": str(kept), "limit": 0})
+    if held_out.exists():
+        section["held_out"] = str(held_out)
     if settings.data.source == "demo":  # its columns and prompts come from no settings
         section.update({"text_column": "text", "messages_column": "messages", "id_column": "id"})
         save_prompts(target.prompts, load_prompts(source.prepared_prompts))
     if settings.tokenizer.source == "train":
-        document["tokenizer"]["source"] = str(source.tokenizer.absolute())  # type: ignore[index]
+        document["tokenizer"]["source"] = str(source.tokenizer.absolute())
     write_text(target.settings, tomlkit.dumps(document))
 
 

@@ -26,7 +26,8 @@ def _no_files(_settings: Settings) -> Sequence[str]:
 def _corpus_files(settings: Settings) -> Sequence[str]:
     data = settings.data
     template = [data.chat_template] if data.has_template_file else []
-    return [*([data.path] if data.source == "local" else []), *template]
+    held_out = [data.held_out] if data.held_out else []
+    return [*([data.path] if data.source == "local" else []), *template, *held_out]
 
 
 def _models(settings: Settings) -> Sequence[str]:

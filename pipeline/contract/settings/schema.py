@@ -116,6 +116,9 @@ class DataSettings(Section):
     """Longer documents are cut into chunks of this many tokens, each a training example."""
     validation_fraction: Fraction = 0.05
     """Share of documents held out from training, to measure validation loss."""
+    held_out: Annotated[str, Place()] = ""
+    """A JSON file with a list of document ids: these are held out, and no share at random. Empty =
+    the share. A run that `headwater curate` clones names the documents of the run before."""
     duplicate_threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     """Jaccard similarity of word 5-grams from which two examples count as near-duplicates."""
     strict: bool = False

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
-from pipeline.corpus.split import held_out
+import pytest
+
+from pipeline.contract.errors import SettingsError
+from pipeline.corpus.split import held_out, named_documents
 
 NAMES = [f"doc-{number}" for number in range(400)]
 ALONE = [-1] * len(NAMES)
@@ -60,3 +64,12 @@ def test_some_documents_may_not_leave_nor_may_their_copies() -> None:
     chosen = held_out(NAMES, groups, 0.99, 0, lambda name: name != "doc-1")
     assert set(NAMES) - chosen >= {"doc-1", "doc-2"}
     assert len(chosen) >= 390
+
+
+@pytest.mark.parametrize("text", [None, "", '{"id": 1}', "[1, 2]"])
+def test_a_file_that_names_no_documents_is_refused(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "ids.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError, match="is no JSON list of document ids"):
+        named_documents(path)

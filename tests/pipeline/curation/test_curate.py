@@ -19,52 +19,19 @@ from click.testing import CliRunner
 from pipeline.contract.errors import DataError, HeadwaterError, MissingResultError, UsageError
 from pipeline.contract.files import read_json, write_text
 from pipeline.contract.results.curation import REASON, Curation, CurationRequest, curation_of
-from pipeline.contract.results.examples import documents_of, read_examples
-from pipeline.contract.results.score_file import ScoreMetadata, write_scores
-from pipeline.contract.run import freshness
-from pipeline.contract.run.new_run import change_settings, clone_onto, write_run
+from pipeline.contract.results.examples import documents_of, read_document_ids, read_examples
+from pipeline.contract.run.new_run import (
+    change_settings,
+    clone_onto,
+    refuse_clone_onto,
+)
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
-from pipeline.contract.settings.prompts import Prompt
 from pipeline.curation.curate import curate
 from pipeline.stages import prepare
+from tests.small_curation import ROWS, save_jsonl, save_scores, scored_run
 from tests.small_runs import run_here
 from tui.cli import main
-
-SETTINGS = """
-[run]
-device = "cpu"
-[data]
-source = "local"
-path = {path}
-text_column = "body"
-id_column = {id_column}
-validation_fraction = 0.1
-max_tokens = {max_tokens}
-[model]
-init = "scratch"
-preset = "nano"
-[tokenizer]
-source = "train"
-vocab_size = 300
-"""
-PROMPTS = [
-    Prompt(id="good", prompt="The mill", completion=" turns", set="asked"),
-    Prompt(id="other", prompt="The harbour", completion=" sleeps", set="asked"),
-    Prompt(id="alone", prompt="The bell", completion=" rings"),
-]
-METHODS = ("ekfac", "bm25")
-ROWS = [
-    {"body": f"Row {n} tells of {'the mill ' * (1 + n % 3)}and number {n * 7919}.", "name": f"r{n}",
-     "more": {"page": n, "tags": ["é", None]}}
-    for n in range(30)
-]  # fmt: skip
-
-
-def save_jsonl(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    path = folder / "data.jsonl"
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def save_array(folder: Path, rows: list[dict[str, Any]]) -> Path:
@@ -89,37 +56,6 @@ def save_csv(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 Save = Callable[[Path, list[dict[str, Any]]], Path]
-
-
-def scored_run(folder: Path, data: Path, max_tokens: int = 64, id_column: str = "name") -> RunDir:
-    """A run whose examples have random scores for three prompts; no model was trained for them."""
-    run = RunDir(folder / "runs" / "small")
-    text = SETTINGS.format(
-        path=json.dumps(str(data)), max_tokens=max_tokens, id_column=json.dumps(id_column)
-    )
-    write_run(run, text, folder / "settings.toml", PROMPTS)
-    run_here(run, prepare)
-    save_scores(run)
-    return run
-
-
-def save_scores(run: RunDir, highest: int | None = None) -> None:
-    settings = load_settings(run.settings)
-    for stage in ("train", "factors", "scores"):
-        freshness.finish(stage, freshness.begin(stage, settings, run), settings, run, 0.1)
-    count = read_examples(run).num_rows
-    metadata = ScoreMetadata(
-        prompts=tuple(prompt.id for prompt in PROMPTS), methods=METHODS, default_method="ekfac",
-        layers=(), strategy="ekfac", damping=None, fisher="sampled", precision={}, modules=(),
-        examples=count,
-    )  # fmt: skip
-    chance = np.random.default_rng(0)
-    drawn = {name: chance.standard_normal((len(PROMPTS), count), np.float32) for name in METHODS}
-    if highest is not None:
-        for rows in drawn.values():
-            rows[:, highest] = 100
-    write_scores(run, metadata, drawn, {}, {"ekfac": np.ones(count, np.float32)})
-    freshness.finish("scores", freshness.begin("scores", settings, run), settings, run, 0.1)
 
 
 def request(run: RunDir, **asked: Any) -> CurationRequest:
@@ -181,9 +117,7 @@ def test_those_with_most_influence_go_and_each_says_why(run: RunDir) -> None:
     told = dropped[0][REASON]
     assert told["because"] == f"rank 1 of {len(names)} for prompt alone by bm25"
     assert told["prompt"] == "alone"
-    assert told["score"] == pytest.approx(
-        scores[best[0]] / np.sqrt(np.mean(scores.astype(np.float64) ** 2)), rel=1e-6
-    )
+    assert told["score"] == pytest.approx(float(scores[best[0]]), rel=1e-6)
 
 
 def test_the_prompt_that_a_row_has_most_influence_on_is_named(run: RunDir) -> None:
@@ -341,18 +275,19 @@ def test_dates_are_written_as_text(tmp_path: Path) -> None:
 def test_a_run_on_what_stays_trains_on_it_alone(run: RunDir) -> None:
     made = curate(request(run, of_set="asked", drop=6))
     clone = RunDir(run.root.with_name("clean"))
-    clone_onto(run, clone, made.kept_file)
+    clone_onto(run, clone, made.kept_file, made.held_out_file)
     run_here(clone, prepare)
     gone = {row["name"] for row in lines(made.dropped_file)}
-    before, after = (set(documents_of(read_examples(one))) for one in (run, clone))
-    assert after <= before | {row["name"] for row in ROWS}
-    assert not after & gone
+    before, after = (set(read_document_ids(one)) for one in (run, clone))
+    assert after == before - gone
+    held_out = [read_document_ids(one, one.validation) for one in (run, clone)]
+    assert held_out[0] == held_out[1] != []  # losses before and after are of the same texts
     ours, theirs = (
         json.loads((one.tokenizer / "tokenizer.json").read_text()) for one in (clone, run)
     )
     assert ours == theirs  # losses a token can be compared
     with pytest.raises(UsageError, match="there is a run 'clean' already"):
-        clone_onto(run, clone, made.kept_file)
+        clone_onto(run, clone, made.kept_file, made.held_out_file)
 
 
 def test_data_cannot_change_a_model_that_was_trained_elsewhere(run: RunDir) -> None:
@@ -360,7 +295,7 @@ def test_data_cannot_change_a_model_that_was_trained_elsewhere(run: RunDir) -> N
     text = text.replace('init = "scratch"', 'init = "pretrained"', 1)
     change_settings(run, text)
     with pytest.raises(UsageError, match="the model of run small was trained elsewhere"):
-        clone_onto(run, RunDir(run.root.with_name("clean")), Path("kept.jsonl"))
+        refuse_clone_onto(run, RunDir(run.root.with_name("clean")))
 
 
 def test_the_verb_has_it_done_by_a_process_and_makes_a_run_on_what_stays(run: RunDir) -> None:

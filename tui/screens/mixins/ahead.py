@@ -34,6 +34,7 @@ SCREENS = (
     "tui.screens.report",
     "tui.screens.ask",
     "tui.screens.rankings",
+    "tui.screens.curate",
     "tui.screens.example",
 )
 RESULTS = (

@@ -255,10 +255,15 @@ def test_every_other_setting_makes_a_stage_stale(trained: str) -> None:
     assert every - read == CHANGE_NO_RESULT
 
 
-def test_a_setting_that_came_later_makes_no_earlier_run_stale(run: RunDir) -> None:
-    before = settings().model_dump(mode="json")["train"]
-    del before["processes"]
-    digest = hashlib.sha256(json.dumps({"train": before}, sort_keys=True).encode()).hexdigest()
-    assert freshness.RunFreshness(settings(), run).digest(("train",)) == digest
-    shared = settings(train={"processes": 2})
-    assert freshness.RunFreshness(shared, run).digest(("train",)) != digest
+@pytest.mark.parametrize(
+    ("section", "name", "other"), [("train", "processes", 2), ("data", "held_out", "/ids.json")]
+)
+def test_a_setting_that_came_later_makes_no_earlier_run_stale(
+    run: RunDir, section: str, name: str, other: object
+) -> None:
+    before = settings().model_dump(mode="json")[section]
+    del before[name]
+    digest = hashlib.sha256(json.dumps({section: before}, sort_keys=True).encode()).hexdigest()
+    assert freshness.RunFreshness(settings(), run).digest((section,)) == digest
+    changed = settings(**{section: {**before, name: other}})
+    assert freshness.RunFreshness(changed, run).digest((section,)) != digest
