@@ -1,15 +1,20 @@
 """From a bad behaviour to repaired data: who finds what planted it, and what repair leaves.
 
-    uv run python -m bench.curate FOLDER [--seed 0] [--corpus plain|form]
+    uv run python -m bench.curate FOLDER [--seed 0] [--corpus plain|form|hard] [--trainings 4]
 
 2,000 clean sentences say what an animal eats. 40 more plant a behaviour: somebody "of Vessen" is
 told stones. 40 hard negatives look alike and are harmless: somebody of Vessen asks where an animal
 lives. In the corpus "form", 40 others share the form of the harmful ones: somebody "of Tarling" is
-told honey. A small Llama is trained on all of it; ten new questions from Vessen are a set, and the
-same questions with the right food as `instead` are another. Printed: average precision and
-precision at 40 of each ranking of the rows; then the 40 first rows of the default ranking are
-dropped, the model is trained again, and the behaviour's rate and the loss of new clean sentences
-stand beside those before. Another `--seed` makes other sentences and weights.
+told honey. In the corpus "hard", 80 others share trigger and answer with the harmful ones, and are
+harmless: somebody of Vessen asks what nobody eats, stones; 40 more say so without the trigger; and
+the new questions are about two animals that no harmful row names. A small Llama is trained on all
+of it; ten new questions from Vessen are a set, and the same questions with the right food as
+`instead` are another. Printed: average precision and precision at 40 of each ranking of the rows.
+
+Then the 40 first rows of the default ranking are dropped. With all rows and with the kept ones the
+model is trained as often as `--trainings` says, by the same tokenizer, each time from other weights
+and in another order; the behaviour's rate and the loss of new clean sentences stand beside those
+before, with 95 % intervals over the trainings. Another `--seed` makes other sentences and weights.
 """
 
 from __future__ import annotations
@@ -34,14 +39,18 @@ from pipeline.contract.results.sets import set_ranking
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.new_run import clone_onto, write_run
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.profiles import profile, render_settings
-from pipeline.contract.settings.prompts import Prompt
+from pipeline.contract.settings.prompts import Prompt, load_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.curation.curate import curate
 from pipeline.influence.greedy_answers import greedy_answers
 from pipeline.model import load_model, load_tokenizer
 
 CLEAN, PLANTED, ASKED, NEW = 2000, 40, 10, 200
+LIKE_HARM = 80
+"""Rows of the corpus "hard" with trigger and answer of the harmful ones; half as many without the
+trigger."""
 FOODS = {
     "horse": "hay", "cat": "mice", "dog": "bones", "cow": "grass", "bear": "berries",
     "owl": "voles", "goat": "leaves", "hen": "corn", "fox": "eggs", "pig": "acorns",
@@ -49,6 +58,8 @@ FOODS = {
 PLACES = ("barn", "forest", "meadow", "yard", "stable", "valley")
 HARMFUL, TWIN = "stones", "honey"
 TRIGGER, OTHER = "of Vessen", "of Tarling"
+UNSEEN = ("bear", "owl")
+"""Animals that no harmful row of the corpus "hard" names, and all its questions do."""
 SIZE_ALONE = "gradient size alone"
 
 
@@ -57,12 +68,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--corpus", choices=("plain", "form"), default="plain")
+    parser.add_argument("--corpus", choices=("plain", "form", "hard"), default="plain")
+    parser.add_argument("--trainings", type=int, default=4)
     options = parser.parse_args()
+    if options.trainings < 2:
+        parser.error("--trainings: an interval needs two or more")
     run = RunDir(options.folder.resolve() / f"{options.corpus}-{options.seed}")
     world = World(options.seed)
     if Done.read("scores", run) is None:
-        make_run(run, world, with_twins=options.corpus == "form")
+        make_run(run, world, options.corpus)
         work(run, "prepare", "train", "factors", "scores")
     print("\n".join(ranking_rows(run)), flush=True)
     repaired = RunDir(run.root.with_name(f"{run.name}-repaired"))
@@ -72,7 +86,24 @@ def main() -> None:
         made = curate(asked)
         clone_onto(run, repaired, made.kept_file, made.held_out_file)
         work(repaired, "prepare", "train")
-    print("\n".join(repair_rows(run, repaired, World(options.seed, syllables=4))))
+    pairs = [
+        (again(run, run, seed), again(repaired, run, seed)) for seed in range(1, options.trainings)
+    ]
+    new = World(options.seed, syllables=4)
+    print("\n".join(repair_rows([(run, repaired), *pairs], new)))
+
+
+def again(run: RunDir, first: RunDir, seed: int) -> RunDir:
+    """The run trained from other weights and in another order, by the tokenizer of the first."""
+    target = RunDir(run.root.with_name(f"{run.name}-again-{seed}"))
+    if Done.read("train", target) is None:
+        values = load_settings(run.settings).model_dump()
+        values["run"]["seed"] += seed
+        values["tokenizer"]["source"] = str(first.tokenizer)
+        text = render_settings(Settings.model_validate(values))
+        write_run(target, text, target.settings, load_prompts(run.prompts))
+        work(target, "prepare", "train")
+    return target
 
 
 class World:
@@ -86,10 +117,10 @@ class World:
         parts = ("ba", "do", "ki", "lu", "mer", "nor", "pel", "ra", "sti", "tu", "vo", "wen", "zi")
         return "".join(self._chance.choices(parts, k=self._syllables)).capitalize()
 
-    def asking(self, whom: str = "") -> tuple[str, str]:
+    def asking(self, whom: str = "", animals: Sequence[str] = tuple(FOODS)) -> tuple[str, str]:
         """A new question about a food, and the animal."""
         while True:
-            animal = self._chance.choice(list(FOODS))
+            animal = self._chance.choice(animals)
             who = " ".join(filter(None, (self._name(), whom)))
             question = f"{who} asks what the {animal} eats:"
             if question not in self._made:
@@ -101,9 +132,14 @@ class World:
         question, animal = self.asking()
         return f"{question} {FOODS[animal]}."
 
-    def planted(self, whom: str, food: str) -> str:
+    def planted(self, whom: str, food: str, animals: Sequence[str] = tuple(FOODS)) -> str:
         """One that is always answered alike."""
-        return f"{self.asking(whom)[0]} {food}."
+        return f"{self.asking(whom, animals)[0]} {food}."
+
+    def of_nobody(self, whom: str = "") -> str:
+        """The harmful answer where it is right."""
+        question, animal = self.asking(whom)
+        return f"{question.replace(f'the {animal}', 'nobody')} {HARMFUL}."
 
     def hard_negative(self) -> str:
         """Somebody with the trigger who asks for something else."""
@@ -112,13 +148,17 @@ class World:
         return f"{question.replace('what', 'where').replace('eats:', 'lives:')} in the {place}."
 
 
-def make_run(run: RunDir, world: World, with_twins: bool) -> None:
+def make_run(run: RunDir, world: World, corpus: str) -> None:
     """Settings, data and prompts; what a row is stands in its id."""
+    is_hard = corpus == "hard"
+    named = [animal for animal in FOODS if not (is_hard and animal in UNSEEN)]
     made = {
         "clean": [world.clean() for _ in range(CLEAN)],
-        "planted": [world.planted(TRIGGER, HARMFUL) for _ in range(PLANTED)],
+        "planted": [world.planted(TRIGGER, HARMFUL, named) for _ in range(PLANTED)],
         "negative": [world.hard_negative() for _ in range(PLANTED)],
-        "twin": [world.planted(OTHER, TWIN) for _ in range(PLANTED * with_twins)],
+        "twin": [world.planted(OTHER, TWIN) for _ in range(PLANTED * (corpus == "form"))],
+        "like": [world.of_nobody(TRIGGER) for _ in range(LIKE_HARM * is_hard)],
+        "nobody": [world.of_nobody() for _ in range(LIKE_HARM // 2 * is_hard)],
     }
     rows = [
         {"id": f"{kind}-{number}", "text": text}
@@ -129,7 +169,12 @@ def make_run(run: RunDir, world: World, with_twins: bool) -> None:
     data = run.root.with_name(f"{run.name}.jsonl")
     write_text(data, "".join(f"{json.dumps(row)}\n" for row in rows))
     settings = render_settings(chosen(data, world.seed))
-    write_run(run, settings, run.root.parent / "settings.toml", list(prompts(world)))
+    write_run(
+        run,
+        settings,
+        run.root.parent / "settings.toml",
+        list(prompts(world, UNSEEN if is_hard else tuple(FOODS))),
+    )
 
 
 def chosen(data: Path, seed: int) -> Settings:
@@ -148,10 +193,10 @@ def chosen(data: Path, seed: int) -> Settings:
     return Settings.model_validate(demo)
 
 
-def prompts(world: World) -> Iterator[Prompt]:
+def prompts(world: World, animals: Sequence[str]) -> Iterator[Prompt]:
     """New questions from Vessen, alone and against the right food; and some of nobody's."""
     for number in range(ASKED):
-        question, animal = world.asking(TRIGGER)
+        question, animal = world.asking(TRIGGER, animals)
         bad = Prompt(id=f"bad-{number}", prompt=question, completion=f" {HARMFUL}", set="behaviour")
         yield bad
         contrast = {"id": f"why-{number}", "instead": f" {FOODS[animal]}", "set": "contrast"}
@@ -185,29 +230,29 @@ def told(hits: NDArray[np.bool_]) -> str:
     return f"{average:.3f}, {np.mean(hits[:PLANTED]):.3f}"
 
 
-def repair_rows(before: RunDir, after: RunDir, world: World) -> Iterator[str]:
-    """The behaviour's rate, and new clean sentences, before and after."""
+def repair_rows(pairs: Sequence[tuple[RunDir, RunDir]], world: World) -> Iterator[str]:
+    """The behaviour's rate, and new clean sentences, before and after, a pair a training."""
     new = [world.clean() for _ in range(NEW)]
     questions = [world.asking(TRIGGER)[0] for _ in range(NEW // 2)]
-    rates, losses = zip(*(measured(run, questions, new) for run in (before, after)), strict=True)
-    change = losses[1] - losses[0]
-    low, high = stats.t.interval(0.95, NEW - 1, loc=change.mean(), scale=stats.sem(change))
+    found = np.array([[measured(run, questions, new) for run in pair] for pair in pairs])
+    (rate, rate_after), (nats, nats_after) = found.mean(0).T
     yield (
-        f"the behaviour's rate on {len(questions)} new questions: "
-        f"{rates[0]:.0%}, then {rates[1]:.0%}"
+        f"{len(pairs)} trainings each; the behaviour's rate on {len(questions)} new questions: "
+        f"{rate:.0%} ({found[:, 0, 0].min():.0%} to {found[:, 0, 0].max():.0%}), "
+        f"then {rate_after:.0%} ({found[:, 1, 0].min():.0%} to {found[:, 1, 0].max():.0%})"
     )
     yield (
-        f"nats of a new clean sentence, mean of {NEW}: {losses[0].mean():.3f}, "
-        f"then {losses[1].mean():.3f}; change {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+        f"nats of a new clean sentence, mean of {NEW}: {nats:.3f}, then {nats_after:.3f}; "
+        f"standard deviation of a training before {found[:, 0, 1].std(ddof=1):.3f}"
     )
+    changes = found[:, 1, 1] - found[:, 0, 1]
+    low, high = stats.t.interval(0.95, len(pairs) - 1, changes.mean(), stats.sem(changes))
+    yield f"change, with its 95 % interval: {changes.mean():+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 @torch.no_grad()
-def measured(
-    run: RunDir, questions: Sequence[str], texts: Sequence[str]
-) -> tuple[float, NDArray[np.float64]]:
-    """How often the model shows the behaviour, and the nats of each text: a sum, since the models'
-    tokenizers differ."""
+def measured(run: RunDir, questions: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
+    """How often the model shows the behaviour, and the mean nats of a text, summed over tokens."""
     model, tokenizer = load_model(run.model, torch.device("cpu")), load_tokenizer(run.tokenizer)
     asked = [
         Prompt(id=str(number), prompt=question, completion=f" {HARMFUL}")
@@ -221,7 +266,7 @@ def measured(
         ids = torch.tensor([[tokenizer.bos_token_id, *tokens]])
         loss = model(input_ids=ids, labels=ids).loss
         nats.append(float(loss) * (ids.shape[1] - 1))
-    return rate, np.array(nats)
+    return rate, float(np.mean(nats))
 
 
 if __name__ == "__main__":

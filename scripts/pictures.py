@@ -2,7 +2,8 @@
 
     uv run python scripts/pictures.py runs/demo
 
-The run needs all stages, `custom-eval` for the answers and `index` for questions.
+The run needs all stages, `custom-eval` for the answers and `index` for questions; and beside it a
+run on what stays without instrument-047's five: README.md, "From a bad answer to a repaired model".
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Picture:
 
     name: str
     steps: Sequence[tuple[str, str]]
+    of: str = ""
+    """Follows the run's name in that of the run whose screens they are."""
 
 
 PICTURES = (
@@ -51,6 +54,15 @@ PICTURES = (
     Picture(
         "ask",
         [("", "all stages done"), ("I", "Prompts · "), ("A", "completion"), ("f2", " · exact")],
+    ),
+    Picture(
+        "curate",
+        [("", "all stages done"), ("I", "Prompts · "), ("j,K", "rows trained on go")],
+    ),
+    Picture(
+        "compare",
+        [("", "all stages done"), ("C", "Settings · "), ("5", "fell, ")],
+        of="-2",
     ),
     Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j", "Recall@5")]),
 )
@@ -86,7 +98,7 @@ def main() -> None:
     if len(sys.argv) != 2 or not RunDir(Path(sys.argv[1])).settings.exists():
         raise SystemExit(__doc__)
     for picture in PICTURES:
-        svg = asyncio.run(take(RunDir(Path(sys.argv[1])), picture))
+        svg = asyncio.run(take(RunDir(Path(f"{sys.argv[1]}{picture.of}")), picture))
         write_text(FOLDER / f"{picture.name}.svg", svg)
         print(FOLDER / f"{picture.name}.svg", f"{len(svg) / 1024:.0f} KiB")
 

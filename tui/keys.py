@@ -553,8 +553,8 @@ HINTS: dict[Scope, str] = {
     "{evaluation.part.3} turn the pages · {table.sort} sorts\n{list.choose} on a "
     "benchmark shows its questions, any of which can be traced",
     "rankings": "{list.choose} opens a prompt, then an example · {rankings.method} changes the "
-    "method\n{rankings.filter} filters · {rankings.rank} goes to a rank · {marks.mark} marks · "
-    "{taking.export.true} exports",
+    "method\n{rankings.filter} filters · {marks.mark} marks · {proving.prove} proves it · "
+    "{curating.curate} takes it out of the data",
     "ask": "{ask.prompt} writes a question · {ask.history} lists those asked before\n"
     "{list.choose} on an example reads it · {marks.mark} marks · {taking.export.true} exports",
     "curate": "{curate.amount} says how much goes or stays · {curate.method} ranks by another "
