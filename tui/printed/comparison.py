@@ -12,9 +12,11 @@ from tui.readers.comparison import (
     ANSWERS,
     BENCHMARKS,
     EXPERIMENTS,
+    LOSSES,
     PARTS,
     Figure,
     ResultRow,
+    cautions,
     results,
     settings_that_differ,
 )
@@ -63,10 +65,13 @@ def comparison_text(first: RunDir, second: RunDir) -> str:
     for part in PARTS:
         rows = [_shown(row, first, second) for row in found if row.part == part]
         if rows:
-            parts.append(f"{part}\n\n{plain(rows, right=(first.name, second.name, 'change'))}")
-    if len(parts) == 1:
+            table = plain(rows, right=(first.name, second.name, "change"))
+            told = cautions((first, second)) if part == LOSSES else []
+            parts.append("\n".join([part, "", table, *told]))
+    likely = completions((first, second))
+    if len(parts) == 1 and not likely.rows:
         return f"{parts[0]}\n\nNeither run has results that are up to date."
-    parts.extend(_completions_told(completions((first, second)), first, second))
+    parts.extend(_completions_told(likely, first, second))
     return "\n\n".join([*parts, NO_TEST])
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipeline.contract.errors import MissingResultError
 from pipeline.contract.results.benchmarks import load_benchmarks, scoring_title
 from pipeline.contract.results.evaluation import load_evaluation
+from pipeline.contract.results.examples import read_document_ids
 from pipeline.contract.results.scores import load_scores_summary
 from pipeline.contract.results.training import load_training
 from pipeline.contract.results.validation import Part as Experiment
@@ -101,6 +102,26 @@ def results(runs: Sequence[RunDir]) -> list[ResultRow]:
     names = dict.fromkeys(name for figures in found for name in figures)
     rows = [ResultRow(*key, tuple(figures.get(key) for figures in found)) for key in names]
     return sorted(rows, key=lambda row: PARTS.index(row.part))
+
+
+def cautions(runs: Sequence[RunDir]) -> list[str]:
+    """Why losses of these runs cannot be put beside each other as they are; none where they can.
+
+    Raises:
+        DamagedResultError: held-out examples cannot be read.
+    """
+    files = [run.tokenizer / "tokenizer.json" for run in runs]
+    found = list[str]()
+    if all(file.exists() for file in files) and len({file.read_bytes() for file in files}) > 1:
+        found.append("the tokenizers differ: losses a token are of other tokens in each run")
+    held_out = list[set[str]]()
+    with suppress(MissingResultError):  # not prepared: it has no losses
+        held_out = [set(read_document_ids(run, run.validation)) for run in runs]
+    if any(names != held_out[0] for names in held_out):
+        counts = " and ".join(f"{len(names):,}" for names in held_out)
+        same = len(set.intersection(*held_out))
+        found.append(f"the held-out documents differ: {counts}, {same:,} of them in all runs")
+    return found
 
 
 _Named = Iterator[tuple[str, Figure]]

@@ -29,7 +29,7 @@ from tui.content.ink import fit
 from tui.content.rows import Column, Row
 from tui.keys import KEY, Scope, bindings, keymap_of
 from tui.readers.clean import clean
-from tui.readers.comparison import results, settings_that_differ
+from tui.readers.comparison import cautions, results, settings_that_differ
 from tui.readers.completions import COMPLETIONS, OTHERS, Completions, completions
 from tui.readers.ranked_beside import TOP, CommonPrompt, RankingsBeside
 from tui.readers.run_reader import RunReader, RunSnapshot
@@ -84,6 +84,7 @@ class CompareScreen(View[None], RunCurves):
         self._rankings: RankingsBeside | None = None
         self._prompts: list[CommonPrompt] = []
         self._completions = Completions()
+        self._cautions: list[str] = []
         self._ranked: tuple[CommonPrompt, str] | None = None
         """The prompt whose rankings are shown, and what is said of it."""
 
@@ -128,6 +129,7 @@ class CompareScreen(View[None], RunCurves):
             self._tables[_SETTINGS] = settings_table(names, settings_that_differ(runs))
         with self._complaining(_RESULTS):
             self._tables[_RESULTS] = results_table(names, results(runs))
+            self._cautions = cautions(runs)
         with self._complaining(_RANKINGS):
             self._rankings = RankingsBeside(runs)
             self._prompts = self._rankings.prompts()
@@ -199,7 +201,9 @@ class CompareScreen(View[None], RunCurves):
         table, trouble = self._table, self._troubles.get(self.page, "")
         self.query_one(PageBar).leaves = tuple(map(self._leaf, range(len(_PAGES))))
         self.query_one(PageBar).shown = self.page
-        self.query_one(Notice).trouble = trouble
+        notice = self.query_one(Notice)
+        notice.warning = "\n".join(self._cautions) if self.page == _RESULTS else ""
+        notice.trouble = trouble
         self.chart.display = self.page == _CURVES
         table.display = not (self.chart.display or trouble)
         if self.chart.display:

@@ -29,6 +29,7 @@ from tui.printed.workers import worker_records, workers_text
 from tui.processes.browser import open_page
 from tui.processes.slurm import look
 from tui.readers.clean import clean_lines
+from tui.readers.comparison import cautions
 from tui.readers.run_filter import EXAMPLE, parse
 from tui.runs_folder import find_run
 
@@ -228,6 +229,7 @@ def compare(runs: Path, run_a: str, run_b: str, as_json: bool) -> None:
             {
                 "settings": settings_rows(first, second),
                 "results": result_rows(first, second),
+                "cautions": cautions((first, second)),
                 "completions": completions_record(first, second),
             }
         )
