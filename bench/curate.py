@@ -1,6 +1,7 @@
 """From a bad behaviour to repaired data: who finds what planted it, and what repair leaves.
 
-    uv run python -m bench.curate FOLDER [--seed 0] [--corpus plain|form|hard] [--trainings 4]
+    uv run python -m bench.curate FOLDER [--seed 0] [--corpus plain|form|hard] [--trainings 4] \
+        [--bergson]
 
 2,000 clean sentences say what an animal eats. 40 more plant a behaviour: somebody "of Vessen" is
 told stones. 40 hard negatives look alike and are harmless: somebody of Vessen asks where an animal
@@ -9,7 +10,8 @@ told honey. In the corpus "hard", 80 others share trigger and answer with the ha
 harmless: somebody of Vessen asks what nobody eats, stones; 40 more say so without the trigger; and
 the new questions are about two animals that no harmful row names. A small Llama is trained on all
 of it; ten new questions from Vessen are a set, and the same questions with the right food as
-`instead` are another. Printed: average precision and precision at 40 of each ranking of the rows.
+`instead` are another. Printed: average precision and precision at 40 of each ranking of the rows; of
+Bergson's too, where asked for (as in `bench.beside_bergson`).
 
 Then the 40 first rows of the default ranking are dropped. With all rows and with the kept ones the
 model is trained as often as `--trainings` says, by the same tokenizer, each time from other weights
@@ -30,12 +32,15 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.bergson_rankings import bergson_rankings
 from bench.validate import work
 from pipeline.contract.files import write_text
 from pipeline.contract.results.curation import CurationRequest
 from pipeline.contract.results.examples import documents_of, read_examples
+from pipeline.contract.results.prompts import read_prompts
+from pipeline.contract.results.ranks import highest_first
 from pipeline.contract.results.score_file import ScoreFile
-from pipeline.contract.results.sets import set_ranking
+from pipeline.contract.results.sets import mean_of_rows, set_ranking
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.new_run import clone_onto, write_run
 from pipeline.contract.run.run_dir import RunDir
@@ -70,6 +75,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--corpus", choices=("plain", "form", "hard"), default="plain")
     parser.add_argument("--trainings", type=int, default=4)
+    parser.add_argument("--bergson", action="store_true", help="Bergson's rankings too")
     options = parser.parse_args()
     if options.trainings < 2:
         parser.error("--trainings: an interval needs two or more")
@@ -79,6 +85,8 @@ def main() -> None:
         make_run(run, world, options.corpus)
         work(run, "prepare", "train", "factors", "scores")
     print("\n".join(ranking_rows(run)), flush=True)
+    if options.bergson:
+        print("\n".join(bergson_rows(run)), flush=True)
     repaired = RunDir(run.root.with_name(f"{run.name}-repaired"))
     if Done.read("train", repaired) is None:
         out = run.root.with_name(f"{run.name}-data")
@@ -208,7 +216,7 @@ def prompts(world: World, animals: Sequence[str]) -> Iterator[Prompt]:
 
 def ranking_rows(run: RunDir) -> Iterator[str]:
     """A line a ranking."""
-    harmful = np.array([name.startswith("planted") for name in documents_of(read_examples(run))])
+    harmful = harmful_rows(run)
     file = ScoreFile(run)
     yield f"{harmful.sum()} of {len(harmful):,} rows plant the behaviour"
     yield "| ranking | completion alone: AP, P@40 | rather than the right one: AP, P@40 |"
@@ -221,6 +229,26 @@ def ranking_rows(run: RunDir) -> Iterator[str]:
         yield f"| {method} | {' | '.join(cells)} |"
     sizes = file.self_influence(file.metadata.strategy)
     yield f"| {SIZE_ALONE} | {told(harmful[np.argsort(-sizes)])} | |"
+
+
+def bergson_rows(run: RunDir) -> Iterator[str]:
+    """A line a ranking of Bergson's: its rows are the prompts, then those set against them."""
+    prompts, harmful = read_prompts(run), harmful_rows(run)
+    contrasted = [number for number, prompt in enumerate(prompts) if prompt.instead is not None]
+    for file in bergson_rankings(run, run.root.with_name(f"{run.name}-bergson")):
+        table, cells = np.load(file), []
+        table[contrasted] -= table[len(prompts) :]
+        for name in ("behaviour", "contrast"):
+            rows = ((one.id, row) for one, row in zip(prompts, table, strict=False)
+                    if one.set == name)  # fmt: skip
+            scores, _ = mean_of_rows(rows, len(harmful))
+            cells.append(told(harmful[highest_first(scores)]))
+        yield f"| {file.stem} | {' | '.join(cells)} |"
+
+
+def harmful_rows(run: RunDir) -> NDArray[np.bool_]:
+    """Which examples plant the behaviour."""
+    return np.array([name.startswith("planted") for name in documents_of(read_examples(run))])
 
 
 def told(hits: NDArray[np.bool_]) -> str:
