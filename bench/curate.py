@@ -10,8 +10,8 @@ told honey. In the corpus "hard", 80 others share trigger and answer with the ha
 harmless: somebody of Vessen asks what nobody eats, stones; 40 more say so without the trigger; and
 the new questions are about two animals that no harmful row names. A small Llama is trained on all
 of it; ten new questions from Vessen are a set, and the same questions with the right food as
-`instead` are another. Printed: average precision and precision at 40 of each ranking of the rows; of
-Bergson's too, where asked for (as in `bench.beside_bergson`).
+`instead` are another. Printed: average precision and precision at 40 of each ranking of the rows;
+of Bergson's too, where asked for (as in `bench.beside_bergson`).
 
 Then the 40 first rows of the default ranking are dropped. With all rows and with the kept ones the
 model is trained as often as `--trainings` says, by the same tokenizer, each time from other weights

@@ -43,7 +43,7 @@ from tui.widgets.notice import Notice
 from tui.widgets.page_bar import Leaf, PageBar
 from tui.widgets.table import Sheet, Table
 
-_PAGES = ("Settings", "Results", "Rankings", "Curves", "Completions")
+_PAGES = ("Settings", "Results", "Rankings", "Curves", "Answers")
 _SETTINGS, _RESULTS, _RANKINGS, _CURVES, _COMPLETIONS = range(len(_PAGES))
 _NOTHING = {
     _SETTINGS: "no setting differs",
