@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.contract.results.generation import read_generated_answers
+from pipeline.contract.results.origin import FIRST
 from pipeline.contract.results.rankings import (
+    End,
     RankedExample,
     Tracer,
     rankings_path,
@@ -67,13 +69,30 @@ class Origins:
     @cached_property
     def first(self) -> dict[str, list[RankedExample]]:
         """The most influential examples by prompt; a prompt without is left out."""
+        return self._rows("top", EXAMPLES)
+
+    def ends(self, prompt_id: str) -> tuple[list[float], list[float]]:
+        """The highest and the lowest scores of a prompt's ranking, the most extreme first: as many
+        of both as are weighed against each other, and no example twice."""
+        highest, lowest = (rows.get(prompt_id, []) for rows in self._weighed)
+        ids = [[row.example_id for row in rows] for rows in (highest, lowest)]
+        count = min(len(highest), len(lowest))
+        while not set(ids[0][:count]).isdisjoint(ids[1][:count]):
+            count -= 1
+        return [row.score for row in highest[:count]], [row.score for row in lowest[:count]]
+
+    @cached_property
+    def _weighed(self) -> tuple[dict[str, list[RankedExample]], dict[str, list[RankedExample]]]:
+        return self._rows("top", FIRST), self._rows("bottom", FIRST)
+
+    def _rows(self, end: End, last: int) -> dict[str, list[RankedExample]]:
+        """The first rows of an end, by prompt."""
         if not was_written(
             self.run, self.tracer, rankings_path(self.run, self.tracer)
         ):  # there was no answer to trace
             return {}
         by_prompt: dict[str, list[RankedExample]] = {}
-        rows = read_rankings(self.run, self.tracer, method=self.method, end="top", last=EXAMPLES)
-        for row in rows:
+        for row in read_rankings(self.run, self.tracer, method=self.method, end=end, last=last):
             by_prompt.setdefault(row.prompt_id, []).append(row)
         return by_prompt
 

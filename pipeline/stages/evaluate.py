@@ -20,7 +20,6 @@ from pipeline.contract.results.evaluation import (
     AnswerMetric,
     AnswerOrigins,
     AnswerPair,
-    CopiedWords,
     Decoding,
     Evaluation,
     ModelAnswer,
@@ -28,7 +27,6 @@ from pipeline.contract.results.evaluation import (
     write_comparison,
     write_evaluation,
 )
-from pipeline.contract.results.examples import read_example_ids, read_texts
 from pipeline.contract.results.generation import (
     MODELS,
     GeneratedAnswer,
@@ -36,6 +34,7 @@ from pipeline.contract.results.generation import (
     read_generated_answers,
     read_generation,
 )
+from pipeline.contract.results.origin import is_taught, origin_word
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import default_method
 from pipeline.contract.results.verdict import verdict
@@ -46,7 +45,6 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.contract.wording import listed
 from pipeline.contract.words import pieces
 from pipeline.evaluation.metrics import TextMetrics, oddity
-from pipeline.evaluation.overlap import longest_overlaps
 from pipeline.evaluation.statistics import paired_difference
 from pipeline.influence import tracing
 from pipeline.influence.greedy_answers import traced_prompts, with_answers
@@ -55,6 +53,8 @@ from pipeline.report.influential import Origins, influential_markdown, influenti
 from pipeline.report.score_figures import metric_changes
 from pipeline.report.spectrum_figures import save_png
 from pipeline.report.style import figure_style
+from pipeline.verbatim.answers import longest_overlap, trace_answer
+from pipeline.verbatim.indexing import open_span_index
 
 FEW_PROMPTS = 30
 _QUOTED = 200
@@ -70,7 +70,7 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     """
     events.doing("comparing the answers")
     measure = TextMetrics()
-    pairs = _pairs(run, read_generated_answers(run), measure)
+    pairs = _pairs(settings, run, read_generated_answers(run), measure)
     metrics = _metrics(pairs, settings.run.seed)
     warnings = _cautions(pairs)
     for message in warnings:
@@ -115,7 +115,9 @@ def _with_own_origins(pair: AnswerPair, origins: Origins) -> AnswerPair:
         Origin(row.example_id, row.source_label, row.score, row.text[:_QUOTED])
         for row in origins.first.get(pair.prompt_id, ())
     )
-    return replace(pair, trained=replace(pair.trained, origins=traced))
+    copies, taught = pair.trained.copies, is_taught(*origins.ends(pair.prompt_id))
+    word = origin_word(copies.is_copied if copies else None, taught)
+    return replace(pair, trained=replace(pair.trained, origins=traced, origin=word))
 
 
 def _origins(
@@ -145,15 +147,21 @@ def _origins(
 
 
 def _pairs(
-    run: RunDir, generated: Sequence[GeneratedPair], measure: TextMetrics
+    settings: Settings, run: RunDir, generated: Sequence[GeneratedPair], measure: TextMetrics
 ) -> list[AnswerPair]:
     """Both models' answers with everything measured on them."""
-    answers = [pair.of(model) for pair in generated for model in MODELS]
-    copied = iter(_copied(run, [one.answer for one in answers]))
+    index, tokenizer = open_span_index(run, run.examples), load_tokenizer(run.tokenizer)
+    # a conversation's answer does not follow its question at once: the template comes between
+    is_chat = settings.data.form == "chat"
 
     def measured(one: GeneratedAnswer, expected: str) -> ModelAnswer:
-        scores = _scores(one, expected, measure)
-        return ModelAnswer(one.answer, one.ended, oddity(one.answer), scores, next(copied))
+        scores, overlap = _scores(one, expected, measure), longest_overlap(one.answer, index)
+        return ModelAnswer(one.answer, one.ended, oddity(one.answer), scores, overlap)
+
+    def traced(pair: GeneratedPair) -> ModelAnswer:
+        answer = measured(pair.trained, pair.expected)
+        copies = trace_answer("" if is_chat else pair.prompt, answer.answer, tokenizer, index)
+        return replace(answer, copies=copies, origin=origin_word(copies.is_copied, taught=None))
 
     return [
         AnswerPair(
@@ -161,7 +169,7 @@ def _pairs(
             prompt=pair.prompt,
             expected=pair.expected,
             base=measured(pair.base, pair.expected),
-            trained=measured(pair.trained, pair.expected),
+            trained=traced(pair),
         )
         for pair in generated
     ]
@@ -172,20 +180,6 @@ def _scores(answer: GeneratedAnswer, expected: str, measure: TextMetrics) -> dic
         return {}
     scores = measure.score(answer.answer, expected)
     return {**scores, LIKELIHOOD: answer.log_likelihood / answer.tokens}
-
-
-def _copied(run: RunDir, answers: Sequence[str]) -> list[CopiedWords]:
-    """The longest run of words of each answer that stands in the training texts."""
-    ids, texts = read_example_ids(run), read_texts(run)
-    return [
-        CopiedWords(
-            words=overlap.words,
-            of=len(pieces(answer)),
-            text=overlap.text,
-            example_id=None if overlap.document is None else ids[overlap.document],
-        )
-        for answer, overlap in zip(answers, longest_overlaps(answers, texts), strict=True)
-    ]
 
 
 def _metrics(pairs: Sequence[AnswerPair], seed: int) -> list[AnswerMetric]:

@@ -1,6 +1,7 @@
-"""Traces a text in this process: `python -m pipeline.verbatim RUN_DIR`, the text on stdin.
+"""Traces a text, that of stdin: `python -m pipeline.verbatim RUN_DIR BEGINS [built]`.
 
-Prints one JSON object: {"trace": …}, or {"error": …, "hint": …, "exit_code": …}.
+What stands from the letter BEGINS on is judged. With `built` no index is made: without one the
+trace is null. Prints one JSON object: {"trace": …}, or {"error": …, "hint": …, "exit_code": …}.
 """
 
 from __future__ import annotations
@@ -22,24 +23,27 @@ from pipeline.contract.results.spans import TextTrace  # noqa: E402
 from pipeline.contract.run.run_dir import RunDir  # noqa: E402
 from pipeline.contract.settings.loading import load_settings  # noqa: E402
 from pipeline.model import load_tokenizer  # noqa: E402
-from pipeline.verbatim.indexing import open_span_index  # noqa: E402
+from pipeline.verbatim.indexing import has_span_index, open_span_index  # noqa: E402
 from pipeline.verbatim.tracing import trace_text  # noqa: E402
 
 
-def main(run: RunDir, text: str) -> int:
+def main(run: RunDir, text: str, begins: int, only_built: bool) -> int:
     """Answers a request."""
     try:
         with disk_errors_explained(run.root):
-            answer: dict[str, Any] = {"trace": asdict(_trace(run, text))}
+            found = _trace(run, text, begins, only_built)
+            answer: dict[str, Any] = {"trace": found and asdict(found)}
     except HeadwaterError as error:
         answer = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
     print(json.dumps(answer))
     return 0
 
 
-def _trace(run: RunDir, text: str) -> TextTrace:
+def _trace(run: RunDir, text: str, begins: int, only_built: bool) -> TextTrace | None:
     require_finished(run, "prepare")
     there = [part for part in parts(load_settings(run.settings), run) if part.examples.exists()]
+    if only_built and not all(has_span_index(run, part.examples) for part in there):
+        return None
     indexes = [open_span_index(run, part.examples) for part in there]
     built = tuple(
         f"{index.built}: {len(index.ids):,} examples{f' of {part.source}' * bool(part.source)} "
@@ -47,8 +51,10 @@ def _trace(run: RunDir, text: str) -> TextTrace:
         for part, index in zip(there, indexes, strict=True)
         if index.built
     )
-    return replace(trace_text(text, load_tokenizer(run.tokenizer), indexes), built=built)
+    return replace(trace_text(text, load_tokenizer(run.tokenizer), indexes, begins), built=built)
 
 
 if __name__ == "__main__":
-    sys.exit(main(RunDir(Path(sys.argv[1])), sys.stdin.buffer.read().decode()))
+    folder, first, *built = sys.argv[1:]
+    asked = sys.stdin.buffer.read().decode()
+    sys.exit(main(RunDir(Path(folder)), asked, int(first), only_built=bool(built)))

@@ -85,6 +85,11 @@ def open_span_index(run: RunDir, examples: Path) -> SpanIndex:
     return SpanIndex(tokens, folded, np.load(folder / "counts.npy"), ids, built=reason)
 
 
+def has_span_index(run: RunDir, examples: Path) -> bool:
+    """Whether there is an index that fits a file of the run's examples."""
+    return not _fault(run.verbatim(examples), examples)
+
+
 def _fault(folder: Path, examples: Path) -> str:
     """Why the index cannot be used; "" where it can."""
     record = read_span_index(folder)

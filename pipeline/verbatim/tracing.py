@@ -3,14 +3,16 @@
 A span of tokens t_1 … t_n is copied if n ≥ 6, or if chance would hardly put it into the corpus: if
 the N tokens of the corpus were drawn one by one with their own frequencies p, the span would be
 expected N · ∏ p(t_i) times, and that is below 0.01. So short rare spans count; the common pairs of
-any two texts do not. A span of one token is a word of the vocabulary, and no copy. Letters that
-differ in case alone are compared as case-folded text; such a span is copied from 6 words on.
+any two texts do not. A short span of one word, such as a name that is cut into several tokens, is
+no copy. Letters that differ in case alone are compared as case-folded text; such a span is copied
+from 6 words on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -19,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 
 from pipeline.contract.results.spans import Place, TextTrace, TracedSpan
 from pipeline.contract.words import pieces, spans
+from pipeline.corpus.labelling import encode, extents, overlapping
 from pipeline.verbatim.indexing import Searchable, SpanIndex, folded_bytes
 from pipeline.verbatim.suffixes import Span
 
@@ -31,21 +34,25 @@ _MARK = "+"
 
 
 def trace_text(
-    text: str, tokenizer: PreTrainedTokenizerBase, indexes: Sequence[SpanIndex]
+    text: str,
+    tokenizer: PreTrainedTokenizerBase,
+    indexes: Sequence[SpanIndex],
+    begins: int = 0,
 ) -> TextTrace:
     """The spans of a text of any length; the first index is of the training examples, the others
-    of added texts."""
-    ids = np.array(tokenizer.encode(text, add_special_tokens=False, verbose=False), np.int64)
+    of added texts. Judged is what stands from the letter `begins` on."""
+    [encoded] = encode([text], tokenizer)
+    where = extents(encoded, text) if encoded.ids else []
+    traced = _Encoded(np.array(encoded.ids, np.int64), where)
     found: list[TracedSpan] = []
     folded: list[TracedSpan] = []
     for number, index in enumerate(indexes):
-        found += _in_tokens(ids, tokenizer, index, added=number > 0)
-        folded += _in_letters(text, index, added=number > 0)
-    covered = np.zeros(len(ids), bool)
-    for span in found:
-        if span.copied and not span.added:
-            covered[span.start : span.end] = True
-    return TextTrace(len(ids), int(covered.sum()), tuple(found), tuple(folded))
+        found += _in_tokens(traced, tokenizer, index, added=number > 0)
+        folded += folded_spans(text, index, added=number > 0)
+    copied = sorted(one.letters for one in (*found, *folded) if one.copied and not one.added)
+    judged = [extent for extent in traced.extents if extent[1] > begins]
+    covered = sum(overlapping(judged, copied))
+    return TextTrace(text, begins, len(judged), covered, tuple(found), tuple(folded))
 
 
 def expected_count(span: NDArray[np.int64], counts: NDArray[np.int64], total: int) -> float:
@@ -54,27 +61,39 @@ def expected_count(span: NDArray[np.int64], counts: NDArray[np.int64], total: in
     return math.exp(math.log(total) + float(logs.sum()))
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """A text as tokens."""
+
+    ids: NDArray[np.int64]
+    extents: Sequence[tuple[int, int]]
+    """The letters that each token stands for."""
+
+
 def _in_tokens(
-    ids: NDArray[np.int64], tokenizer: PreTrainedTokenizerBase, index: SpanIndex, added: bool
+    text: _Encoded, tokenizer: PreTrainedTokenizerBase, index: SpanIndex, added: bool
 ) -> Iterator[TracedSpan]:
     total = int(index.counts.sum())
-    for span in index.tokens.index.spans(ids):
-        part = ids[span.start : span.start + span.length]
+    for span in index.tokens.index.spans(text.ids):
+        part = text.ids[span.start : span.start + span.length]
+        shown = str(tokenizer.decode(part.tolist()))
         expected = expected_count(part, index.counts, total)
+        is_rare = expected < BOUND and len(pieces(shown)) > 1
         yield TracedSpan(
-            text=str(tokenizer.decode(part.tolist())),
+            text=shown,
             start=span.start,
             end=span.start + span.length,
+            letters=(text.extents[span.start][0], text.extents[span.start + span.length - 1][1]),
             count=span.places,
             expected=expected,
-            copied=span.length >= COPIED or (span.length > 1 and expected < BOUND),
+            copied=span.length >= COPIED or is_rare,
             added=added,
             places=_places(index.tokens, index.ids, span, added),
         )
 
 
-def _in_letters(text: str, index: SpanIndex, added: bool) -> Iterator[TracedSpan]:
-    """Spans cut to whole words of the text."""
+def folded_spans(text: str, index: SpanIndex, added: bool = False) -> Iterator[TracedSpan]:
+    """Those of the folded letters, cut to whole words of the text."""
     reached = 0
     words = spans(text)
     ends = _folded_ends(text)
@@ -94,6 +113,7 @@ def _in_letters(text: str, index: SpanIndex, added: bool) -> Iterator[TracedSpan
             text=shown,
             start=start,
             end=letters[last],
+            letters=(start, letters[last]),
             count=span.places,
             expected=None,
             copied=len(pieces(shown)) >= COPIED,

@@ -10,7 +10,8 @@ import click
 
 from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_text
-from pipeline.contract.results.spans import TextTrace, TracedSpan
+from pipeline.contract.results.origin import origin_word
+from pipeline.contract.results.spans import TracedSpan
 from tui.printed import tables
 from tui.printed.output import echo, echo_json
 from tui.processes.tracer import trace_text
@@ -38,13 +39,14 @@ def trace(runs: Path, run: str, text: str, as_json: bool) -> None:
     for what in found.built:
         echo(what, err=True)
     if as_json:
-        echo_json(asdict(found))
+        # what taught a text that is no copy, only a question to the model can tell
+        word = origin_word(copied=found.is_copied, taught=None)
+        echo_json({**asdict(found), "verdict": word})
         return
-    rows = [_row(span, unit) for unit, span in _copied(found)]
-    if rows:
-        echo(tables.plain(rows))
+    if found.copies:
+        echo(tables.plain(list(map(_row, found.copies))))
     echo(f"{found.covered:,} of {found.tokens:,} tokens are copied", err=True)
-    if not rows:
+    if not found.copies:
         echo("no span is copied; `--json` lists the short ones", err=True)
 
 
@@ -74,21 +76,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _copied(found: TextTrace) -> list[tuple[str, TracedSpan]]:
-    """Those in tokens, and those that only folding shows."""
-    exact = [("tokens", span) for span in found.spans if span.copied]
-    texts = [span.text for _, span in exact]
-    folded = [
-        ("letters", span)
-        for span in found.folded
-        if span.copied and not any(span.text in text for text in texts)
-    ]
-    return exact + folded
-
-
-def _row(span: TracedSpan, unit: str) -> tables.Row:
+def _row(span: TracedSpan) -> tables.Row:
     return {
-        "length": f"{span.length} {unit}",
+        "length": f"{span.length} {span.unit}",
         "places": span.count,
         "example": clean(span.places[0].example_id),
         "text": clean(span.text, _EXCERPT),

@@ -13,6 +13,8 @@ from pipeline.contract.files import replacing, write_csv
 from pipeline.contract.results.answers import begins_with
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
 from pipeline.contract.results.generation import MODELS, PUBLISHED, Ended, ModelName, Perplexity
+from pipeline.contract.results.origin import OriginWord
+from pipeline.contract.results.spans import TextTrace
 from pipeline.contract.results.verdict import Difference, Verdict
 from pipeline.contract.run.run_dir import RunDir
 
@@ -61,7 +63,7 @@ class CopiedWords:
     """Words of the whole answer."""
     text: str
     example_id: str | None
-    """The first example that holds the run; None where nothing is shared."""
+    """An example that holds the run; None where nothing is shared."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class ModelAnswer:
     overlap: CopiedWords
     origins: tuple[Origin, ...] = ()
     """The most influential examples, first the first; none where the answer was not traced."""
+    copies: TextTrace | None = None
+    """What of it stands in the training data; None of the base model's, which has not learnt from
+    that, and in runs of old."""
+    origin: OriginWord = "not known"
 
 
 @dataclass(frozen=True)
@@ -224,6 +230,7 @@ def _prompt_row(pair: AnswerPair) -> dict[str, object]:
         row[f"{name}_flag"] = answer.oddity
         row[f"{name}_copied_words"] = answer.overlap.words
         row[f"{name}_copied_from"] = answer.overlap.example_id
+    row[f"{PUBLISHED['trained']}_origin"] = pair.trained.origin
     return row
 
 

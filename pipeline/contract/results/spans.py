@@ -7,7 +7,7 @@ examples. No stage writes them: they are made when first needed, and anew when t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ class TracedSpan:
     """0-based, in the unit of the list that it is in."""
     end: int
     """After its last unit."""
+    letters: tuple[int, int]
+    """The letters of the text that it stands for: the first, and the one after the last."""
     count: int
     """All of its places."""
     expected: float | None
@@ -86,15 +88,28 @@ class TracedSpan:
         """In its unit."""
         return self.end - self.start
 
+    @property
+    def unit(self) -> str:
+        """What it is counted in: only of tokens it is known what chance gives."""
+        return "letters" if self.expected is None else "tokens"
+
+    def is_within(self, other: TracedSpan) -> bool:
+        """Whether it stands for no letter that the other one does not stand for."""
+        return other.letters[0] <= self.letters[0] and self.letters[1] <= other.letters[1]
+
 
 @dataclass(frozen=True)
 class TextTrace:
     """What of a text stands in the training data."""
 
+    text: str
+    """The words that it follows, if any, and what is judged."""
+    begins: int
+    """The letter at which what is judged begins: an answer, after its prompt; 0 = all of it."""
     tokens: int
-    """Of the text."""
+    """Of what is judged."""
     covered: int
-    """Those in copied spans of the training data."""
+    """Those in copied spans of the training data, in whatever case these stand there."""
     spans: tuple[TracedSpan, ...]
     """In tokens."""
     folded: tuple[TracedSpan, ...]
@@ -102,17 +117,42 @@ class TextTrace:
     built: tuple[str, ...] = ()
     """What had to be indexed first."""
 
+    @property
+    def is_copied(self) -> bool:
+        """Whether at least half of what is judged is copied. A long answer always holds some
+        common phrase, which does not make it a copy."""
+        return 0 < self.tokens <= 2 * self.covered
+
+    @property
+    def copies(self) -> tuple[TracedSpan, ...]:
+        """The copied spans that reach into what is judged, in its order; of folded ones those that
+        say more than the exact ones do."""
+        exact = [span for span in self.spans if self._counts(span)]
+        folded = [
+            span
+            for span in self.folded
+            if self._counts(span) and not any(span.is_within(one) for one in exact)
+        ]
+        return tuple(sorted([*exact, *folded], key=lambda span: span.letters))
+
+    def _counts(self, span: TracedSpan) -> bool:
+        return span.copied and span.letters[1] > self.begins
+
+    def copies_alone(self) -> TextTrace:
+        """The same without the spans that are no copies: what a stage keeps."""
+        kept = frozenset(map(id, self.copies))
+        spans, folded = (
+            tuple(span for span in kind if id(span) in kept) for kind in (self.spans, self.folded)
+        )
+        return replace(self, spans=spans, folded=folded)
+
 
 def trace_of(value: Mapping[str, Any]) -> TextTrace:
     """The trace that another process wrote with `asdict`."""
-    return TextTrace(
-        tokens=value["tokens"],
-        covered=value["covered"],
-        spans=tuple(map(_span, value["spans"])),
-        folded=tuple(map(_span, value["folded"])),
-        built=tuple(value["built"]),
-    )
+    lists = {name: tuple(map(_span, value[name])) for name in ("spans", "folded")}
+    return TextTrace(**{**value, **lists, "built": tuple(value["built"])})
 
 
 def _span(value: Mapping[str, Any]) -> TracedSpan:
-    return TracedSpan(**{**value, "places": tuple(Place(**one) for one in value["places"])})
+    places = tuple(Place(**one) for one in value["places"])
+    return TracedSpan(**{**value, "letters": tuple(value["letters"]), "places": places})

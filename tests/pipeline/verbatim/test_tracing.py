@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +16,9 @@ from pipeline.contract.results.spans import TextTrace
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.words import pieces, spans
 from pipeline.model import load_tokenizer
-from pipeline.verbatim.indexing import Searchable, SpanIndex, folded_bytes, open_span_index
-from pipeline.verbatim.suffixes import SuffixIndex, joined, suffix_array
+from pipeline.verbatim.indexing import open_span_index
 from pipeline.verbatim.tracing import trace_text
+from tests.pipeline.verbatim.index_of import index_of
 from tests.small_runs import prepare_run
 
 LETTERS = "ßẞsSİıiIΣσςAa\u0301\u0307éﬁf "
@@ -38,21 +37,6 @@ def tokenizer(run: RunDir) -> PreTrainedTokenizerBase:
 
 def traced(run: RunDir, text: str) -> TextTrace:
     return trace_text(text, load_tokenizer(run.tokenizer), [open_span_index(run, run.examples)])
-
-
-def searchable(documents: list[np.ndarray]) -> Searchable:
-    symbols = joined(documents)
-    index = SuffixIndex(symbols, suffix_array(symbols))
-    return Searchable(symbols, index, np.flatnonzero(symbols == 0))
-
-
-def index_of(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> SpanIndex:
-    tokens = searchable(
-        [np.array(tokenizer.encode(text, add_special_tokens=False), np.int64) for text in texts]
-    )
-    folded = searchable([folded_bytes(text) for text in texts])
-    ids = [str(number) for number in range(len(texts))]
-    return SpanIndex(tokens, folded, np.bincount(tokens.symbols)[1:], ids, built="")
 
 
 def tried(texts: list[str], query: str) -> list[tuple[str, int, int, int]]:
