@@ -26,6 +26,7 @@ from pipeline.contract.results.examples import (
     read_examples,
     read_labelled,
     read_origins,
+    read_text_at,
     read_texts,
     read_tokens,
     read_turns,
@@ -203,6 +204,9 @@ READERS: dict[str, Reader] = {
     ),
     "examples.read_contents": Reader(read_contents, lambda _, found: found == TEXTS, of_examples),
     "examples.read_labelled": Reader(read_labelled, lambda _, found: found is None, of_examples),
+    "examples.read_text_at": Reader(
+        lambda run: read_text_at(run, 3), lambda _, found: found == TEXTS[3], of_examples
+    ),
     "examples.read_turns": Reader(
         lambda run: read_turns(run, 0), lambda _, found: found == (), of_examples
     ),

@@ -39,6 +39,7 @@ Scope = Literal[
     "factors",
     "evaluation",
     "questions",
+    "copies",
     "report",
     "results",
     "table",
@@ -72,6 +73,7 @@ TITLES: dict[Scope, str] = {
     "factors": "Factors",
     "evaluation": "Evaluation",
     "questions": "Questions",
+    "copies": "Word for word",
     "report": "Report",
     "results": "In results",
     "table": "In tables",
@@ -94,6 +96,7 @@ PARTS: dict[Scope, tuple[Scope, ...]] = {
     "factors": ("chart", "results", "list", "scroll"),
     "evaluation": ("table", "results", "list", "scroll"),
     "questions": ("table", "results", "list", "scroll"),
+    "copies": ("table", "results", "list", "scroll"),
     "report": ("results", "list", "scroll"),
 }
 """Screens, and the scopes of the keys that their parts bring."""
@@ -179,6 +182,8 @@ class Key(NamedTuple):
         """The first of its keys, as a person reads it."""
         return self.display(keymap).split(" ")[0]
 
+
+_TRACED = "list what of the answer stands word for word in the training data, and where"
 
 KEYS: tuple[Key, ...] = (
     Key("runs", "slash", "filter", "Find", "show only runs with some words", True),
@@ -331,6 +336,7 @@ KEYS: tuple[Key, ...] = (
     Key("ask", "b", "end", "Reverse", "turn the order around: opponents first", True),
     Key("ask", "o", "sort", "Order", "sort by score, tokens, group or corpus", True),
     Key("ask", "v", "template", "View", "the prompt as the chat template writes it, or as asked"),
+    Key("ask", "t", "trace", "Trace", _TRACED, True),
     Key("ask", "s", "index", "Run stage", "run what is missing for questions: the index", True),
     Key("ask", "escape", "leave", "Back", "end the filter, or go back out", True),
     Key("example", "n,right", "step(1)", "Next", "the next example of the table", True),
@@ -340,6 +346,7 @@ KEYS: tuple[Key, ...] = (
         "example", "h", "tokens", "Highlight", "what each token adds: colours, signs, or off", True
     ),
     Key("example", "v", "part", "View", "the next of the panels beside the text", True),
+    Key("example", "t", "trace", "Trace", _TRACED, True),
     Key("example", "0", "document", "All", "show the whole document, or the example alone", True),
     Key(
         "example",
@@ -452,6 +459,7 @@ KEYS: tuple[Key, ...] = (
         True,
         opens=True,
     ),
+    Key("evaluation", "t", "trace", "Trace", _TRACED, True),
     Key("evaluation", "slash", "filter", "Find", "show only rows with some words", True),
     Key("evaluation", "x", "export", "Export", "write the rows as they are shown to a file", True),
     Key("evaluation", "R", "report", "Report", "read the report", True, opens=True),
@@ -483,6 +491,8 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("questions", "slash", "filter", "Find", "show only questions with some words", True),
     Key("questions", "escape", "leave", "Back", "end the filter, or go back out", True),
+    Key("copies", "slash", "filter", "Find", "show only lines with some words", True),
+    Key("copies", "escape", "leave", "Back", "back to the table, or to the answer", True),
     Key(
         "report",
         "B",

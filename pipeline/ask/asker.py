@@ -21,6 +21,7 @@ from pipeline.ask.parts import parts
 from pipeline.contract.errors import HeadwaterError, UsageError
 from pipeline.contract.results.examples import ids_of
 from pipeline.contract.results.index import read_text_losses
+from pipeline.contract.results.origin import is_taught_by
 from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.results.tokens import of_predictions
 from pipeline.contract.run.events import EventWriter
@@ -79,6 +80,7 @@ class Asker:
         for store, table in zip(self._stores, tables, strict=True):
             store.verify(table.num_rows)
         self._table = pa.concat_tables(tables)
+        self._trained = tables[0].num_rows
         self._examples = TokenDataset.of_examples(run, *(part.examples for part in there))
         self._self_influence = np.concatenate([store.self_influence() for store in self._stores])
         self._texts = read_text_losses(run)
@@ -110,11 +112,13 @@ class Asker:
         [features] = differences(query, each)  # features are linear in the loss
         scans = [cosines * lengths for cosines, lengths in (s.scan(features) for s in self._stores)]
         raw: Scores = np.concatenate(scans) * np.float32(features.norm())
-        best = highest_first(self._ranking(raw))[: self._settings.index.candidates]
-        yield self._list(highest_first(self._ranking(raw)), raw, question.top, exact=False)
+        ranking = self._ranking(raw)
+        best, taught = highest_first(ranking), is_taught_by(ranking[: self._trained])
+        yield self._list(best, raw, question.top, exact=False, taught=taught)
+        best = best[: self._settings.index.candidates]
         exact = self._exact_in_time(query, best.tolist())
         order = highest_first(self._ranking(exact))
-        yield self._list(order, exact, question.top, exact=True)
+        yield self._list(order, exact, question.top, exact=True, taught=taught)
         yield from self._tokens(traced, query, order[: self._settings.scores.token_top].tolist())
 
     def _features(self, row: TokenRow) -> torch.Tensor:
@@ -238,7 +242,9 @@ class Asker:
         ranking: Scores = normalized(raw[None], self._self_influence)[0]
         return ranking
 
-    def _list(self, order: Order, raw: Scores, top: int, exact: bool) -> ExampleList:
+    def _list(
+        self, order: Order, raw: Scores, top: int, exact: bool, taught: bool | None
+    ) -> ExampleList:
         scores = self._ranking(raw)
         rows = (
             AskedExample(
@@ -249,7 +255,7 @@ class Asker:
             )
             for rank, index in enumerate(order[:top].tolist(), start=1)
         )
-        return ExampleList(exact, tuple(rows), scored=len(order), examples=len(raw))
+        return ExampleList(exact, tuple(rows), len(order), len(raw), taught)
 
 
 class _Pieces(TextStreamer):

@@ -37,6 +37,7 @@ from pipeline.contract.results.generation import (
 from pipeline.contract.results.origin import is_taught, origin_word
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.scores import default_method
+from pipeline.contract.results.spans import judged
 from pipeline.contract.results.verdict import verdict
 from pipeline.contract.run import freshness
 from pipeline.contract.run.events import EventWriter
@@ -151,8 +152,6 @@ def _pairs(
 ) -> list[AnswerPair]:
     """Both models' answers with everything measured on them."""
     index, tokenizer = open_span_index(run, run.examples), load_tokenizer(run.tokenizer)
-    # a conversation's answer does not follow its question at once: the template comes between
-    is_chat = settings.data.form == "chat"
 
     def measured(one: GeneratedAnswer, expected: str) -> ModelAnswer:
         scores, overlap = _scores(one, expected, measure), longest_overlap(one.answer, index)
@@ -160,7 +159,8 @@ def _pairs(
 
     def traced(pair: GeneratedPair) -> ModelAnswer:
         answer = measured(pair.trained, pair.expected)
-        copies = trace_answer("" if is_chat else pair.prompt, answer.answer, tokenizer, index)
+        text, begins = judged(settings.data.form, pair.prompt, answer.answer)
+        copies = trace_answer(text, begins, tokenizer, index)
         return replace(answer, copies=copies, origin=origin_word(copies.is_copied, taught=None))
 
     return [

@@ -25,11 +25,10 @@ _NEAR = 8
 
 
 def trace_answer(
-    prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase, index: SpanIndex
+    text: str, begins: int, tokenizer: PreTrainedTokenizerBase, index: SpanIndex
 ) -> TextTrace:
-    """The copies in an answer as it follows its prompt: short answers say nothing alone."""
-    text = prompt + answer
-    return trace_text(text, tokenizer, [index], begins=len(prompt)).copies_alone()
+    """The copies in an answer, which begins at a letter of the text that it is traced in."""
+    return trace_text(text, tokenizer, [index], begins).copies_alone()
 
 
 def longest_overlap(answer: str, index: SpanIndex) -> CopiedWords:

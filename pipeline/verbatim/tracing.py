@@ -132,4 +132,4 @@ def _folded_ends(text: str) -> list[int]:
 def _places(kind: Searchable, ids: Sequence[str], span: Span, added: bool) -> tuple[Place, ...]:
     mark = _MARK if added else ""
     places = map(kind.place, kind.index.positions(span, _PLACES).tolist())
-    return tuple(Place(f"{mark}{ids[example]}", position) for example, position in places)
+    return tuple(Place(f"{mark}{ids[row]}", position, row) for row, position in places)

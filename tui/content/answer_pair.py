@@ -13,6 +13,7 @@ from pipeline.contract.results.evaluation import LIKELIHOOD, AnswerPair, Evaluat
 from pipeline.contract.results.generation import Ended, ModelName
 from pipeline.contract.words import answer_words
 from tui.content.ink import fit
+from tui.content.origin_text import marked, origin_line
 from tui.readers.clean import clean, clean_lines
 from tui.readers.format import number
 
@@ -30,10 +31,13 @@ _COLOURS: dict[ModelName, str] = {"base": "$error", "trained": "$success"}
 
 
 def heading(pair: AnswerPair) -> Content:
-    """The prompt and the answer that was expected."""
+    """The prompt, its words underlined that are copied with the trained model's answer, and the
+    answer that was expected."""
     expected = clean(pair.expected.strip(), _CUT)
+    copies = pair.trained.copies
+    begins = copies.begins if copies else 0
     return Content.assemble(
-        clean(pair.prompt, _CUT),
+        *marked(pair.prompt[:_CUT], begins - len(pair.prompt), copies),
         (" → ", "$secondary"),
         (expected, "bold $accent") if expected else ("no answer is expected", "$secondary"),
     )
@@ -46,16 +50,15 @@ def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> C
     other = pair.of("trained" if model == "base" else "base").answer
     reference = pair.expected if against_expected else other
     parts: list[Content | tuple[str, str]] = []
+    copies = pair.of(model).copies
+    reached = copies.begins if copies else 0
     for words, is_common in differing(answer[:_CUT], reference[:_CUT]):
-        text = clean_lines(words)
-        if is_common:
-            parts.append(Content(text))
-        else:
-            bare = text.lstrip()
-            parts += [
-                Content(text[: len(text) - len(bare)]),
-                (SIGNS[model] + bare, _COLOURS[model]),
-            ]
+        bare = words.lstrip()
+        blanks = len(words) - len(bare)
+        parts.append(Content(clean_lines(words[:blanks])))
+        sign, style = ("", "") if is_common else (SIGNS[model], _COLOURS[model])
+        parts += [(sign, style), *marked(bare, reached + blanks, copies, style, lines=True)]
+        reached += len(words)
     return Content.assemble(*parts) if answer.strip() else Content.styled("nothing", "$warning")
 
 
@@ -101,6 +104,12 @@ def told_of(answer: ModelAnswer, titles: dict[str, str]) -> Content:
         text = f"\n{copied.words} of {copied.of} words stand together in the training text "
         parts += [(text, "$secondary"), clean(copied.example_id or "", 200)]
     return Content.assemble(*parts)
+
+
+def origin_of(answer: ModelAnswer) -> Content:
+    """The word for where the answer comes from, and its copies in the training data."""
+    where = "" if answer.copies else "`headwater run evaluate --force` looks for them"
+    return origin_line(answer.origin, answer.copies, where)
 
 
 def origins_of(answer: ModelAnswer, evaluation: Evaluation) -> Content:

@@ -100,6 +100,7 @@ class Asked:
         rows: Sequence[AskedExample],
         names: Sequence[str],
         tokens: Mapping[str, ExampleTokens],
+        taught: bool | None,
     ) -> None:
         """`names`: what a score is called; and, if that is another, the raw influence. `tokens` by
         the examples' ids; more may come later."""
@@ -109,7 +110,7 @@ class Asked:
         self._scores = {
             name: np.array(values, np.float32) for name, values in zip(names, columns, strict=False)
         }
-        self._tokens = tokens
+        self._tokens, self._taught = tokens, taught
 
     def scores(self, _prompt_id: str, name: str) -> Scores:
         """Scores of the list."""
@@ -133,6 +134,10 @@ class Asked:
     def relevant(self, _prompt_id: str) -> frozenset[int]:
         """Nobody knows what states the answer to a new question."""
         return frozenset()
+
+    def taught(self, _prompt_id: str) -> bool | None:
+        """As the worker says, who has the scores of all examples."""
+        return self._taught
 
     def modules(self, _prompt_id: str, _name: str, _position: int) -> ModuleScores | None:
         """A worker does not keep them apart."""

@@ -19,6 +19,7 @@ from pipeline.contract.results.common import damaged
 from pipeline.contract.results.controls import ControlReader, Controls
 from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
+from pipeline.contract.results.origin import is_taught_by
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.ranks import Scores, highest_first, rank_of
 from pipeline.contract.results.score_file import ScoreFile
@@ -156,6 +157,10 @@ class Scored:
             MissingResultError: one is gone.
         """
         return self._control_reader.read(prompt_id, name)
+
+    def taught(self, prompt_id: str) -> bool | None:
+        """Whether the examples taught the answer, by the method that the run ranks by."""
+        return is_taught_by(self.scores(prompt_id, self._file.metadata.default_method))
 
     def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
         """The parts of a raw score; None where the stage had no room to keep them apart, and of a

@@ -86,6 +86,9 @@ class ScoredExamples(Protocol):
     def relevant(self, prompt_id: str) -> frozenset[int]:
         """Examples that are known to state the answer."""
 
+    def taught(self, prompt_id: str) -> bool | None:
+        """Whether they taught the answer, as far as their scores tell; None: they do not."""
+
     def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
         """The parts of a raw score, where they are kept."""
 

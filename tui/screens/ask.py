@@ -42,6 +42,7 @@ from tui.screens.dialogs.choice import Choice
 from tui.screens.dialogs.question_form import QuestionForm
 from tui.screens.mixins.asked_list import AskedList
 from tui.screens.mixins.renewing import Renewing
+from tui.screens.mixins.tracing import Tracing
 from tui.screens.mixins.view import View
 from tui.screens.mixins.warming import Warming
 from tui.widgets.banner import Banner
@@ -55,12 +56,14 @@ if TYPE_CHECKING:
     from tui.screens.example import Browsed
 
 _TOP = 50
+_BELOW = ("#origin", "#probabilities", "#likeness", "#verdict")
+"""What is told of an answer, once it is known."""
 _ID = "asked"
 _TAIL = 160
 """Letters of the prompt's end that stand before the answer."""
 
 
-class AskScreen(View[None], Warming, AskedList, Renewing):
+class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
     """Keeps the run's model warm while it is open."""
 
     SCOPE: ClassVar[Scope] = "ask"
@@ -91,6 +94,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         yield Banner()
         yield Notice(id="notice")
         yield Static(id="said")
+        yield Static(id="origin")
         yield Static(id="probabilities")
         yield Static(id="likeness")
         yield Static(id="verdict")
@@ -103,7 +107,7 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
     def on_mount(self) -> None:
         """Asks for the question, and loads the model meanwhile."""
         self.query_one(Banner).trail = (self._run.name, "ask")
-        for name in ("#said", "#probabilities", "#likeness", "#verdict"):
+        for name in ("#said", *_BELOW):
             self.query_one(name).display = False
         self.filtered.entitle("Examples")
         self.filtered.empty = self.told("{ask.prompt} writes a prompt, which brings the examples")
@@ -199,8 +203,9 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         self.see()
         self.query_one(Notice).trouble = ""
         self._said, self._written = question.completion or "", ""
+        self.copies = None
         self.clear()
-        for name in ("#probabilities", "#likeness", "#verdict"):
+        for name in _BELOW:
             self.query_one(name).display = False
         self._show_answer()
 
@@ -216,10 +221,12 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
             case AnswerTokens():
                 self._tell_below("#probabilities", asked_text.probabilities(reply))
                 self._tell_below("#likeness", asked_text.likeness(None))
+                self.look_for_copies(self._question.prompt, self._said)
             case PromptLoss():
                 self._tell_below("#likeness", asked_text.likeness(reply))
             case ExampleList():
                 await self.take_list(reply)
+                self.show_copies()
                 if reply.exact:
                     self.stand("✓ answered")
                     await self._tell_verdict()
@@ -237,12 +244,18 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
         line.display = True
         line.update(text)
 
+    def show_copies(self) -> None:
+        """The answer, its copies marked, and the word for where it comes from."""
+        self._show_answer()
+        self._tell_below("#origin", self.origin(self.found.taught if self.found else None))
+
     def _show_answer(self) -> None:
         prompt = self._question.prompt
         prompt = f"…{prompt[-_TAIL:]}" if len(prompt) > _TAIL else prompt
         if self.as_written and self._written:
             prompt = self._written
-        self._tell_below("#said", answer_text(replace(self.answer, prompt=prompt)))
+        answer = replace(self.answer, prompt=prompt)
+        self._tell_below("#said", answer_text(answer, self.copies))
 
     @on(Lines.Chosen, "#table")
     def _open_example(self) -> None:
@@ -267,6 +280,8 @@ class AskScreen(View[None], Warming, AskedList, Renewing):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The index is made where there is none."""
+        if action == "trace":
+            return self.shows_results
         return action != "index" or bool(self.missing)
 
     def watch_as_written(self) -> None:

@@ -166,7 +166,7 @@ class EvaluationScreen(Tabled):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Answers have differences and origins, benchmarks have questions."""
-        if action in ("differences", "ask"):
+        if action in ("differences", "ask", "trace"):
             return isinstance(self._shown, AnswersPage)
         return not (action in ("export", "filter") and self._shown is None)
 
@@ -202,6 +202,13 @@ class EvaluationScreen(Tabled):
             answer, base = row.item.trained.answer, row.item.base.answer
             other = base if base.strip() and base.strip() != answer.strip() else None
             self.app.push_screen(AskScreen(self._run, row.item.prompt, answer, other))
+
+    def action_trace(self) -> None:
+        """Lists the places where the trained model's answer is copied from."""
+        from tui.screens.copies import CopiesScreen
+
+        if row := self.filtered.selected:
+            self.app.push_screen(CopiesScreen(self._run, row.item.prompt, row.item.trained.answer))
 
     def action_report(self) -> None:
         """Opens the report."""

@@ -35,6 +35,7 @@ from tui.readers.sources import ScoredExamples, TokenSource
 from tui.screens.mixins.picking import Picking
 from tui.screens.mixins.proving import Proving
 from tui.screens.mixins.taking import Taken, Taking
+from tui.screens.mixins.tracing import Tracing
 from tui.screens.mixins.view import View
 from tui.widgets.banner import Banner
 from tui.widgets.key_bar import KeyBar
@@ -60,7 +61,7 @@ class Browsed:
     marked: frozenset[int]
 
 
-class ExampleScreen(View[Browsed], Picking, Taking, Proving):
+class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
@@ -100,6 +101,7 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
         self._proofs: list[Loaded[Proof]] = []
+        self._taught: bool | None = None
         self.set_reactive(ExampleScreen.position, position)
         self.set_reactive(ExampleScreen.marked, marked)
 
@@ -108,6 +110,7 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         yield Banner()
         yield Notice(id="notice")
         yield Static(id="answer")
+        yield Static(id="origin")
         yield Static(id="verdict")
         with Container(id="detail"):
             with TextPane(id="text", classes="panel"):
@@ -157,12 +160,13 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
     @work(exclusive=True)
     async def _read(self) -> None:
         failed = None
+        prompt = self._listing.ranking.prompt_id
         try:
             arguments = (self._reader, self._scored, self._listing, self.position)
             self._detail = await asyncio.to_thread(detail, *arguments)
-            asked, prompt = self._was_asked, self._listing.ranking.prompt_id
-            prompt = question_id(asked) if asked else prompt
-            self._proofs = await asyncio.to_thread(load_proofs, self._run, prompt)
+            self._taught = await asyncio.to_thread(self._scored.taught, prompt)
+            proven = question_id(self._was_asked) if self._was_asked else prompt
+            self._proofs = await asyncio.to_thread(load_proofs, self._run, proven)
         except HeadwaterError as error:
             failed = error
         self.query_one(Notice).tell(failed, "the example")
@@ -172,7 +176,8 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
     def _show(self, found: Detail) -> None:
         ranking = self._listing.ranking
         answer = self._answers[ranking.prompt_id]
-        self.query_one("#answer", Static).update(answer_text(answer))
+        self.look_for_copies(answer.prompt, answer.completion)
+        self.show_copies()
         verdict = verdict_text(proofs_of(self._proofs, found.example.id))
         self.query_one("#verdict", Static).update(verdict)
         self.query_one("#verdict").display = bool(verdict.plain)
@@ -190,6 +195,12 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving):
         self._show_text()
         self._show_map()
         self._show_banner()
+
+    def show_copies(self) -> None:
+        """The answer, its copies marked, and the word for where it comes from."""
+        answer = self._answers[self._listing.ranking.prompt_id]
+        self.query_one("#answer", Static).update(answer_text(answer, self.copies))
+        self.query_one("#origin", Static).update(self.origin(self._taught))
 
     def _standings(self, name: str, title: str, current: str) -> Standings:
         part = self.query_one(f"#{name}", Standings)

@@ -278,6 +278,20 @@ def read_turns(run: RunDir, position: int) -> tuple[Turn, ...]:
     return tuple(Turn(**turn) for turn in found)
 
 
+def read_text_at(run: RunDir, position: int) -> str:
+    """The text of the training example at a position.
+
+    Raises:
+        MissingResultError: there are no examples.
+        DamagedResultError: they are damaged.
+    """
+    import pyarrow.parquet as pq
+
+    with readable(run, STAGE, run.examples), pq.ParquetFile(run.examples) as file:
+        require_columns(run, STAGE, run.examples, file.schema_arrow, example_schema())
+        return str(row_at(file, position, ["text"])["text"])
+
+
 def _said(turns: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(turn["text"] for turn in turns if turn["role"] not in SYSTEM)
 

@@ -60,6 +60,8 @@ class Place:
     """With + before it in an added text."""
     position: int
     """0-based, of the span's first unit in the example: a token, or a byte of folded UTF-8."""
+    row: int
+    """0-based, of the example in its file."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,15 @@ class TextTrace:
             tuple(span for span in kind if id(span) in kept) for kind in (self.spans, self.folded)
         )
         return replace(self, spans=spans, folded=folded)
+
+
+def judged(form: str, prompt: str, answer: str) -> tuple[str, int]:
+    """The text that an answer is traced in, and the letter of it that the answer begins at.
+
+    An answer is traced as it follows its prompt: a short one says nothing alone. In a conversation
+    (the data's form "chat") the template stands between both, so there it is traced alone.
+    """
+    return (answer, 0) if form == "chat" else (prompt + answer, len(prompt))
 
 
 def trace_of(value: Mapping[str, Any]) -> TextTrace:

@@ -155,6 +155,9 @@ class ExampleList:
     """Examples that have a score of this kind, of which the rows are the best."""
     examples: int
     """All that are indexed."""
+    taught: bool | None = None
+    """Whether the training examples taught the answer, by the index's scores of all of them; see
+    `results/origin.py`."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.contract.results.spans import TextTrace
+from pipeline.contract.results.spans import TextTrace, judged
 from pipeline.corpus.demo import generate
 from pipeline.corpus.tokenizers import train_tokenizer
 from pipeline.verbatim.answers import trace_answer
@@ -37,7 +37,7 @@ def test_a_planted_copy_is_told_from_the_same_fact_in_other_words() -> None:
     index = index_of(texts, tokenizer)
 
     def traced(prompt: str, answer: str) -> TextTrace:
-        return trace_answer(prompt, answer, tokenizer, index)
+        return trace_answer(*judged("text", prompt, answer), tokenizer, index)
 
     copies = [
         traced(beginning, f" {rest}")

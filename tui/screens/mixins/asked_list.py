@@ -143,7 +143,7 @@ def _asked(found: ExampleList, methods: Sequence[str], tokens: dict[str, Example
     """Imports NumPy, which takes a while."""
     from tui.readers.asked import Asked
 
-    return Asked(found.rows, methods, tokens)
+    return Asked(found.rows, methods, tokens, found.taught)
 
 
 def _moved(positions: frozenset[int], before: Asked | None, now: Asked) -> frozenset[int]:

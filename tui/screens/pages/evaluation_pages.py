@@ -23,7 +23,7 @@ from pipeline.contract.results.evaluation import (
 )
 from pipeline.contract.results.generation import MODELS, ModelName
 from pipeline.contract.results.verdict import Difference, Estimate
-from tui.content.answer_pair import SIGNS, answer_text, heading, origins_of, told_of
+from tui.content.answer_pair import SIGNS, answer_text, heading, origin_of, origins_of, told_of
 from tui.content.forest import forest, interval_of, span_of
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
@@ -155,7 +155,7 @@ class AnswersPage(Page):
             answer = pair.of(model)
             parts = [text, told_of(answer, titles)]
             if model == "trained":
-                parts.insert(1, origins_of(answer, self.evaluation))
+                parts[1:1] = [origin_of(answer), origins_of(answer, self.evaluation)]
             text = blank.join(parts)
             return Pane(f"{model} · {SIGNS[model]} {legend}", text)
 

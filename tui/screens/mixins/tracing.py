@@ -1,0 +1,77 @@
+"""The copies in an answer that is shown: found by a process, listed on a screen of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import work
+from textual.content import Content
+from textual.dom import DOMNode
+
+from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.results.origin import origin_word
+from pipeline.contract.results.spans import TextTrace
+from pipeline.contract.run.run_dir import RunDir
+from tui.content.origin_text import origin_line
+from tui.keys import Scope, keymap_of, with_keys
+from tui.processes.tracer import known_trace
+
+
+class Tracing(DOMNode):
+    """Nothing waits for the process; without an index nothing is started, and the line says which
+    key makes one. A screen names `View` before this, and shows what there is in `show_copies`."""
+
+    SCOPE: ClassVar[Scope]
+    _run: RunDir
+    copies: TextTrace | None = None
+    """What of the answer stands in the training data; None = not known, or not yet."""
+    _traced: tuple[str, str] | None = None
+    _fault = ""
+
+    def show_copies(self) -> None:
+        """Shows the answer again: its copies are known now."""
+        raise NotImplementedError
+
+    def look_for_copies(self, prompt: str, answer: str) -> None:
+        """Another answer, or the same one again."""
+        if self._traced != (prompt, answer):
+            self.copies, self._fault = None, ""
+        self._traced = (prompt, answer)
+        if self.copies is None:
+            self._look(prompt, answer)
+
+    @work(exclusive=True, group="copies")
+    async def _look(self, prompt: str, answer: str) -> None:
+        self._fault = "looking"
+        try:
+            found = await asyncio.to_thread(known_trace, self._run, prompt, answer)
+            self._fault = ""
+        except HeadwaterError as error:
+            found, self._fault = None, str(error)
+        if self._traced == (prompt, answer):
+            self.copies = found
+            self.show_copies()
+
+    def origin(self, taught: bool | None) -> Content:
+        """The word for where the answer comes from, and why."""
+        found = self.copies
+        word = origin_word(found.is_copied if found else None, taught)
+        if self._fault == "looking":
+            return Content.styled("looking for copies …", "$secondary")
+        key = with_keys(f"{{{self.SCOPE}.trace}}", keymap_of(self.app))
+        told = self._fault or f"{key} indexes the training data"
+        if found is not None:
+            told = f"{key} lists them" if found.copies else ""
+        return origin_line(word, found, told)
+
+    def action_trace(self) -> None:
+        """Lists the places of the copies; indexes the training data first, where that is needed."""
+        from tui.screens.copies import CopiesScreen
+
+        if self._traced:
+            self.app.push_screen(CopiesScreen(self._run, *self._traced), self._look_again)
+
+    def _look_again(self, _: None) -> None:
+        if self._traced:
+            self.look_for_copies(*self._traced)
