@@ -19,7 +19,7 @@ from pipeline.contract.files import read_object, write_json
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset, pad_batch
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import Sharing, own_parts
 from pipeline.sharing.work import Part, digest
 
 CHUNK = 1024
@@ -83,7 +83,7 @@ class Chunks:
 
     def has(self, part: Part) -> bool:
         """Whether the chunk is in the store, or waits for an earlier one."""
-        return part[0] < len(self._store.starts) or part[0] in self._waiting
+        return part[0] < self._store.chunks or part[0] in self._waiting
 
     def begin(self, shared: Path) -> None:
         """Writes down which examples each chunk holds."""
@@ -93,7 +93,7 @@ class Chunks:
     def collected(self, part: Part) -> None:
         """Takes the chunk into the store, after those before it."""
         self._waiting.add(part[0])
-        while (following := len(self._store.starts)) in self._waiting:
+        while (following := self._store.chunks) in self._waiting:
             self._store.take_in(following)
             self._waiting.remove(following)
 
@@ -111,17 +111,18 @@ class Chunks:
             events.progress(self.done + further, self.total, self.unit, self.phase)
 
         tell()
-        missing = (part for part in self.parts if not self.has(part))
-        for part in sharing.parts(self, 0, settings, lambda _: tell()) if sharing else missing:
-            self._store.write(part[0], *self._features(part, budget, tell))
-            self.collected(part)
-            tell()
+        with own_parts(self, sharing, settings, lambda _: tell()) as mine:
+            for part in mine:
+                self._store.write(part[0], *self._features(part, budget, tell))
+                self.collected(part)
+                tell()
 
     def help(self, sharing: Sharing, settings: Settings) -> None:
         """Computes chunks for a stage elsewhere, and publishes them."""
-        for part in sharing.parts(self, 0, settings, lambda _: None):
-            features = self._features(part, settings.train.batch_tokens, lambda _: None)
-            self._store.write(part[0], *features, sharing.place)
+        with own_parts(self, sharing, settings, lambda _: None) as mine:
+            for part in mine:
+                features = self._features(part, settings.train.batch_tokens, lambda _: None)
+                self._store.write(part[0], *features, sharing.place)
 
     def _features(
         self, part: Part, budget: int, tell: Callable[[int], None]

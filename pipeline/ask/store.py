@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,12 @@ class FeatureStore:
     def starts(self) -> list[int]:
         """The first example of each chunk."""
         rows = [chunk.rows for chunk in self._head.chunks]
-        return [sum(rows[:number]) for number in range(len(rows))]
+        return list(accumulate(rows, initial=0))[:-1]
+
+    @property
+    def chunks(self) -> int:
+        """How many it holds."""
+        return len(self._head.chunks)
 
     @property
     def rows(self) -> int:

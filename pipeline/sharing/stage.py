@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
@@ -187,6 +187,18 @@ class Helper:
 
     def _is_wanted(self) -> bool:
         return read_offer(self._run, self._stage) == self._offer
+
+
+@contextmanager
+def own_parts(
+    work: Work, sharing: Sharing | None, settings: Settings, counted: Counted
+) -> Iterator[Iterator[Part]]:
+    """Context of the parts that this process does: with nobody to share them, all that are left."""
+    if sharing is None:
+        yield (part for part in work.parts if not work.has(part))
+        return
+    with closing(sharing.parts(work, 0, settings, counted)) as parts:
+        yield parts
 
 
 def work_folder(run: RunDir, stage: str, offer: Offer) -> Path:

@@ -18,7 +18,7 @@ from pipeline.contract.results.validation import read_retraining, write_retraini
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import Sharing, own_parts
 from pipeline.sharing.work import Part, digest
 from pipeline.validation.ledger import Outcome, line
 from pipeline.validation.retraining import Retrainer, Training
@@ -43,7 +43,8 @@ class Trainings:
         """`trainings`: those that see the same examples in the same order count once."""
         self.phase, self.folder, self._run = phase, folder, run
         self.retrainer = retrainer
-        self._trainings = list({retrainer.key(one): one for one in trainings}.values())
+        self._trainings = {retrainer.key(one): one for one in trainings}
+        self._keys = list(self._trainings)
 
     @classmethod
     def read(cls, phase: str, retrainer: Retrainer, run: RunDir, folder: Path) -> Trainings:
@@ -68,30 +69,30 @@ class Trainings:
     @property
     def total(self) -> int:
         """Examples that all trainings see, each once: a pass over them is about as much."""
-        return sum(len(training.kept) for training in self._trainings)
+        return sum(len(training.kept) for training in self._trainings.values())
 
     def id(self, tokens: int) -> str:
         """Names the base, the prompts, and every training's examples and seed."""
-        return digest([self.phase, *map(self.retrainer.key, self._trainings)])
+        return digest([self.phase, *self._keys])
 
     def has(self, part: Part) -> bool:
         """Whether what the training came to is kept."""
-        return self.retrainer.known(self.training(part)) is not None
+        return self.retrainer.ledger.get(self._keys[part[0]]) is not None
 
     def begin(self, shared: Path) -> None:
         """Writes down which examples each training sees: packed bits [T, N ÷ 8], and its seed."""
         self.folder = shared
         members = np.zeros((len(self._trainings), self.retrainer.examples), dtype=np.uint8)
-        for row, training in zip(members, self._trainings, strict=True):
+        for row, training in zip(members, self._trainings.values(), strict=True):
             row[training.kept] = 1
-        seeds = np.array([training.seed for training in self._trainings], dtype=np.int64)
+        seeds = np.array([one.seed for one in self._trainings.values()], dtype=np.int64)
         with replacing(shared / _PLAN) as temporary:
             save_file({_KEPT: np.packbits(members, axis=1), _SEEDS: seeds}, temporary)
 
     def collected(self, part: Part) -> None:
         """Keeps what another worker's training came to."""
         found = read_retraining(self._run, self.file(part))
-        if found.key == self.retrainer.key(self.training(part)):
+        if found.key == self._keys[part[0]]:
             self.retrainer.ledger.keep(found)
 
     def outcomes(self, trainings: Iterable[Training]) -> list[Outcome]:
@@ -101,7 +102,7 @@ class Trainings:
 
     def training(self, part: Part) -> Training:
         """Of a part."""
-        return self._trainings[part[0]]
+        return self._trainings[self._keys[part[0]]]
 
     def file(self, part: Part) -> Path:
         """What another worker publishes, and the stage collects."""
@@ -114,23 +115,28 @@ class Trainings:
             DataError: one would see no examples.
         """
         parts, total = self.parts, len(self.parts)
+        done = 0
 
         def tell(step: int = 0, steps: int = 1) -> None:
-            done = sum(map(self.has, parts))
             events.progress(done + step / steps, total, "trainings", self.phase)
 
-        tell()
-        missing = (part for part in parts if not self.has(part))
-        for part in sharing.parts(self, 0, settings, lambda _: tell()) if sharing else missing:
-            training = self.training(part)
-            print(f"{self.phase}: training {part[0] + 1} of {total}, {training}", flush=True)
-            self.retrainer.outcome(training, tell)
+        def count(*_: object) -> None:
+            nonlocal done
+            done = sum(map(self.has, parts))
             tell()
+
+        count()
+        with own_parts(self, sharing, settings, count) as mine:
+            for part in mine:
+                training = self.training(part)
+                print(f"{self.phase}: training {part[0] + 1} of {total}, {training}", flush=True)
+                self.retrainer.outcome(training, tell)
+                count()
 
     def help(self, sharing: Sharing, settings: Settings) -> None:
         """Does parts for a stage elsewhere, and publishes what they come to."""
-        for part in sharing.parts(self, 0, settings, lambda _: None):
-            training = self.training(part)
-            outcome = self.retrainer.train(training, lambda *_: None)
-            found = line(self.retrainer.key(training), outcome)
-            write_retraining(sharing.place(self.file(part)), found)
+        with own_parts(self, sharing, settings, lambda _: None) as mine:
+            for part in mine:
+                outcome = self.retrainer.train(self.training(part), lambda *_: None)
+                found = line(self._keys[part[0]], outcome)
+                write_retraining(sharing.place(self.file(part)), found)

@@ -16,7 +16,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.evaluation.benchmarks.answering import AnsweringModel, Item, phase_of, ways_asked
 from pipeline.evaluation.benchmarks.benchmark import Benchmark
 from pipeline.evaluation.questions import BenchmarkQuestion, Open, Ranked
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import Sharing, own_parts
 from pipeline.sharing.work import Part, digest
 
 PART = 256
@@ -42,6 +42,7 @@ class AnswerParts:
         self._store = AnswerStore(run, benchmark.name, name)
         self._answers = self._store.read()
         self._items = [(q, way) for q in questions for way in ways_asked(q, settings.benchmark.ask)]
+        self._done = sum(_key(item) in self._answers for item in self._items)
         # of one way after the other: ways differ in their few-shot examples, which are read once
         ways = dict.fromkeys(way for _, way in self._items)
         self._in_order = [item for way in ways for item in self._items if item[1] == way]
@@ -86,26 +87,27 @@ class AnswerParts:
         questions' order."""
 
         def tell() -> None:
-            done = sum(_key(item) in self._answers for item in self._items)
-            events.progress(done, self.total, self.unit, self.phase)
+            events.progress(self._done, self.total, self.unit, self.phase)
 
         tell()
-        missing = (part for part in self.parts if not self.has(part))
-        parts = sharing.parts(self, 0, self._settings, lambda _: tell()) if sharing else missing
-        for part in parts:
-            for answer in self._answered(part):
-                self._keep([answer])
-                tell()
+        with own_parts(self, sharing, self._settings, lambda _: tell()) as mine:
+            for part in mine:
+                for answer in self._answered(part):
+                    self._keep([answer])
+                    tell()
         tell()
         return [self._answers[_key(item)] for item in self._items]
 
     def help(self, sharing: Sharing) -> None:
         """Answers parts for a stage elsewhere, and publishes them."""
-        for part in sharing.parts(self, 0, self._settings, lambda _: None):
-            self._store.at(sharing.place(self.file(part))).add(list(self._answered(part)))
+        with own_parts(self, sharing, self._settings, lambda _: None) as mine:
+            for part in mine:
+                self._store.at(sharing.place(self.file(part))).add(list(self._answered(part)))
 
     def _keep(self, answers: Sequence[BenchmarkAnswer]) -> None:
+        """Keeps answers that were waited for."""
         self._store.add(answers)
+        self._done += len(answers)
         self._answers.update({(answer.question, answer.way): answer for answer in answers})
 
     def _waiting(self, part: Part) -> list[Item]:
