@@ -31,11 +31,17 @@ def do_without(*names: str) -> None:
         sys.modules[name] = cast(ModuleType, None)
 
 
+def thread_variables(count: int) -> dict[str, str]:
+    """What gives a process so many threads, from its start."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    return dict.fromkeys(names, str(count))
+
+
 def limit_threads(settings: Settings) -> None:
     """Sets the number of threads, before numpy and torch are imported and size their pools."""
     count = settings.run.threads or max(1, usable_cpus() // settings.run.workers)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ.setdefault(name, str(count))
+    for name, value in thread_variables(count).items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # threads that wait by spinning take the cores from the ones that work: on two busy cores a
     # training step took 7 to 14 times as long

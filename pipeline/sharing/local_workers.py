@@ -11,6 +11,7 @@ import torch
 
 from pipeline.contract.children import child_environment, worker_command
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.libraries import thread_variables
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _PATIENCE_S = 10.0
@@ -19,7 +20,9 @@ _PATIENCE_S = 10.0
 
 @contextmanager
 def local_workers(stage: str, run: RunDir, count: int) -> Iterator[None]:
-    """Context in which `count` further processes help the stage; they print into its log."""
+    """Context in which `count` further processes help the stage, with as many threads as this one;
+    they print into its log."""
+    threads = thread_variables(torch.get_num_threads())
     gpus = visible_gpus(os.environ.get(_GPUS), torch.cuda.device_count())
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -29,7 +32,7 @@ def local_workers(stage: str, run: RunDir, count: int) -> Iterator[None]:
                 subprocess.Popen(
                     worker_command(stage, str(run.root)),
                     stdin=subprocess.DEVNULL,
-                    env=child_environment(**own),
+                    env=child_environment(**threads, **own),
                 )
             )
         yield

@@ -216,9 +216,17 @@ def _take_one(shared: PartFolder, parts: list[Part]) -> tuple[Part, Lease] | Non
 
 @contextmanager
 def shared_stage(
-    stage: str, settings: Settings, run: RunDir, events: EventWriter, device: str
+    stage: str,
+    settings: Settings,
+    run: RunDir,
+    events: EventWriter,
+    device: str,
+    workers: int | None = None,
 ) -> Iterator[SharedStage]:
-    """Context in which other workers may help a stage; ends what it began there."""
+    """Context in which other workers may help a stage; ends what it began there.
+
+    `workers`: on this machine; None = `run.workers`.
+    """
     fingerprint = asdict(RunFreshness(settings, run).fingerprint(stage))
     before = read_offer(run, stage)
     if before and (before.fingerprint, before.versions) == (fingerprint, versions()):
@@ -238,7 +246,7 @@ def shared_stage(
     try:
         with (
             Presence(stage, run, device) as presence,
-            local_workers(stage, run, settings.run.workers - 1),
+            local_workers(stage, run, (workers or settings.run.workers) - 1),
         ):
             yield SharedStage(stage, run, offer, events, presence)
     finally:

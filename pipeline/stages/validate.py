@@ -24,13 +24,13 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.retrieval import evaluate
 from pipeline.memory import exhaustion_explained
-from pipeline.model import select_device
-from pipeline.sharing.stage import SharedStage, shared_stage
+from pipeline.sharing.stage import SharedStage
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.lds import RANDOM_HALVES, datamodeling
 from pipeline.validation.removal import REMOVAL, removal
 from pipeline.validation.rescoring import STABILITY_TOP, agreement, dampings, parts, refits
 from pipeline.validation.tail_patch import TAIL_PATCH, tail_patch
+from pipeline.validation.trainers import trainers
 
 _MEMORY_ADVICE = "lower train.batch_tokens, or set train.gradient_checkpointing = true"
 
@@ -85,10 +85,12 @@ def _parts(context: ValidationContext) -> dict[str, float]:
 
 def _sharing(context: ValidationContext) -> AbstractContextManager[SharedStage | None]:
     """Lets other workers train, where there is anything to train."""
-    if not (context.wanted.seeds or context.wanted.subsets):
+    wanted = context.wanted
+    groups = min(wanted.removal_groups, len(context.prompts)) * (len(context.compared) + 1)
+    trainings = wanted.seeds * (1 + groups) + wanted.subsets * wanted.subset_seeds
+    if not trainings:
         return nullcontext()
-    device = str(select_device(context.settings))
-    return shared_stage(STAGE, context.settings, context.run, context.events, device)
+    return trainers(STAGE, context.settings, context.run, context.events, trainings)
 
 
 def _own(context: ValidationContext) -> Scores:

@@ -24,10 +24,10 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.corpus.examples import TokenDataset
 from pipeline.evaluation.statistics import t_difference, t_mean
 from pipeline.influence.greedy_answers import TracedPrompt, as_given, traced_prompts
-from pipeline.model import load_tokenizer, load_traced, select_device
-from pipeline.sharing.stage import shared_stage
+from pipeline.model import load_tokenizer, load_traced
 from pipeline.validation.retraining import Completions, Retrainer, Training
 from pipeline.validation.tail_patch import stepped
+from pipeline.validation.trainers import trainers
 from pipeline.validation.trainings import Trainings
 
 PHASE = "trainings"
@@ -135,8 +135,7 @@ class Prover:
         kept = len(planned) - missing
         self._events.note(f"{len(planned)} trainings, {kept} of them kept from earlier ones")
         if missing:
-            device = str(select_device(self._settings))
-            with shared_stage(STAGE, self._settings, self._run, self._events, device) as sharing:
+            with trainers(STAGE, self._settings, self._run, self._events, missing) as sharing:
                 work.do(sharing, self._settings, self._events)
         found: dict[str, list[float]] = {}
         for (name, _), outcome in zip(planned, work.outcomes(trainings), strict=True):
