@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 _SOON_S = 0.02
@@ -25,10 +26,12 @@ class Forked:
             if session:
                 os.setsid()
             code = work()
-            sys.stdout.flush()
-            os._exit(code)
-        finally:  # the tests are the other one's
-            os._exit(99)
+        except BaseException:  # the tests are the other one's
+            traceback.print_exc()
+            code = 99
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def poll(self) -> int | None:
         """The exit code; None while it runs."""

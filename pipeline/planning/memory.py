@@ -31,7 +31,7 @@ from pipeline.influence.scoring import PER_MODULE_BYTES
 from pipeline.influence.settled import rank_of
 from pipeline.planning.devices import Device
 from pipeline.planning.network import Network
-from pipeline.training.devices import Team, team
+from pipeline.training.devices import Team, team_for
 
 _FLOAT_BYTES = 4
 _HALF_BYTES = 2
@@ -108,7 +108,8 @@ class Memory:
         Raises:
             SettingsError: there are no devices for them.
         """
-        return team(self.settings.train.processes, self.kind, self.device.hardware.cards)
+        gpus = self.device.hardware.cards if self.kind == "cuda" else 0
+        return team_for(self.settings, self.kind, gpus)
 
     @property
     def modules_at_once(self) -> Sequence[tuple[int, int]]:
@@ -177,13 +178,16 @@ def _train(memory: Memory) -> Iterator[Moment]:
     count = memory.team.count
     copies = count if memory.kind == "cpu" else 1  # on the device
     batch *= copies / count  # which they share
+    whole = copies / count if chosen.shard else copies
+    exchanged = trained if count > 1 and not chosen.shard else 0
     at_work = {
-        "weights": copies * memory.weights,
-        "gradients": copies * trained,
-        "gradients, while exchanged": copies * trained if count > 1 else 0,
-        "optimiser (two moments)": copies * 2 * trained,
+        "weights": whole * memory.weights,
+        "gradients": whole * trained,
+        "gradients, while exchanged": copies * exchanged,
+        "layers, while gathered": copies * _gathered(network) if chosen.shard else 0,
+        "optimiser (two moments)": whole * 2 * trained,
         "a batch": batch / 2 if halves else batch,
-        "weights in bfloat16": copies * _HALF_BYTES * network.parameters if halves else 0,
+        "weights in bfloat16": whole * _HALF_BYTES * network.parameters if halves else 0,
     }
     own = memory.libraries + _CORPUS_BYTES * memory.counts.tokens
     further = (count - 1) * own
@@ -191,6 +195,14 @@ def _train(memory: Memory) -> Iterator[Moment]:
     if count > 1 and memory.kind == "cuda":
         loading = {"weights of all processes": count * memory.weights, "further processes": further}
         yield memory.moment("loading by all processes", {}, loading)
+
+
+def _gathered(network: Network) -> float:
+    """Bytes of what FSDP holds whole at a time: weights and gradients of two layers and of the
+    vocabulary."""
+    layers: int = network.model.config.get_text_config().num_hidden_layers
+    layer = (network.parameters - network.vocabulary) / layers
+    return 2 * _FLOAT_BYTES * (2 * layer + network.vocabulary)
 
 
 def _factors(memory: Memory) -> Iterator[Moment]:

@@ -53,7 +53,12 @@ class Network:
         table = self.model.get_input_embeddings().get_parameter("weight")
         head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         tied = head is not None and head.weight is table
-        return self.parameters - (0 if tied else table.numel())
+        return self.parameters - (0 if tied else self.vocabulary)
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """Numbers of the weights of the table by which tokens are looked up."""
+        return self.model.get_input_embeddings().get_parameter("weight").numel()
 
     def token_bytes(self, longest: int) -> int:
         """Bytes of a token of a batch, see `bytes_per_token`."""

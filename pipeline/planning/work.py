@@ -72,8 +72,10 @@ def disk(stage: str, memory: Memory) -> int:
     settings, network, counts = memory.settings, memory.network, memory.counts
     if stage == "train":
         trained = _FLOAT_BYTES * network.trained
-        # the base, the result, and of every checkpoint two moments beside the weights
-        return round(memory.weights) + trained + settings.train.keep_checkpoints * 3 * trained
+        # the base, the result, and of every checkpoint two moments beside the weights, which a
+        # sharded training writes twice
+        each = (4 if settings.train.shard else 3) * trained
+        return round(memory.weights) + trained + settings.train.keep_checkpoints * each
     if stage == "factors":
         return sum(_factor_files(memory, strategy) for strategy in settings.factors.strategies)
     if stage == "scores":

@@ -107,6 +107,8 @@ def _train_here(
     with stopping(run_dir.checkpoints) as request, together(settings, run_dir):
         trainer = _trainer(settings, run_dir, EventCallback(events), model, request)
         seconds, rate = _train(trainer, run_dir)
+    if settings.train.shard:
+        model = _whole(trainer, settings, run_dir, tokenizer)
     if trainer.diverged:
         _return_to_last_good(trainer, run_dir, events)
     summary = _summary(trainer, seconds, rate)
@@ -120,6 +122,18 @@ def _train_here(
     del trainer, model  # there may be no room for two
     check.require_same(run_dir.model, device)
     return summary
+
+
+def _whole(
+    trainer: TokenTrainer, settings: Settings, run_dir: RunDir, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    """The model of which each process has a share, as the last checkpoint holds it."""
+    state, model = trainer.state, kept_base(settings, run_dir, tokenizer)
+    trainer.exchange(model)
+    if not trainer.diverged:
+        trainer.restore(complete_checkpoints(run_dir.checkpoints)[0])
+        trainer.state = state  # a validation may have come after it
+    return model
 
 
 def help_train(settings: Settings, run_dir: RunDir, meeting: Path) -> None:

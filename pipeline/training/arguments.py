@@ -12,6 +12,7 @@ from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.model import compute_dtype, select_device
+from pipeline.training.sharding import sharding_arguments
 
 _CURVE_POINTS = 500
 """Logged points of a whole training: a screen has no room for more."""
@@ -57,7 +58,6 @@ def training_arguments(
         weight_decay=train.weight_decay,
         max_grad_norm=train.max_grad_norm,
         bf16=compute_dtype(settings, device) is torch.bfloat16,
-        activation_checkpointing=train.gradient_checkpointing,
         use_cpu=device.type == "cpu",
         seed=settings.run.seed,
         eval_strategy="steps" if validates else "no",
@@ -72,6 +72,7 @@ def training_arguments(
         report_to=(list(train.trackers) if saves else []) or "none",
         disable_tqdm=True,  # progress events take its place
         remove_unused_columns=False,  # `pad_batch` makes exactly the model's inputs
+        **sharding_arguments(train),
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # DataParallel would split each batch over GPUs
     return arguments

@@ -50,11 +50,38 @@ def team(processes: ProcessCount, kind: str, gpus: int) -> Team:
     return Team(processes)
 
 
+def team_for(settings: Settings, kind: str, gpus: int) -> Team:
+    """The processes that train with these settings on such devices; see `team`.
+
+    Raises:
+        SettingsError: there are no such devices, or they cannot share the model for train.shard.
+    """
+    found = team(settings.train.processes, kind, gpus)
+    if not settings.train.shard:
+        return found
+    if found.count == 1:
+        raise SettingsError(
+            "train.shard = true shares the model among processes, and there is one",
+            'set train.processes to 2 or more, or to "gpus" where there are several; or '
+            "train.shard = false",
+        )
+    if settings.lora.rank:
+        raise SettingsError(
+            "train.shard = true shares what is trained, and an adapter is small",
+            "set train.shard = false, or lora.rank = 0",
+        )
+    if kind == "cpu" and gpus:
+        raise SettingsError(
+            "train.shard = true on CPUs, but PyTorch shards on GPUs wherever one is visible",
+            'start it with CUDA_VISIBLE_DEVICES="", or set run.device = "cuda"',
+        )
+    return found
+
+
 def team_of(settings: Settings) -> Team:
     """The processes that train with these settings on this machine.
 
     Raises:
-        SettingsError: see `team`; UsageError: see `select_device`.
+        SettingsError: see `team_for`; UsageError: see `select_device`.
     """
-    kind = select_device(settings).type
-    return team(settings.train.processes, kind, torch.cuda.device_count())
+    return team_for(settings, select_device(settings).type, torch.cuda.device_count())

@@ -24,6 +24,7 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 from pipeline.batches import token_budget_batches
 from pipeline.contract.children import child_environment, python_command
 from pipeline.contract.errors import ModelError, SettingsError
+from pipeline.contract.run.launchers import drop_launchers
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.training.devices import Team, team_of
@@ -107,8 +108,7 @@ def together(settings: Settings, run: RunDir) -> Iterator[None]:
             if distributed.is_initialized():
                 distributed.destroy_process_group()
             _end(others, patience)
-            for name in _variables(0, count):
-                os.environ.pop(name, None)
+            drop_launchers(os.environ)  # accelerate adds some of its own
             torch.set_num_threads(threads)
 
 

@@ -30,6 +30,7 @@ from pipeline.corpus.examples import TokenBatch, TokenDataset, pad_batch
 from pipeline.model import load_model
 from pipeline.pretrained.adapters import fill
 from pipeline.training.checkpoints import read_state
+from pipeline.training.sharding import shard_on_cpu
 from pipeline.training.stopping import ValidationPutOffError
 
 
@@ -74,9 +75,25 @@ class TokenTrainer(Trainer):
         """Loads weights, step and logged values of a checkpoint, as the result of the training."""
         if isinstance(self.network, PeftModel):
             fill(self.network, checkpoint, str(checkpoint))
-        else:
-            self.network.load_state_dict(load_model(checkpoint, self.args.device).state_dict())
+        else:  # the device may have no room for two
+            self.network.load_state_dict(load_model(checkpoint, torch.device("cpu")).state_dict())
         self.state = read_state(checkpoint)
+
+    def exchange(self, model: PreTrainedModel) -> None:
+        """Lets go of a model that is sharded, with its optimiser, and has a whole one in its place;
+        for what comes after the training."""
+        self.accelerator.free_memory()
+        self.optimizer = self.lr_scheduler = None
+        self.model = self.model_wrapped = self.network = model.to(self.args.device)  # type: ignore[arg-type]
+        for name in ("model", "optimizer", "lr_scheduler"):
+            setattr(self.callback_handler, name, None)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As the Trainer's, but on CPUs, too, the processes share a model that is to be sharded."""
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp and not self.is_fsdp_enabled:
+            shard_on_cpu(self.accelerator, self.args.fsdp_plugin_args)
+            self.is_fsdp_enabled = True
 
     def get_train_dataloader(self) -> DataLoader[TokenBatch]:
         """Token-budget batches of whole examples, reshuffled every epoch."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # the dashboard's first paint does not wait for pydantic
 
 FORMAT = 2
 """The format of what stages write; see `results/migrations.py`."""
-_LATER = (("train", "processes", 1), ("data", "held_out", ""))
+_LATER = (("train", "processes", 1), ("train", "shard", False), ("data", "held_out", ""))
 """Settings that came later, and what did as they do before there was a choice: with that they make
 no earlier run stale."""
 

@@ -211,6 +211,9 @@ class TrainSettings(Section):
     """How many processes on this machine share the examples of every batch, no more than the
     smallest batch has examples: a number on CPUs; "gpus" = one on every visible GPU.
     Another value trains anew."""
+    shard: bool = False
+    """Share the weights, gradients and optimiser's state among the processes as well (FSDP), for a
+    training that does not fit on one device; not for adapters."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """"auto" = bfloat16 where the GPU has it, else float32."""
     gradient_checkpointing: bool = False

@@ -149,6 +149,25 @@ def test_every_gpu_has_a_process_with_its_share_of_the_batch(
     assert four.host.bytes > 4 * 1_100_048_384 * 4, "each loads the weights"
 
 
+def test_gpus_that_share_a_model_hold_their_part_of_it(tinyllama: Network, tmp_path: Path) -> None:
+    alone, shared = (
+        planned(
+            tinyllama, tmp_path, "4xA100-80GB", train={"processes": "gpus", "shard": shard}
+        ).by_stage[0]
+        for shard in (False, True)
+    )
+    assert alone.device
+    assert shared.device
+    whole, part = ({p.what: p.bytes for p in d.parts} for d in (alone.device, shared.device))
+    for what in ("weights", "gradients", "optimiser (two moments)"):
+        assert part[what] == pytest.approx(whole[what] / 4, abs=1)
+    assert "gradients, while exchanged" not in part
+    layer = 2 * 2048 * (2048 + 256) + 3 * 2048 * 5632 + 2 * 2048  # of TinyLlama, two norms in it
+    gathered = 2 * 4 * (2 * layer + 32_000 * 2048)
+    # beside the layers an untied projection of the vocabulary and one norm
+    assert part["layers, while gathered"] == pytest.approx(gathered, rel=0.1)
+
+
 def test_gpus_that_are_not_there_are_refused(tinyllama: Network, tmp_path: Path) -> None:
     card = named_card("A100-80GB", tmp_path)
     device = replace(card, hardware=replace(card.hardware, kind="cpu"))

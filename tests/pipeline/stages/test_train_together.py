@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.distributed import FileStore  # type: ignore[attr-defined]
+from torch.distributed.tensor import DTensor
 
 from pipeline.__main__ import main as stage_process
 from pipeline.batches import TokenBudgetSampler
@@ -25,9 +26,10 @@ from pipeline.contract.run import freshness
 from pipeline.contract.run.events import Cancelled, EventReader, EventWriter, Metric
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
+from pipeline.model import load_model
 from pipeline.stages import train
 from pipeline.training import rank, together
-from pipeline.training.trainer import EventCallback
+from pipeline.training.trainer import EventCallback, TokenTrainer
 from tests.forked import Forked
 from tests.small_models import save_folder, small_llama
 
@@ -117,6 +119,14 @@ def processes_in_session(leader: int) -> list[str]:
     return [stat for stat in stats if stat.split()[3] == str(leader) and " Z " not in stat]
 
 
+def held_here(model: torch.nn.Module) -> int:
+    """Numbers of a model's weights that this process has."""
+    return sum(
+        weight.to_local().numel() if isinstance(weight, DTensor) else weight.numel()
+        for weight in model.parameters()
+    )
+
+
 def random_state(checkpoint: Path, rank: int) -> torch.Tensor:
     state: torch.Tensor = torch.load(checkpoint / f"rng_state_{rank}.pth", weights_only=False)[
         "cpu"
@@ -195,6 +205,66 @@ def test_a_training_that_is_asked_to_stop_does_after_its_step_and_goes_on_as_if_
     assert readings(run) == readings(shared)
     whole, expected = (load_file(of.model / "model.safetensors") for of in (run, shared))
     assert all(torch.equal(whole[name], expected[name]) for name in whole | expected)
+
+
+def test_processes_that_share_the_model_train_as_one_does_and_go_on_after_a_stop(
+    prepared_run: PrepareRun,
+    alone: RunDir,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forked: list[Forked],
+) -> None:
+    run = by_two(prepared_run, tmp_path, shard=True, checkpoint_every=100)
+    watched: list[torch.nn.Module] = []
+    with monkeypatch.context() as patched:
+        remember = TokenTrainer.__init__
+
+        def make(self: TokenTrainer, model: Any, *rest: Any) -> None:
+            watched.append(model)
+            remember(self, model, *rest)
+
+        patched.setattr(TokenTrainer, "__init__", make)
+
+        def stop() -> None:
+            whole = sum(weight.numel() for weight in watched[0].parameters())
+            # its half, and the vocabulary whole, as the validation has left it
+            assert held_here(watched[0]) < 0.6 * whole
+            os.killpg(0, signal.SIGTERM)
+
+        at_step_3(patched, stop)
+        assert Forked(lambda: stage_process("train", run), session=True).wait() == 130
+    assert [folder.name for folder in run.checkpoints.iterdir()] == ["checkpoint-3"]
+    assert load_model(run.checkpoints / "checkpoint-3", torch.device("cpu")).num_parameters()
+    train_here(run)
+    assert readings(run) == pytest.approx(readings(alone), rel=FLOAT32, abs=1e-9)
+    assert not any(name.startswith(("ACCELERATE_", "FSDP_")) for name in os.environ)
+    assert {file.name for file in run.model.iterdir()} == {
+        file.name for file in alone.model.iterdir()
+    }
+    for config in ("config.json", "generation_config.json"):
+        assert (run.model / config).read_text() == (alone.base / config).read_text()
+    found, expected = (load_file(of.model / "model.safetensors") for of in (run, alone))
+    for name in found | expected:
+        # Adam moves a weight that has next to no gradient by the sign of a rounding error
+        assert (found[name] - expected[name]).norm() < 1e-3 * expected[name].norm(), name
+    one, two = read_training(alone), read_training(run)
+    assert (two.steps, two.tokens, two.parameters) == (one.steps, one.tokens, one.parameters)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"train": {"shard": True}}, "there is one"),
+        ({"train": {"shard": True, "processes": 2}, "lora": {"rank": 2}}, "an adapter is small"),
+    ],
+)
+def test_a_model_that_cannot_be_shared_is_refused_before_any_work(
+    prepared_run: PrepareRun, tmp_path: Path, sections: dict[str, Any], told: str
+) -> None:
+    run = prepared_run(tmp_path, **sections)
+    with pytest.raises(SettingsError, match=told):
+        train_here(run)
+    assert not run.base.exists()
 
 
 @pytest.mark.parametrize(
