@@ -40,7 +40,7 @@ class PromptsScreen(Drafting[PromptsDraft], Curating):
 
     SCOPE: ClassVar[Scope] = "prompts"
     CSS_PATH = "editors.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompts"), *bindings("curating")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("curating"), *bindings("prompts")]
     CONTENT = "prompts"
 
     def compose(self) -> ComposeResult:
