@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from textual.app import App
@@ -11,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pipeline.contract.results.answers import GreedyAnswer, write_answers
-from pipeline.contract.results.curation import REASON, CurationRequest
+from pipeline.contract.results.curation import REASON, Curation, CurationRequest
 from pipeline.contract.results.scores import KnownAnswers, ScoresSummary, write_scores_summary
 from pipeline.contract.run import freshness
 from pipeline.contract.run.new_run import change_settings
@@ -170,6 +172,30 @@ async def test_both_parts_are_written_and_a_run_is_made_on_what_stays(
     assert [json.loads(line)[REASON]["example"] for line in dropped] == gone
     clone = load_settings(RunDir(own.root.with_name("small-2")).settings)
     assert clone.data.path == str(tmp_path / "small-kept" / "kept.jsonl")
+
+
+async def test_a_choice_cannot_change_while_it_is_written(
+    own: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write = Event()
+    really = Curator.make
+
+    def make(self: Curator, *asked: Any) -> Curation:
+        may_write.wait(60)
+        return really(self, *asked)
+
+    monkeypatch.setattr(Curator, "make", make)
+    app = app_of(own)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await shown(app, pilot, own, "Rows that go · 3")
+        await pilot.press("w", "f2")
+        await until_shown(pilot, "writing…")
+        await pilot.press("e", "ampersand", "M", "w")
+        assert stands_on(app, CurateScreen)
+        assert "Rows that go · 3" in screen_text(app)
+        may_write.set()
+        await until_shown(pilot, "3 rows go, 27 stay")
+    assert (tmp_path / "small-kept" / "kept.jsonl").exists()
 
 
 async def test_names_that_are_taken_are_told_before_anything_is_written(

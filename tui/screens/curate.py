@@ -59,6 +59,7 @@ class CurateScreen(View[None], Picking):
         self._run, self._request = run, request
         self._found: CurationPreview | None = None
         self._curator: Curator | None = None
+        self._writes = False
 
     def compose(self) -> ComposeResult:
         """What is chosen, the rows, and one of them in full."""
@@ -145,8 +146,9 @@ class CurateScreen(View[None], Picking):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What changes a choice needs one that works."""
-        return self._found is not None or action not in ("amount", "method", "alike", "save")
+        """What changes a choice needs one that works, and that is not being written."""
+        may_change = self._found is not None and not self._writes
+        return may_change or action not in ("amount", "method", "alike", "save")
 
     @work
     async def action_amount(self) -> None:
@@ -177,12 +179,14 @@ class CurateScreen(View[None], Picking):
         places: Places | None = await self.app.push_screen_wait(form)
         if places is None:
             return
+        self._writes = True
         try:
             made = await self._make(places)
         except HeadwaterError as error:
             self.complain(error)
             return
         finally:
+            self._writes = False
             self.query_one(Banner).progress = ""
         told = f"{made.dropped:,} rows go, {made.kept:,} stay, in {made.out}"
         if places.clone:
