@@ -65,6 +65,7 @@ class RankingsScreen(
     SCOPE: ClassVar[Scope] = "rankings"
     STAGES = ("scores", "prove")
     CSS_PATH = "influence.tcss"
+    AUTO_FOCUS = ""  # the panes are not there yet
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("rankings"),
         *bindings("taking"),

@@ -14,6 +14,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
+from textual.events import ScreenResume
 from textual.reactive import reactive
 from textual.widgets import Static
 
@@ -129,7 +130,7 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
             if self.has_hint and not had_hint and self.is_current:
                 self.post_message(self.Shown(self.SCOPE))
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
         """Looks at once where a person comes back: what they have begun is in the list."""
         if self.list.empty:  # else the first look is still to come
             self.run_worker(self._look())

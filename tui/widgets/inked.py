@@ -81,14 +81,13 @@ class Inked(Widget):
     def refresh_changed(self) -> None:
         """Paints the cells that look otherwise than they did."""
         width, height = self.size
-        with self._one_style():
-            now = [self.draw_line(y) for y in range(height)]
-        for y, new in enumerate(now):
-            old = self._shown.get(y)
-            if old is None:
+        with self._one_style():  # what was never painted is drawn when it is
+            now = {y: self.draw_line(y) for y in range(height) if y in self._shown}
+        for y in range(height):
+            if y not in now:
                 self.refresh(Region(0, y, width, 1))
-            elif old != new:
-                begin, end = _difference(old, new)
+            elif (old := self._shown[y]) != now[y]:
+                begin, end = _difference(old, now[y])
                 self.refresh(Region(begin, y, end - begin, 1))
 
     def entitle(self, title: str, subtitle: str = "") -> None:

@@ -7,6 +7,7 @@ from textual import events
 from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 from textual.strip import Strip
+from textual.widget import Widget
 
 from tui.content.ink import Part
 from tui.keys import letter_of, written
@@ -53,8 +54,10 @@ class KeyBar(Inked):
     def _offers(self) -> list[Binding | None]:
         """What fits; None stands for what was left out."""
         offered: dict[str, Binding] = {}
-        for active in sorted(self.screen.active_bindings.values(), key=self._rank):
-            if active.binding.show and active.enabled and not self._is_typed(active.binding.key):
+        screen, focused = self.screen, self.screen.focused
+        named = (one for one in screen.active_bindings.values() if one.binding.show and one.enabled)
+        for active in sorted(named, key=lambda one: _rank(one, screen)):
+            if not _is_typed(active.binding.key, focused):
                 offered.setdefault(active.binding.action, active.binding)
         kept = [b for b in offered.values() if b.action in _ALWAYS]
         others = [b for b in offered.values() if b.action not in _ALWAYS]
@@ -70,17 +73,18 @@ class KeyBar(Inked):
             shown.append(binding)
         return [*shown, None, *kept]
 
-    def _rank(self, active: ActiveBinding) -> int:
-        """What acts on the line under the cursor comes first, then the screen's own keys."""
-        on_line = active.binding.action in _ON_LINE
-        return 0 if on_line else 1 if active.node is self.screen else 2
-
-    def _is_typed(self, key: str) -> bool:
-        """Whether the key would go into a text that is being written."""
-        focused = self.screen.focused
-        return focused is not None and focused.check_consume_key(key, letter_of(key))
-
     def _cells(self, binding: Binding | None) -> int:
         if binding is None:
             return len(_MORE)
         return cell_len(written(binding.key)) + cell_len(binding.description) + 3
+
+
+def _rank(active: ActiveBinding, screen: Screen[object]) -> int:
+    """What acts on the line under the cursor comes first, then the screen's own keys."""
+    on_line = active.binding.action in _ON_LINE
+    return 0 if on_line else 1 if active.node is screen else 2
+
+
+def _is_typed(key: str, focused: Widget | None) -> bool:
+    """Whether the key would go into a text that is being written."""
+    return focused is not None and focused.check_consume_key(key, letter_of(key))

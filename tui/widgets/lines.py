@@ -111,11 +111,11 @@ class Lines(ScrollView, Inked, can_focus=True):
     def draw_line(self, y: int) -> Strip:
         """One line of the screen."""
         width = self.scrollable_content_region.width
-        header = self.header(max(width - GUTTER, 0))
-        if header is not None and y == 0:
+        above = self._header_height
+        if y < above and (header := self.header(max(width - GUTTER, 0))) is not None:
             return self.ink_strip([(" " * GUTTER, "dim"), *header], width)
-        index = self.scroll_offset.y + y - self._header_height
-        if self.count == 0 and y == self._header_height + 1:
+        index = self.scroll_offset.y + y - above
+        if self.count == 0 and y == above + 1:
             return self.ink_strip([(" " * GUTTER + self.empty, "dim")], width)
         if not 0 <= index < self.count:
             return Strip([Segment(" " * width, self.rich_style)])

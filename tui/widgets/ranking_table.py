@@ -91,6 +91,10 @@ class RankingTable(Lines):
             self.marked ^= {position}
             self.cursor += 1
 
+    @property
+    def _header_height(self) -> int:
+        return 1  # of every ranking: there is no need to make one to see
+
     def header(self, width: int) -> list[Part]:
         """Names of the columns, the one that is sorted by with its direction."""
         sort, arrow = self._order

@@ -147,13 +147,18 @@ def agreement(first: Scores, second: Scores) -> Agreement:
 
     Of more than 10,000 examples every second, third, … is correlated, so that no more are left.
     """
-    missing = np.isnan(first) | np.isnan(second)
-    if missing.any():
-        first, second = first[~missing], second[~missing]
+    if _lacks_some(first) or _lacks_some(second):
+        both = ~(np.isnan(first) | np.isnan(second))
+        first, second = first[both], second[both]
     looked_at = min(FIRST, len(first) // 4)
     shared = len(_first(first, looked_at) & _first(second, looked_at))
     some = slice(None, None, 1 + len(first) // _CORRELATED)
     return Agreement(_correlation(first[some], second[some]), shared, looked_at)
+
+
+def _lacks_some(scores: Scores) -> bool:
+    """Whether any is NaN: then the highest of them is, too, and needs no list of answers."""
+    return bool(np.isnan(scores.max(initial=-np.inf)))
 
 
 def _first(scores: Scores, count: int) -> frozenset[int]:
@@ -164,9 +169,16 @@ def _first(scores: Scores, count: int) -> frozenset[int]:
     """
     if count == 0:
         return frozenset()
-    blocks = np.arange(0, len(scores), max(1, len(scores) // _BLOCKS))
-    least = np.partition(np.maximum.reduceat(scores, blocks), -count)[-count]
-    candidates = np.flatnonzero(scores >= least)
+    size = max(1, len(scores) // _BLOCKS)
+    begins = np.arange(0, len(scores), size)
+    highest = np.maximum.reduceat(scores, begins)
+    least = np.partition(highest, -count)[-count]
+    candidates = np.concatenate(
+        [
+            begin + np.flatnonzero(scores[begin : begin + size] >= least)
+            for begin in begins[highest >= least].tolist()
+        ]
+    )
     return frozenset(candidates[highest_first(scores[candidates])[:count]].tolist())
 
 

@@ -12,6 +12,7 @@ from pipeline.contract.results.scores import measures
 from pipeline.contract.run.run_dir import RunDir
 from tui.readers.method_figures import NOT_MEASURED, method_figures
 from tui.screens.dialogs.choice import Choice, ChoiceDialog
+from tui.screens.mixins.ahead import AHEAD_S
 
 
 class Picking(DOMNode):
@@ -23,8 +24,9 @@ class Picking(DOMNode):
     """How well each method does; None: not read yet."""
 
     def on_mount(self) -> None:
-        """Reads the figures; Textual calls this beside the screen's own."""
-        self._read_figures()
+        """Reads the figures once what they are about is shown; Textual calls this beside the
+        screen's own."""
+        self.set_timer(AHEAD_S, self._read_figures)
 
     @work(group="figures")
     async def _read_figures(self) -> None:

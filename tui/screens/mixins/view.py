@@ -8,8 +8,12 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual.css.query import NoMatches
+from textual.events import ScreenResume
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.worker import Worker, WorkType
 
 from pipeline.contract.errors import HeadwaterError
@@ -40,14 +44,22 @@ class View(DismissedOnce[_Result]):
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
 
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual's, which paints the whole screen again for it; widgets show their focus
+    themselves."""
+    _is_styled = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # as Textual will do once it is shown, but then it styles every widget again
         with suppress(RuntimeError):  # made where no app is at work
             self.add_class(*size_classes(*self.app.size))
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
         """Lets a newcomer know what the screen is good for."""
+        if not self._is_styled:
+            event.refresh_styles = False  # every widget was styled as it was mounted
+        self._is_styled = True
         self.call_later(self._leave_what_is_hidden)
         if self.has_hint:
             self.post_message(self.Shown(self.SCOPE))
@@ -56,6 +68,11 @@ class View(DismissedOnce[_Result]):
         """Textual gives the focus to the first widget, even where that is not displayed."""
         if self.focused is not None and self.focused not in self.focus_chain:
             self.set_focus(None)
+
+    def _screen_resized(self, size: Size) -> None:
+        """Lays out anew, unless that has been done: Textual tells of the first size twice."""
+        if size != self.outer_size:
+            super()._screen_resized(size)
 
     @property
     def has_hint(self) -> bool:
