@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 from rich.cells import cell_len, set_cell_size
@@ -18,6 +19,9 @@ Part = tuple[str, Ink]
 """Text and its ink. The text is never markup."""
 
 ELLIPSIS = "…"
+_WORD = re.compile(r"[^\W\d_]+")
+_LEAST_OF_WORD = 2
+"""Cells of a word that are left before it is cut."""
 
 
 def fit(text: str, width: int, right: bool = False) -> str:
@@ -31,9 +35,15 @@ def fit(text: str, width: int, right: bool = False) -> str:
 
 
 def fit_ends(text: str, width: int) -> str:
-    """The text in exactly `width` cells, cut in its middle: names differ at their ends."""
-    if cell_len(text) <= width or width < 2:
+    """A name in exactly `width` cells, cut where it tells least: at the ends of its longest words,
+    which leaves every number, or else in its middle, which leaves both ends."""
+    over = cell_len(text) - width
+    if over <= 0 or width < 2:
         return fit(text, width)
+    word = max(_WORD.finditer(text), key=lambda found: cell_len(found[0]), default=None)
+    if word and word[0] != text and (cells := cell_len(word[0])) > _LEAST_OF_WORD + 1:
+        kept = set_cell_size(word[0], max(_LEAST_OF_WORD, cells - over - 1))
+        return fit_ends(text[: word.start()] + kept + ELLIPSIS + text[word.end() :], width)
     tail = width // 2
     return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
 

@@ -46,13 +46,14 @@ def tick(value: float) -> str:
     return text if len(text) <= 7 else f"{value:.1e}"
 
 
-def score(value: float) -> str:
-    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"; or "0"."""
+def score(value: float, least: float = 1e-3) -> str:
+    """A score in ten characters at most, its sign always shown: "+0.1286", "-2,464.7"; or "0".
+    What is smaller than `least` is written with a power of ten: "+3.607e-04"."""
     if value == 0:
         return "0"
     if 1e3 <= abs(value) < 999_999.9:
         return f"{value:+,.1f}"
-    return f"{value:+.4f}" if 1e-3 <= abs(value) < 1e3 else f"{value:+.3e}"
+    return f"{value:+.4f}" if least <= abs(value) < 1e3 else f"{value:+.3e}"
 
 
 def decimals(text: str) -> int:

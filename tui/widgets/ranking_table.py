@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from tui.content.example_name import example_name
 from tui.content.ink import Part, fit, fit_ends
 from tui.keys import bindings
 from tui.readers.clean import clean
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 _CUT = 400
 """Letters of a text that a line may show."""
 _ID = (10, 24)
-"""Least and most cells of an example's id."""
+"""Least and most cells of an example's name."""
+_USUAL_ID = 20
+"""Cells of a name that come before the examples' lengths and groups."""
 _CELLS = {"mark": 2, "rank": 4, "score": 11, "star": 4, "tokens": 8, "group": 10, "gap": 2}
 """A rank may take more."""
-_DECIMALS = len(".0000")
-"""Of most scores; the points of others stand below theirs where there is room."""
+_DECIMALS, _SMALL_DECIMALS = len(".0000"), len(".000e-00")
+"""Of most scores; of a ranking without one above a hundredth, for which four decimals tell too
+little. The points of all stand below one another where there is room."""
+_SMALL = 0.01
 _NAMES = ("mark", "rank", "score", "star", "example", "tokens", "group", "gap", "text")
 _TITLES = {"group": "near-dup."}
 _UNNAMED, _LEFT = ("mark", "star", "gap"), ("example", "text")
@@ -62,6 +67,10 @@ class RankingTable(Lines):
     """Positions of the examples that are marked."""
     _score = _CELLS["score"]
     """Cells of the scores, with their points above one another."""
+    _is_small = False
+    """Whether no score is above a hundredth."""
+    _longest = 0
+    """Letters of the longest name."""
 
     @property
     def selected(self) -> int | None:
@@ -73,8 +82,13 @@ class RankingTable(Lines):
         self.count = len(listing) if listing else 0
         self._score = _CELLS["score"]
         if listing and len(order := listing.ranking.order):
-            ends = listing.ranking.scores[order[[0, -1]]]
-            self._score = max(self._score, *(len(_figure(float(end))) + 1 for end in ends))
+            ends = [float(end) for end in listing.ranking.scores[order[[0, -1]]]]
+            self._is_small = max(map(abs, ends)) < _SMALL
+            self._score = max(self._score, *(len(self._figure(end)) + 1 for end in ends))
+            self._longest = listing.corpus.id_length
+            first = listing.corpus.example(int(order[0]))
+            if example_name(first) != first.id:  # a file and a row
+                self._longest = _ID[1]
         self.refresh()
 
     def watch_marked(self) -> None:
@@ -117,9 +131,9 @@ class RankingTable(Lines):
         parts: dict[str, Part] = {
             "mark": ("● " if position in self.marked else "", "accent"),
             "rank": (f"{listing.rank(index):,}", "dim"),
-            "score": (_figure(value), "pro" if value > 0 else "con"),
+            "score": (self._figure(value), "pro" if value > 0 else "con"),
             "star": ("  ★ " if position in listing.relevant else "", "warn"),
-            "example": (clean(example.id, _CUT), "plain"),
+            "example": (clean(example_name(example), _CUT), "plain"),
             "tokens": (f"{example.n_tokens:,}", "dim"),
             "group": (group, "dim"),
             "gap": ("", "plain"),
@@ -152,10 +166,10 @@ class RankingTable(Lines):
     def _columns(self, width: int) -> dict[str, int]:
         """Cells of the columns that there is room for, in their order."""
         total = len(self.listing.ranking.order) if self.listing else 1
-        longest = self.listing.corpus.id_length if self.listing else 0
         cells = {**_CELLS, "score": self._score, "rank": max(_CELLS["rank"], len(f"{total:,}"))}
         left = width - sum(cells[name] for name in ("mark", "rank", "score", "star", "gap"))
-        cells["example"] = max(_ID[0], min(_ID[1], longest, left // 3))
+        room = max(left // 3, min(_USUAL_ID, left - _LEAST_TEXT))
+        cells["example"] = max(_ID[0], min(_ID[1], self._longest, room))
         left -= cells["example"] + cells["tokens"] + cells["group"]
         for name in ("group", "tokens"):
             if left < _LEAST_TEXT and name != self._order[0]:
@@ -163,10 +177,11 @@ class RankingTable(Lines):
         cells["text"] = max(0, left)
         return {name: cells[name] for name in _NAMES if name in cells}
 
-
-def _figure(value: float) -> str:
-    """A score with room for four decimals behind its point, where it has fewer."""
-    return aligned(score(value), _DECIMALS, 3 * _CELLS["score"])
+    def _figure(self, value: float) -> str:
+        """A score with room behind its point for as much as others have there."""
+        if self._is_small:
+            return aligned(score(value), _SMALL_DECIMALS, 3 * _CELLS["score"])
+        return aligned(score(value, least=0), _DECIMALS, 3 * _CELLS["score"])
 
 
 def _fitted(name: str, text: str, cells: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.reactive import reactive
 
+from tui.content.example_name import example_name
 from tui.content.ink import Part, fit, fit_ends
 from tui.readers.clean import clean
 from tui.widgets.lines import Lines
@@ -62,7 +63,7 @@ class SideList(Lines):
             ("★ " if position in listing.relevant else "  ", "warn"),
         ]
         if name:
-            shown = fit_ends(clean(listing.corpus.example(position).id, _CUT), name - 2)
+            shown = fit_ends(clean(example_name(listing.corpus.example(position)), _CUT), name - 2)
             parts.append((shown + "  ", "plain"))
         room = max(0, width - rank - there - 5 - name)
         parts.append((fit(clean(listing.corpus.text(position, _CUT)), room), "plain"))

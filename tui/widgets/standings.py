@@ -8,12 +8,14 @@ from textual.reactive import reactive
 
 from tui.content.ink import Part, fit, fit_ends
 from tui.readers.clean import clean
-from tui.readers.format import aligned, score
+from tui.readers.format import aligned, decimals, score
 from tui.readers.scores import Standing
 from tui.widgets.lines import Lines
 
 _SCORE, _RANK = 11, 10
 """Least cells of the figures."""
+_MOST_SCORE = 16
+"""Cells of a score that leave room for the rest."""
 _DECIMALS = len(".0000")
 _NAME = (8, 18)
 """Least and most cells of a name."""
@@ -30,13 +32,18 @@ class Standings(Lines):
     """Which one is written strongly."""
     _longest = 0
     """Cells of the longest name."""
-    _score = _SCORE
-    """Cells of the scores, with their points above one another."""
+    _score, _decimals = _SCORE, _DECIMALS
+    """Cells of the scores, and of what they have from their points on, which stand above one
+    another."""
 
     def watch_standings(self, standings: tuple[Standing, ...]) -> None:
         """Another example."""
         self._longest = max((len(standing.name) for standing in standings), default=0)
-        self._score = max([_SCORE, *(len(_figure(standing)) + 1 for standing in standings)])
+        figures = [_figure(standing) for standing in standings]
+        self._decimals = max([_DECIMALS, *map(decimals, figures)])
+        if any(len(self._padded(one)) >= _MOST_SCORE for one in figures):
+            self._decimals = _DECIMALS  # huge ones beside tiny ones, whose points stand apart then
+        self._score = max([_SCORE, *(len(self._padded(one)) + 1 for one in figures)])
         self.count = len(standings)
         self._to_current()
 
@@ -60,7 +67,7 @@ class Standings(Lines):
         name = self._name_width(width)
         missing = math.isnan(standing.score)
         ink: Part = (
-            fit(_figure(standing), self._score, right=True),
+            fit(self._padded(_figure(standing)), self._score, right=True),
             "dim" if missing else "pro" if standing.score > 0 else "con",
         )
         rank = fit(f"{standing.rank:,}" if standing.rank else "–", _RANK, right=True)
@@ -84,9 +91,9 @@ class Standings(Lines):
         left = width - self._score - _RANK - 1  # beside a scroll bar a rank stands apart
         return max(_NAME[0], min(_NAME[1], self._longest, left) if self.notes else left)
 
+    def _padded(self, figure: str) -> str:
+        return aligned(figure, self._decimals, 3 * _SCORE)
+
 
 def _figure(standing: Standing) -> str:
-    """A score with room for four decimals behind its point, where it has fewer."""
-    if math.isnan(standing.score):
-        return "–"
-    return aligned(score(standing.score), _DECIMALS, 3 * _SCORE)
+    return "–" if math.isnan(standing.score) else score(standing.score)

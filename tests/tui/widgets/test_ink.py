@@ -15,13 +15,17 @@ from tui.widgets.lines import Lines
     ("text", "width", "shown"),
     [
         ("trade-057-4", 14, "trade-057-4   "),
-        ("trade-057-4", 10, "trad…057-4"),
+        ("trade-057-4", 10, "tra…-057-4"),
+        ("instrument-012-aside-1", 16, "ins…-012-aside-1"),
+        ("instrument-012-aside-1", 14, "in…-012-asi…-1"),
         ("第一章第二节", 8, "第 …二节"),
         ("abc", 1, "…"),
         ("abc", 0, ""),
     ],
 )
-def test_a_name_that_is_too_long_keeps_both_ends(text: str, width: int, shown: str) -> None:
+def test_a_name_that_is_too_long_keeps_its_numbers_or_both_ends(
+    text: str, width: int, shown: str
+) -> None:
     assert fit_ends(text, width) == shown
     assert cell_len(shown) == width
 
