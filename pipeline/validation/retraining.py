@@ -21,6 +21,7 @@ from transformers import (
 
 from pipeline.batches import TokenBudgetSampler
 from pipeline.contract.errors import DataError
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run import freshness
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -124,11 +125,25 @@ class Retrainer:
         return outcome
 
     def train(self, training: Training, on_step: OnStep) -> Outcome:
-        """Trains: ln p of the completions [Q] afterwards; NaN if it diverged.
+        """Trains: ln p of the completions [Q] afterwards; NaN if it diverged. Where that would be
+        the run's own training again, its model is looked at instead.
 
         Raises:
             DataError: it would see no examples.
         """
+        if self._is_own(training):
+            return self._completions.log_likelihoods(
+                load_model(self._run.model, select_device(self._settings))
+            )
+        return self._train(training, on_step)
+
+    def _is_own(self, training: Training) -> bool:
+        """Whether it is the training that has made the run's model."""
+        same = (len(training.kept), training.seed) == (self.examples, self._settings.run.seed)
+        whole = read_training(self._run).stopped_early is None
+        return same and whole and not self._settings.model.trained
+
+    def _train(self, training: Training, on_step: OnStep) -> Outcome:
         if not len(training.kept):
             raise DataError(
                 f"of {len(self._examples):,} examples none is left to train a model again",
