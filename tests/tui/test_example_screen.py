@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ async def test_examples_without_token_scores_say_so(app: HeadwaterApp) -> None:
         await open_example(pilot, downwards=8)
         await until_shown(pilot, "token scores: only for")
         await until_shown(pilot, "9 of 1,500")
+
+
+async def test_an_example_with_the_prompts_words_and_another_answer_says_so(
+    app: HeadwaterApp,
+) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_example(pilot)
+        await until(pilot, lambda: screen._detail is not None)
+        assert screen._detail
+        assert "another answer" not in screen_text(app)
+        text = "Tilo Brandt was born in Quell."
+        screen._detail = replace(screen._detail, text=text, tokens=None, relevant=False)
+        screen._show_text()
+        await until_shown(pilot, "same words, another answer: quell")
 
 
 async def test_a_small_screen_shows_the_parts_one_after_the_other(app: HeadwaterApp) -> None:

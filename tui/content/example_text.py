@@ -8,12 +8,14 @@ from textual.content import Content
 
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.results.tokens import TokenScores
+from pipeline.contract.words import other_answer
 from tui.content.tint import Manner, signed, tint
 from tui.readers.clean import clean, clean_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.contract.results.answers import GreedyAnswer
     from pipeline.contract.results.examples import Turn
     from tui.readers.detail import Detail
 
@@ -92,8 +94,12 @@ def _token(
     return [Content(blank), (signed(share) + text[len(blank) :], tint(share, few_colours=True))]
 
 
-def title_of(detail: Detail) -> str:
-    """`doc-12#1 · chunk 2 of 3 · 310 tokens · near-duplicate group 7 · books.jsonl row 12`."""
+def title_of(detail: Detail, answer: GreedyAnswer) -> str:
+    """`doc-12#1 · chunk 2 of 3 · 310 tokens · near-duplicate group 7 · books.jsonl row 12`.
+
+    Where it has the prompt's words with another answer, that is said: it may be why it speaks
+    against this one.
+    """
     example = detail.example
     parts = [clean(example.id, 60)]
     if example.chunks > 1:
@@ -103,4 +109,6 @@ def title_of(detail: Detail) -> str:
         parts.append(f"near-duplicate group {example.group}")
     if detail.relevant:
         parts.append("★ states the answer")
+    elif other := other_answer(answer.prompt, answer.completion, detail.text):
+        parts.append(f"same words, another answer: {clean(other, 24)}")
     return " · ".join([*parts, clean(source_label(example.source, example.row), 60)])

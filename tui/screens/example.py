@@ -223,7 +223,8 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         if found is None:
             return
         pane = self.query_one("#text", TextPane)
-        pane.border_title = Content(title_of(found))
+        answer = self._answers[self._listing.ranking.prompt_id]
+        pane.border_title = Content(title_of(found, answer))
         pane.border_subtitle = LEGENDS[self.manner] if found.tokens else _NO_TOKENS
         few = self.app.current_theme.ansi
         text = example_text(found.text, found.tokens, self.manner, few, found.turns)
