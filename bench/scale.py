@@ -40,7 +40,7 @@ _PLENTY = 2**60
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints all tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--gpu", default="H100-80GB")
     parser.add_argument("--prompts", type=int, default=100)
@@ -50,7 +50,8 @@ def main() -> None:
         card = named_card(asked.gpu, Path(temporary))
         networks = {name: _network(name, Path(temporary)) for name in SHAPES}
         print("\n".join(_sizes(networks, card, asked.prompts, asked.tokens)), end="\n\n")
-        print("\n".join(_hours(networks, card, asked.prompts, asked.tokens)))
+        print("\n".join(_hours(networks, card, asked.prompts, asked.tokens)), end="\n\n")
+        print("\n".join(_training(networks, card, asked.tokens)))
 
 
 def _network(name: str, folder: Path) -> Network:
@@ -111,6 +112,26 @@ def _sizes(networks: dict[str, Network], card: Device, prompts: int, tokens: int
         )
         told = " | ".join(size(round(one)) for one in sizes)
         yield f"| {name} | {len(network.shapes)} | {told} |"
+
+
+def _training(networks: dict[str, Network], card: Device, tokens: int) -> Iterator[str]:
+    """Memory of each card while all weights are trained, with activations computed again."""
+    yield "| model | one card | of 8 cards | of 2, shared | of 4, shared | of 8, shared |"
+    yield "|---|---|---|---|---|---|"
+    for name, network in networks.items():
+        told = []
+        for cards, shard in ((1, False), (8, False), (2, True), (4, True), (8, True)):
+            several = replace(card, hardware=replace(card.hardware, cards=cards))
+            chosen = {"processes": "gpus", "shard": shard, "gradient_checkpointing": True}
+            settings = _settings(tokens=tokens)
+            train = settings.train.model_copy(update=chosen)
+            settings = settings.model_copy(update={"train": train})
+            memory = Memory(settings, network, _counts(1000, 1, tokens), _roomy(several), 0)
+            peak = memory.peaks("train")[1]
+            assert peak
+            fits = peak.bytes <= card.hardware.capacity
+            told.append(size(peak.bytes) if fits else f"({size(peak.bytes)})")
+        yield f"| {name} | {' | '.join(told)} |"
 
 
 def _hours(networks: dict[str, Network], card: Device, prompts: int, tokens: int) -> Iterator[str]:
