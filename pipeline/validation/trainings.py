@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from pipeline.contract.files import replacing
-from pipeline.contract.results.validation import read_retraining, write_retraining
+from pipeline.contract.results.validation import append_retraining, read_retrainings
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
@@ -91,9 +91,9 @@ class Trainings:
 
     def collected(self, part: Part) -> None:
         """Keeps what another worker's training came to."""
-        found = read_retraining(self._run, self.file(part))
-        if found.key == self._keys[part[0]]:
-            self.retrainer.ledger.keep(found)
+        for found in read_retrainings(self._run, self.file(part)):
+            if found.key == self._keys[part[0]]:
+                self.retrainer.ledger.keep(found)
 
     def outcomes(self, trainings: Iterable[Training]) -> list[Outcome]:
         """ln p of the completions [Q] after each training, all of which are kept."""
@@ -106,7 +106,7 @@ class Trainings:
 
     def file(self, part: Part) -> Path:
         """What another worker publishes, and the stage collects."""
-        return self.folder / f"training_{part[0]}.json"
+        return self.folder / f"training_{part[0]}.jsonl"
 
     def do(self, sharing: Sharing | None, settings: Settings, events: EventWriter) -> None:
         """Does this process's share of the trainings that are not kept yet, and keeps them all.
@@ -139,4 +139,4 @@ class Trainings:
             for part in mine:
                 outcome = self.retrainer.train(self.training(part), lambda *_: None)
                 found = line(self._keys[part[0]], outcome)
-                write_retraining(sharing.place(self.file(part)), found)
+                append_retraining(self._run, found, sharing.place(self.file(part)))

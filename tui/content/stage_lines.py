@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Line = list[Part]
 _LABEL = 16
 """Cells of the names on the left."""
+_INDENT = "  "
 _SHOWN_BY = {
     "prepare": "{run.prompts} shows the prompts, {run.settings} the settings that chose the text",
     "train": "{run.metric} draws its other curves, {run.ask} puts a prompt to the model",
@@ -68,12 +69,12 @@ def _parts(
     keymap: Mapping[str, str],
     width: int,
 ) -> Iterator[list[Line]]:
+    if len(workers) > 1:  # first, because on a small screen nothing else of them is seen
+        yield from _shared(workers, width)
     yield [[(line, "strong")] for line in textwrap.wrap(STAGES[stage.stage].does, max(20, width))]
     yield _row("next", with_keys(_next(stage, stages), keymap), width, "accent")
     if stage.at_work and (stage.phase or stage.total):
         yield _row("doing", phase_told(stage), width)
-    if len(workers) > 1:
-        yield from _shared(workers, width)
     yield _needs(stage, stages, width)
     planned = results.expected if results and stage.seconds is None else ""
     if planned:
@@ -98,11 +99,12 @@ def _row(name: str, value: str, width: int, ink: Ink = "plain") -> list[Line]:
 
 
 def _shared(workers: Sequence[SeenWorker], width: int) -> Iterator[list[Line]]:
-    """Who shares the work: all together, then each."""
+    """Who shares the work: all together, then each, first who holds the others up."""
     yield _row("workers", workers_told(workers), width)
-    for worker in workers:
+    for worker in sorted(workers, key=lambda one: (not one.lost, not one.slow)):
         ink: Ink = "bad" if worker.lost else "warn" if worker.slow else "plain"
-        yield _row("", worker_told(worker), width, ink)
+        told = textwrap.wrap(clean(worker_told(worker)), max(20, width - len(_INDENT)))
+        yield [[(_INDENT, "plain"), (line, ink)] for line in told]
 
 
 def _needs(stage: StageStatus, stages: Sequence[StageStatus], width: int) -> list[Line]:

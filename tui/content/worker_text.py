@@ -37,13 +37,15 @@ def heard_told(worker: SeenWorker) -> str:
 
 
 def worker_told(worker: SeenWorker) -> str:
-    """One line: where it is, what it is at, how quickly, and when it was heard of."""
-    process, heard = worker.state.process, heard_told(worker)
+    """Where it is, at which part of the phase that is told elsewhere, when it was heard of, and how
+    quick it is."""
+    state, heard = worker.state, heard_told(worker)
+    at = f"part {state.part} of {state.parts} for {spent_told(worker)}" if state.part else "waits"
     parts = [
-        f"{process.host} {process.pid}, {worker.state.device}",
-        " for ".join(filter(None, [part_told(worker), spent_told(worker)])),
-        rate_told(worker),
+        f"{state.process.host} {state.process.pid}, {state.device}",
+        at,
         "" if heard == "now" else heard if worker.gone else f"heard {heard}",
+        "" if worker.lost else rate_told(worker),
     ]
     return " · ".join(filter(None, parts))
 

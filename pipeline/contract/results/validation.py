@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline.contract.files import append_json_lines, read_json, read_json_lines, write_json
+from pipeline.contract.files import append_json_lines, read_json_lines
 from pipeline.contract.results import common
 from pipeline.contract.results.scores import Retrieval
 from pipeline.contract.results.verdict import Difference, Estimate
@@ -239,32 +239,19 @@ class Retraining:
     """ln p of each prompt's completion; None where the training diverged."""
 
 
-def append_retraining(run: RunDir, retraining: Retraining) -> None:
-    """Keeps what a training came to."""
-    append_json_lines(run.retrainings, [asdict(retraining)])
+def append_retraining(run: RunDir, retraining: Retraining, path: Path | None = None) -> None:
+    """Keeps what a training came to. `path`: in another file, for the stage to take it over."""
+    append_json_lines(path or run.retrainings, [asdict(retraining)])
 
 
-def write_retraining(path: Path, retraining: Retraining) -> None:
-    """Writes what one training came to into a file of its own, for the stage to keep."""
-    write_json(path, asdict(retraining))
-
-
-def read_retraining(run: RunDir, path: Path) -> Retraining:
-    """Reads what `write_retraining` has written.
-
-    Raises:
-        DamagedResultError: it is something else.
-    """
-    return common.checked(run, STAGE, path, Retraining, read_json(path))
-
-
-def read_retrainings(run: RunDir) -> Sequence[Retraining]:
-    """What earlier trainings came to, in their order; empty where there was none.
+def read_retrainings(run: RunDir, path: Path | None = None) -> Sequence[Retraining]:
+    """What earlier trainings came to, in their order; empty where there was none. `path`: by
+    another file.
 
     Raises:
         DamagedResultError: a line is not what `append_retraining` writes.
     """
-    path = run.retrainings
+    path = path or run.retrainings
     with common.readable(run, STAGE, path):
         lines = list(read_json_lines(path))
     return common.checked(run, STAGE, path, tuple[Retraining, ...], lines)

@@ -36,9 +36,10 @@ def test_each_worker_is_a_line_and_who_holds_the_others_up_is_told() -> None:
     lines = stage_lines(stage, (stage,), None, (), workers, {}, 80)
     told = {"".join(text for text, _ in line).strip(): line[-1][1] for line in lines}
     assert told["workers         3, 40.0 examples/s together, 1 slow, 1 lost"] == "plain"
+    assert list(told.values())[1:4] == ["bad", "warn", "plain"], "first who holds the others up"
     inks = {text.split(",")[0]: ink for text, ink in told.items() if text.startswith("zeus")}
     assert inks == {"zeus 7": "plain", "zeus 8": "warn", "zeus 9": "bad"}
-    assert any("removal 3 of 12 for 1 min 35 s, slow" in text for text in told)
+    assert any("part 3 of 12 for 1 min 35 s, slow" in text for text in told)
     assert stage_lines(stage, (stage,), None, (), workers[:1], {}, 80) == stage_lines(
         stage, (stage,), None, (), (), {}, 80
     )
