@@ -357,7 +357,7 @@ KEYS: tuple[Key, ...] = (
         True,
         opens=True,
     ),
-    Key("example", "escape", "leave", "Back", "back to the text, or to the ranking", True),
+    Key("example", "escape", "leave", "Back", "back to the ranking", True),
     Key(
         "taking",
         "x",

@@ -73,7 +73,8 @@ def run(settings: Settings, run: RunDir, events: EventWriter) -> None:
     measure = TextMetrics()
     pairs = _pairs(settings, run, read_generated_answers(run), measure)
     metrics = _metrics(pairs, settings.run.seed)
-    warnings = _cautions(pairs)
+    model = settings.model
+    warnings = _cautions(pairs, untrained=model.init == "scratch" and not model.trained)
     for message in warnings:
         events.warning(message)
     write_comparison(run, pairs, metrics)
@@ -219,7 +220,8 @@ def _mean_length(texts: Sequence[str]) -> float | None:
     return sum(len(pieces(text)) for text in texts) / len(texts) if texts else None
 
 
-def _cautions(pairs: Sequence[AnswerPair]) -> list[str]:
+def _cautions(pairs: Sequence[AnswerPair], untrained: bool) -> list[str]:
+    """What a reader has to know; of a base with random weights nobody expects an answer."""
     cautions = []
     scored = sum(bool(pair.base.scores) for pair in pairs)
     if scored == 0:
@@ -234,7 +236,7 @@ def _cautions(pairs: Sequence[AnswerPair]) -> list[str]:
             f"only {scored} prompts have an expected answer: differences between the models that "
             "are not large cannot be told from chance"
         )
-    for model in MODELS:
+    for model in MODELS[1:] if untrained else MODELS:
         for kind in ("empty", "repetitive"):
             if odd := [pair.prompt_id for pair in pairs if pair.of(model).oddity == kind]:
                 counted = f"{len(odd)} of {len(pairs)} ({listed(odd)})"

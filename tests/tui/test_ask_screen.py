@@ -230,8 +230,12 @@ async def test_what_is_missing_runs_and_what_was_started_ends(
         await pilot.press("A")
         await until_shown(pilot, "there is no index that is up to date s runs what is missing")
         await pilot.press("s")
-        await until_shown(pilot, "questions can be asked once the index is there")
+        await until_shown(pilot, "questions are answered once the index is there")
+        await ask(pilot, PROMPT)
+        await until_shown(pilot, "this is asked as soon as the index is there")
         await until_shown(pilot, "● loading the libraries …", LOADING_S)
+        await until_shown(pilot, PROMPT, LOADING_S)
+        await until(pilot, lambda: own.asked.exists(), LOADING_S)
         await until(pilot, lambda: is_served(own), LOADING_S)
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
@@ -242,7 +246,7 @@ async def test_an_index_that_nobody_has_asked_for_is_not_said_to_come(tmp_path: 
     app = HeadwaterApp(tmp_path, at_work(tmp_path))
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("A")
-        await until_shown(pilot, "questions can be asked once the index is there")
+        await until_shown(pilot, "questions are answered once the index is there")
         await until_shown(pilot, "when the stages at work have finished, s runs what is missing")
 
 

@@ -14,6 +14,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
+from pipeline.contract.files import write_json
 from pipeline.contract.results.evaluation import (
     AnswerOrigins,
     read_evaluation,
@@ -22,7 +23,7 @@ from pipeline.contract.results.evaluation import (
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.prompts import Prompt, load_prompts, save_prompts
 from tests.tui import sample_evaluation, sample_run
-from tests.tui.watching import Looks, screen_text, until, until_shown
+from tests.tui.watching import Looks, at_work, screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.screens.ask import AskScreen
 from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
@@ -666,6 +667,19 @@ async def test_every_screen_of_results_tells_of_newer_ones(
         await until_shown(pilot, "newer results")
         await pilot.press("f5")
         await until(pilot, lambda: type(app.screen) is type(before) and app.screen is not before)
+
+
+@pytest.mark.parametrize(("at", "state"), [("train", "queued"), ("scores", "running")])
+async def test_an_empty_page_says_that_its_stage_is_under_way(
+    tmp_path: Path, at: str, state: str
+) -> None:
+    run = at_work(tmp_path)
+    write_json(run.state, sample_run.supervising(at, ("train", "factors", "scores")))
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, f"scores is {state}: the first line tells when it is done")
+        assert "runs scores here" not in screen_text(app)
 
 
 async def test_an_empty_page_runs_what_is_missing_after_a_question(

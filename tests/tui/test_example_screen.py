@@ -130,7 +130,7 @@ async def test_methods_and_other_prompts_rank_the_same_example(app: HeadwaterApp
         await pilot.press("j", "enter")
         await until_shown(pilot, "Tilo Brandt was born in → Orsk Harbour")
         assert screen.position == 2
-        await pilot.press("escape", "escape")
+        await pilot.press("escape")
         rankings = app.screen
         assert isinstance(rankings, RankingsScreen)
         await until_shown(pilot, "layer 1 · top · 1,500")

@@ -17,13 +17,18 @@ from pipeline.contract.run.remarks import Remarks, read_remarks, write_remarks
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import GROUPS
 from pipeline.contract.settings.loading import load_settings
-from pipeline.contract.settings.profiles import own_settings, render_settings, starter_prompts
+from pipeline.contract.settings.profiles import (
+    own_settings,
+    profile,
+    render_settings,
+    starter_prompts,
+)
 from pipeline.contract.settings.prompts import load_prompts
 from tests.tui import sample_run
 from tests.tui.watching import screen_text, until, until_shown
 from tui.app import HeadwaterApp
 from tui.person.user import User
-from tui.screens.dialogs.new_run import PLANS, NewRunForm
+from tui.screens.dialogs.new_run import MODELS, PLANS, NewRunForm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
@@ -493,6 +498,11 @@ async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:
         await until_shown(pilot, "no runs yet")
         await pilot.press("N")
         await until(pilot, lambda: isinstance(app.screen, NewRunForm))
+        await pilot.press(*"no")
+        assert "✗" not in screen_text(app)  # it is being written; the rest has not been looked at
+        await pilot.press("tab")
+        await until_shown(pilot, "text ✗ there is no such file or folder")
+        assert "name ✗" not in screen_text(app)
         await pilot.press("f2")
         await until_shown(pilot, "text ✗ there is no such file or folder")
         await until_shown(pilot, "name ✗ the run needs a name")
@@ -515,14 +525,21 @@ async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:
     assert [prompt.id for prompt in load_prompts(runs / "tales/prompts.jsonl")]
 
 
-@pytest.mark.parametrize("profile", PLANS)
-def test_every_plan_of_the_form_makes_a_run(profile: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_of_the_form_makes_a_run(name: str, tmp_path: Path) -> None:
     text, model = tmp_path / "text.jsonl", str(tmp_path / "model")
     text.write_text('{"text": "a tale"}')
-    settings = own_settings(profile, str(text), model)
+    settings = own_settings(name, str(text), model)
     run = RunDir(tmp_path / "run")
     write_run(run, render_settings(settings), tmp_path / "x.toml", starter_prompts(settings))
     made = load_settings(run.settings)
-    named = made.model.trained if profile == "trained-elsewhere" else made.model.name
+    named = made.model.trained if name == "trained-elsewhere" else made.model.name
     assert named == model or made.model.init == "scratch"
     assert load_prompts(run.prompts)
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if name != "trained-elsewhere"])
+def test_the_form_says_which_model_stands_for_an_empty_field(name: str) -> None:
+    model = profile(name).model
+    said = "a small new one" if model.init == "scratch" else model.name.rpartition("/")[2]
+    assert said in MODELS[name]

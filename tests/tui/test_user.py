@@ -223,6 +223,18 @@ async def test_a_hint_makes_room_for_the_next_screens_own(tmp_path: Path) -> Non
         assert screen_text(app).count("New here?") == 1
 
 
+async def test_a_hint_is_kept_for_a_page_that_shows_something(tmp_path: Path) -> None:
+    run, person = sample_run.new_run(tmp_path / "runs"), user(tmp_path)
+    app = HeadwaterApp(tmp_path / "runs", run, person)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_shown(pilot, "New here?")
+        for key, missing in (("I", "scores"), ("E", "evaluate"), ("F", "inspect")):
+            await pilot.press(key)
+            await until_shown(pilot, f"Enter runs {missing} here")
+            await pilot.press("escape")
+    assert all(person.sees_first(scope) for scope in ("rankings", "evaluation", "factors"))
+
+
 async def test_news_that_is_no_hint_stays_on_the_next_screen(tmp_path: Path) -> None:
     run = sample_run.new_run(tmp_path / "runs")
     app = HeadwaterApp(tmp_path / "runs", run, user(tmp_path))

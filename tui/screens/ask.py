@@ -87,6 +87,8 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         self._run, self._answerer = run, Answerer(run)
         self._question = Query(prompt, completion or None, _TOP, instead)
         self._said = self._written = ""
+        self._is_waiting = False
+        """Whether the question waits for the index."""
         self.tokens = {}
 
     def compose(self) -> ComposeResult:
@@ -126,6 +128,11 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         threading.Thread(target=self._answerer.close).start()
         self.asked = None
 
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells how to ask, which takes an index."""
+        return self._run.done("index").exists()
+
     # A question
 
     @property
@@ -162,10 +169,18 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         if question is None:
             return
         self._question = question
-        if self.missing:
-            self.notify("first the index has to be there", markup=False)
+        self._is_waiting = bool(self.missing)
+        if self._is_waiting:
+            self._begin(question)
+            self.filtered.empty = "this is asked as soon as the index is there"
         else:
             self._ask(question)
+
+    def watch_missing(self) -> None:
+        """What was asked before the index was there is asked now."""
+        if self._is_waiting and not self.missing:
+            self._is_waiting = False
+            self._ask(self._question)
 
     @work(exclusive=True)
     async def _ask(self, question: Query) -> None:
@@ -201,7 +216,8 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
 
     def _begin(self, question: Query) -> None:
         self.see()
-        self.query_one(Notice).trouble = ""
+        if not self.missing:
+            self.query_one(Notice).trouble = ""
         self._said, self._written = question.completion or "", ""
         self.copies = None
         self.clear()

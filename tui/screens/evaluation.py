@@ -29,7 +29,6 @@ from tui.screens.pages.evaluation_pages import AnswersPage, BenchmarksPage, Metr
 from tui.screens.pages.validation_page import ValidationPage
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
-from tui.widgets.notice import Notice
 from tui.widgets.page_bar import Leaf, PageBar
 
 _PAGES = ("Metrics", "Answers", "Benchmarks", "Validation")
@@ -77,6 +76,12 @@ class EvaluationScreen(Tabled):
         self.set_reactive(EvaluationScreen.page, first)
         self.query_one(PageBar).leaves = tuple(map(self._leaf, range(len(_PAGES))))
         self._show()
+        self.greet()
+
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells what can be done with results."""
+        return bool(self._pages)
 
     def _leaf(self, number: int) -> Leaf:
         page = self._pages.get(number)
@@ -143,7 +148,7 @@ class EvaluationScreen(Tabled):
         stale = "≠ stale: the settings have changed since" if page and page.stale else ""
         banner.standing = (stale, "warn")
         self.query_one(PageBar).shown = self.page
-        self.query_one(Notice).tell(self._without.get(self.page))
+        self.tell(self._without.get(self.page))
         table.display = page is not None
         if page and self.focused is None:
             table.focus()

@@ -294,12 +294,9 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         return Taken(self._run, self._scored, answer, *at, question=self._was_asked)
 
     def action_leave(self) -> None:
-        """Back to the text, or to the ranking."""
-        if isinstance(self.focused, Standings):
-            self.query_one("#text").focus()
-        else:
-            ranking = self._listing.ranking
-            self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.position, self.marked))
+        """Back to the ranking."""
+        ranking = self._listing.ranking
+        self.dismiss(Browsed(ranking.prompt_id, ranking.name, self.position, self.marked))
 
     @on(Lines.Chosen, "#duplicates")
     @on(Lines.Chosen, "#document")

@@ -116,10 +116,16 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             overview = await asyncio.to_thread(self._reader.overview)
         except HeadwaterError as error:
             failed = error
-        self.query_one(Notice).tell(failed, "the spectra")
+        self.tell(failed, "the spectra")
         self.query_one("#factors").display = overview is not None
         if overview:
             self._browse(overview)
+            self.greet()
+
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells what can be done with spectra."""
+        return self._overview is not None
 
     def _browse(self, overview: SpectraOverview) -> None:
         self._overview = overview
@@ -188,7 +194,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
             series = await asyncio.to_thread(lambda: tuple(self._series(entry)))
             tiles = await asyncio.to_thread(lambda: tuple(self._tiles(entry)))
         except HeadwaterError as error:
-            self.query_one(Notice).tell(error, "the spectra")
+            self.tell(error, "the spectra")
             return
         self._draw(entry, series, tiles)
         self._tell()

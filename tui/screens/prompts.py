@@ -35,6 +35,14 @@ _CUT = 5000
 _NO_PROMPTS = "no prompts yet: {prompts.add} writes one, {prompts.import} imports a file"
 
 
+class InFull(TextPane):
+    """One prompt. Its keys scroll: Tab passes it over while all of it is in view."""
+
+    def allow_focus(self) -> bool:
+        """Whether there is more than is in view."""
+        return super().allow_focus() and self.max_scroll_y > 0
+
+
 class PromptsScreen(Drafting[PromptsDraft], Curating):
     """Edits the draft of a run's prompts."""
 
@@ -48,7 +56,7 @@ class PromptsScreen(Drafting[PromptsDraft], Curating):
         yield Banner()
         yield Notice(id="notice")
         yield DraftList(id="prompts")
-        with TextPane(id="whole", classes="panel"):
+        with InFull(id="whole", classes="panel"):
             yield Static(id="wording")
         yield KeyBar()
 
@@ -69,8 +77,7 @@ class PromptsScreen(Drafting[PromptsDraft], Curating):
         self.list.empty = self.told(_NO_PROMPTS)
         self.query_one(Notice).warning = "\n".join(FIXED) if self._draft.is_fixed else ""
         self._show()
-        if self.has_hint:
-            self.post_message(self.Shown(self.SCOPE))
+        self.greet()
 
     def _read(self) -> PromptsDraft:
         return PromptsDraft(self._run, load_settings(self._run.settings))

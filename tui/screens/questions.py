@@ -31,7 +31,6 @@ from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.tabled import Pane, Tabled
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
-from tui.widgets.notice import Notice
 
 _WHICH = ("all", "missed by the trained model", "where the models differ")
 _COLUMNS = (
@@ -81,7 +80,7 @@ class QuestionsScreen(Tabled):
         except HeadwaterError as error:
             failed = error
         self._rows = rows
-        self.query_one(Notice).tell(failed)
+        self.tell(failed)
         self._show()
 
     def _read_rows(self) -> list[Row]:

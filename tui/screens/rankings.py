@@ -135,9 +135,15 @@ class RankingsScreen(
             self._scored = await asyncio.to_thread(self._reader.scored)
         except HeadwaterError as error:
             failed = error
-        self.query_one(Notice).tell(failed, "the rankings")
+        self.tell(failed, "the rankings")
         if self._overview and self._scored:
             self._browse(self._overview, self._scored)
+            self.greet()
+
+    @property
+    def has_hint(self) -> bool:
+        """The hint tells what can be done with a ranking."""
+        return self._scored is not None
 
     def _browse(self, overview: RankingsOverview, scored: Scored) -> None:
         if overview.stale:
@@ -230,7 +236,7 @@ class RankingsScreen(
             verdict = verdict_text(proofs)
         except HeadwaterError as error:
             failed = error
-        self.query_one(Notice).tell(failed, "the rankings")
+        self.tell(failed, "the rankings")
         self.query_one("#controls", Static).update(controls, layout=False)
         proven = self.query_one("#verdict", Static)
         proven.update(verdict)

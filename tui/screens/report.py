@@ -85,7 +85,7 @@ class ReportScreen(View[None], Filtering, Renewing):
             report = await asyncio.to_thread(read_report, self._run)
         except HeadwaterError as error:
             failed = error
-        self.query_one(Notice).tell(failed, "the report")
+        self.tell(failed, "the report")
         self.query_one("#report").display = report is not None
         self._report = report
         if report:

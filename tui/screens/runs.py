@@ -127,8 +127,8 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
                 self.refresh_bindings()
             self.list.known = known_columns(rows)
             self._show()
-            if self.has_hint and not had_hint and self.is_current:
-                self.post_message(self.Shown(self.SCOPE))
+            if not had_hint and self.is_current:
+                self.greet()
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """Looks at once where a person comes back: what they have begun is in the list."""

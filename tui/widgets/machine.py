@@ -70,7 +70,10 @@ class MachinePanel(Inked):
         if height < len(host) + len(gpus) + bool(own):
             host = [host_line(machine)]
         below = [*own[: max(0, height - len(host) - len(gpus))], *host]
-        below += [[(line, "dim")] for line in textwrap.wrap(clean(machine.no_gpu), width)]
+        clauses = clean(machine.no_gpu).split(
+            "; "
+        )  # each on lines of its own: the last may not fit
+        below += [[(line, "dim")] for one in clauses for line in textwrap.wrap(one, width)]
         full = [line for gpu in gpus for line in _titled(gpu, machine, width)]
         if len(full) + len(below) <= height:
             return full + below

@@ -42,6 +42,14 @@ class Form(ModalScreen[_Written | None], DismissedOnce[_Written | None]):
         """What may be meant otherwise, by the fields."""
         return {}
 
+    def labels(self) -> Mapping[str, str]:
+        """The fields, and what stands above them now."""
+        return self.LABELS
+
+    def is_told(self, name: str) -> bool:
+        """Whether what is wrong with a field is said yet."""
+        return True
+
     @on(Input.Changed)
     @on(TextArea.Changed)
     @on(RadioSet.Changed)
@@ -49,9 +57,9 @@ class Form(ModalScreen[_Written | None], DismissedOnce[_Written | None]):
         """Says above each field what is wrong with it; gives the first such field, or nothing."""
         faults = self.faults()
         warnings = {} if faults else self.warnings()
-        for name, label in self.LABELS.items():
+        for name, label in self.labels().items():
             told: tuple[str, str] = (label, "")
-            if name in faults:
+            if name in faults and self.is_told(name):
                 told = (f"{name} ✗ {clean(faults[name])}", "$error")
             elif name in warnings:
                 told = (f"{name} · {warnings[name]}", "$warning")

@@ -15,6 +15,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import DescendantBlur
 from textual.widgets import Input, Label, RadioButton, RadioSet, Static
 
 from pipeline.contract.files import expanded, is_there
@@ -31,6 +32,14 @@ PLANS = {
     "trained-elsewhere": "trace a model that was trained elsewhere",
 }
 """Profile → what it does."""
+_A_MODEL = "model: a folder or a hub name"
+MODELS = {
+    "own-text": f"{_A_MODEL}; empty = TinyLlama_v1.1",
+    "lora": f"{_A_MODEL}; empty = TinyLlama_v1.1",
+    "from-scratch": "model: leave it empty, a small new one is made",
+    "chat": f"{_A_MODEL}; empty = TinyLlama-1.1B-Chat-v1.0",
+}
+"""Profile → what stands above its model."""
 _LETTERS_A_TOKEN = 4
 _MOST_FILES = 10_000
 _STILL_S = 0.3
@@ -51,7 +60,7 @@ class NewRunForm(Form[NewRun]):
 
     LABELS: ClassVar[Mapping[str, str]] = {
         "text": "your text: a file or a folder",
-        "model": "model: a folder or a hub name; empty = the usual one",
+        "model": _A_MODEL,
         "name": "name of the run",
     }
 
@@ -59,6 +68,8 @@ class NewRunForm(Form[NewRun]):
         """`name_fault` says what is wrong with a run's name, or nothing."""
         super().__init__()
         self._name_fault = name_fault
+        self._left = set[str]()
+        """Fields that were looked at: not before is anything wrong with them."""
 
     def compose(self) -> ComposeResult:
         """The fields, and what is wrong with them."""
@@ -100,6 +111,25 @@ class NewRunForm(Form[NewRun]):
         if fault := self._name_fault(wanted.name) if wanted.name else "the run needs a name":
             faults |= {"name": fault}
         return faults
+
+    def labels(self) -> Mapping[str, str]:
+        """A new model is made and not taken."""
+        model = MODELS.get(self.written.profile, _A_MODEL)
+        return {**self.LABELS, "model": model}
+
+    def is_told(self, name: str) -> bool:
+        """Once the field was left, or the whole was to be taken."""
+        return name in self._left
+
+    @on(DescendantBlur)
+    def _field_left(self, event: DescendantBlur) -> None:
+        self._left.add(event.widget.id or "")
+        self.check()
+
+    def action_accept(self) -> None:
+        """Takes what is written, or says all that is wrong with it."""
+        self._left.update(self.LABELS)
+        super().action_accept()
 
     @on(Input.Changed, "#text")
     def _look_at_text(self) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tui.commands import CommandedApp
 
 _INTERVAL_S = 2.0
+_COMING = ("queued", "running", "stopping")
+"""States of a stage that is under way."""
 _NEWER = "newer results: {results.renew} shows them"
 
 
@@ -44,6 +46,22 @@ class Renewing(DOMNode):
         """What is shown from now on is of the results that are there now."""
         self._seen = self._finishes()
         self.query_one(Banner).news = ""
+
+    def tell(self, error: Exception | None, reading: str = "the results") -> None:
+        """What became of reading the results; of a stage that is missing, whether it comes."""
+        notice = self.query_one(Notice)
+        notice.tell(error, reading)
+        if notice.stage:
+            self._tell_coming(notice, notice.stage)
+
+    @work(group="coming", exclusive=True)
+    async def _tell_coming(self, notice: Notice, stage: str) -> None:
+        from tui.readers.run_reader import RunReader
+
+        snapshot = await asyncio.to_thread(RunReader(self._run).read)
+        states = [one.state for one in snapshot.stages if one.stage == stage]
+        if stage == notice.stage and states and states[0] in _COMING:
+            notice.coming(states[0])
 
     @property
     def shows_results(self) -> bool:

@@ -56,11 +56,15 @@ class View(DismissedOnce[_Result]):
             self.add_class(*size_classes(*self.app.size))
 
     def on_screen_resume(self, event: ScreenResume) -> None:
-        """Lets a newcomer know what the screen is good for."""
+        """The screen is in view, for the first time or again."""
         if not self._is_styled:
             event.refresh_styles = False  # every widget was styled as it was mounted
         self._is_styled = True
         self.call_later(self._leave_what_is_hidden)
+        self.greet()
+
+    def greet(self) -> None:
+        """Lets a newcomer know what the screen is good for, once that holds."""
         if self.has_hint:
             self.post_message(self.Shown(self.SCOPE))
 

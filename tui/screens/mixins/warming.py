@@ -82,7 +82,7 @@ class Warming(DOMNode):
         elif self.missing and snapshot.working:
             coming = any(s.stage == "index" and s.state != "waiting" for s in stages)
             later = "" if coming else f"\nwhen the stages at work have finished, {advice}"
-            told = "questions can be asked once the index is there"
+            told = "questions are answered once the index is there"
             notice.trouble, notice.warning = "", told + later
             banner.standing = standing(snapshot)
         elif self.missing and failed:
