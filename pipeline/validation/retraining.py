@@ -150,7 +150,8 @@ class Retrainer:
                 "lower validation.removed, or add documents",
             )
         chosen = self._settings.run.model_copy(update={"seed": training.seed})
-        settings = self._settings.model_copy(update={"run": chosen})
+        alone = self._settings.train.model_copy(update={"processes": 1, "shard": False})
+        settings = self._settings.model_copy(update={"run": chosen, "train": alone})
         examples = self._examples.subset(training.kept.tolist())
         budget = settings.train.batch_tokens
         sampler = TokenBudgetSampler(examples.lengths, budget, training.seed)

@@ -26,7 +26,7 @@ from pipeline.contract.settings.schema import Settings
 from pipeline.model import load_model
 from pipeline.stages import validate
 from pipeline.validation.context import ValidationContext
-from pipeline.validation.retraining import Training
+from pipeline.validation.retraining import Retrainer, Training
 from tests.small_runs import as_written
 
 SMALL = {"seeds": 2, "removed": 3, "subsets": 3, "dampings": [1e-3], "tail_patch": 2}
@@ -79,6 +79,19 @@ def test_training_on_everything_again_gives_the_very_model_of_the_run(scored: Ru
     assert again == pytest.approx(likelihoods, abs=1e-4)
     # so that it need not be done again
     assert context.outcomes("again", [own])[0].tolist() == likelihoods.tolist()
+
+
+def test_a_training_that_several_processes_shared_is_done_again_by_one(scored: RunDir) -> None:
+    settings = load_settings(scored.settings)
+    train = settings.train.model_copy(update={"processes": 2, "shard": True, "max_steps": 2})
+    context = context_of(scored)
+    shared = settings.model_copy(update={"train": train})
+    some = Training(np.arange(24), seed=5)
+    found = Retrainer(shared, scored, context.completions)._train(some, lambda *_: None)
+    alone = train.model_copy(update={"processes": 1, "shard": False})
+    settings = settings.model_copy(update={"train": alone})
+    expected = Retrainer(settings, scored, context.completions)._train(some, lambda *_: None)
+    assert found.tolist() == expected.tolist()
 
 
 def test_removal_leaves_out_the_first_examples_of_each_method(summary: ValidationSummary) -> None:
