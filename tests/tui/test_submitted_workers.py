@@ -10,6 +10,7 @@ from tui.verbs.submitting import _of_workers
 
 ONE_PART = Settings.model_validate(
     {
+        "data": {"source": "demo"},
         "factors": {"covariance_data_partitions": 1, "lambda_data_partitions": 1},
         "scores": {"data_partitions": 1},
     }
