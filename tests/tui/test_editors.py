@@ -335,6 +335,21 @@ async def test_a_new_prompt_of_a_run_on_conversations_is_one(own: RunDir) -> Non
         await until_shown(pilot, "user: What is the capital?")
 
 
+async def test_tab_goes_to_a_prompt_only_where_it_scrolls(own: RunDir) -> None:
+    long = Prompt(id="long", prompt="a word " * 1000, completion=" y")
+    save_prompts(own.prompts, [*load_prompts(own.prompts), long])
+    app = HeadwaterApp(own.root.parent, own)
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = await open_prompts(pilot)
+        await pilot.press("tab", "j")
+        await until(pilot, lambda: rows.cursor == 1)
+        assert app.focused is rows
+        await pilot.press("G", "tab")
+        await until(pilot, lambda: app.focused is not rows)
+        await pilot.press("j")
+        await until(pilot, lambda: app.screen.query_one("#whole").scroll_y > 0)
+
+
 async def test_prompts_are_added_duplicated_removed_and_imported(
     own: RunDir, tmp_path: Path
 ) -> None:

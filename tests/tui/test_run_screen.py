@@ -145,6 +145,19 @@ async def test_eight_gpus_and_the_host_are_all_there_on_a_small_screen(tmp_path:
         assert "1.50 0.75" in screen_text(app)
 
 
+async def test_why_there_is_no_gpu_is_told_in_whole_clauses(tmp_path: Path) -> None:
+    class NoDriver(TwoGpus):
+        def read(self, pid: int | None = None) -> MachineSample:
+            why = "no GPU: no NVIDIA driver library here; in a container start it with --gpus all"
+            return replace(super().read(pid), gpus=(), no_gpu=why)
+
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    app._machine = NoDriver()
+    async with app.run_test(size=(80, 25)) as pilot:
+        await until_shown(pilot, "no GPU: no NVIDIA driver library here")
+        assert "here; in" not in screen_text(app)
+
+
 async def test_without_a_gpu_it_is_said_and_our_processes_are_shown(tmp_path: Path) -> None:
     class NoGpu(TwoGpus):
         def read(self, pid: int | None = None) -> MachineSample:

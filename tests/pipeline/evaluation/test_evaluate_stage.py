@@ -153,6 +153,20 @@ def test_what_too_few_expected_answers_cannot_tell_is_said(
     assert all(metric.low is None and metric.p_value is None for metric in found.metrics)
 
 
+def test_what_a_base_with_random_weights_says_is_no_news(compared: RunDir, tmp_path: Path) -> None:
+    run = RunDir(shutil.copytree(compared.root, tmp_path / "run"))
+    odd = [
+        replace(pair, base=replace(pair.base, answer=""), trained=replace(pair.trained, answer=""))
+        for pair in read_generated_answers(run)
+    ]
+    write_generation(run, odd, read_generation(run))
+    as_written(run, "generate")
+    assert load_settings(run.settings).model.init == "scratch"
+    run_here(run, evaluate)
+    told = [line for line in read_evaluation(run).warnings if line.startswith("empty answers")]
+    assert [line.partition(": ")[0] for line in told] == ["empty answers of the trained model"]
+
+
 def test_without_scores_no_influence_is_shown(compared: RunDir) -> None:
     assert not (compared.comparison / "influential_examples.md").exists()
 
