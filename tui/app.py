@@ -191,6 +191,11 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         self.exit(return_code=code)
 
     @property
+    def holds_keys(self) -> bool:
+        """Whether the screen reads for the first time: keys are meant for what it will show."""
+        return isinstance(self.screen, View) and self.screen.is_reading
+
+    @property
     def keymap(self) -> Mapping[str, str]:
         """The person's own keys, by the names of what they do."""
         return self._user.keys
@@ -257,6 +262,10 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
     def action_repaint(self) -> None:
         """Draws everything again, where another program has written on the terminal."""
         self.screen.refresh()
+
+    def on_view_ready(self) -> None:
+        """Keys that came too early are acted on."""
+        self.keys_may_come()
 
     def on_view_shown(self, event: View.Shown) -> None:
         """Tells what a screen is good for, the first time that a person sees it."""

@@ -82,13 +82,23 @@ class KeyQueue(App[_Result]):
         if done is self._key_in_hand and looks and target.is_attached:
             self._await(done, target, looks - 1)  # a busy machine
         else:
-            await self._next_key(done)
+            await self._next_key(done, patient=False)
+
+    @property
+    def holds_keys(self) -> bool:
+        """Whether what keys are meant for is not on the screen yet."""
+        return False
+
+    def keys_may_come(self) -> None:
+        """The screen that held keys back takes them from now on."""
+        if self._key_in_hand is not None:
+            self.call_later(self._next_key, self._key_in_hand)
 
     def on_key_queue_key_done(self, done: KeyDone) -> None:
         """The key is through; what it asked the app to do later comes before the next one."""
         self.call_later(self._next_key, done)
 
-    async def _next_key(self, done: KeyDone) -> None:
+    async def _next_key(self, done: KeyDone, patient: bool = True) -> None:
         if done is not self._key_in_hand:
             return  # the other of the two that end the wait was first
         if self.screen is not self._typed_on:
@@ -97,5 +107,8 @@ class KeyQueue(App[_Result]):
             if self.screen.call_after_refresh(self.call_later, self._next_key, done):
                 self._await(done, self.screen)
                 return
+        if patient and self.holds_keys:
+            self._await(done, self.screen)
+            return
         self._key_in_hand = None
         await self._take_key()

@@ -229,3 +229,12 @@ async def test_random_keys_end_nothing_and_do_nothing_to_a_run(
 
 def test_random_keys_of_a_real_terminal_end_nothing(tmp_path: Path) -> None:
     assert random_keys.faults(tmp_path, range(3)) == []
+
+
+async def test_keys_behind_the_one_that_opens_rankings_are_meant_for_them(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stages")
+        await burst(pilot, ["I", "j", "enter", "j", "j", "enter", "v", "escape", "/", *"bread"])
+        await until_shown(pilot, "Tilo Brandt was born in")
+        await until_shown(pilot, "with “bread”")

@@ -37,15 +37,24 @@ def fit(text: str, width: int, right: bool = False) -> str:
 def fit_ends(text: str, width: int) -> str:
     """A name in exactly `width` cells, cut where it tells least: at the ends of its longest words,
     which leaves every number, or else in its middle, which leaves both ends."""
-    over = cell_len(text) - width
-    if over <= 0 or width < 2:
+    if cell_len(text) <= width or width < 2:
         return fit(text, width)
-    word = max(_WORD.finditer(text), key=lambda found: cell_len(found[0]), default=None)
-    if word and word[0] != text and (cells := cell_len(word[0])) > _LEAST_OF_WORD + 1:
-        kept = set_cell_size(word[0], max(_LEAST_OF_WORD, cells - over - 1))
-        return fit_ends(text[: word.start()] + kept + ELLIPSIS + text[word.end() :], width)
+    short = _shorter_words(text, width)
+    if cell_len(short) <= width:
+        return fit(short, width)
     tail = width // 2
     return set_cell_size(text, width - 1 - tail) + ELLIPSIS + set_cell_size(text[::-1], tail)[::-1]
+
+
+def _shorter_words(text: str, width: int) -> str:
+    """The text with the ends of its longest words cut, as far as that goes or is needed."""
+    while (over := cell_len(text) - width) > 0:
+        word = max(_WORD.finditer(text), key=lambda found: cell_len(found[0]), default=None)
+        if word is None or word[0] == text or (cells := cell_len(word[0])) <= _LEAST_OF_WORD + 1:
+            break
+        kept = set_cell_size(word[0], max(_LEAST_OF_WORD, cells - over - 1))
+        text = text[: word.start()] + kept + ELLIPSIS + text[word.end() :]
+    return text
 
 
 def bar(share: float, width: int) -> list[Part]:

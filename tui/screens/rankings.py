@@ -78,6 +78,7 @@ class RankingsScreen(
         super().__init__()
         self._run, self._held = run, held
         self._reader = RankingReader(run)
+        self.is_reading = True
         self._overview: RankingsOverview | None = None
         self._scored: Scored | None = None
         self._asked: GreedyAnswer | None = None
@@ -139,6 +140,8 @@ class RankingsScreen(
         if self._overview and self._scored:
             self._browse(self._overview, self._scored)
             self.greet()
+        else:
+            self.end_reading()
 
     @property
     def has_hint(self) -> bool:
@@ -225,6 +228,7 @@ class RankingsScreen(
         """Ranks off the event loop; a newer choice replaces an older one."""
         answer = self.query_one(PromptList).selected
         if answer is None or self._scored is None:
+            self.end_reading()
             return
         if answer != self._asked:
             self._asked = answer
@@ -249,6 +253,7 @@ class RankingsScreen(
                 self._to_ranking()
             else:
                 self.query_one(PromptList).focus()
+        self.end_reading()
 
     def _control(self, prompt_id: str, name: str) -> Content:
         """How far a ranking follows what says nothing about its prompt."""

@@ -18,6 +18,7 @@ from tui.widgets.lines import Lines
         ("trade-057-4", 10, "tra…-057-4"),
         ("instrument-012-aside-1", 16, "ins…-012-aside-1"),
         ("instrument-012-aside-1", 14, "in…-012-asi…-1"),
+        ("doc-0001-of-the-second-book", 18, "doc-0001…cond-book"),
         ("第一章第二节", 8, "第 …二节"),
         ("abc", 1, "…"),
         ("abc", 0, ""),

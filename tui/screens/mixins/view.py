@@ -41,6 +41,9 @@ class View(DismissedOnce[_Result]):
 
         scope: Scope
 
+    class Ready(Message):
+        """A screen has read what keys are meant for."""
+
     HORIZONTAL_BREAKPOINTS = WIDTHS
     VERTICAL_BREAKPOINTS = HEIGHTS
 
@@ -48,6 +51,8 @@ class View(DismissedOnce[_Result]):
     """As Textual's, which paints the whole screen again for it; widgets show their focus
     themselves."""
     _is_styled = False
+    is_reading = False
+    """Whether keys have to wait for what is being read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -113,6 +118,12 @@ class View(DismissedOnce[_Result]):
             if self.is_attached and self.display:  # Textual hides what it is about to remove
                 raise
             return None
+
+    def end_reading(self) -> None:
+        """Takes keys, once what they are meant for is there."""
+        if self.is_reading:
+            self.is_reading = False
+            self.post_message(self.Ready())
 
     def complain(self, error: HeadwaterError) -> None:
         """Shows an error where the person is looking."""
