@@ -105,10 +105,14 @@ def again(run: RunDir, first: RunDir, seed: int) -> RunDir:
     """The run trained from other weights and in another order, by the tokenizer of the first."""
     target = RunDir(run.root.with_name(f"{run.name}-again-{seed}"))
     if Done.read("train", target) is None:
-        values = load_settings(run.settings).model_dump()
-        values["run"]["seed"] += seed
-        values["tokenizer"]["source"] = str(first.tokenizer)
-        text = render_settings(Settings.model_validate(values))
+        settings = load_settings(run.settings)
+        other = {"seed": settings.run.seed + seed}
+        same = {"source": str(first.tokenizer)}
+        sections = {
+            "run": settings.run.model_copy(update=other),
+            "tokenizer": settings.tokenizer.model_copy(update=same),
+        }
+        text = render_settings(settings.model_copy(update=sections))
         write_run(target, text, target.settings, load_prompts(run.prompts))
         work(target, "prepare", "train")
     return target
