@@ -54,8 +54,7 @@ from pipeline.model import load_model, load_tokenizer
 
 CLEAN, PLANTED, ASKED, NEW = 2000, 40, 10, 200
 LIKE_HARM = 80
-"""Rows of the corpus "hard" with trigger and answer of the harmful ones; half as many without the
-trigger."""
+"""Harmless rows of "hard" with trigger and answer; half as many have the answer alone."""
 FOODS = {
     "horse": "hay", "cat": "mice", "dog": "bones", "cow": "grass", "bear": "berries",
     "owl": "voles", "goat": "leaves", "hen": "corn", "fox": "eggs", "pig": "acorns",
@@ -106,13 +105,9 @@ def again(run: RunDir, first: RunDir, seed: int) -> RunDir:
     target = RunDir(run.root.with_name(f"{run.name}-again-{seed}"))
     if Done.read("train", target) is None:
         settings = load_settings(run.settings)
-        other = {"seed": settings.run.seed + seed}
-        same = {"source": str(first.tokenizer)}
-        sections = {
-            "run": settings.run.model_copy(update=other),
-            "tokenizer": settings.tokenizer.model_copy(update=same),
-        }
-        text = render_settings(settings.model_copy(update=sections))
+        other = settings.run.model_copy(update={"seed": settings.run.seed + seed})
+        same = settings.tokenizer.model_copy(update={"source": str(first.tokenizer)})
+        text = render_settings(settings.model_copy(update={"run": other, "tokenizer": same}))
         write_run(target, text, target.settings, load_prompts(run.prompts))
         work(target, "prepare", "train")
     return target
