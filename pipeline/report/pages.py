@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -12,10 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.contract.results.benchmarks import scoring_title
+from pipeline.contract.results.evaluation import ModelAnswer
+from pipeline.contract.results.origin import explained
+from pipeline.contract.results.spans import parted
 from pipeline.contract.units import duration, size
 from pipeline.contract.wording import shorten
 from pipeline.report import text
 from pipeline.report.facts import RunFacts
+
+
+def _pieces(answer: ModelAnswer) -> Iterator[tuple[str, bool]]:
+    """The answer, and which of it is copied."""
+    return parted(answer.answer, answer.copies.begins if answer.copies else 0, answer.copies)
+
 
 _FORMATS = {
     "figure": text.figure,
@@ -31,6 +40,8 @@ _FORMATS = {
     "p_value": text.p_value,
     "measure": text.measure,
     "change": text.change,
+    "pieces": _pieces,
+    "explained": explained,
     "toml": lambda value: json.dumps(value, ensure_ascii=False),
 }
 

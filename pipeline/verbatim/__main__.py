@@ -12,9 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.libraries import restrain_libraries
+from pipeline.libraries import do_without, restrain_libraries
 
 restrain_libraries()
+do_without("torch", "scipy", "sklearn")  # a tokenizer needs none, and they take seconds to import
 
 from pipeline.ask.parts import parts  # noqa: E402 - after the restraint
 from pipeline.contract.errors import HeadwaterError, disk_errors_explained  # noqa: E402
@@ -22,7 +23,7 @@ from pipeline.contract.results.common import require_finished  # noqa: E402
 from pipeline.contract.results.spans import TextTrace  # noqa: E402
 from pipeline.contract.run.run_dir import RunDir  # noqa: E402
 from pipeline.contract.settings.loading import load_settings  # noqa: E402
-from pipeline.model import load_tokenizer  # noqa: E402
+from pipeline.pretrained.loading import load_tokenizer_of  # noqa: E402
 from pipeline.verbatim.indexing import has_span_index, open_span_index  # noqa: E402
 from pipeline.verbatim.tracing import trace_text  # noqa: E402
 
@@ -51,7 +52,8 @@ def _trace(run: RunDir, text: str, begins: int, only_built: bool) -> TextTrace |
         for part, index in zip(there, indexes, strict=True)
         if index.built
     )
-    return replace(trace_text(text, load_tokenizer(run.tokenizer), indexes, begins), built=built)
+    tokenizer = load_tokenizer_of(run.tokenizer, local_files_only=True)
+    return replace(trace_text(text, tokenizer, indexes, begins), built=built)
 
 
 if __name__ == "__main__":

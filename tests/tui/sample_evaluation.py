@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.contract.files import write_text
 from pipeline.contract.results import benchmark_questions, benchmarks, evaluation
 from pipeline.contract.results.benchmark_questions import QuestionRow
@@ -18,6 +20,7 @@ from pipeline.contract.results.evaluation import (
     Origin,
 )
 from pipeline.contract.results.generation import MODELS, Perplexity
+from pipeline.contract.results.spans import Place, TextTrace, TracedSpan
 from pipeline.contract.results.validation import (
     Agreement,
     DampingAgreement,
@@ -92,8 +95,20 @@ def _pair(
         prompt=prompt + hostile,
         expected=expected + hostile,
         base=_answer(base, hostile, "repetitive"),
-        trained=_answer(trained, hostile, "", origins),
+        trained=_traced(_answer(trained, hostile, "", origins), prompt + hostile, hostile),
     )
+
+
+def _traced(answer: ModelAnswer, prompt: str, hostile: str) -> ModelAnswer:
+    """An answer of which `by the` stands word for word in the training data."""
+    text, begins = prompt + answer.answer, len(prompt)
+    first = text.index("by the", begins)
+    letters = (first, first + len("by the"))
+    copy = TracedSpan(
+        text=f"by the{hostile}", start=8, end=10, letters=letters, count=3, expected=0.001,
+        copied=True, added=False, places=(Place(f"doc-7{hostile}", 4, 7),),
+    )  # fmt: skip
+    return replace(answer, copies=TextTrace(text, begins, 6, 2, (copy,), ()), origin="taught")
 
 
 def _answer(

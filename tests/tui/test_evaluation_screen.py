@@ -167,6 +167,24 @@ async def test_the_trained_models_answer_shows_where_it_comes_from(run: RunDir) 
         assert asked == ["Tilo Brandt was born in", " a town by the lake", rather_than]
 
 
+async def test_an_answers_copies_are_underlined_and_the_word_for_its_origin_is_told(
+    run: RunDir,
+) -> None:
+    app = app_of(run)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await open_evaluation(pilot, "2")
+        await until_shown(pilot, "Answers · 2")
+        text = " ".join(screen_text(app).split())
+        assert 'taught · 2 of 6 tokens are copied: "by the" in 3 places' in text
+        assert underlined(app) == "by the"
+
+
+def underlined(app: HeadwaterApp) -> str:
+    strips = app.screen._compositor.render_strips()
+    parts = (part for strip in strips for part in strip)
+    return "".join(part.text for part in parts if part.style and part.style.underline)
+
+
 async def test_answers_that_were_not_traced_say_why(run: RunDir) -> None:
     found = read_evaluation(run)
     missing = AnswerOrigins(missing="no scores are up to date")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from textual.content import Content
 
 from pipeline.contract.results.origin import OriginWord, explained
-from pipeline.contract.results.spans import TextTrace
+from pipeline.contract.results.spans import TextTrace, parted
 from tui.readers.clean import clean, clean_lines
 
 COPIED = "underline"
@@ -41,20 +39,6 @@ def origin_line(word: OriginWord, trace: TextTrace | None, where: str) -> Conten
     if where:
         parts.append((f" · {where}", "$secondary"))
     return Content.assemble(*parts)
-
-
-def parted(text: str, begins: int, trace: TextTrace | None) -> Iterator[tuple[str, bool]]:
-    """A part of the text that was traced, from its letter `begins` on, in pieces: each with whether
-    it is copied."""
-    copied = [False] * len(text)
-    for span in trace.copies if trace else ():
-        first, last = (max(0, min(len(text), letter - begins)) for letter in span.letters)
-        copied[first:last] = [True] * (last - first)
-    start = 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or copied[end] != copied[start]:
-            yield text[start:end], copied[start]
-            start = end
 
 
 def marked(

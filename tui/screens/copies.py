@@ -47,6 +47,7 @@ class CopiesScreen(Tabled):
         """Has the answer traced."""
         self.query_one(Banner).trail = (self._run.name, "word for word")
         self.filtered.entitle("Places")
+        self.explain()
         self._load()
 
     def renewed(self) -> CopiesScreen:
@@ -82,7 +83,7 @@ class CopiesScreen(Tabled):
         if trace is None:
             return Content()
         before, answer = trace.text[: trace.begins], trace.text[trace.begins :]
-        arrow = (" → ", "$secondary") if before else ""
+        arrow = (" → " if answer[:1].strip() else " →", "$secondary") if before else ""
         return Content.assemble(
             *marked(before, 0, trace), arrow, *marked(answer, trace.begins, trace, "bold")
         )

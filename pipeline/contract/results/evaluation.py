@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from pipeline.contract.files import replacing, write_csv
 from pipeline.contract.results.answers import begins_with
 from pipeline.contract.results.common import Loaded, load, read_record, write_record
 from pipeline.contract.results.generation import MODELS, PUBLISHED, Ended, ModelName, Perplexity
-from pipeline.contract.results.origin import OriginWord
+from pipeline.contract.results.origin import ORIGIN_WORDS, OriginWord
 from pipeline.contract.results.spans import TextTrace
 from pipeline.contract.results.verdict import Difference, Verdict
 from pipeline.contract.run.run_dir import RunDir
@@ -182,6 +183,14 @@ class Evaluation:
             f"Exact match: {exact:,} are nothing else (case, punctuation and articles do not "
             "count)."
         )
+
+    @cached_property
+    def origin_counts(self) -> str:
+        """`Of 50 trained answers 12 are copied, 30 taught, 8 neither.`"""
+        found = Counter(one.trained.origin for one in self.prompts)
+        told = [f"{found[word]:,} {'are ' * (word == 'copied')}{word}" for word in ORIGIN_WORDS[:3]]
+        told += [f"of {found[word]:,} it is {word}" for word in ORIGIN_WORDS[3:] if found[word]]
+        return f"Of {len(self.prompts):,} trained answers {', '.join(told)}."
 
 
 def write_evaluation(run: RunDir, evaluation: Evaluation) -> None:

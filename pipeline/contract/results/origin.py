@@ -15,12 +15,13 @@ Shape legend: N training examples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from pipeline.contract.results.ranks import Scores
 
 OriginWord = Literal["copied", "taught", "neither", "not known"]
+ORIGIN_WORDS: tuple[OriginWord, ...] = get_args(OriginWord)
 
 FIRST = 5
 """Examples at either end of a ranking that are weighed against each other."""

@@ -6,8 +6,10 @@ examples. No stage writes them: they are made when first needed, and anew when t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +129,14 @@ class TextTrace:
 
     @property
     def copies(self) -> tuple[TracedSpan, ...]:
-        """The copied spans that reach into what is judged, in its order; of folded ones those that
-        say more than the exact ones do."""
-        exact = [span for span in self.spans if self._counts(span)]
-        folded = [
-            span
-            for span in self.folded
-            if self._counts(span) and not any(span.is_within(one) for one in exact)
-        ]
-        return tuple(sorted([*exact, *folded], key=lambda span: span.letters))
+        """The copied spans that reach into what is judged, in its order, without those that stand
+        within others: an exact one within a folded one, or the other way around."""
+        kept: list[TracedSpan] = []
+        found = (span for span in (*self.spans, *self.folded) if self._counts(span))
+        for span in sorted(found, key=lambda one: (one.letters[0], -one.letters[1])):
+            if not any(span.is_within(one) and span.added == one.added for one in kept):
+                kept.append(span)
+        return tuple(kept)
 
     def _counts(self, span: TracedSpan) -> bool:
         return span.copied and span.letters[1] > self.begins
@@ -147,6 +148,17 @@ class TextTrace:
             tuple(span for span in kind if id(span) in kept) for kind in (self.spans, self.folded)
         )
         return replace(self, spans=spans, folded=folded)
+
+
+def parted(text: str, begins: int, trace: TextTrace | None) -> Iterator[tuple[str, bool]]:
+    """A part of the text that was traced, from its letter `begins` on, in pieces: each with whether
+    it is copied."""
+    copied = [False] * len(text)
+    for span in trace.copies if trace else ():
+        first, last = (max(0, min(len(text), letter - begins)) for letter in span.letters)
+        copied[first:last] = [True] * (last - first)
+    for is_copied, letters in groupby(zip(text, copied, strict=True), key=itemgetter(1)):
+        yield "".join(letter for letter, _ in letters), is_copied
 
 
 def judged(form: str, prompt: str, answer: str) -> tuple[str, int]:

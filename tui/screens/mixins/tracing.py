@@ -28,6 +28,7 @@ class Tracing(DOMNode):
     """What of the answer stands in the training data; None = not known, or not yet."""
     _traced: tuple[str, str] | None = None
     _fault = ""
+    _is_looking = False
 
     def show_copies(self) -> None:
         """Shows the answer again: its copies are known now."""
@@ -39,25 +40,25 @@ class Tracing(DOMNode):
             self.copies, self._fault = None, ""
         self._traced = (prompt, answer)
         if self.copies is None:
+            self._is_looking = True
             self._look(prompt, answer)
 
     @work(exclusive=True, group="copies")
     async def _look(self, prompt: str, answer: str) -> None:
-        self._fault = "looking"
+        found, fault = None, ""
         try:
             found = await asyncio.to_thread(known_trace, self._run, prompt, answer)
-            self._fault = ""
         except HeadwaterError as error:
-            found, self._fault = None, str(error)
+            fault = str(error)
         if self._traced == (prompt, answer):
-            self.copies = found
+            self.copies, self._fault, self._is_looking = found, fault, False
             self.show_copies()
 
     def origin(self, taught: bool | None) -> Content:
         """The word for where the answer comes from, and why."""
         found = self.copies
         word = origin_word(found.is_copied if found else None, taught)
-        if self._fault == "looking":
+        if self._is_looking:
             return Content.styled("looking for copies …", "$secondary")
         key = with_keys(f"{{{self.SCOPE}.trace}}", keymap_of(self.app))
         told = self._fault or f"{key} indexes the training data"
@@ -70,8 +71,9 @@ class Tracing(DOMNode):
         from tui.screens.copies import CopiesScreen
 
         if self._traced:
-            self.app.push_screen(CopiesScreen(self._run, *self._traced), self._look_again)
+            self.app.push_screen(CopiesScreen(self._run, *self._traced))
 
-    def _look_again(self, _: None) -> None:
-        if self._traced:
+    def on_screen_resume(self) -> None:
+        """There may be an index now; Textual calls this beside the screen's own."""
+        if self._traced and not self._is_looking:
             self.look_for_copies(*self._traced)
