@@ -105,6 +105,9 @@ async def test_the_exact_list_is_the_ranking_of_the_run(run: RunDir, size: tuple
         assert "The river runs → past the mill" in screen_text(app)
         assert "probability of each token: " in screen_text(app)
         await until_shown(pilot, "scores of two prompts do not compare")
+        assert app.screen.found
+        assert app.screen.found.taught is not None
+        await until_shown(pilot, "not known · its copies were not looked for")
         await pilot.press("escape")
         assert stands_on(app, RunScreen)
     assert WorkerAddress.read(run), "it was there before the screen, and stays"
