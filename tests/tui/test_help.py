@@ -39,6 +39,7 @@ WAYS: dict[Scope, tuple[tuple[str, str], ...]] = {
     "factors": (("F", ""),),
     "evaluation": (("E", "Metrics ·"),),
     "questions": (("E", "Metrics ·"), ("3", "Benchmarks ·"), ("enter", "Questions ·")),
+    "copies": (("E", "Metrics ·"), ("2", "Answers ·"), ("t", "Places")),
     "report": (("R", "Contents ·"),),
 }
 """Keys that lead to a screen, and what each of them shows."""
