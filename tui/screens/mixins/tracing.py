@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import work
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.events import ScreenResume
 
 from pipeline.contract.errors import HeadwaterError
 from pipeline.contract.results.origin import origin_word
@@ -73,7 +74,7 @@ class Tracing(DOMNode):
         if self._traced:
             self.app.push_screen(CopiesScreen(self._run, *self._traced))
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, _event: ScreenResume) -> None:
         """There may be an index now; Textual calls this beside the screen's own."""
         if self._traced and not self._is_looking:
             self.look_for_copies(*self._traced)
