@@ -37,7 +37,7 @@ def origin_line(word: OriginWord, trace: TextTrace | None, where: str) -> Conten
     if word in ("taught", "neither") or (word == "not known" and trace is not None):
         parts.append((f"{'; ' * bool(copies)}{explained(word)}", "$secondary"))
     if where:
-        parts.append((f" · {where}", "$secondary"))
+        parts.append((f" · {clean(where)}", "$secondary"))
     return Content.assemble(*parts)
 
 

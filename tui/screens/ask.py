@@ -300,6 +300,13 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
             return self.shows_results
         return action != "index" or bool(self.missing)
 
+    def action_trace(self) -> None:
+        """Lists the places of the answer's copies; makes the index where there is none."""
+        from tui.screens.copies import CopiesScreen
+
+        if self.traced:
+            self.app.push_screen(CopiesScreen(self._run, *self.traced))
+
     def watch_as_written(self) -> None:
         """The prompt in the other manner."""
         self._show_answer()

@@ -282,6 +282,13 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         """Shows the whole document, or the example alone."""
         self.whole = not self.whole
 
+    def action_trace(self) -> None:
+        """Lists the places of the answer's copies; makes the index where there is none."""
+        from tui.screens.copies import CopiesScreen
+
+        if self.traced:
+            self.app.push_screen(CopiesScreen(self._run, *self.traced))
+
     def action_mark(self) -> None:
         """Marks the example, or takes its mark away."""
         self.marked ^= {self.position}

@@ -27,7 +27,8 @@ class Tracing(DOMNode):
     _run: RunDir
     copies: TextTrace | None = None
     """What of the answer stands in the training data; None = not known, or not yet."""
-    _traced: tuple[str, str] | None = None
+    traced: tuple[str, str] | None = None
+    """The prompt, and the answer whose copies are looked for."""
     _fault = ""
     _is_looking = False
 
@@ -37,11 +38,10 @@ class Tracing(DOMNode):
 
     def look_for_copies(self, prompt: str, answer: str) -> None:
         """Another answer, or the same one again."""
-        if self._traced != (prompt, answer):
-            self.copies, self._fault = None, ""
-        self._traced = (prompt, answer)
-        if self.copies is None:
-            self._is_looking = True
+        if self.traced != (prompt, answer):
+            self.traced, self.copies, self._is_looking = (prompt, answer), None, False
+        if self.copies is None and not self._is_looking:
+            self._fault, self._is_looking = "", True
             self._look(prompt, answer)
 
     @work(exclusive=True, group="copies")
@@ -51,7 +51,7 @@ class Tracing(DOMNode):
             found = await asyncio.to_thread(known_trace, self._run, prompt, answer)
         except HeadwaterError as error:
             fault = str(error)
-        if self._traced == (prompt, answer):
+        if self.traced == (prompt, answer):
             self.copies, self._fault, self._is_looking = found, fault, False
             self.show_copies()
 
@@ -67,14 +67,7 @@ class Tracing(DOMNode):
             told = f"{key} lists them" if found.copies else ""
         return origin_line(word, found, told)
 
-    def action_trace(self) -> None:
-        """Lists the places of the copies; indexes the training data first, where that is needed."""
-        from tui.screens.copies import CopiesScreen
-
-        if self._traced:
-            self.app.push_screen(CopiesScreen(self._run, *self._traced))
-
     def on_screen_resume(self, _event: ScreenResume) -> None:
         """There may be an index now; Textual calls this beside the screen's own."""
-        if self._traced and not self._is_looking:
-            self.look_for_copies(*self._traced)
+        if self.traced:
+            self.look_for_copies(*self.traced)
