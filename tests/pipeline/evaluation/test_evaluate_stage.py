@@ -169,6 +169,10 @@ def test_what_a_base_with_random_weights_says_is_no_news(compared: RunDir, tmp_p
 
 def test_without_scores_no_influence_is_shown(compared: RunDir) -> None:
     assert not (compared.comparison / "influential_examples.md").exists()
+    for pair in read_evaluation(compared).prompts:
+        assert pair.trained.copies
+        copied = pair.trained.copies.is_copied
+        assert pair.trained.origin == ("copied" if copied else "not known")
 
 
 def test_metrics_agree_on_equal_and_on_unlike_texts() -> None:

@@ -18,13 +18,16 @@ from pipeline.contract.results.generation import (
     read_generation,
     write_generation,
 )
-from pipeline.contract.results.rankings import RankedExample, Tracer, read_rankings
+from pipeline.contract.results.origin import is_taught, is_taught_by, origin_word
+from pipeline.contract.results.rankings import End, RankedExample, Tracer, read_rankings
+from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.tokens import read_token_scores
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.report.text import figure
 from pipeline.stages import evaluate, factors, generate, index, report, scores, train
 from tests.small_runs import as_written, run_here
 
+ENDS: tuple[End, End] = ("top", "bottom")
 ITEM = re.compile(r"^(\d+)\. (\S+), score (\S+), sentences row \d+$", re.MULTILINE)
 
 
@@ -61,8 +64,8 @@ def section(run: RunDir, prompt: str) -> str:
     return rest.partition("\n== ")[0]
 
 
-def ranked(run: RunDir, tracer: Tracer, prompt: str) -> list[RankedExample]:
-    return read_rankings(run, tracer, prompt_id=prompt, method="ekfac_normalized", end="top")
+def ranked(run: RunDir, tracer: Tracer, prompt: str, end: End = "top") -> list[RankedExample]:
+    return read_rankings(run, tracer, prompt_id=prompt, method="ekfac_normalized", end=end)
 
 
 def test_every_prompt_has_the_trained_models_own_answer(told: RunDir) -> None:
@@ -104,6 +107,26 @@ def test_answers_that_the_scores_stage_has_traced_are_not_traced_again(own: RunD
     rows = ranked(own, "scores", "river")[:5]
     shown = [(int(rank), example) for rank, example, _ in ITEM.findall(section(own, "river"))]
     assert shown == [(row.rank, row.example_id) for row in rows]
+
+
+def test_the_word_for_an_answers_origin_follows_from_its_copies_and_its_ranking(
+    told: RunDir, own: RunDir
+) -> None:
+    tracers: tuple[tuple[RunDir, Tracer], ...] = ((told, "evaluate"), (own, "scores"))
+    for run, tracer in tracers:
+        for number, pair in enumerate(read_evaluation(run).prompts):
+            copies, name = pair.trained.copies, pair.prompt_id
+            assert copies
+            assert copies.text == pair.prompt + pair.trained.answer
+            assert pair.base.copies is None
+            highest, lowest = (
+                [row.score for row in ranked(run, tracer, name, end)[:5]] for end in ENDS
+            )
+            taught = is_taught(highest, lowest)
+            assert pair.trained.origin == origin_word(copies.is_copied, taught)
+            if tracer == "scores":
+                scores = ScoreFile(run).scores(number, "ekfac_normalized")
+                assert is_taught_by(scores) == taught
 
 
 def test_every_score_is_a_row_of_the_run(told: RunDir) -> None:
