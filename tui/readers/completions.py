@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contract.errors import MissingResultError
-from pipeline.contract.results.curation import read_curation_behind
+from pipeline.contract.results.curation import curation_behind
 from pipeline.contract.results.generation import GeneratedPair, load_generated_answers
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.run_dir import RunDir
@@ -133,7 +133,7 @@ def _by_text(pairs: Iterable[GeneratedPair]) -> dict[tuple[str, str], float]:
 
 def _aims(run: RunDir) -> tuple[str, ...]:
     data = load_settings(run.settings).data
-    curation = read_curation_behind(Path(data.path)) if data.source == "local" else None
+    curation = curation_behind(Path(data.path)) if data.source == "local" else None
     return curation.prompts if curation else ()
 
 

@@ -157,7 +157,7 @@ def curation_of(value: dict[str, Any]) -> Curation:
     return Curation(**{**value, **tuples})
 
 
-def read_curation_behind(data: Path) -> Curation | None:
+def curation_behind(data: Path) -> Curation | None:
     """How a file of data came about, where it is the `kept.jsonl` of a curation; else None.
 
     Raises:
