@@ -14,7 +14,7 @@ from pipeline.contract.results.generation import Ended, ModelName
 from pipeline.contract.words import answer_words
 from tui.content.ink import fit
 from tui.content.origin_text import marked, origin_line
-from tui.readers.clean import clean, clean_lines
+from tui.readers.clean import clean
 from tui.readers.format import number
 
 _CUT = 20_000
@@ -55,7 +55,7 @@ def answer_text(pair: AnswerPair, model: ModelName, against_expected: bool) -> C
     for words, is_common in differing(answer[:_CUT], reference[:_CUT]):
         bare = words.lstrip()
         blanks = len(words) - len(bare)
-        parts.append(Content(clean_lines(words[:blanks])))
+        parts += marked(words[:blanks], reached, copies, lines=True)
         sign, style = ("", "") if is_common else (SIGNS[model], _COLOURS[model])
         parts += [(sign, style), *marked(bare, reached + blanks, copies, style, lines=True)]
         reached += len(words)
