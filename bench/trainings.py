@@ -68,7 +68,10 @@ def start(run: Path, threads: int) -> Process:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=child_environment(OMP_NUM_THREADS=str(threads), PYTHONPATH="."),
+        # as stages have it: threads that wait by spinning take the cores from others
+        env=child_environment(
+            OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE", PYTHONPATH="."
+        ),
         start_new_session=True,
     )
     heard(process)
