@@ -39,7 +39,9 @@ def thread_variables(count: int) -> dict[str, str]:
 
 def limit_threads(settings: Settings) -> None:
     """Sets the number of threads, before numpy and torch are imported and size their pools."""
-    count = settings.run.threads or max(1, usable_cpus() // settings.run.workers)
+    workers = settings.run.workers
+    sharing = 1 if workers == "gpus" else workers  # there is little for a CPU to do beside a GPU
+    count = settings.run.threads or max(1, usable_cpus() // sharing)
     for name, value in thread_variables(count).items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

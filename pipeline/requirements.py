@@ -73,6 +73,13 @@ def _devices(settings: Settings, _run: RunDir) -> None:
         team_of(settings)
 
 
+def _workers(settings: Settings, _run: RunDir) -> None:
+    from pipeline.model import select_device
+    from pipeline.sharing.local_workers import workers_here
+
+    workers_here(settings, str(select_device(settings)))
+
+
 def _models(settings: Settings, _run: RunDir) -> None:
     from pipeline.model import require_models
 
@@ -130,7 +137,7 @@ def _files(named: str, paths: Callable[[Settings], Sequence[str]]) -> Callable[.
 
 _CHECKS: dict[str, tuple[Callable[[Settings, RunDir], None], ...]] = {
     "train": (_trackers, _devices, _models),
-    "factors": (_room_for_factors,),
+    "factors": (_room_for_factors, _workers),
     "benchmark": (_benchmark_rows, _chat_template),
     "index": (_files("index.added", lambda settings: settings.index.added),),
     "validate": (_files("validation.outside", lambda settings: settings.validation.outside),),

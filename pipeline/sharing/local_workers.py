@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import torch
 
 from pipeline.contract.children import child_environment, worker_command
+from pipeline.contract.errors import SettingsError
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.settings.schema import Settings
 from pipeline.libraries import thread_variables
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -45,6 +47,32 @@ def local_workers(stage: str, run: RunDir, count: int) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def workers_of(settings: Settings, gpus: int) -> int:
+    """How many processes of this machine share a stage, its own one included.
+
+    `gpus`: how many of them the run may compute on.
+
+    Raises:
+        SettingsError: one on every GPU is asked for, and there is none.
+    """
+    chosen = settings.run.workers
+    if chosen != "gpus":
+        return chosen
+    if not gpus:
+        raise SettingsError(
+            'run.workers = "gpus", but no GPU is in reach',
+            "`headwater doctor` says why; or set run.workers to a number of processes",
+        )
+    return gpus
+
+
+def workers_here(settings: Settings, device: str) -> int:
+    """The same on this machine, of which `device` is what the stage computes on; raises as
+    `workers_of` does."""
+    is_gpu = torch.device(device).type == "cuda"
+    return workers_of(settings, torch.cuda.device_count() if is_gpu else 0)
 
 
 def visible_gpus(named: str | None, count: int) -> list[str]:

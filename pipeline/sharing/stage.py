@@ -25,7 +25,7 @@ from pipeline.contract.run.processes import ProcessIdentity
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.workers import POLL_S, Offer, read_offer, versions
 from pipeline.contract.settings.schema import Settings
-from pipeline.sharing.local_workers import local_workers
+from pipeline.sharing.local_workers import local_workers, workers_here
 from pipeline.sharing.part_folder import PartFolder
 from pipeline.sharing.presence import Presence
 from pipeline.sharing.work import Part, Work
@@ -235,9 +235,10 @@ def shared_stage(
         token = secrets.token_hex(8)
         shutil.rmtree(run.workers(stage), ignore_errors=True)
     offer = Offer(token, fingerprint, versions())
-    if whole := _whole_passes(stage, settings):
+    count = workers or workers_here(settings, device)
+    if count > 1 and (whole := _whole_passes(stage, settings)):
         events.warning(
-            f"run.workers = {settings.run.workers}, but one worker alone does the passes with "
+            f"{count} workers share the stage, but one worker alone does the passes with "
             f"{' and '.join(f'{name} = 1' for name in whole)}: 16, say, lets all help. Partitions "
             "are not chosen by themselves, so that results do not depend on the number of workers"
         )
@@ -246,7 +247,7 @@ def shared_stage(
     try:
         with (
             Presence(stage, run, device) as presence,
-            local_workers(stage, run, (workers or settings.run.workers) - 1),
+            local_workers(stage, run, count - 1),
         ):
             yield SharedStage(stage, run, offer, events, presence)
     finally:
@@ -260,7 +261,6 @@ def _whole_passes(stage: str, settings: Settings) -> list[str]:
     return [
         f"{stage}.{name}data_partitions"
         for name in passes
-        if settings.run.workers > 1
-        and getattr(section, f"{name}data_partitions") == 1
+        if getattr(section, f"{name}data_partitions") == 1
         and getattr(section, f"{name}module_partitions") == 1
     ]

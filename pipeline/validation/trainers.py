@@ -14,6 +14,7 @@ from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.memory_estimate import free_bytes
 from pipeline.model import select_device
+from pipeline.sharing.local_workers import workers_here
 from pipeline.sharing.stage import SharedStage, shared_stage
 
 SMALL = 10_000_000
@@ -31,7 +32,7 @@ def trainers(
     device = select_device(settings)
     count = trainers_of(settings, device, read_training(run).parameters, trainings)
     before = torch.get_num_threads()
-    threads = max(1, before // count) if count > settings.run.workers else before
+    threads = max(1, before // count) if count > workers_here(settings, str(device)) else before
     torch.set_num_threads(threads)
     try:
         with shared_stage(stage, settings, run, events, str(device), count) as sharing:
@@ -44,7 +45,8 @@ def trainers_of(settings: Settings, device: torch.device, parameters: int, train
     """How many processes train on this machine: `run.workers`, or one a core for a small model,
     where threads and workers have been left alone and memory allows it."""
     chosen = settings.run
-    if chosen.workers > 1 or chosen.threads or device.type != "cpu" or parameters > SMALL:
-        return chosen.workers
+    alone = chosen.workers == 1 and not chosen.threads
+    if not alone or device.type != "cpu" or parameters > SMALL:
+        return workers_here(settings, str(device))
     room = free_bytes(device) // (2 * _PROCESS_BYTES)  # half of the memory is left to others
     return max(1, min(usable_cpus(), trainings, room))

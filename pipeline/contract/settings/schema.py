@@ -67,10 +67,10 @@ class RunSettings(Section):
     """Where to compute: "auto" takes a GPU if there is one."""
     threads: Annotated[int, Field(ge=0, le=4096)] = 0
     """CPU threads of a worker; 0 means all that this process may use, shared among the workers."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many processes on this machine share factors, scores, retrainings, index and benchmarks.
-    Of factors and scores they share data and module partitions, so *_data_partitions should be
-    several times as many. `headwater work RUN` adds workers, anywhere, at any time."""
+    workers: ProcessCount = 1
+    """How many processes here share factors, scores, retrainings, index and benchmarks; "gpus" =
+    one on every visible GPU. Of factors and scores they share partitions: *_data_partitions
+    should be several times as many. `headwater work RUN` adds workers anywhere."""
     tf32: Literal[False, True, "auto"] = "auto"
     """Let a GPU compute factors and scores in TF32: faster, 3 digits.
     "auto" = where a measured gradient moves by less than a twentieth; never on a CPU."""

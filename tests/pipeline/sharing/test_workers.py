@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import worker
+from pipeline.contract.errors import SettingsError
 from pipeline.contract.files import write_text
 from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.run.events import EventWriter
@@ -29,7 +30,7 @@ from pipeline.contract.settings.profiles import render_settings
 from pipeline.contract.settings.prompts import save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.sharing import stage as sharing
-from pipeline.sharing.local_workers import visible_gpus
+from pipeline.sharing.local_workers import visible_gpus, workers_of
 from pipeline.stages import factors, scores
 from tests.small_runs import as_written, run_here
 
@@ -325,6 +326,18 @@ def test_workers_of_one_machine_take_its_gpus_in_turn(
     named: str | None, count: int, names: list[str]
 ) -> None:
     assert visible_gpus(named, count) == names
+
+
+def test_one_worker_on_every_gpu_is_as_many_as_there_are(run: RunDir) -> None:
+    with_settings(run, run={"workers": "gpus"})
+    settings = load_settings(run.settings)
+    assert workers_of(settings, gpus=4) == 4
+    with pytest.raises(SettingsError, match="no GPU is in reach"):
+        workers_of(settings, gpus=0)
+    with pytest.raises(SettingsError, match="no GPU is in reach"):  # this run is one of CPUs
+        run_here(run, factors)
+    with_settings(run, run={"workers": 3})
+    assert workers_of(load_settings(run.settings), gpus=0) == 3
 
 
 def test_several_workers_without_partitions_are_told_what_to_set(run: RunDir) -> None:
