@@ -33,7 +33,7 @@ def preview_table(found: CurationPreview) -> tuple[list[Column], list[Row]]:
 def _cells(row: PreviewedRow) -> tuple[Cell, ...]:
     return (
         _number(row.rank, ","),
-        _number(row.score, ".3g"),
+        _number(row.score, "#.3g"),
         _number(row.group, ""),
         Cell(row.prompt, "dim"),
         Cell(row.text),
