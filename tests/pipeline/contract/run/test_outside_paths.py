@@ -159,6 +159,7 @@ def test_an_attempt_on_other_files_starts_from_nothing(home: Path) -> None:
 
 READ = [
     ("prepare", "data", "path"),
+    ("prepare", "data", "held_out"),
     ("prepare", "data", "chat_template"),
     ("prepare", "tokenizer", "source"),
     ("prepare", "model", "name"),
@@ -177,6 +178,8 @@ def reading(home: Path, folder: Path, section: str, key: str) -> Settings:
     values: dict[str, dict[str, Any]] = {section: {key: str(folder)}}
     if key == "chat_template":
         values[section] |= {"source": "local", "path": "texts", "form": "chat"}
+    if key == "held_out":
+        values[section]["source"] = "demo"
     if (section, key) == ("data", "path"):
         values[section]["source"] = "local"
     if key in ("added", "outside"):
