@@ -112,6 +112,7 @@ class ValidationContext:
     ) -> list[Outcome]:
         """ln p of the completions [Q] after each training, with progress events; `sharing`: with
         whom the trainings are shared."""
+        self.retrainer.keep_own(trainings)
         work = Trainings(phase, trainings, self.retrainer, self.run)
         work.do(sharing, self.settings, self.events)
         outcomes = work.outcomes(trainings)

@@ -130,6 +130,7 @@ class Prover:
         """Mean ln p of the completions [S] after each kind of training, and how many were new."""
         retrainer = Retrainer(self._settings, self._run, measured.completions)
         trainings = [training for _, training in planned]
+        retrainer.keep_own(trainings)
         work = Trainings(PHASE, trainings, retrainer, self._run)
         missing = sum(not work.has(part) for part in work.parts)
         kept = len(planned) - missing

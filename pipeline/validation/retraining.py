@@ -6,7 +6,7 @@ Shape legend: Q prompts, N training examples.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,13 @@ class Retrainer:
         """What the training came to, if it has been done before; else None."""
         return self.ledger.get(self.key(training))
 
+    def keep_own(self, trainings: Iterable[Training]) -> None:
+        """Keeps what the one of them that has made the run's model came to: it has been done."""
+        for training in trainings:
+            if self._is_own(training) and self.known(training) is None:
+                model = load_model(self._run.model, select_device(self._settings))
+                self.ledger.put(self.key(training), self._completions.log_likelihoods(model))
+
     def key(self, training: Training) -> str:
         """Names all that decides what the training comes to: base, prompts, examples, seed."""
         examples = hashlib.sha256(training.kept.tobytes()).hexdigest()[:16]
@@ -125,25 +132,11 @@ class Retrainer:
         return outcome
 
     def train(self, training: Training, on_step: OnStep) -> Outcome:
-        """Trains: ln p of the completions [Q] afterwards; NaN if it diverged. Where that would be
-        the run's own training again, its model is looked at instead.
+        """Trains: ln p of the completions [Q] afterwards; NaN if it diverged.
 
         Raises:
             DataError: it would see no examples.
         """
-        if self._is_own(training):
-            return self._completions.log_likelihoods(
-                load_model(self._run.model, select_device(self._settings))
-            )
-        return self._train(training, on_step)
-
-    def _is_own(self, training: Training) -> bool:
-        """Whether it is the training that has made the run's model."""
-        same = (len(training.kept), training.seed) == (self.examples, self._settings.run.seed)
-        whole = read_training(self._run).stopped_early is None
-        return same and whole and not self._settings.model.trained
-
-    def _train(self, training: Training, on_step: OnStep) -> Outcome:
         if not len(training.kept):
             raise DataError(
                 f"of {len(self._examples):,} examples none is left to train a model again",
@@ -167,6 +160,12 @@ class Retrainer:
         model.train(False)
         outcome = self._completions.log_likelihoods(network_of(model))
         return np.full_like(outcome, np.nan) if trainer.diverged else outcome
+
+    def _is_own(self, training: Training) -> bool:
+        """Whether it is the training that has made the run's model."""
+        same = (len(training.kept), training.seed) == (self.examples, self._settings.run.seed)
+        whole = read_training(self._run).stopped_early is None
+        return same and whole and not self._settings.model.trained
 
 
 class _Steps(DivergenceWatch):

@@ -143,7 +143,7 @@ async def test_near_duplicates_are_offered_and_may_go_too(twins: RunDir) -> None
     app = app_of(twins)
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(app, pilot, twins, "Rows that go · 1", drop=1)
-        assert "rows that stay are near-duplicates of some that go" in screen_text(app)
+        assert "near-duplicates of what goes, which stay: " in screen_text(app)
         assert "& drops them too" in " ".join(screen_text(app).split())
         await pilot.press("ampersand")
         await until_shown(pilot, "near-duplicates of what goes go too")
@@ -166,7 +166,7 @@ async def test_both_parts_are_written_and_a_run_is_made_on_what_stays(
         assert app.screen.query_one("#clone", Input).value == "small-2"
         await pilot.press("f2")
         await until(pilot, lambda: stands_on(app, RunScreen))
-        await until_shown(pilot, "3 rows go, 27 stay")
+        await until_shown(pilot, "3 rows go, 27 are kept")
         await until_shown(pilot, "a trains on what stays")
     dropped = (tmp_path / "small-kept" / "dropped.jsonl").read_text().splitlines()
     assert [json.loads(line)[REASON]["example"] for line in dropped] == gone
@@ -194,7 +194,7 @@ async def test_a_choice_cannot_change_while_it_is_written(
         assert stands_on(app, CurateScreen)
         assert "Rows that go · 3" in screen_text(app)
         may_write.set()
-        await until_shown(pilot, "3 rows go, 27 stay")
+        await until_shown(pilot, "3 rows go, 27 are kept")
     assert (tmp_path / "small-kept" / "kept.jsonl").exists()
 
 

@@ -696,7 +696,7 @@ async def test_an_empty_page_says_that_its_stage_is_under_way(
     app = app_of(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("I")
-        await until_shown(pilot, f"scores is {state}: the first line tells when it is done")
+        await until_shown(pilot, f"scores is {state}")
         assert "runs scores here" not in screen_text(app)
 
 

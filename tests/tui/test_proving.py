@@ -97,7 +97,9 @@ async def test_a_key_asks_with_the_cost_and_starts_the_stage(
         await until(pilot, lambda: len(table.marked) == 1)
         await pilot.press("V")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
-        await until_shown(pilot, "the marked example")
+        [marked] = table.marked
+        assert table.listing
+        await until_shown(pilot, f"the example {table.listing.corpus.example(marked).id}")
         await pilot.press("y")
         await until(pilot, lambda: stands_on(app, RunScreen))
     assert started == [("prove",)]

@@ -57,7 +57,7 @@ def choice_told(request: CurationRequest, found: CurationPreview) -> Iterator[st
         yield "near-duplicates of what goes go too"
     elif found.near_duplicates:
         yield (
-            f"{found.near_duplicates:,} rows that stay are near-duplicates of some that go: "
+            f"near-duplicates of what goes, which stay: {found.near_duplicates:,}; "
             "{curate.alike} drops them too"
         )
     if found.left_out:

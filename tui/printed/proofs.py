@@ -44,7 +44,9 @@ def _how(proof: Proof) -> str:
 def verdict_lines(proofs: Sequence[Loaded[Proof]]) -> list[str]:
     """A line a proof: of which examples, and its sentence; whether it is stale."""
     return [
-        clean(f"proven, {one.value.claim.origin}: {one.value}.{'' if one.fresh else STALE}")
+        clean(
+            f"put to the test, {one.value.claim.origin}: {one.value}.{'' if one.fresh else STALE}"
+        )
         for one in proofs
     ]
 

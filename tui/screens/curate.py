@@ -188,7 +188,7 @@ class CurateScreen(View[None], Picking):
         finally:
             self._writes = False
             self.query_one(Banner).progress = ""
-        told = f"{made.dropped:,} rows go, {made.kept:,} stay, in {made.out}"
+        told = f"{made.dropped:,} rows go, {made.kept:,} are kept, in {made.out}"
         if places.clone:
             cast("CommandedApp", self.app).open_run(self._run_called(places.clone))
             told = f"{told}\n{self.told(_READY)}"

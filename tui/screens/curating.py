@@ -18,6 +18,11 @@ class Curating(DOMNode):
         """The prompt under the cursor, or what its set is called among them."""
         raise NotImplementedError
 
+    @property
+    def sorts_method(self) -> str:
+        """The method that is looked at; empty = the run's own."""
+        return ""
+
     def action_curate(self) -> None:
         """Shows what of the training data would go."""
         from pipeline.contract.results.curation import CurationRequest
@@ -30,6 +35,7 @@ class Curating(DOMNode):
             run_folder=str(self._run.root),
             of_set=of_set or "",
             prompts=() if of_set else (chosen,),
+            method=self.sorts_method,
             drop=FIRST,
         )
         self.app.push_screen(CurateScreen(self._run, request))

@@ -195,6 +195,12 @@ class RankingsScreen(
         answer = self.query_one(PromptList).selected
         return answer.id if answer else None
 
+    @property
+    def sorts_method(self) -> str:
+        """That of the ranking, unless it is one layer's."""
+        known = self._scored is not None and self.ranked_by in self._scored.methods
+        return self.ranked_by if known else ""
+
     def action_compare(self) -> None:
         """Puts the ranking beside another one, which the person chooses."""
         if here := self._ranked:

@@ -95,10 +95,17 @@ def _prompts(run: RunDir, set_: str, file: Path | None, ids: tuple[str, ...]) ->
     return tuple(dict.fromkeys(ids))
 
 
+def _held_out(made: Curation) -> str:
+    """`, and 75 that it was not trained on`."""
+    others = made.kept - (made.trained - made.dropped)
+    return f", and {others:,} that it was not trained on" if others else ""
+
+
 def _told(made: Curation, target: RunDir | None) -> Iterator[str]:
     yield (
         f"{made.dropped:,} of the {made.trained:,} rows that {made.run_name} was trained on go, "
-        f"{made.kept:,} stay: ranked for {made.ranked_for} by {made.method}"
+        f"{made.trained - made.dropped:,} stay{_held_out(made)}: ranked for {made.ranked_for} by "
+        f"{made.method}"
     )
     if made.left_out:
         yield f"without scores, and so left out: {', '.join(made.left_out)}"
@@ -109,7 +116,7 @@ def _told(made: Curation, target: RunDir | None) -> Iterator[str]:
     if made.near_duplicates:
         yield f"alike    {made.near_duplicates_file}"
         yield (
-            f"{made.near_duplicates:,} rows that stay are near-duplicates of some that go: "
+            f"near-duplicates of what goes, which stay: {made.near_duplicates:,}; "
             "--near-duplicates drops them too"
         )
     if target:

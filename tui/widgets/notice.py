@@ -51,7 +51,7 @@ class Notice(Static):
     def coming(self, state: str) -> None:
         """The stage that is missing is at work already, or will be: nobody has to run it."""
         first = self.missing.partition("\n")[0]
-        self.missing = f"{first}\n{self.stage} is {state}: the first line tells when it is done"
+        self.missing = f"{first}\n{self.stage} is {state}"
 
     def _told(self, stage: str) -> str:
         return with_keys(f"{{results.run_missing}} runs {stage} here", keymap_of(self.app))

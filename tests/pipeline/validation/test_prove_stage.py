@@ -63,7 +63,7 @@ def test_a_proof_holds_the_drops_over_the_seeds_and_their_paired_difference(proo
     assert effects.marked.low is not None
     assert effects.marked.low <= effects.marked.value
     assert proof.before < 0
-    assert (proof.trainings, proof.failed) == (8, 0)
+    assert (proof.trainings, proof.failed) == (7, 0), "the run's own model is one of the eight"
     assert (proof.claim.prompt, len(proof.claim.examples)) == ("river", 3)
 
 
@@ -89,7 +89,7 @@ def test_progress_counts_the_trainings_and_the_log_says_how_many_are_kept(
     scored: RunDir, proof: Proof
 ) -> None:
     events = [event for event in EventReader(scored.events).read() if event.stage == "prove"]
-    assert "8 trainings, 0 of them kept from earlier ones" in {
+    assert "8 trainings, 1 of them kept from earlier ones" in {
         event.message for event in events if isinstance(event, Note)
     }
     done = [event for event in events if isinstance(event, Progress) and event.total == 8]
@@ -150,7 +150,7 @@ def test_a_question_is_proven_as_the_same_prompt_of_the_run_would_be(
     marked = claims.named(proof.claim.examples)
     question = Query("The river runs", " past the mill")
     asked = proven(own, claims.claim(question, marked, "three", 2))
-    assert asked.trainings == 8
+    assert asked.trainings == 7
     assert asked.effects.marked.value == pytest.approx(proof.effects.marked.value, rel=1e-6)
     assert str(asked) == str(proof)
     again = proven(own, claims.claim(question, marked, "three", 2))

@@ -73,7 +73,7 @@ def test_training_on_everything_again_gives_the_very_model_of_the_run(scored: Ru
     context = context_of(scored)
     everything = np.arange(len(context.examples))
     own = Training(everything, context.seed)
-    again = context.retrainer._train(own, lambda *_: None)
+    again = context.retrainer.train(own, lambda *_: None)
     model = load_model(scored.model, torch.device("cpu"))
     likelihoods = context.completions.log_likelihoods(model)
     assert again == pytest.approx(likelihoods, abs=1e-4)
@@ -87,10 +87,10 @@ def test_a_training_that_several_processes_shared_is_done_again_by_one(scored: R
     context = context_of(scored)
     shared = settings.model_copy(update={"train": train})
     some = Training(np.arange(24), seed=5)
-    found = Retrainer(shared, scored, context.completions)._train(some, lambda *_: None)
+    found = Retrainer(shared, scored, context.completions).train(some, lambda *_: None)
     alone = train.model_copy(update={"processes": 1, "shard": False})
     settings = settings.model_copy(update={"train": alone})
-    expected = Retrainer(settings, scored, context.completions)._train(some, lambda *_: None)
+    expected = Retrainer(settings, scored, context.completions).train(some, lambda *_: None)
     assert found.tolist() == expected.tolist()
 
 

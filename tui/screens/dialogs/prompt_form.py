@@ -98,6 +98,10 @@ class Words(TextArea):
         super().__init__(text, id=id, tab_behavior="focus", soft_wrap=True)
         self.cursor_blink = False
 
+    def on_mount(self) -> None:
+        """What is there is gone on with."""
+        self.move_cursor(self.document.end)
+
     def get_line(self, line_index: int) -> Text:
         """A line as it is drawn: as many letters as it has."""
         return Text(visible_letters(self.document.get_line(line_index)), end="", no_wrap=True)

@@ -35,6 +35,7 @@ class Proving(DOMNode):
         from tui.processes.launcher import start_stages
 
         if (taken := self.chosen()) is None:
+            self.app.notify("there are no ranked examples here yet", markup=False)
             return
         run = taken.run
         try:
@@ -59,11 +60,12 @@ def _claim(taken: Taken) -> tuple[Claim, str]:
     marked = claims.named([corpus.example(position).id for position in positions])
     origin = _origin(taken, len(marked))
     claim = claims.claim(taken.question or taken.answer.id, marked, origin)
-    what = clean(" ".join(taken.answer.prompt.split()), 60) if taken.question else claim.prompt
+    asked = f"“{' '.join(taken.answer.prompt.split())}”"
+    what = clean(asked, 60) if taken.question else clean(claim.prompt)
     text = (
-        f"{clean(what)}: {clean(origin)}.\n\nThe model is trained again without "
-        "them, without as many of the same length and gradient size, and without as many at "
-        f"random: {claims.cost(claim)}."
+        f"{what}: {clean(origin)}.\n\nThe model is trained again without them, without as many of "
+        "the same length and gradient size, and without as many at random: "
+        f"{claims.cost(claim)}."
     )
     return claim, text
 
@@ -71,9 +73,13 @@ def _claim(taken: Taken) -> tuple[Claim, str]:
 def _origin(taken: Taken, count: int) -> str:
     """How the examples were chosen."""
     if taken.marked:
-        return "the marked example" if count == 1 else f"the {count:,} marked examples"
+        [first, *others] = taken.marked
+        one = f"the example {taken.scored.corpus.example(first).id}"
+        return f"the {count:,} marked examples" if others else one
     listing = taken.listing
-    if listing.sort != "score" or len(listing) < len(listing.ranking.order):
+    # of an answer in Ask only the first examples are known, not the other end
+    is_part = len(listing) < len(listing.ranking.order) or (taken.question and listing.reverse)
+    if listing.sort != "score" or is_part:
         return f"the first {count:,} shown"
     end = "last" if listing.reverse else "first"
     return f"the {end} {count:,} by {listing.ranking.name}"

@@ -256,14 +256,17 @@ def test_every_other_setting_makes_a_stage_stale(trained: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "name", "other"), [("train", "processes", 2), ("data", "held_out", "/ids.json")]
+    ("section", "name", "other"),
+    [("train", "processes", 2), ("train", "shard", True), ("data", "held_out", "/ids.json")],
 )
 def test_a_setting_that_came_later_makes_no_earlier_run_stale(
     run: RunDir, section: str, name: str, other: object
 ) -> None:
-    before = settings().model_dump(mode="json")[section]
-    del before[name]
+    later = {key for of, key, _ in freshness._LATER if of == section}
+    assert name in later
+    now = settings().model_dump(mode="json")[section]
+    before = {key: value for key, value in now.items() if key not in later}
     digest = hashlib.sha256(json.dumps({section: before}, sort_keys=True).encode()).hexdigest()
     assert freshness.RunFreshness(settings(), run).digest((section,)) == digest
-    changed = settings(**{section: {**before, name: other}})
+    changed = settings(**{section: {**now, name: other}})
     assert freshness.RunFreshness(changed, run).digest((section,)) != digest
