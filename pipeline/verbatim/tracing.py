@@ -47,7 +47,7 @@ def trace_text(
     found: list[TracedSpan] = []
     folded: list[TracedSpan] = []
     for number, index in enumerate(indexes):
-        found += _in_tokens(traced, tokenizer, index, added=number > 0)
+        found += _in_tokens(traced, text, tokenizer, index, added=number > 0)
         folded += folded_spans(text, index, added=number > 0)
     copied = sorted(one.letters for one in (*found, *folded) if one.copied and not one.added)
     judged = [extent for extent in traced.extents if extent[1] > begins]
@@ -71,11 +71,20 @@ class _Encoded:
 
 
 def _in_tokens(
-    text: _Encoded, tokenizer: PreTrainedTokenizerBase, index: SpanIndex, added: bool
+    text: _Encoded,
+    written: str,
+    tokenizer: PreTrainedTokenizerBase,
+    index: SpanIndex,
+    added: bool,
 ) -> Iterator[TracedSpan]:
-    total = int(index.counts.sum())
+    total, query, ends = int(index.counts.sum()), folded_bytes(written), _folded_ends(written)
     for span in index.tokens.index.spans(text.ids):
         part = text.ids[span.start : span.start + span.length]
+        letters = text.extents[span.start][0], text.extents[span.start + span.length - 1][1]
+        first, last = (ends[letter] for letter in _without_blanks(written, *letters))
+        same = index.folded.index.located(query, first, last - first) if last > first else span
+        by_letters = same.places > span.places
+        where = (index.folded, same) if by_letters else (index.tokens, span)
         shown = str(tokenizer.decode(part.tolist()))
         expected = expected_count(part, index.counts, total)
         is_rare = expected < BOUND and len(pieces(shown)) > 1
@@ -83,13 +92,20 @@ def _in_tokens(
             text=shown,
             start=span.start,
             end=span.start + span.length,
-            letters=(text.extents[span.start][0], text.extents[span.start + span.length - 1][1]),
-            count=span.places,
+            letters=letters,
+            count=where[1].places,
             expected=expected,
             copied=span.length >= COPIED or is_rare,
             added=added,
-            places=_places(index.tokens, index.ids, span, added),
+            places=_places(where[0], index.ids, where[1], added),
+            by_letters=by_letters,
         )
+
+
+def _without_blanks(text: str, start: int, end: int) -> tuple[int, int]:
+    """A stretch without the blanks at its ends."""
+    part = text[start:end]
+    return end - len(part.lstrip()), start + len(part.rstrip())
 
 
 def folded_spans(text: str, index: SpanIndex, added: bool = False) -> Iterator[TracedSpan]:

@@ -61,7 +61,8 @@ class Place:
     example_id: str
     """With + before it in an added text."""
     position: int
-    """0-based, of the span's first unit in the example: a token, or a byte of folded UTF-8."""
+    """0-based, of the span's first unit in the example: a token, or a byte of folded UTF-8 where
+    places are those of letters."""
     row: int
     """0-based, of the example in its file."""
 
@@ -86,6 +87,9 @@ class TracedSpan:
     """Whether it stands in an added text, which the model has not learnt from."""
     places: tuple[Place, ...]
     """Ten at most, in the order of the examples."""
+    by_letters: bool = False
+    """Of a span of tokens: whether its letters stand in more places than its tokens do, there cut
+    into others or in another case. Count and places are then those of the letters."""
 
     @property
     def length(self) -> int:

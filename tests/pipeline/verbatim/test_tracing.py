@@ -87,6 +87,17 @@ def test_a_copy_in_other_case_is_found_whole(
     assert (span.text, span.copied, span.count) == (asked, True, 1)
 
 
+def test_places_are_those_of_the_letters_however_they_are_cut_into_tokens(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """A word that begins a text is another token than the same word behind a blank."""
+    texts = ["The mason brings bread.", "So the mason brings bread. It is late.", "Nobody came."]
+    [span] = trace_text(texts[0], tokenizer, [index_of(texts, tokenizer)]).spans
+    assert span.text.strip() == texts[0]
+    assert (span.count, span.by_letters) == (2, True)
+    assert [place.example_id for place in span.places] == ["0", "1"]
+
+
 def test_an_accent_of_its_own_is_another_spelling_than_a_letter_with_it(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
