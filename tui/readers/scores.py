@@ -94,6 +94,7 @@ class Scored:
         self.sets = {set_row(name): ids for name, ids in there.items()}
         """Ids of the prompts of each set, by its row among the prompts."""
         self._held: dict[tuple[str, str], Ranking] = {}
+        self._taught: dict[str, bool | None] = {}
         self._module_files: dict[str, ModuleScoreFile] = {}
 
     @property
@@ -160,7 +161,10 @@ class Scored:
 
     def taught(self, prompt_id: str) -> bool | None:
         """Whether the examples taught the answer, by the method that the run ranks by."""
-        return is_taught_by(self.scores(prompt_id, self._file.metadata.default_method))
+        if prompt_id not in self._taught:
+            scores = self.scores(prompt_id, self._file.metadata.default_method)
+            self._taught[prompt_id] = is_taught_by(scores)
+        return self._taught[prompt_id]
 
     def modules(self, prompt_id: str, name: str, position: int) -> ModuleScores | None:
         """The parts of a raw score; None where the stage had no room to keep them apart, and of a

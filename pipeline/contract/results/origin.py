@@ -50,9 +50,13 @@ def is_taught_by(scores: Scores) -> bool | None:
     """The same of all scores [N], NaN = missing."""
     import numpy as np
 
-    ordered = np.sort(scores[~np.isnan(scores)])
-    count = min(FIRST, len(ordered) // 2)
-    return is_taught(ordered[len(ordered) - count :].tolist(), ordered[:count].tolist())
+    known = scores[~np.isnan(scores)]
+    count = min(FIRST, len(known) // 2)
+    if not count:
+        return None
+    parted = np.partition(known, [count - 1, len(known) - count])  # a million take long to sort
+    highest, lowest = np.sort(parted[len(known) - count :]), np.sort(parted[:count])
+    return is_taught(highest.tolist(), lowest.tolist())
 
 
 def explained(word: OriginWord) -> str:
