@@ -9,11 +9,13 @@ from itertools import count
 _STEPS = (1.0, 2.0, 5.0)
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 """Seconds between two ticks, up to a day."""
+_SMALLEST = 1e-300
+"""A shorter axis has no ticks: floats next to 0 cannot be divided further."""
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten from `low` to `high`: at most `most`."""
-    if not 0 < high - low < math.inf:
+    if not _SMALLEST < high - low < math.inf:
         return []
     power = math.floor(math.log10((high - low) / max(1, most)))
     steps = (step * 10.0**exponent for exponent in count(power) for step in _STEPS)
@@ -22,7 +24,7 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 def time_ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers of seconds, minutes, hours or days, in seconds."""
-    if not 0 < high - low < math.inf:
+    if not _SMALLEST < high - low < math.inf:
         return []
     days = (step * 10.0**exponent * 86400 for exponent in count() for step in _STEPS)
     steps = (step for part in (_CLOCK, days) for step in part)

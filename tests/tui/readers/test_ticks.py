@@ -42,6 +42,8 @@ finite = st.floats(min_value=-1e12, max_value=1e12)
 
 @given(finite, finite, st.integers(2, 20))
 @example(-4e-272, -5e-275, 2)
+@example(0.0, 5e-324, 2)
+@example(0.0, 2e-300, 20)
 def test_ticks_lie_within_the_axis_and_are_never_too_many(a: float, b: float, most: int) -> None:
     low, high = min(a, b), max(a, b)
     for ticks in (round_ticks(low, high, most), time_ticks(low, high, most)):
