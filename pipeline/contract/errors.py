@@ -21,9 +21,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class HeadwaterError(Exception):
@@ -38,6 +39,10 @@ class HeadwaterError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+    def record(self) -> dict[str, str | int]:
+        """As JSON, for the process that has asked this one; see `error_of`."""
+        return {"error": self.message, "hint": self.hint, "exit_code": self.exit_code}
 
 
 class DataError(HeadwaterError):
@@ -93,6 +98,16 @@ class CancelledError(HeadwaterError):
     """The stage was asked to stop and did."""
 
     exit_code = 130
+
+
+_BY_EXIT_CODE = {
+    kind.exit_code: kind for kind in (HeadwaterError, UsageError, RetryableError, CancelledError)
+}
+
+
+def error_of(record: Mapping[str, Any]) -> HeadwaterError:
+    """The error that another process wrote down by `HeadwaterError.record`, by its exit code."""
+    return _BY_EXIT_CODE[record["exit_code"]](record["error"], record["hint"])
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,8 +1,7 @@
 """Sorts training data in this process: `python -m pipeline.curation`, the request on stdin as JSON.
 
 Prints JSON objects, a line each: {"progress": rows read}, as often as there is something to say;
-at last {"curation": …}, {"preview": …} where no folder is asked for, or {"error": …, "hint": …,
-"exit_code": …}.
+at last {"curation": …}, {"preview": …} where no folder is asked for, or an error's record.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def main(request: CurationRequest) -> int:
     try:
         answer = _answer(request)
     except HeadwaterError as error:
-        answer = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        answer = error.record()
     print(json.dumps(answer))
     return 0
 

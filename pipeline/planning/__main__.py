@@ -1,6 +1,6 @@
 """Makes a plan in this process: `python -m pipeline.planning REQUEST`, a JSON object.
 
-Prints one JSON object: {"plan": …}, or {"error": …, "hint": …, "exit_code": …}.
+Prints one JSON object: {"plan": …}, or an error's record.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(request: PlanRequest) -> int:
     try:
         answer: dict[str, Any] = {"plan": asdict(_plan(request))}
     except HeadwaterError as error:
-        answer = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        answer = error.record()
     print(json.dumps(answer))
     return 0
 

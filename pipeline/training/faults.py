@@ -12,11 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.contract.errors import HeadwaterError, RetryableError, UsageError, exhausted
+from pipeline.contract.errors import HeadwaterError, RetryableError, error_of, exhausted
 from pipeline.contract.files import read_object, write_json
 from pipeline.contract.run.run_dir import RunDir
-
-_KINDS = {kind.exit_code: kind for kind in (HeadwaterError, UsageError, RetryableError)}
 
 
 def tell(error: Exception, rank: int, meeting: Path, run: RunDir) -> int:
@@ -25,8 +23,7 @@ def tell(error: Exception, rank: int, meeting: Path, run: RunDir) -> int:
     if known is None:
         words = f"{type(error).__name__}: {error}"
         known = HeadwaterError(words, f"the traceback is in {run.log('train')}")
-    fault = {"message": known.message, "hint": known.hint, "exit_code": known.exit_code}
-    write_json(_fault(meeting, rank), {**fault, "time": time.monotonic()})
+    write_json(_fault(meeting, rank), {**known.record(), "time": time.monotonic()})
     return known.exit_code
 
 
@@ -49,9 +46,8 @@ def what_ended(
             "a process of the training ended before it began",
             f"the reason is in {run.log('train')}",
         )
-    first = min(told, key=lambda fault: fault["time"])
-    kind = _KINDS[first["exit_code"]]
-    return kind(f"a process of the training failed: {first['message']}", first["hint"])
+    error = error_of(min(told, key=lambda fault: fault["time"]))
+    return type(error)(f"a process of the training failed: {error.message}", error.hint)
 
 
 def _fault(meeting: Path, rank: int) -> Path:

@@ -1,7 +1,7 @@
 """Traces a text, that of stdin: `python -m pipeline.verbatim RUN_DIR BEGINS [built]`.
 
 What stands from the letter BEGINS on is judged. With `built` no index is made: without one the
-trace is null. Prints one JSON object: {"trace": …}, or {"error": …, "hint": …, "exit_code": …}.
+trace is null. Prints one JSON object: {"trace": …}, or an error's record.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(run: RunDir, text: str, begins: int, only_built: bool) -> int:
             found = _trace(run, text, begins, only_built)
             answer: dict[str, Any] = {"trace": found and asdict(found)}
     except HeadwaterError as error:
-        answer = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        answer = error.record()
     print(json.dumps(answer))
     return 0
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline.contract.children import child_environment, python_command
-from pipeline.contract.errors import HeadwaterError
+from pipeline.contract.errors import HeadwaterError, error_of
 
 _PROGRESS = b'{"progress"'
 
@@ -54,9 +54,7 @@ class Request:
         answer: dict[str, Any] = json.loads(last)
         if "error" not in answer:
             return answer
-        error = HeadwaterError(answer["error"], answer["hint"])
-        error.exit_code = answer["exit_code"]
-        raise error
+        raise error_of(answer)
 
     def stop(self) -> None:
         """Ends it; nobody waits for the answer any more."""
