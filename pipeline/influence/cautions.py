@@ -44,7 +44,7 @@ def cautions(prompts: Sequence[Prompt], examples: pa.Table, scores: Scores) -> I
             lambda best, top: _ties(best, groups[top])
         ),
     }
-    tops = [highest_first(row)[:_LIST] for row in scores]
+    tops = [highest_first(row, _LIST) for row in scores]
     for message, check in checks.items():
         affected = [
             prompt.id

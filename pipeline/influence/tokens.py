@@ -31,7 +31,7 @@ def top_token_scores(
     """
     settings = analyzer.settings
     scores = results.methods[default_method(settings)]
-    tops = [highest_first(row)[: settings.scores.token_top].tolist() for row in scores]
+    tops = [highest_first(row, settings.scores.token_top).tolist() for row in scores]
     chosen = sorted({index for top in tops for index in top})
     by_token = scoring.token_scores(analyzer, results.strategy, queries, results.examples, chosen)
     ids = ids_of(results.table)

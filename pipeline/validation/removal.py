@@ -66,7 +66,7 @@ def _left_out(
     """The methods' first examples for the prompts, and as many random ones as of the first."""
     sizes = []
     for method, scores in methods.items():
-        tops = [highest_first(scores[prompt])[:count] for prompt in prompts]
+        tops = [highest_first(scores[prompt], count) for prompt in prompts]
         left_out = np.unique(np.concatenate(tops))
         sizes.append(len(left_out))
         yield method, left_out

@@ -121,7 +121,7 @@ def agreement(first: Scores, second: Scores) -> Agreement:
     correlations = spearman(ranks[0].T, ranks[1].T)
     top = min(STABILITY_TOP, first.shape[1])
     shared = [
-        len(np.intersect1d(highest_first(a)[:top], highest_first(b)[:top])) / top
+        len(np.intersect1d(highest_first(a, top), highest_first(b, top))) / top
         for a, b in zip(first, second, strict=True)
     ]
     mean, least = float(correlations.mean()), float(correlations.min())

@@ -34,7 +34,7 @@ def tail_patch(context: ValidationContext) -> TailPatch | None:
     if not count:
         return None
     tops = {
-        name: [highest_first(row)[:count].tolist() for row in scores]
+        name: [highest_first(row, count).tolist() for row in scores]
         for name, scores in context.compared.items()
     }
     tops[RANDOM] = _random_tops(context, count)

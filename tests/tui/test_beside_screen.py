@@ -29,8 +29,7 @@ def listing(scored: Scored, scores: list[float]) -> Listing:
     """A ranking of the first examples by given scores; the others have none."""
     every = np.full(len(scored.corpus), np.nan, np.float32)
     every[: len(scores)] = scores
-    order = np.argsort(-np.array(scores), kind="stable").astype(np.int32)
-    return Listing(scored.corpus, Ranking("home-0", "made", every, order))
+    return Listing(scored.corpus, Ranking("home-0", "made", every))
 
 
 def test_correlation_and_overlap_are_those_of_the_ranks(tmp_path: Path) -> None:

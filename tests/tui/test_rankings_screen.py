@@ -369,12 +369,11 @@ async def test_a_score_stands_apart_from_its_rank(tmp_path: Path, value: float) 
     """A figure of four digits and one decimal filled its column up to the rank."""
     scored = Scored(sample_run.scored_run(tmp_path))
     scores = np.full(len(scored.corpus), value, np.float32)
-    order = np.arange(len(scores), dtype=np.int32)
     app = HeadwaterApp(tmp_path)
     async with app.run_test():
         table = RankingTable()
         await app.mount(table)
-        table.listing = Listing(scored.corpus, Ranking("home-0", "made", scores, order))
+        table.listing = Listing(scored.corpus, Ranking("home-0", "made", scores))
         written = "".join(text for text, _ in table.line(11, 80))
         assert re.search(r"\b12 +[+-][\d,.]+", written), written
 

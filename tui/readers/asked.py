@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.results.examples import Turn
 from pipeline.contract.results.lookup import Example, Mask, Positions
-from pipeline.contract.results.ranks import Scores, highest_first, rank_of
+from pipeline.contract.results.ranks import Scores, rank_of
 from pipeline.contract.results.tokens import TokenScores
 from pipeline.contract.run.replies import AskedExample, ExampleTokens
 from tui.readers.scores import ModuleScores, Ranking, Standing
@@ -119,7 +119,7 @@ class Asked:
     def ranking(self, prompt_id: str, name: str) -> Ranking:
         """The list, highest first."""
         scores = self._scores[name]
-        return Ranking(prompt_id, name, scores, highest_first(scores))
+        return Ranking(prompt_id, name, scores)
 
     def standings(self, _prompt_id: str, position: int) -> Iterator[Standing]:
         """Where an example stands by either score."""

@@ -94,14 +94,14 @@ def sides(left: Listing, right: Listing) -> tuple[Side, Side]:
     known = to_right >= 0
     to_left[to_right[known]] = np.flatnonzero(known)
     return (
-        Side(left, _looked_up(_ranks(right), to_right)),
-        Side(right, _looked_up(_ranks(left), to_left)),
+        Side(left, _looked_up(right.ranking.ranks, to_right)),
+        Side(right, _looked_up(left.ranking.ranks, to_left)),
     )
 
 
 def agreement(left: Side) -> Agreement:
     """How alike the rankings are, of which `left` is one."""
-    here, there = _ranks(left.listing), left.elsewhere
+    here, there = left.listing.ranking.ranks, left.elsewhere
     both = (here > 0) & (there > 0)
     common = int(np.count_nonzero(both))
     top = both & (here <= TOP) & (there <= TOP)
@@ -110,13 +110,6 @@ def agreement(left: Side) -> Agreement:
         common,
         int(np.count_nonzero(top)),
     )
-
-
-def _ranks(listing: Listing) -> Ranks:
-    """Every example's rank [N], by position; 0: it has none."""
-    ranks = np.zeros(len(listing.corpus), np.int32)
-    ranks[listing.ranking.order] = np.arange(1, len(listing.ranking.order) + 1)
-    return ranks
 
 
 def _looked_up(ranks: Ranks, positions: NDArray[np.intp]) -> Ranks:

@@ -74,7 +74,7 @@ def detail(reader: TokenSource, scored: ScoredExamples, listing: Listing, positi
         example=example,
         text=corpus.text(position),
         standing=_standing(listing, position),
-        ranked=len(ranking.order),
+        ranked=ranking.count,
         relevant=position in listing.relevant,
         tokens=reader.tokens(ranking.prompt_id, example.id),
         turns=reader.turns(position),

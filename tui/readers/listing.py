@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.contract.results.lookup import Mask
-from pipeline.contract.results.ranks import lowest_first
+from pipeline.contract.results.ranks import Keys, Order, highest_first, lowest_first
 from tui.readers.ranking_reader import Sort
-from tui.readers.scores import Ranking
+from tui.readers.scores import Ordered, Ranking
 from tui.readers.sources import Examples
 
 
@@ -27,40 +29,44 @@ class Listing:
         """`mask` [N] says which examples are shown; `reverse` turns the order of `sort` around."""
         self.corpus, self.ranking, self.relevant = corpus, ranking, relevant
         self.sort, self.reverse = sort, reverse
-        order = ranking.order
-        self._at: NDArray[np.intp] | None = None
-        """Lines → positions in the ranking; None: they are the same."""
-        if mask is not None:
-            self._at = np.flatnonzero(mask[order])
+        self._shown = ranking if mask is None else _masked(ranking, mask)
+        self._lines: Ordered = self._shown
         if sort != "score":
-            shown = order if self._at is None else order[self._at]
-            by_key = lowest_first(_keys(corpus, shown, sort)).astype(np.intp)
-            self._at = by_key if self._at is None else self._at[by_key]
-        self._length = len(order) if self._at is None else len(self._at)
+            self._lines = _ByKey(self._shown, _keys(corpus, sort))
+        self._length = self._shown.count
+        if self._length:
+            self.position(0)  # puts in order what is shown first, off the screen's thread
 
     def __len__(self) -> int:
         return self._length
 
     def rank(self, line: int) -> int:
         """The example's rank in the whole ranking; 1 = highest score."""
-        at = self._mirrored(line)
-        return (at if self._at is None else int(self._at[at])) + 1
+        if self._lines is self.ranking:
+            return self._mirrored(line) + 1
+        rank = self.ranking.rank(self.position(line))
+        assert rank is not None  # what has no score has no line
+        return rank
 
     def position(self, line: int) -> int:
         """The example's position in the corpus."""
-        return int(self.ranking.order[self.rank(line) - 1])
+        return self._lines.position(self._mirrored(line) + 1)
 
     def line_of_rank(self, rank: int) -> int:
         """The line whose rank comes nearest."""
-        if self._at is None:
+        if self._lines is self.ranking:
             return self._mirrored(max(0, min(rank, self._length) - 1))
-        return self._mirrored(int(np.argmin(np.abs(self._at - (rank - 1)))))
+        ranks = self.ranking.ranks[self.positions()]
+        return int(np.argmin(np.abs(ranks - rank)))
 
     def line_of(self, position: int) -> int | None:
         """The line of an example; None where it is not shown."""
-        rank = self.ranking.rank(position)
-        line = self.line_of_rank(rank) if rank and len(self) else 0
-        return line if len(self) and self.position(line) == position else None
+        rank = self._shown.rank(position)
+        if rank is None:
+            return None
+        if self._lines is not self._shown:
+            rank = int(np.flatnonzero(self._lines.order == position)[0]) + 1
+        return self._mirrored(rank - 1)
 
     def next_relevant(self, line: int, step: int) -> int | None:
         """The next line, or with -1 the one before, whose example states the answer."""
@@ -70,21 +76,53 @@ class Listing:
         beyond = [at for at in lines if (at - line) * step > 0]
         return beyond[0 if step > 0 else -1] if beyond else None
 
-    def positions(self) -> NDArray[np.int32]:
+    def positions(self) -> Order:
         """All examples in the order of the lines."""
-        positions = self.ranking.order if self._at is None else self.ranking.order[self._at]
-        return positions[::-1] if self.reverse else positions
+        return self._lines.order[::-1] if self.reverse else self._lines.order
 
     def _mirrored(self, line: int) -> int:
         return self._length - 1 - line if self.reverse else line
 
 
-def _keys(corpus: Examples, positions: NDArray[np.int32], sort: Sort) -> NDArray[np.uint32]:
-    """What to sort examples by, lowest first: long before short, groups together."""
+def _masked(ranking: Ranking, mask: Mask) -> Ranking:
+    """The ranking of the examples that a mask [N] leaves."""
+    return replace(ranking, scores=np.where(mask, ranking.scores, np.float32(np.nan)))
+
+
+@dataclass(frozen=True)
+class _ByKey(Ordered):
+    """The examples of a ranking, the lowest key first, equal ones in the order of their ranks."""
+
+    ranking: Ranking
+    keys: Keys
+    """[N], by position."""
+
+    @cached_property
+    def order(self) -> Order:
+        """All of them."""
+        order = self.ranking.order
+        return order[lowest_first(self.keys[order])]
+
+    def first(self, count: int) -> Order:
+        """The first of them, for which the others are not put in order."""
+        scores = self.ranking.scores
+        known = np.flatnonzero(~np.isnan(scores)).astype(np.int32)
+        if len(known) <= count:
+            return self.order
+        keys = self.keys[known]
+        bound = np.partition(keys, count)[count]
+        before, at = known[keys < bound], known[keys == bound]
+        before = before[highest_first(scores[before])]
+        at = at[highest_first(scores[at], count - len(before))]
+        return np.concatenate([before[lowest_first(self.keys[before])], at])
+
+
+def _keys(corpus: Examples, sort: Sort) -> Keys:
+    """What to sort examples [N] by, lowest first: long before short, groups together."""
     match sort:
         case "tokens":
-            return ~corpus.n_tokens[positions].astype(np.uint32)
+            return ~corpus.n_tokens.astype(np.uint32)
         case "group":
-            return corpus.groups[positions].astype(np.uint32)  # -1, none, becomes the highest
+            return corpus.groups.astype(np.uint32)  # -1, none, becomes the highest
         case _:
-            return positions.astype(np.uint32)
+            return np.arange(len(corpus), dtype=np.uint32)

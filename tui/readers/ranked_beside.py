@@ -128,7 +128,7 @@ def _overview(run: RunDir, reader: RankingReader) -> RankingsOverview:
 def _first(scored: Scored, prompt_id: str, method: str) -> list[tuple[str, str, bool]]:
     """Id, beginning and relevance of the first examples."""
     relevant = scored.relevant(prompt_id)
-    positions = scored.ranking(prompt_id, method).order[:TOP].tolist()
+    positions = scored.ranking(prompt_id, method).first(TOP).tolist()
     corpus = scored.corpus
     return [(corpus.example(p).id, corpus.text(p, _EXCERPT), p in relevant) for p in positions]
 

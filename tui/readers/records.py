@@ -48,14 +48,12 @@ def records(
     example has none.
     """
     ranking, corpus = listing.ranking, scored.corpus
-    ranks = np.zeros(len(corpus), np.int32)
-    ranks[ranking.order] = np.arange(1, len(ranking.order) + 1)
     methods = {f"score_{name}": scored.scores(answer.id, name) for name in scored.methods}
     for begin in range(0, len(positions), _BLOCK):
         block = positions[begin : begin + _BLOCK]
         rows = zip(
             corpus.examples(block),
-            ranks[block].tolist(),
+            ranking.ranks[block].tolist(),
             _numbers(ranking.scores[block]),
             *(_numbers(scores[block]) for scores in methods.values()),
             strict=True,

@@ -7,6 +7,7 @@ Shape legend: Q prompts, N training examples, L layers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,25 +22,74 @@ from pipeline.contract.results.lookup import Corpus
 from pipeline.contract.results.module_scores import ModuleScoreFile, has_module_scores
 from pipeline.contract.results.origin import is_taught_by
 from pipeline.contract.results.prompts import read_prompts
-from pipeline.contract.results.ranks import Scores, highest_first, rank_of
+from pipeline.contract.results.ranks import Order, Scores, highest_first, rank_of
 from pipeline.contract.results.score_file import ScoreFile
 from pipeline.contract.results.scores import LAYER, STAGE, layer_of, strategy_of
 from pipeline.contract.results.sets import mean_of_rows, set_row, sets_of
 from pipeline.contract.run.run_dir import RunDir
 
 _RANKINGS_HELD = 4
+_FIRST = 1000
+"""Examples that are put in order at once: more than a person pages through."""
+
+
+class Ordered(ABC):
+    """Examples in an order that is made as far as it is looked at."""
+
+    @property
+    @abstractmethod
+    def order(self) -> Order:
+        """Positions of all of them."""
+
+    @abstractmethod
+    def first(self, count: int) -> Order:
+        """Positions of the `count` first ones."""
+
+    def position(self, place: int) -> int:
+        """The example at a place, 1 = first; all are put in order once one is asked for that is
+        not among the first."""
+        return int((self._first if place <= len(self._first) else self.order)[place - 1])
+
+    @cached_property
+    def _first(self) -> Order:
+        return self.first(_FIRST)
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Ordered):
     """All examples that have a score for a prompt, highest first."""
 
     prompt_id: str
     name: str
     scores: Scores
     """[N], by position; NaN = missing."""
-    order: NDArray[np.int32]
-    """Positions of examples [≤ N], equal scores in the order of the corpus."""
+
+    @cached_property
+    def order(self) -> Order:
+        """Positions of examples [≤ N], equal scores in the order of the corpus."""
+        return highest_first(self.scores)
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int32]:
+        """Every example's rank [N]; 0: it has none."""
+        ranks = np.zeros(len(self.scores), np.int32)
+        ranks[self.order] = np.arange(1, self.count + 1)
+        return ranks
+
+    @cached_property
+    def count(self) -> int:
+        """How many examples have a score."""
+        return len(self.scores) - int(np.count_nonzero(np.isnan(self.scores)))
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The highest score and the lowest; both NaN where no example has one."""
+        highest = np.fmax.reduce(self.scores, initial=np.nan)
+        return float(highest), float(np.fmin.reduce(self.scores, initial=np.nan))
+
+    def first(self, count: int) -> Order:
+        """Positions of the `count` first examples, for which the others are not put in order."""
+        return highest_first(self.scores, count)
 
     def rank(self, position: int) -> int | None:
         """1 = highest; None: it has no score."""
@@ -129,7 +179,7 @@ class Scored:
             raise MissingResultError("this prompt was not scored", hint)
         if key not in self._held:
             scores = self.scores(prompt_id, name)
-            self._held[key] = Ranking(prompt_id, name, scores, highest_first(scores))
+            self._held[key] = Ranking(prompt_id, name, scores)
             for oldest in list(self._held)[:-_RANKINGS_HELD]:
                 del self._held[oldest]
         return self._held[key]

@@ -315,7 +315,7 @@ class RankingsScreen(
         self.filtered.entitle(*self._title(self.filtered.listing))
 
     def _title(self, listing: Listing | None) -> tuple[str, str]:
-        total = 0 if listing is None else len(listing.ranking.order)
+        total = 0 if listing is None else listing.ranking.count
         shown = f"{len(listing):,} of " if self.words and listing is not None else ""
         legend = _LEGEND if listing is not None and listing.relevant else ""
         below = " · ".join(filter(None, (legend, _GROUPS * self.filtered.shows_groups)))
@@ -396,7 +396,7 @@ class RankingsScreen(
         listing = table.listing
         if listing is None or not len(listing):
             return
-        total = len(listing.ranking.order)
+        total = listing.ranking.count
 
         def fault(text: str) -> str:
             known = text.strip().isdecimal() and 1 <= int(text) <= total

@@ -81,12 +81,12 @@ class RankingTable(Lines):
         """Another ranking, or another part or order of one."""
         self.count = len(listing) if listing else 0
         self._score = _CELLS["score"]
-        if listing and len(order := listing.ranking.order):
-            ends = [float(end) for end in listing.ranking.scores[order[[0, -1]]]]
+        if listing and listing.ranking.count:
+            ends = listing.ranking.ends
             self._is_small = max(map(abs, ends)) < _SMALL
             self._score = max(self._score, *(len(self._figure(end)) + 1 for end in ends))
             self._longest = listing.corpus.id_length
-            first = listing.corpus.example(int(order[0]))
+            first = listing.corpus.example(listing.ranking.position(1))
             if example_name(first) != first.id:  # a file and a row
                 self._longest = _ID[1]
         self.refresh()
@@ -165,7 +165,7 @@ class RankingTable(Lines):
 
     def _columns(self, width: int) -> dict[str, int]:
         """Cells of the columns that there is room for, in their order."""
-        total = len(self.listing.ranking.order) if self.listing else 1
+        total = self.listing.ranking.count if self.listing else 1
         cells = {**_CELLS, "score": self._score, "rank": max(_CELLS["rank"], len(f"{total:,}"))}
         left = width - sum(cells[name] for name in ("mark", "rank", "score", "star", "gap"))
         room = max(left // 3, min(_USUAL_ID, left - _LEAST_TEXT))

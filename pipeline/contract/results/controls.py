@@ -27,7 +27,6 @@ FIRST = 10
 """First examples of two rankings that are compared."""
 _CORRELATED = 10_000
 """Examples whose ranks are correlated: with so many a correlation is known to a hundredth."""
-_BLOCKS = 1000
 _MUCH = 0.8
 """From this rank correlation on a ranking says hardly more than the other."""
 
@@ -151,35 +150,14 @@ def agreement(first: Scores, second: Scores) -> Agreement:
         both = ~(np.isnan(first) | np.isnan(second))
         first, second = first[both], second[both]
     looked_at = min(FIRST, len(first) // 4)
-    shared = len(_first(first, looked_at) & _first(second, looked_at))
+    shared = np.intersect1d(highest_first(first, looked_at), highest_first(second, looked_at))
     some = slice(None, None, 1 + len(first) // _CORRELATED)
-    return Agreement(_correlation(first[some], second[some]), shared, looked_at)
+    return Agreement(_correlation(first[some], second[some]), len(shared), looked_at)
 
 
 def _lacks_some(scores: Scores) -> bool:
     """Whether any is NaN: then the highest of them is, too, and needs no list of answers."""
     return bool(np.isnan(scores.max(initial=-np.inf)))
-
-
-def _first(scores: Scores, count: int) -> frozenset[int]:
-    """The indices of the `count` first ones of scores [N] without NaN, count ≤ N.
-
-    As many blocks have a score that is not lower than the last of them: only what reaches the
-    lowest of these blocks' maxima is put in order.
-    """
-    if count == 0:
-        return frozenset()
-    size = max(1, len(scores) // _BLOCKS)
-    begins = np.arange(0, len(scores), size)
-    highest = np.maximum.reduceat(scores, begins)
-    least = np.partition(highest, -count)[-count]
-    candidates = np.concatenate(
-        [
-            begin + np.flatnonzero(scores[begin : begin + size] >= least)
-            for begin in begins[highest >= least].tolist()
-        ]
-    )
-    return frozenset(candidates[highest_first(scores[candidates])[:count]].tolist())
 
 
 def _correlation(first: Scores, second: Scores) -> float | None:

@@ -9,9 +9,6 @@ Shape legend: N training examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,13 +16,16 @@ Scores = NDArray[np.float32]
 Keys = NDArray[np.uint32]
 Order = NDArray[np.int32]
 
-_HALF = np.uint64(32)
 _SIGN = np.uint32(1 << 31)
 _MISSING = np.iinfo(np.uint32).max
 """The key of what has no score. No number's: that of -∞ is lower."""
+_HALF_BITS = 16
 _BLOCK = 1 << 15
-"""Values that are prepared at once: fresh memory for each step of a million takes longer than the
+"""Scores that are prepared at once: fresh memory for each step of a million takes longer than the
 steps."""
+_BLOCKS = 4
+"""Parts of all scores for each one of the first that are wanted: with fewer more candidates are
+left, with more more maxima are compared."""
 
 
 def rank_of(scores: Scores, index: int) -> int | None:
@@ -39,37 +39,52 @@ def rank_of(scores: Scores, index: int) -> int | None:
     return int(before) + 1
 
 
-def highest_first(scores: Scores) -> Order:
-    """Indices [≤ N] of all scores that are numbers, in the order of their ranks."""
-    numbers = _sorted(scores, _key)
-    known = np.searchsorted(numbers, np.uint64(_MISSING) << _HALF)
-    return numbers[:known].astype(np.int32)  # the lower half: the index
+def highest_first(scores: Scores, count: int | None = None) -> Order:
+    """Indices [≤ N] of all scores [N] that are numbers, in the order of their ranks; or of the
+    first `count` of them, which takes a hundredth of the time."""
+    chosen = None if count is None else _candidates(scores, count)
+    keys = _keys(scores if chosen is None else scores[chosen])
+    order = lowest_first(keys)[: len(keys) - np.count_nonzero(keys == _MISSING)]
+    return (order if chosen is None else chosen[order])[:count]
 
 
 def lowest_first(keys: Keys) -> Order:
     """Indices of all keys, lowest first, equal ones in their order."""
-    return _sorted(keys, np.asarray).astype(np.int32)
+    # By their lower halves, then by the upper ones: NumPy sorts numbers of 16 bits by counting
+    # them, in half of the time that any sort by comparison takes.
+    by_lower = np.argsort(keys.astype(np.uint16), kind="stable").astype(np.int32)
+    upper = (keys >> _HALF_BITS).astype(np.uint16)[by_lower]
+    if not len(upper) or upper.min() == upper.max():
+        return by_lower
+    return by_lower[np.argsort(upper, kind="stable")]
 
 
-def _sorted(values: NDArray[Any], key: Callable[[NDArray[Any]], Keys]) -> NDArray[np.uint64]:
-    """The keys of all values [N], each with its value's index behind it, as one number of 64 bits.
+def _candidates(scores: Scores, count: int) -> Order | None:
+    """Indices of some scores, the `count` first ones among them and equal ones in their order;
+    None: any may be one of these.
 
-    No two are equal, and NumPy sorts numbers several times as fast as it finds their order.
+    The scores are cut into parts. As many parts as are wanted have a score that is not lower than
+    the last one's of their highest scores, so that nothing below it can be among the first.
     """
-    numbers = np.empty(len(values), np.uint64)
-    for begin in range(0, len(values), _BLOCK):
-        part = numbers[begin : begin + _BLOCK]
-        part[:] = key(values[begin : begin + _BLOCK])
-        part <<= _HALF
-        part |= np.arange(begin, begin + len(part), dtype=np.uint64)
-    numbers.sort()
-    return numbers
+    size = len(scores) // (_BLOCKS * max(1, count))
+    if size < 2:
+        return None
+    highest = np.fmax.reduceat(scores, np.arange(0, len(scores), size))
+    highest = highest[~np.isnan(highest)]
+    if len(highest) < count:
+        return None
+    least = np.partition(highest, -max(1, count))[-max(1, count)]
+    above, at = np.flatnonzero(scores > least), np.flatnonzero(scores == least)[:count]
+    return np.concatenate([above, at]).astype(np.int32)
 
 
-def _key(scores: Scores) -> Keys:
+def _keys(scores: Scores) -> Keys:
     """Numbers in the order of the floats, highest first."""
-    keys = (0 - np.ascontiguousarray(scores, np.float32)).view(np.uint32)  # -0.0 becomes 0.0
-    negative = (keys.view(np.int32) >> 31).view(np.uint32)  # all bits, or none
-    keys ^= negative | _SIGN
-    keys[np.isnan(scores)] = _MISSING
+    keys = np.empty(len(scores), np.uint32)
+    for begin in range(0, len(scores), _BLOCK):
+        some = scores[begin : begin + _BLOCK]
+        part = np.subtract(0, some, out=keys.view(np.float32)[begin : begin + _BLOCK])  # no -0.0
+        bits = part.view(np.uint32)
+        bits ^= (bits.view(np.int32) >> 31).view(np.uint32) | _SIGN  # all bits, or the sign alone
+        bits[np.isnan(some)] = _MISSING
     return keys

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.contract.results.ranks import Scores
 from pipeline.contract.results.tensors import TensorFile
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_run, sample_scores
 from tui.readers.listing import Listing
 from tui.readers.ranking_reader import SORTS, Sort
-from tui.readers.scores import Scored
+from tui.readers.scores import _FIRST, Ranking, Scored
 from tui.readers.search import matching
 
 
@@ -42,25 +43,49 @@ def test_a_rank_counts_those_above_and_equal_ones_before(scored: Scored) -> None
         "doc-0001", "doc-0002", "doc-0003"]  # fmt: skip
 
 
+def made(kind: str) -> Scores:
+    """Scores of all examples: of different values, of few, and where many are missing."""
+    chance = np.random.default_rng(0)
+    scores = chance.standard_normal(sample_scores.COUNT).astype(np.float32)
+    if kind == "few values":
+        return np.round(scores)
+    if kind == "many missing":
+        scores[chance.random(len(scores)) < 0.3] = np.nan
+    return scores
+
+
+@pytest.mark.parametrize("query", ["", "quay"])
+@pytest.mark.parametrize("kind", ["all different", "few values", "many missing"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("sort", SORTS)
 def test_every_order_keeps_ranks_and_finds_its_lines(
-    scored: Scored, sort: Sort, reverse: bool
+    scored: Scored, sort: Sort, reverse: bool, kind: str, query: str
 ) -> None:
-    listing = listed(scored, "quay", sort, reverse)
-    positions = listing.positions().tolist()
-    assert 0 < len(positions) == len(listing) < sample_scores.COUNT
-    assert [listing.position(line) for line in range(len(listing))] == positions
-    for line in (0, 7, len(listing) - 1):
-        assert listing.rank(line) == listing.ranking.rank(positions[line])
+    scores, mask = made(kind), matching(scored.corpus, query)
+    listing = Listing(
+        scored.corpus, Ranking("home-0", "made", scores), frozenset(), mask, sort, reverse
+    )
+    ranked = [p for p in range(len(scores)) if not np.isnan(scores[p])]
+    ranked.sort(key=lambda position: -scores[position])
     keys: dict[Sort, Callable[[int], float]] = {
-        "score": lambda position: -listing.ranking.scores[position],
+        "score": lambda _position: 0,
         "tokens": lambda position: -scored.corpus.n_tokens[position],
         "group": lambda position: scored.corpus.groups[position] % 2**32,
         "corpus": lambda position: position,
     }
-    ordered = [keys[sort](position) for position in (positions[::-1] if reverse else positions)]
-    assert ordered == sorted(ordered)
+    expected = sorted((p for p in ranked if mask is None or mask[p]), key=keys[sort])
+    expected = expected[::-1] if reverse else expected
+    lines = range(len(listing))
+    assert [listing.position(line) for line in lines] == expected
+    assert listing.positions().tolist() == expected
+    for line in (*lines[:9], *lines[-9:]):
+        assert listing.rank(line) == ranked.index(expected[line]) + 1
+        assert listing.line_of_rank(listing.rank(line)) == line
+        assert listing.line_of(expected[line]) == line
+
+
+def test_a_listing_longer_than_what_is_put_in_order_at_once() -> None:
+    assert _FIRST < sample_scores.COUNT
 
 
 @pytest.mark.parametrize("sort", ["score"])

@@ -54,8 +54,7 @@ async def test_a_ranking_of_large_scores(tmp_path: Path) -> None:
         listing = table.listing
         assert listing is not None
         scores = np.geomspace(47_309.5, 0.01, len(listing.ranking.scores), dtype=np.float32)
-        order = np.arange(len(scores), dtype=np.int32)
-        ranking = replace(listing.ranking, scores=scores, order=order)
+        ranking = replace(listing.ranking, scores=scores)
         table.listing = Listing(listing.corpus, ranking, listing.relevant)
         table.cursor = next(n for n, value in enumerate(scores) if value < 1000)
         await pilot.pause()
@@ -75,8 +74,7 @@ async def test_small_scores_of_a_ranking(tmp_path: Path, highest: float, lowest:
         listing = table.listing
         assert listing is not None
         scores = np.geomspace(highest, lowest, len(listing.ranking.scores), dtype=np.float32)
-        order = np.arange(len(scores), dtype=np.int32)
-        ranking = replace(listing.ranking, scores=scores, order=order)
+        ranking = replace(listing.ranking, scores=scores)
         table.listing = Listing(listing.corpus, ranking, listing.relevant)
         await pilot.press("enter", "G")
         await pilot.pause()

@@ -78,7 +78,7 @@ def _origin(taken: Taken, count: int) -> str:
         return f"the {count:,} marked examples" if others else one
     listing = taken.listing
     # of an answer in Ask only the first examples are known, not the other end
-    is_part = len(listing) < len(listing.ranking.order) or (taken.question and listing.reverse)
+    is_part = len(listing) < listing.ranking.count or (taken.question and listing.reverse)
     if listing.sort != "score" or is_part:
         return f"the first {count:,} shown"
     end = "last" if listing.reverse else "first"

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.contract.results.ranks import highest_first, rank_of
+from pipeline.contract.results.ranks import Scores, highest_first, rank_of
 
 TIED = np.array([0.5, math.nan, 2.0, 0.5, -1.0, 2.0, 0.5], np.float32)
 
@@ -40,3 +40,35 @@ def test_scores_that_lie_apart_in_memory_are_ordered_too() -> None:
     apart = np.stack([TIED, -TIED], axis=1)[:, 0]
     assert not apart.flags.c_contiguous
     assert highest_first(apart).tolist() == highest_first(TIED).tolist()
+
+
+def made(kind: str, chance: np.random.Generator) -> Scores:
+    """Scores of a kind that a shortcut could get wrong."""
+    scores = chance.standard_normal(5000).astype(np.float32)
+    match kind:
+        case "rising":
+            scores.sort()
+        case "a few values":
+            scores = np.round(scores)
+        case "nearly all alike":
+            scores[chance.random(len(scores)) < 0.99] = 0
+        case "nearly none":
+            scores[7:] = np.nan
+        case "many missing":
+            scores[chance.random(len(scores)) < 0.5] = np.nan
+        case "infinite":
+            scores[chance.random(len(scores)) < 0.5] = -np.inf
+            scores[::9] = np.inf
+    return scores
+
+
+KINDS = ("all different", "rising", "a few values", "nearly all alike", "nearly none",
+         "many missing", "infinite")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [0, 1, 10, 600, 2500, 5000, 6000])
+def test_the_first_ones_alone_are_those_of_the_whole_order(kind: str, count: int) -> None:
+    for seed in range(5):
+        scores = made(kind, np.random.default_rng(seed))
+        assert highest_first(scores, count).tolist() == highest_first(scores)[:count].tolist()
