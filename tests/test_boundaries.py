@@ -195,6 +195,17 @@ def test_what_a_person_starts_loads_nothing_heavy(module: str) -> None:
     assert run_python(code) == "[]"
 
 
+def test_the_first_paint_does_not_wait_for_what_reads_a_run() -> None:
+    late = [
+        "pipeline.contract.run.freshness",
+        "pipeline.contract.run.processes",
+        "pipeline.contract.run.workers",
+        "tui.readers.run_reader",
+    ]
+    code = f"import sys, tui.app, tui.screens.run; print([m for m in {late} if m in sys.modules])"
+    assert run_python(code) == "[]"
+
+
 def test_verbs_print_through_the_one_place_that_cleans() -> None:
     calls = [
         (file, call.lineno)

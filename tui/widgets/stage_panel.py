@@ -9,13 +9,13 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.content.stage_lines import Line, stage_lines
 from tui.keys import keymap_of, with_keys
 from tui.widgets.inked import Inked
 from tui.widgets.scrolling import Scrolling
 
 if TYPE_CHECKING:
     from pipeline.contract.run.status import StageStatus
+    from tui.content.stage_lines import Line
     from tui.readers.stage_results import StageResults
     from tui.readers.workers import SeenWorker
 
@@ -66,6 +66,8 @@ class StagePanel(ScrollView, Inked, Scrolling, can_focus=True):
         status = next((one for one in self.stages if one.stage == self.stage), None)
         if status is None:
             return
+        from tui.content.stage_lines import stage_lines  # after the first paint
+
         keymap, width = keymap_of(self.app), self.size.width - 2
         self._lines = stage_lines(
             status, self.stages, self.results, self.warnings, self.sharers, keymap, max(0, width)
