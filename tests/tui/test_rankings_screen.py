@@ -285,6 +285,8 @@ async def test_without_rankings_it_says_what_is_missing(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("I")
         await until_shown(pilot, "no rankings yet: the scores stage has not finished")
+        await until(pilot, lambda: "Method" not in screen_text(app))  # there is nothing to rank
+        assert not {"Find", "Curate", "Prove"} & set(screen_text(app).split())
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
 

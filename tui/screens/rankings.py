@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 _LEGEND = "★ states the answer"
 _GROUPS = "near-dup.: the same number, nearly the same text"
+_ON_A_RANKING = frozenset(
+    ("method", "filter", "end", "sort", "rank", "relevant", "compare", "export", "copy", "prove",
+     "curate", "mark"))  # fmt: skip
 _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
@@ -142,6 +145,12 @@ class RankingsScreen(
             self.greet()
         else:
             self.end_reading()
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without rankings there is nothing to rank by, to filter or to take."""
+        has_some = self.is_reading or self._scored is not None
+        return has_some or action not in _ON_A_RANKING
 
     @property
     def has_hint(self) -> bool:
