@@ -144,7 +144,7 @@ def test_a_run_through_slurm_with_two_workers_has_the_bits_of_one_without(
     alone = copy(trained, tmp_path / "alone")
     numbers = told(
         headwater(run, "submit", "small", "factors", "scores", "--slurm", "--workers", "2",
-                  "--mem", "1G", "--time", "10")
+                  "--mem", "2G", "--time", "10")
     ).split()  # fmt: skip
     assert_workers_help(run)
     run_here(alone, factors, scores)
