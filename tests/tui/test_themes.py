@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from rich.color import ColorSystem
 from textual.color import Color
 from textual.theme import Theme
 
+from tests.tui import sample_run
+from tests.tui.watching import until_shown
+from tui.app import HeadwaterApp
 from tui.content.heat import colour
 from tui.content.tint import tint
 from tui.themes import DEFAULTS, HEADWATER, LIGHT, LIGHT_DEFAULTS
+from tui.widgets.entry import Entry
 
 READABLE = 4.5
 """Contrast that WCAG 2.1 asks of text: 1.4.3."""
@@ -46,6 +51,24 @@ def test_every_text_stands_out_from_its_ground(theme: Theme, ground: str) -> Non
     under = Color.parse(colours[ground])
     found = {name: contrast(Color.parse(colours[name]), under) for name in TEXTS}
     assert {name: round(ratio, 2) for name, ratio in found.items() if ratio < READABLE} == {}
+
+
+@pytest.mark.parametrize("theme", [HEADWATER, LIGHT], ids=lambda theme: theme.name)
+async def test_what_an_empty_entry_says_is_read_on_its_ground(theme: Theme, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        sample_run.new_run(tmp_path, name)
+    app = HeadwaterApp(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "Runs · 2")
+        app.theme = theme.name
+        await pilot.press("slash")
+        await until_shown(pilot, "fields: run, state")
+        await pilot.pause()
+        said = app.screen.query_one("#filter", Entry).get_component_rich_style("input--placeholder")
+        assert said.color
+        assert said.bgcolor
+        inks = (Color.from_rich_color(colour) for colour in (said.color, said.bgcolor))
+        assert contrast(*inks) >= READABLE
 
 
 @pytest.mark.parametrize("theme", [HEADWATER, LIGHT], ids=lambda theme: theme.name)
