@@ -155,13 +155,16 @@ class RunsReader:
         )
 
     def _figures_now(self, run: RunDir, snapshot: RunSnapshot) -> Figures:
-        """The figures, with the losses as the training tells them."""
+        """The figures, with the losses as the training tells them, unless it is out of date."""
         wanted = figures_key(snapshot.stages)
         key, found = self._figures.get(run.root, ((), Figures()))
         self._unfigured.discard(run.root)
         if key != wanted:
             found = Figures()
             self._unfigured |= {run.root} if wanted else set()
+        training = snapshot.stage("train")
+        if training is not None and training.state == "stale":
+            return found
         loss, train_loss = snapshot.validation_loss.last, snapshot.loss.last
         return replace(
             found,

@@ -219,3 +219,18 @@ def test_figures_are_read_however_slow_the_disk_is(
         looks += 1
         assert looks < 10
     assert len(rows) == 2
+
+
+def test_losses_of_a_training_with_other_settings_are_not_told(tmp_path: Path) -> None:
+    run = sample_run.new_run(tmp_path)
+    sample_run.finish(run, "prepare")
+    sample_run.train_events(run)
+    sample_run.finish(run, "train")
+    (row,) = RunsReader(tmp_path).read()
+    assert row.facts.figures.loss is not None
+    settings = run.settings.read_text()
+    run.settings.write_text(settings.replace("epochs = ", "epochs = 1", 1))
+    (row,) = RunsReader(tmp_path).read()
+    assert row.facts.state == "stale"
+    assert row.facts.figures.loss is None
+    assert row.facts.figures.train_loss is None
