@@ -201,9 +201,13 @@ class Plot:
     def _labels(self) -> list[str]:
         """The vertical axis: round values, or its ends where there are none between them."""
         scale, rows = self._scale, self._rows
-        values = scale.ticks(max(2, (rows - 1) // _ROWS_A_TICK))
-        texts = {scale.row(value, rows): tick(value) for value in values}
-        if len(texts) < 2:
+        usual = max(2, (rows - 1) // _ROWS_A_TICK)
+        texts = dict[int, str]()
+        for most in range(usual, max(usual, rows // 2) + 1):  # a low chart may take them closer
+            texts = {scale.row(value, rows): tick(value) for value in scale.ticks(most)}
+            if len(texts) > 1:
+                break
+        else:
             texts = {0: tick(scale.high), rows - 1: tick(scale.low)}
         return [fit(texts.get(row, ""), LABEL - 2, right=True) + " │" for row in range(rows)]
 

@@ -95,6 +95,15 @@ async def test_the_ends_of_both_axes_are_named() -> None:
     assert (lines[1].split()[0], lines[-3].split()[0]) == ("4", "2")
 
 
+async def test_a_low_chart_has_round_ticks_too() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(78, 14)):
+        chart = app.query_one(Chart)
+        chart.series = losses([7.646, 4.0, 2.0, 1.064, 0.4992], {})
+        labels = [line.split("│")[0].strip() for line in lines_of(chart) if "│" in line]
+        assert list(filter(None, labels)) == ["6", "4", "2"]
+
+
 async def test_readings_that_are_no_numbers_are_marked_where_they_fell() -> None:
     lines = await drawn([4.0, 3.0, math.nan], {})
     assert "× 1 not a number" in lines[0]
