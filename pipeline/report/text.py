@@ -48,10 +48,12 @@ def markdown(value: object) -> str:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    """Significant digits, or – where there is no value."""
-    return (
-        MISSING if value is None else f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e")
-    )
+    """Significant digits, thousands apart; or – where there is no value."""
+    if value is None:
+        return MISSING
+    if 1e3 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def decimal(value: float | None) -> str:
@@ -60,8 +62,8 @@ def decimal(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with thin spaces between thousands."""
-    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u202f")
+    """A whole number, thousands apart."""
+    return MISSING if value is None else f"{value:,.0f}"
 
 
 def percent(part: float | None, whole: float | None = 1) -> str:

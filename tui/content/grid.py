@@ -9,6 +9,7 @@ from textual.content import Content
 
 from tui.content.ink import fit
 from tui.readers.clean import clean
+from tui.readers.format import aligned, decimals
 from tui.readers.report import Grid
 
 _TEXT = 30
@@ -31,11 +32,12 @@ def parts(grid: Grid, width: int) -> list[tuple[int, ...]]:
 def drawn(grid: Grid, columns: tuple[int, ...], width: int) -> Content:
     """Head and rows of some columns; what is longer than its column goes on below itself."""
     widths = _widths(grid, columns, width)
+    points = [_decimals(grid, column) for column in columns]
     lines = [Content.styled(_line(grid, columns, widths, grid.head), "$secondary")]
     for row in grid.rows:
         cells = [
-            wrap(clean(row[column]), cells, break_on_hyphens=False) or [""]
-            for column, cells in zip(columns, widths, strict=True)
+            _pointed(wrap(clean(row[column]), cells, break_on_hyphens=False), longest, cells)
+            for column, cells, longest in zip(columns, widths, points, strict=True)
         ]
         for number in range(max(map(len, cells))):
             texts = [cell[number] if number < len(cell) else "" for cell in cells]
@@ -51,9 +53,31 @@ def _line(grid: Grid, columns: tuple[int, ...], widths: list[int], row: tuple[st
     return (" " * _GAP).join(fitted).rstrip()
 
 
+def _pointed(lines: list[str], longest: int, cells: int) -> list[str]:
+    """A cell's lines; a figure with its point below those of its column, the longest of which has
+    so many characters from there on."""
+    if len(lines) == 1 and _is_figure(lines[0]):
+        return [aligned(lines[0], longest, cells)]
+    return lines or [""]
+
+
 def _longest(grid: Grid, column: int) -> int:
     texts = (grid.head[column], *(row[column] for row in grid.rows))
-    return max(cell_len(clean(text)) for text in texts)
+    figures = (row[column] for row in grid.rows if _is_figure(row[column]))
+    points = (len(text) - decimals(text) + _decimals(grid, column) for text in figures)
+    return max(*(cell_len(clean(text)) for text in texts), *points, 0)
+
+
+def _decimals(grid: Grid, column: int) -> int:
+    """The most characters that a figure of a column has from its point on."""
+    if not grid.right[column]:
+        return 0
+    texts = (row[column] for row in grid.rows)
+    return max((decimals(text) for text in texts if _is_figure(text)), default=0)
+
+
+def _is_figure(text: str) -> bool:
+    return text[-1:].isdigit() and not any(letter.isspace() for letter in text)
 
 
 def _needed(grid: Grid, column: int) -> int:

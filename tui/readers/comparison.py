@@ -17,6 +17,7 @@ from pipeline.contract.results.validation import findings, load_validation
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.settings.schema import Settings
+from tui.readers.format import number
 
 LOSSES = "Losses, nats a token; lower is better"
 RANKINGS = "Rankings against the documents known to state the answer: MRR, 1 is perfect"
@@ -48,7 +49,7 @@ class Figure:
     def told(self) -> str:
         """`66.7 (56.7 – 76.7)`: as the report writes it."""
         if not self.share:
-            return f"{self.value:.4g}{_interval(self.low, self.high, '.3g')}"
+            return f"{number(self.value)}{_interval(self.low, self.high, '.3g')}"
         low, high = (None if end is None else 100 * end for end in (self.low, self.high))
         return f"{100 * self.value:.1f}{_interval(low, high, '.1f')}"
 

@@ -13,6 +13,7 @@ from pipeline.contract.files import read_object
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.run.stages import STAGES
 from pipeline.contract.units import duration, size
+from tui.readers.format import number
 
 if TYPE_CHECKING:
     from pipeline.contract.results.plan import Plan, StagePlan
@@ -132,12 +133,14 @@ def _training(run: RunDir) -> Iterator[Figure]:
         yield "taken from", found.trained_elsewhere
     if found.validation_loss is not None:
         before = found.base_validation_loss
-        was = f"{before:.4g} before, " if before is not None else ""
+        was = f"{number(before)} before, " if before is not None else ""
         frequencies = found.unigram_loss
-        bar = f"; by token frequencies alone {frequencies:.4g}" if frequencies is not None else ""
-        yield "held-out loss", f"{was}{found.validation_loss:.4g} nats a token{bar}"
+        bar = ""
+        if frequencies is not None:
+            bar = f"; by token frequencies alone {number(frequencies)}"
+        yield "held-out loss", f"{was}{number(found.validation_loss)} nats a token{bar}"
     if found.train_loss is not None:
-        yield "training loss", f"{found.train_loss:.4g} nats a token"
+        yield "training loss", f"{number(found.train_loss)} nats a token"
     if found.adapter:
         rank, count = found.adapter.rank, found.adapter.parameters
         yield "adapter", f"rank {rank} on {found.adapter.modules} layers, {count:,} parameters"
@@ -178,14 +181,14 @@ def _generation(run: RunDir) -> Iterator[Figure]:
     yield "answers", f"{found.prompts:,} prompts, by the base and by the trained model"
     for model, perplexity in found.perplexities.items():
         if perplexity.validation is not None:
-            yield f"{model} model", f"perplexity {perplexity.validation:.4g} on held-out text"
+            yield f"{model} model", f"perplexity {number(perplexity.validation)} on held-out text"
 
 
 def _evaluation(run: RunDir) -> Iterator[Figure]:
     found = _results("evaluation").read_evaluation(run)
     for metric in found.metrics:
         base, trained = (
-            f"{value:.1%}" if metric.is_share else f"{value:.4g}"
+            f"{value:.1%}" if metric.is_share else number(value)
             for value in (metric.base, metric.trained)
         )
         yield metric.title, f"base {base}, trained {trained}: {metric.verdict}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from textual.content import Content
@@ -14,9 +12,6 @@ from tui.readers.clean import clean, clean_lines
 
 _BREAK = "\u200b"
 """The report puts it into addresses, so that no page makes links of them."""
-_THOUSANDS = re.compile(r"(?<=\d)\u202f(?=\d{3})")
-"""The report's space between thousands, at which lines would be broken: all else in the dashboard
-has a comma there."""
 
 
 class PlainFence(MarkdownFence):
@@ -57,4 +52,4 @@ def _clean(state: StateCore) -> None:
             if child.type == "image":  # of two cells in some terminals, of one in others
                 child.content = f"picture: {child.content} ({child.attrGet('src')})"
                 child.type, child.children = "text", None
-            child.content = clean(_THOUSANDS.sub(",", child.content).replace(_BREAK, ""))
+            child.content = clean(child.content.replace(_BREAK, ""))

@@ -67,6 +67,7 @@ from pipeline.contract.settings.prompts import Prompt, save_prompts
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.ranking_table import save_rankings
 from pipeline.report import facts, figures
+from pipeline.report.text import count, figure
 from pipeline.stages import inspect, report
 
 HOSTILE = (
@@ -290,7 +291,7 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
     rendered = MarkdownIt("commonmark").enable("table").render(full.report_markdown.read_text())
     for text in (page, Page(rendered).text):
         for fact in (
-            "1\u202f234\u202f567", "830\u202f000", "0.8123", "2.253", "12 s", "512 MiB",
+            "1,234,567", "830,000", "0.8123", "2.253", "12 s", "512 MiB",
             "data.max_tokens", "Oda Brekke was born in", "Tarnholm indeed",
             "d9 outweighs the next 15 times", "the learning rate is high", "positive = proponent",
             "57% of the MLP weights in the chosen layers are traced", "layers.{0-1}.mlp.experts",
@@ -299,10 +300,16 @@ def test_both_pages_tell_the_run(full: RunDir) -> None:
             assert fact in text, fact
 
 
+def test_thousands_are_apart_in_every_figure() -> None:
+    figures = (2092.4, -13354.2, 32_000_000.0, 0.00123, None)
+    assert [*map(figure, figures)] == ["2,092", "-13,354", "3.2e7", "0.00123", "–"]
+    assert count(1_425) == "1,425"
+
+
 def test_the_report_begins_with_what_was_run_and_what_came_of_it(full: RunDir) -> None:
     text = full.report_markdown.read_text()
     brief = text.split("\n## ")[0]
-    assert "was fine-tuned (830\u202f000 parameters) on 40 examples" in brief
+    assert "was fine-tuned (830,000 parameters) on 40 examples" in brief
     assert "The loss on held-out text is 0.8123 nats a token." in brief
     assert "one of them is first for 92\u202f% of the prompts" in brief
     assert "leaving these examples out changes the answers has not been tried" in brief

@@ -42,7 +42,16 @@ def test_a_long_text_goes_on_below_itself_and_figures_stand_at_the_right() -> No
         " ★ 1  47.22  a long text about a town by the",
         "             sea and its lighthouse",
     ]
-    assert lines[3].startswith("1425   -0.5  東京")
+    assert lines[3].startswith("1425  -0.5   東京")
+
+
+def test_the_points_of_figures_stand_below_each_other() -> None:
+    column = ("10.12", "5.96", "2.283", "–", "-0.8261")
+    grid = Grid(
+        ("Rank", "Score"), (True, True), tuple((str(n), one) for n, one in enumerate(column))
+    )
+    figures = [line for line in drawn(grid, (0, 1), 40).plain.splitlines() if "." in line]
+    assert len({line.index(".") for line in figures}) == 1
 
 
 def test_where_two_columns_are_too_wide_text_is_broken_and_no_figure_cut() -> None:

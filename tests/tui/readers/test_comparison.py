@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contract.run.run_dir import RunDir
 from tests.small_runs import as_written, prepare_run
-from tui.readers.comparison import cautions
+from tui.readers.comparison import LOSSES, Figure, cautions
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,8 @@ def test_another_tokenizer_is_told(runs: tuple[RunDir, RunDir]) -> None:
 
 def test_nothing_is_told_of_a_run_that_is_not_prepared(prepared: RunDir, tmp_path: Path) -> None:
     assert cautions((prepared, RunDir(tmp_path / "new"))) == []
+
+
+def test_a_figure_has_its_thousands_apart() -> None:
+    assert Figure(LOSSES, 32_145.6).told == "32,146"
+    assert Figure(LOSSES, 1.0641).told == "1.064"

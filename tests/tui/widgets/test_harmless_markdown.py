@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.report.text import count, percent
+from pipeline.report.text import count
 from tui.widgets.harmless_markdown import _parser
 
 
@@ -16,7 +16,3 @@ def test_a_number_is_written_as_elsewhere_and_never_broken() -> None:
     assert shown(f"{count(1_234_825_088)} parameters") == ["1,234,825,088 parameters"]
     table = f"| n |\n|--:|\n| {count(1030)} |"
     assert shown(table) == ["n", "1,030"]
-
-
-def test_other_narrow_spaces_stay() -> None:
-    assert "," not in shown(f"{percent(0.5)} of 100\u202f% and 5\u202fcm")[0]
