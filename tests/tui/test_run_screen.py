@@ -145,6 +145,21 @@ async def test_eight_gpus_and_the_host_are_all_there_on_a_small_screen(tmp_path:
         assert "1.50 0.75" in screen_text(app)
 
 
+async def test_what_the_stage_takes_is_told_on_a_small_screen_too(tmp_path: Path) -> None:
+    run = at_work(tmp_path)
+    EventWriter(run.events, "train").memory(3 * GIB, 50 * GIB, 55 * GIB, 58 * GIB)
+    app = HeadwaterApp(tmp_path, run)
+    app._machine = TwoGpus()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "2 GPUs")
+        await pilot.press("D")
+        await until_shown(pilot, "Processes · 3, 1 of Headwater")
+        await until_shown(pilot, "allocated 50 GiB, reserved 55 GiB, peak 58 GiB")
+        assert "resident 3.0 GiB" in screen_text(app)
+        assert "cpu" in screen_text(app)
+        assert "1.50 0.75 0.25 over 1, 5 and 15 minutes" in screen_text(app)
+
+
 async def test_why_there_is_no_gpu_is_told_in_whole_clauses(tmp_path: Path) -> None:
     class NoDriver(TwoGpus):
         def read(self, pid: int | None = None) -> MachineSample:

@@ -33,6 +33,8 @@ _MISSING = "–"
 _PID, _GPUS, _FIGURE = 9, 8, 11
 _AROUND, _FEWEST = 3, 4
 """Lines of a list's border and head, and with one line in it."""
+_HOST_FEWEST = 6
+"""Lines of the host's panel without those of a stage."""
 
 
 class DeviceList(Lines, inherit_bindings=False):
@@ -85,7 +87,7 @@ class DeviceList(Lines, inherit_bindings=False):
         name, then = _widths(width)
         return [
             (fit("gpu", _INDEX) + fit("name", name) + fit("util", _UTILISATION, right=True), "dim"),
-            (fit(" last minutes" if then else "", then), "dim"),
+            (fit(" last minutes" if then > len("last minutes") else " past", then), "dim"),
             (fit("memory used", _MEMORY, right=True) + fit("heat", _HEAT, right=True), "dim"),
             (fit("power", _POWER, right=True) + fit("clock", _CLOCK, right=True), "dim"),
         ]
@@ -145,7 +147,7 @@ class ProcessList(Lines, inherit_bindings=False):
         """`4711  0,1  demo · train  58 GiB  3.1 GiB  150 %`."""
         one = self.processes[index]
         name = max(0, width - _PID - _GPUS - 3 * _FIGURE)
-        cpu = _MISSING if one.cpu is None else f"{one.cpu:.0f} %"
+        cpu = _MISSING if one.cpu is None else f"{one.cpu:,.0f} %"
         figures = (size(one.gpu_memory), size(one.rss), cpu)
         return [
             (fit(str(one.pid), _PID), "plain"),
@@ -198,10 +200,15 @@ class HostPanel(Inked):
         lines = self._lines(self.machine, width - 2) if self.machine else []
         return self.ink_strip([(" ", "plain"), *lines[y]] if y < len(lines) else [], width)
 
+    @property
+    def needed(self) -> int:
+        """Lines of all that it tells, with its border."""
+        return len(self._lines(self.machine, 0)) + 2 if self.machine else _HOST_FEWEST
+
     def _lines(self, machine: MachineSample, width: int) -> list[Line]:
         host, history = machine.host, machine.history
         load = " ".join(f"{one:.2f}" for one in host.load) if host.load else _MISSING
-        cpu = f"{host.cpu:.0f} of {100 * host.cores} %"
+        cpu = f"{host.cpu:,.0f} of {100 * host.cores:,} %"
         memory = f"{size(host.used)} of {size(host.total)}"
         return [
             past("cpu", cpu, history.get("cpu", ()), width),
@@ -243,13 +250,15 @@ class Devices(Vertical):
         self._make_room()
 
     def _make_room(self) -> None:
-        """As many lines for the GPUs as there are, as long as something is seen of all else."""
-        devices = self.query_one(DeviceList)
-        others = (self.query_one(DevicePanel), self.query_one(HostPanel))
-        heights = [panel.styles.height for panel in others if panel.display]
-        kept = sum(int(height.value) for height in heights if height is not None)
-        room = self.size.height - kept - _FEWEST
-        devices.styles.height = max(_FEWEST, min(devices.count + _AROUND, room))
+        """As many lines for the GPUs as there are, as long as something is seen of all else; what
+        a stage takes comes before other processes, and after the GPUs."""
+        devices, host = self.query_one(DeviceList), self.query_one(HostPanel)
+        panel = self.query_one(DevicePanel)
+        height = panel.styles.height if panel.display else None
+        room = self.size.height - _FEWEST - (int(height.value) if height is not None else 0)
+        wanted = devices.count + _AROUND
+        devices.styles.height = max(_FEWEST, min(wanted, room - _HOST_FEWEST))
+        host.styles.height = max(_HOST_FEWEST, min(host.needed, room - wanted))
 
     @on(Lines.Moved, "#gpus")
     def _explain(self) -> None:

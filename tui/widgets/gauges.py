@@ -107,7 +107,7 @@ def host_line(machine: MachineSample) -> Line:
     """The host's memory and CPU in one line."""
     host = machine.host
     memory = f"{size(host.used)} of {size(host.total)}"
-    return [(fit("host", _GPU), "plain"), (f"{memory}, cpu {host.cpu:.0f} %", "plain")]
+    return [(fit("host", _GPU), "plain"), (f"{memory}, cpu {host.cpu:,.0f} %", "plain")]
 
 
 def stage_lines(name: str, memory: Memory | None, host: HostSample) -> list[Line]:
@@ -146,8 +146,8 @@ def percent(name: str, value: float | None, whole: float, width: int) -> Line:
     """`value` in per cent; `whole` is what a full bar stands for (100 a core)."""
     if value is None:
         return _named(name, [("n/a", "dim")])
-    cores = f" of {whole:.0f} %" if whole > 100 else " %"
-    return _bar(name, value / whole, f"{value:.0f}{cores}", width)
+    cores = f" of {whole:,.0f} %" if whole > 100 else " %"
+    return _bar(name, value / whole, f"{value:,.0f}{cores}", width)
 
 
 def past(name: str, text: str, shares: Sequence[float], width: int) -> Line:
