@@ -93,6 +93,23 @@ async def test_a_small_screen_keeps_state_loss_age_mrr_and_tags(runs: Path) -> N
         assert told == ["✗", "failed", "3.5", "–", "best", "two", "33", "min", "ago"]
 
 
+async def test_120_columns_hold_all_that_is_asked_for_most(runs: Path) -> None:
+    run = RunDir(runs / "newest")
+    write_remarks(run, Remarks(("best", "small"), "with tied weights"))
+    sample_run.finish(run, "prepare", "train", "factors", "scores")
+    sample_run.write_rankings(run)
+    summary = read_scores_summary(run)
+    known = {summary.default_method: Retrieval(recall=0.5, mrr=0.75, top1=0.5, k=5)}
+    write_scores_summary(run, replace(summary, evaluation=known))
+    app = HeadwaterApp(runs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "0.75")
+        shown = app.screen.query_one(RunList).columns
+        assert {"model", "data", "val loss", "MRR", "tags", "note", "age"} <= set(shown)
+        assert "best small" in line_of(app, "newest")
+        assert "with tied" in line_of(app, "newest")
+
+
 async def test_without_tags_and_figures_their_columns_give_their_room_away(runs: Path) -> None:
     app = HeadwaterApp(runs)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -153,8 +170,9 @@ async def test_columns_are_sorted_by_and_turned_around(runs: Path) -> None:
     app = HeadwaterApp(runs)
     async with app.run_test(size=(120, 24)) as pilot:
         await until(pilot, lambda: names(app) == ["newest", "older", "oldest"])
-        await pilot.press("o")
-        await until_shown(pilot, "run▼")
+        for column in ("size", "run"):
+            await pilot.press("o")
+            await until_shown(pilot, f"{column}▼")
         assert names(app) == ["newest", "older", "oldest"]
         await pilot.press("b")
         await until_shown(pilot, "run▲")
