@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 import numpy as np
@@ -24,6 +25,7 @@ from pipeline.contract.results.index import read_text_losses
 from pipeline.contract.results.origin import is_taught_by
 from pipeline.contract.results.ranks import Order, Scores, highest_first
 from pipeline.contract.results.tokens import of_predictions
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.replies import (
     AnswerTokens,
@@ -84,6 +86,7 @@ class Asker:
         self._examples = TokenDataset.of_examples(run, *(part.examples for part in there))
         self._self_influence = np.concatenate([store.self_influence() for store in self._stores])
         self._texts = read_text_losses(run)
+        self._by_frequencies = _by_frequencies(run)
         self._asked = RunDir(run.stage("index") / "asked")
         self._analyzer = self._make_analyzer()
 
@@ -133,7 +136,7 @@ class Asker:
         # without a context nothing comes before the first token to predict it from
         yield AnswerTokens(told[-len(losses) :], (-losses[in_prompt:]).exp().tolist())
         if self._texts and (found := beside_texts(losses[:in_prompt].numpy(), self._texts)):
-            yield found
+            yield replace(found, by_frequencies=self._by_frequencies)
 
     def _make_analyzer(self) -> InfluenceAnalyzer:
         """Scores into a folder of its own, with the run's own factors."""
@@ -282,3 +285,11 @@ class _Pieces(TextStreamer):
         if text:
             self.pieces.append(text)
             self._say(text)
+
+
+def _by_frequencies(run: RunDir) -> float | None:
+    """Loss of held-out text by token frequencies alone; None where it was not measured."""
+    try:
+        return read_training(run).unigram_loss
+    except HeadwaterError:  # a model can be asked without it
+        return None

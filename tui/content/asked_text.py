@@ -63,8 +63,10 @@ def _percent(share: float) -> str:
 
 def likeness(found: PromptLoss | None) -> Content:
     """The prompt beside the corpus, and what its scores may not be compared with."""
-    told = f"{found.described()}; " if found else ""
-    return Content.styled(f"{told}{NOT_COMPARABLE}", "$secondary")
+    if found is None:
+        return Content.styled(NOT_COMPARABLE, "$secondary")
+    ink = "$warning" if found.is_unlike else "$secondary"
+    return Content.assemble((found.described(), ink), (f"; {NOT_COMPARABLE}", "$secondary"))
 
 
 def scored(found: ExampleList) -> str:

@@ -131,13 +131,24 @@ class PromptLoss:
     texts: int
     held_out: bool
     """Whether the texts are held out; else the model was trained on them."""
+    by_frequencies: float | None = None
+    """Loss of held-out text by the frequencies of the training tokens alone, nats a token; None
+    where it is not known."""
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether what the model has learnt of the corpus helps with this prompt less than the
+        frequencies of its tokens do: a prompt in its manner is far below that."""
+        return self.by_frequencies is not None and self.loss > self.by_frequencies
 
     def described(self) -> str:
-        """`the model's loss on this prompt, 5.31 nats a token, is higher than on 99 % of …`."""
+        """`the model's loss on this prompt, 5.31 nats a token, is higher than on 89% of …`; of one
+        that is unlike the corpus, that comes first."""
         kind = "held-out" if self.held_out else "training"
+        unlike = "unlike the corpus: " if self.is_unlike else ""
         return (
-            f"the model's loss on this prompt, {self.loss:.2f} nats a token, is higher than on "
-            f"{self.higher_than:.0%} of {self.texts:,} {kind} texts (of each the first "
+            f"{unlike}the model's loss on this prompt, {self.loss:.2f} nats a token, is higher "
+            f"than on {self.higher_than:.0%} of {self.texts:,} {kind} texts (of each the first "
             f"{self.tokens + 1} tokens)"
         )
 

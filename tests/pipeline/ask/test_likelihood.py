@@ -1,6 +1,8 @@
-"""A prompt's loss beside that of texts: as many tokens of each, and a share, no threshold."""
+"""A prompt's loss beside that of texts, as many tokens of each, and by token frequencies alone."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +27,16 @@ def test_only_as_many_first_tokens_of_a_text_are_compared() -> None:
     assert found is not None
     assert (found.loss, found.tokens, found.texts) == (2.5, 2, 3)
     assert found.higher_than == pytest.approx(2 / 3)
+
+
+def test_a_prompt_less_likely_than_by_token_frequencies_is_called_unlike_the_corpus() -> None:
+    found = beside_texts(losses(2.5), texts(*([n / 100] for n in range(100))))
+    assert found
+    assert found.higher_than == 1.0
+    usual, odd = replace(found, by_frequencies=4.7), replace(found, by_frequencies=2.4)
+    for one in (found, usual):
+        assert one.described().startswith("the model's loss on this prompt, 2.50 nats a token")
+    assert odd.described().startswith("unlike the corpus: the model's loss on this prompt")
 
 
 def test_a_longer_prompt_is_compared_by_as_many_tokens_as_half_of_the_texts_have() -> None:
