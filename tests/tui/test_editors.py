@@ -363,9 +363,11 @@ async def test_prompts_are_added_duplicated_removed_and_imported(
 
         await pilot.press("N")
         await until(pilot, lambda: isinstance(app.screen, PromptForm))
-        await pilot.press(*"water", "enter")
+        assert app.focused is app.screen.query_one("#prompt")  # an id is made of its words
+        await pilot.press("shift+tab", *"water", "enter")
         await until_shown(pilot, "id ✗ there is a prompt 'water' already")
         assert "prompt ✗ the prompt is empty" in screen_text(app)
+        assert "empty; or set prompts.use_generated " in screen_text(app)
         await pilot.press(*["backspace"] * 5, *"new", "enter")
         await until_shown(pilot, "id; left empty")
         assert app.focused is app.screen.query_one("#prompt")  # where the next fault is

@@ -17,7 +17,7 @@ from pipeline.contract.run.stages import STAGES, downstream
 from pipeline.contract.settings.prompts import Prompt, load_prompts, optional_faults
 from pipeline.contract.settings.schema import Settings
 
-_NO_COMPLETION = "the completion is empty; or set prompts.use_generated = true"
+_NO_COMPLETION = "the completion is empty; or set prompts.use_generated"
 _ID_WORDS, _ID_LENGTH = 4, 40
 FIXED = (
     "the demo corpus brings its own prompts: they cannot be edited",

@@ -21,6 +21,7 @@ class ConversationForm(PromptForm):
     ConversationForm #messages { height: 8; }
     ConversationForm.-tall #messages { height: 18; }
     """
+    SAID = "messages"
     LABELS: ClassVar[Mapping[str, str]] = {
         "id": ID_LABEL,
         "messages": "messages, as JSON; the assistant's last one is what is traced",

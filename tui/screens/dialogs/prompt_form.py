@@ -23,6 +23,8 @@ NO_SPACE = "no space between its first word and the prompt's last one"
 class PromptForm(Form[Prompt]):
     """Gives the prompt as it was written, or None where the person changes their mind."""
 
+    SAID: ClassVar[str] = "prompt"
+    """The field of its words."""
     LABELS: ClassVar[Mapping[str, str]] = {
         "id": ID_LABEL,
         "prompt": "prompt",
@@ -47,6 +49,11 @@ class PromptForm(Form[Prompt]):
             yield Label("documents known to state it, if any, by their ids")
             yield Entry(", ".join(self._prompt.relevant), id="relevant")
         yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Begins a new prompt with its words: an id is made of them."""
+        if not self._prompt.id:
+            self.query_one(f"#{self.SAID}").focus()
 
     def field(self, name: str) -> Entry | Words:
         """The field of a name, filled in."""
