@@ -138,7 +138,7 @@ class RunList(Lines):
                 shown.add(column)
         name = max(8, min(_NAME + left, width - _GUTTER))
         if "note" in shown:
-            name = min(name, _LONG_NAME)
+            name = min(_NAME + left // 2, _LONG_NAME)
         widths = {"run": name, **_WIDTHS, "note": _WIDTHS["note"] + _NAME + left - name}
         return {column: widths[column] for column in COLUMNS if column in {"run", *shown}}
 
