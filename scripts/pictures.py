@@ -39,6 +39,7 @@ class Picture:
 
     name: str
     steps: Sequence[tuple[str, str]]
+    """Keys with … behind them are pressed again and again."""
     of: str = ""
     """Follows the run's name in that of the run whose screens they are."""
 
@@ -64,7 +65,7 @@ PICTURES = (
         [("", "all stages done"), ("C", "Settings · "), ("5", "fell, ")],
         of="-2",
     ),
-    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j,j,j,j,j", "Recall@5")]),
+    Picture("report", [("", "all stages done"), ("R", "Contents · "), ("j…", "Recall@5")]),
 )
 
 
@@ -74,19 +75,23 @@ async def take(run: RunDir, picture: Picture) -> str:
     app.theme = HEADWATER.name
     async with app.run_test(size=_SIZE) as pilot:
         for keys, shown in picture.steps:
-            await pilot.press(*filter(None, keys.split(",")))
-            await _until(pilot, shown)
+            again = keys.endswith("…")
+            if not again:
+                await pilot.press(*filter(None, keys.split(",")))
+            await _until(pilot, shown, keys[:-1] if again else "")
         return _LETTERS.sub("", app.export_screenshot(title=f"headwater tui {run.name}"))
 
 
-async def _until(pilot: Pilot[None], shown: str) -> None:
-    """Waits for a text on the screen.
+async def _until(pilot: Pilot[None], shown: str, key: str = "") -> None:
+    """Waits for a text on the screen, and presses a key meanwhile, if one is named.
 
     Raises:
         SystemExit: it does not come.
     """
-    for _ in range(round(_PATIENCE_S / 0.1)):
-        await pilot.pause(0.1)
+    every = 1.0 if key else 0.1
+    for _ in range(round(_PATIENCE_S / every)):
+        await pilot.press(*filter(None, [key]))
+        await pilot.pause(every)
         text = html.unescape(pilot.app.export_screenshot(simplify=True))
         if shown in text.replace("\N{NO-BREAK SPACE}", " "):
             return
