@@ -29,7 +29,7 @@ from tui.keys import Scope, bindings, hint
 from tui.person.user import User
 from tui.readers.clean import clean
 from tui.readers.hardware import MachineReader
-from tui.runs_folder import NOTICE, command_to_open
+from tui.runs_folder import NOTICE, command_to_open, folder_beside
 from tui.screens.mixins.view import View, scopes
 from tui.terminal import (
     PlainLetters,
@@ -71,9 +71,9 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         self._plain_letters = PlainLetters(enabled=not speaks_utf8(os.environ))
         super().__init__()
         self.animation_level = "none"
-        self._runs, self._run = runs, run
+        self._runs, self._run = folder_beside(run, runs) if run else runs, run
         self._collector = Collector()
-        self._user, self._machine = user or User(), MachineReader(folder=runs)
+        self._user, self._machine = user or User(), MachineReader(folder=self._runs)
         for ours in (HEADWATER, LIGHT, SIXTEEN):
             self.register_theme(ours)
         few = self.console.color_system in (None, "standard") and not self.no_color
@@ -229,7 +229,7 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         from tui.screens.runs import RunsScreen  # where a run is opened, its screen comes first
 
         # as the list names it, however it was named when it was opened
-        root = self._runs / come_from.root.name if come_from else None
+        root = self._runs / come_from.root.absolute().name if come_from else None
         return RunsScreen(self._runs, self._machine, self._user, root)
 
     @staticmethod

@@ -41,6 +41,12 @@ def find_run(runs: Path, name: str) -> RunDir:
     raise UsageError(f"there is no run {name!r}" + ("" if is_path else f" in {runs}"), hint)
 
 
+def folder_beside(run: RunDir, runs: Path) -> Path:
+    """Where the runs beside this one lie: `runs`, unless it was named by a path elsewhere."""
+    holds = Path(os.path.abspath(run.root)).parent
+    return runs if holds == Path(os.path.abspath(runs)) else holds
+
+
 def command_to_open(run: RunDir) -> str:
     """The command that opens a run again: by its path where it lies elsewhere than usual."""
     root = run.root.resolve()

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.processes import acquire_lock, is_locked
+from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_run
 from tests.tui.watching import at_work, screen_text, stands_on, until, until_shown
 from tui.app import HeadwaterApp
@@ -309,6 +310,25 @@ async def test_another_run_is_gone_to_from_anywhere(tmp_path: Path) -> None:
         await until_shown(pilot, "headwater › other")
         await pilot.press("escape")
         await until_shown(pilot, "Runs · 2")
+
+
+async def test_a_run_that_lies_elsewhere_leads_to_the_runs_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = sample_run.new_run(tmp_path / "elsewhere")
+    sample_run.new_run(tmp_path / "elsewhere", "beside")
+    sample_run.new_run(tmp_path / "runs", "not-this")
+    monkeypatch.chdir(run.root)
+    for named in (run, RunDir(Path("."))):
+        app = HeadwaterApp(tmp_path / "runs", named)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until_shown(pilot, "Stages")
+            await pilot.press("escape")
+            await until_shown(pilot, "Runs · 2")
+            assert {"beside", run.name} <= set(screen_text(app).split())
+            selected = app.screen.query_one(RunList).selected
+            assert selected
+            assert selected.run.name == run.name
 
 
 async def test_what_is_not_saved_is_not_left_by_a_command(tmp_path: Path) -> None:
