@@ -11,6 +11,8 @@ from pipeline.contract.errors import UsageError
 from pipeline.contract.files import read_text
 from pipeline.contract.results.examples import source_label
 from pipeline.contract.results.index import load_index_summary
+from pipeline.contract.results.origin import OriginWord, explained, origin_word
+from pipeline.contract.results.spans import TextTrace
 from pipeline.contract.run.asking import WorkerAddress, start_worker, stop_worker, worker
 from pipeline.contract.run.asking import ask as put
 from pipeline.contract.run.new_run import adding_to_index, change_settings
@@ -29,6 +31,7 @@ from pipeline.contract.units import size
 from pipeline.contract.wording import why
 from tui.printed import narration, tables
 from tui.printed.output import echo, echo_json
+from tui.processes.tracer import known_trace
 from tui.readers.clean import clean
 from tui.runs_folder import find_run
 
@@ -72,10 +75,13 @@ def ask(
     narration.bring_up_to_date("index", target)
     with worker(target, _say) as address:
         answer, replies = _listen(address, question)
+    trace = known_trace(target, prompt, completion or answer)
+    word = origin_word(trace.is_copied if trace else None, replies[-1].taught)
+    echo(_origin_told(word, trace), err=True)
     if as_json:
         asked = {"prompt": prompt, "completion": completion or answer}
         other = {"instead": instead} if instead is not None else {}
-        record = {**asked, **other, **reply_json(replies[-1])}
+        record = {**asked, **other, **reply_json(replies[-1]), "verdict": word}
         echo_json(record)
     else:
         if instead is not None:
@@ -140,6 +146,13 @@ def _list_told(found: ExampleList, seconds: float) -> str:
     return (
         f"{kind} list after {seconds:.1f} s: {found.scored:,} of {found.examples:,} examples scored"
     )
+
+
+def _origin_told(word: OriginWord, trace: TextTrace | None) -> str:
+    """`copied: at least half of it stands word for word in the training data; 5 of 5 tokens`"""
+    if trace is None:
+        return f"{word}: its copies were not looked for; `headwater trace` makes the index for it"
+    return f"{word}: {explained(word)}; {trace.covered:,} of {trace.tokens:,} tokens are copied"
 
 
 def _row(row: AskedExample) -> tables.Row:
