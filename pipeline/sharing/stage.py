@@ -62,8 +62,16 @@ class SharedStage:
     merges = True
 
     def __init__(
-        self, stage: str, run: RunDir, offer: Offer, events: EventWriter, presence: Presence
+        self,
+        stage: str,
+        run: RunDir,
+        offer: Offer,
+        events: EventWriter,
+        presence: Presence,
+        workers: int,
     ) -> None:
+        """`workers`: on this machine, this process among them."""
+        self.workers = workers
         self._stage, self._run, self._offer = stage, run, offer
         self._events, self._presence = events, presence
         self._me = ProcessIdentity.of(os.getpid())
@@ -249,7 +257,7 @@ def shared_stage(
             Presence(stage, run, device) as presence,
             local_workers(stage, run, count - 1),
         ):
-            yield SharedStage(stage, run, offer, events, presence)
+            yield SharedStage(stage, run, offer, events, presence, count)
     finally:
         shutil.rmtree(run.workers(stage), ignore_errors=True)
 

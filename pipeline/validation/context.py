@@ -22,7 +22,7 @@ from pipeline.corpus.examples import TokenDataset
 from pipeline.influence.baselines import bm25_of_prompts
 from pipeline.influence.greedy_answers import token_dataset, traced_prompts
 from pipeline.model import load_tokenizer
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import SharedStage
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.methods import outside_methods, own_methods
 from pipeline.validation.retraining import Completions, Retrainer, Training
@@ -108,7 +108,7 @@ class ValidationContext:
         self.warnings.append(message)
 
     def outcomes(
-        self, phase: str, trainings: list[Training], sharing: Sharing | None = None
+        self, phase: str, trainings: list[Training], sharing: SharedStage | None = None
     ) -> list[Outcome]:
         """ln p of the completions [Q] after each training, with progress events; `sharing`: with
         whom the trainings are shared."""

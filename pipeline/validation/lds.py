@@ -17,7 +17,7 @@ from pipeline.contract.results.scores import BM25
 from pipeline.contract.results.sets import mean_of_rows, set_row, sets_of
 from pipeline.contract.results.validation import Datamodeling, DatamodelingScore, ScoreAdvantage
 from pipeline.evaluation.statistics import CONFIDENCE, RESAMPLES
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import SharedStage
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.retraining import Training
@@ -26,7 +26,7 @@ RANDOM_HALVES = "random halves"
 
 
 def datamodeling(
-    context: ValidationContext, others: Mapping[str, Scores], sharing: Sharing | None
+    context: ValidationContext, others: Mapping[str, Scores], sharing: SharedStage | None
 ) -> Datamodeling | None:
     """The score of every ranking, and of `others` beside them, then of each set's; None if not
     asked for.

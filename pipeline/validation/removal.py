@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.validation import RANDOM, Removal, RemovalEffect
-from pipeline.sharing.stage import Sharing
+from pipeline.sharing.stage import SharedStage
 from pipeline.validation.context import ValidationContext
 from pipeline.validation.ledger import Outcome
 from pipeline.validation.random_baseline import compare_with_random
@@ -22,7 +22,7 @@ from pipeline.validation.retraining import Training
 REMOVAL = "removal"
 
 
-def removal(context: ValidationContext, sharing: Sharing | None) -> Removal | None:
+def removal(context: ValidationContext, sharing: SharedStage | None) -> Removal | None:
     """How much less likely each prompt's completion is without the examples; None if not asked.
 
     A drop is averaged over the seeds.

@@ -11,17 +11,12 @@ from pipeline.contract.container import usable_cpus
 from pipeline.contract.results.training import read_training
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.trainers import one_a_core
 from pipeline.contract.settings.schema import Settings
 from pipeline.influence.memory_estimate import free_bytes
 from pipeline.model import select_device
 from pipeline.sharing.local_workers import workers_here
 from pipeline.sharing.stage import SharedStage, shared_stage
-
-SMALL = 10_000_000
-"""Parameters up to which a second thread takes more of the processor's time than it gives back: a
-training of the demo's model (1.1 million) took 44 s of it with one thread and 57 s with two."""
-_PROCESS_BYTES = 2 << 30
-"""What one process takes with its libraries, a small model and its batches, generously."""
 
 
 @contextmanager
@@ -44,9 +39,7 @@ def trainers(
 def trainers_of(settings: Settings, device: torch.device, parameters: int, trainings: int) -> int:
     """How many processes train on this machine: `run.workers`, or one a core for a small model,
     where threads and workers have been left alone and memory allows it."""
-    chosen = settings.run
-    alone = chosen.workers == 1 and not chosen.threads
-    if not alone or device.type != "cpu" or parameters > SMALL:
-        return workers_here(settings, str(device))
-    room = free_bytes(device) // (2 * _PROCESS_BYTES)  # half of the memory is left to others
-    return max(1, min(usable_cpus(), trainings, room))
+    small = 0
+    if device.type == "cpu":
+        small = one_a_core(settings, parameters, trainings, usable_cpus(), free_bytes(device))
+    return small or workers_here(settings, str(device))

@@ -18,7 +18,7 @@ from pipeline.contract.results.validation import append_retraining, read_retrain
 from pipeline.contract.run.events import EventWriter
 from pipeline.contract.run.run_dir import RunDir
 from pipeline.contract.settings.schema import Settings
-from pipeline.sharing.stage import Sharing, own_parts
+from pipeline.sharing.stage import SharedStage, Sharing, own_parts
 from pipeline.sharing.work import Part, digest
 from pipeline.validation.ledger import Outcome, line
 from pipeline.validation.retraining import Retrainer, Training
@@ -108,17 +108,20 @@ class Trainings:
         """What another worker publishes, and the stage collects."""
         return self.folder / f"training_{part[0]}.jsonl"
 
-    def do(self, sharing: Sharing | None, settings: Settings, events: EventWriter) -> None:
+    def do(self, sharing: SharedStage | None, settings: Settings, events: EventWriter) -> None:
         """Does this process's share of the trainings that are not kept yet, and keeps them all.
 
         Raises:
             DataError: one would see no examples.
         """
         parts, total = self.parts, len(self.parts)
-        done = 0
+        workers = sharing.workers if sharing else 1
+        done = before = 0
 
         def tell(step: int = 0, steps: int = 1) -> None:
-            events.progress(done + step / steps, total, "trainings", self.phase)
+            # the others have come as far since this training began
+            share = max(done + step / steps, before + workers * step / steps)
+            events.progress(min(total, share), total, "trainings", self.phase)
 
         def count(*_: object) -> None:
             nonlocal done
@@ -128,6 +131,7 @@ class Trainings:
         count()
         with own_parts(self, sharing, settings, count) as mine:
             for part in mine:
+                before = done
                 training = self.training(part)
                 print(f"{self.phase}: training {part[0] + 1} of {total}, {training}", flush=True)
                 self.retrainer.outcome(training, tell)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,12 @@ from pipeline.contract.results.prompts import read_prompts
 from pipeline.contract.results.ranks import Scores, highest_first
 from pipeline.contract.results.score_file import load_scores
 from pipeline.contract.results.sets import combined, set_row, sets_of
+from pipeline.contract.results.training import read_training
 from pipeline.contract.run.freshness import Done
 from pipeline.contract.run.proving import PLAIN, SEEDS, Claim, no_retraining, question_id
 from pipeline.contract.run.replies import Query
 from pipeline.contract.run.run_dir import RunDir
+from pipeline.contract.run.trainers import at_once
 from pipeline.contract.settings.loading import load_settings
 from pipeline.contract.units import duration
 
@@ -42,13 +45,16 @@ class Cost:
     """At most: those that were kept are not done again. 0: single steps."""
     seconds: float | None
     """Likewise, by what the run's own training took; None where it did none."""
+    at_once: int = 1
+    """Trainings that run side by side on this machine."""
 
     def __str__(self) -> str:
-        """`at most 12 trainings, about 4 min 10 s`"""
+        """`at most 12 trainings, 2 at once, about 4 min 10 s`"""
         if not self.trainings:
             return "single steps, a few seconds each"
+        beside = f", {self.at_once} at once" if self.at_once > 1 else ""
         about = "" if self.seconds is None else f", about {duration(self.seconds)}"
-        return f"at most {self.trainings} trainings{about}"
+        return f"at most {self.trainings} trainings{beside}{about}"
 
 
 class Claims:
@@ -196,10 +202,12 @@ class Claims:
         if claim.by_steps:
             return Cost(0, None)
         trainings = KINDS * claim.seeds
-        trained = Done.read("train", self._run)
-        elsewhere = load_settings(self._run.settings).model.trained
-        known = trained is not None and not elsewhere
-        return Cost(trainings, trainings * trained.seconds if trained and known else None)
+        trained, settings = Done.read("train", self._run), load_settings(self._run.settings)
+        if trained is None or settings.model.trained:
+            return Cost(trainings, None)
+        parameters = read_training(self._run).parameters
+        beside = at_once(settings, self._run, parameters, trainings)
+        return Cost(trainings, ceil(trainings / beside) * trained.seconds, beside)
 
     def _require_training(self, marked: Positions) -> None:
         settings = load_settings(self._run.settings)

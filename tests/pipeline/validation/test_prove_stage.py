@@ -67,6 +67,17 @@ def test_a_proof_holds_the_drops_over_the_seeds_and_their_paired_difference(proo
     assert (proof.claim.prompt, len(proof.claim.examples)) == ("river", 3)
 
 
+def test_what_it_will_take_is_told_by_the_trainings_that_run_side_by_side(
+    scored: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.contract.results.claims.at_once", lambda *_: 3)
+    trained = freshness.Done.read("train", scored)
+    assert trained
+    cost = Claims(scored).cost(first(scored, "river"))
+    assert cost.seconds == pytest.approx(3 * trained.seconds), "eight trainings, three at once"
+    assert str(cost).startswith("at most 8 trainings, 3 at once, about ")
+
+
 def test_a_kept_training_knows_every_prompt_and_serves_the_next_claim(
     scored: RunDir, proof: Proof
 ) -> None:
