@@ -49,7 +49,17 @@ class PageBar(Inked):
         """The line."""
         return self.ink_strip([part for parts in self._parts() for part in parts], self.size.width)
 
-    def _parts(self) -> Iterator[list[Part]]:
+    def _parts(self) -> list[list[Part]]:
+        """Those of each page; where room is short, without gaps, and then without the counts of
+        pages that are not shown."""
+        told = list(self._told("  "))
+        for gap, counts in (("", True), ("", False)):
+            whole = "".join(text for parts in told for text, _ in parts)
+            if cell_len(whole.rstrip()) > self.size.width:
+                told = list(self._told(gap, counts))
+        return told
+
+    def _told(self, gap: str, counts: bool = True) -> Iterator[list[Part]]:
         for number, leaf in enumerate(self.leaves):
             is_shown = number == self.shown
             title: Ink = "strong" if is_shown else "dim" if leaf.count is None else "plain"
@@ -58,8 +68,8 @@ class PageBar(Inked):
                 (" ▌" if is_shown else "  ", "accent"),
                 (f"{leaf.key} ", "key"),
                 (f"{leaf.title} ", title),
-                (f"{count} ", "dim"),
-                ("≠ " if leaf.stale else "  ", "warn"),
+                (f"{count} " if counts or is_shown else "", "dim"),
+                ("≠ " if leaf.stale else gap, "warn"),
             ]
 
     def on_click(self, event: events.Click) -> None:
