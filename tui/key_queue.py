@@ -7,7 +7,8 @@ the widget that has the focus then, so that what is typed behind "/" would be co
 from __future__ import annotations
 
 from collections import deque
-from typing import TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 
 from textual import events
 from textual.app import App
@@ -15,6 +16,7 @@ from textual.keys import KEY_NAME_REPLACEMENTS, _character_to_key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.worker import Worker
 
 _Result = TypeVar("_Result")
 _WORD_BY_WORD = {"alt+b": "ctrl+left", "alt+f": "ctrl+right"}
@@ -22,42 +24,76 @@ _WORD_BY_WORD = {"alt+b": "ctrl+left", "alt+f": "ctrl+right"}
 _LOOK_S, _LOOKS = 0.25, 12
 """So often, and so many times, it is looked whether the widget that has the key is still there: one
 that is gone never says that it is through."""
+_HELD_LOOKS = 240
+"""The same where a screen holds keys back."""
+_WAYS_OUT = ("leave", "app.leave")
+_ACTION = "action_"
+"""How the names of workers begin that do what a key asks for: most of them ask something first, and
+what is typed behind the key is the answer."""
+_ASK_S, _MAY_ASK_S = 0.01, 3.0
+"""How often it is looked whether they have asked, and for how long."""
 
 
 class KeyQueue(App[_Result]):
     """Takes the next key only when the one before it has had its effect."""
 
     class KeyDone(Message, bubble=True):
-        """Follows a key on its way from the widget with the focus up to the app."""
+        """Follows a key on its way from the widget with the focus up to the app, and then what
+        that widget said for it."""
+
+        def __init__(self, target: Widget, is_last: bool = False) -> None:
+            super().__init__()
+            self.target, self.is_last = target, is_last
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting_keys: deque[events.Key | events.Paste] = deque()
         self._key_in_hand: KeyQueue.KeyDone | None = None
         self._typed_on: Screen[object] | None = None
+        self._is_holding = False
+        self._older_workers: set[Worker[Any]] = set()
+        self._may_ask_until = 0.0
 
     async def on_event(self, event: events.Event) -> None:
         """Puts typing in its turn; all else goes its usual way."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             self._waiting_keys.append(event)
             if self._key_in_hand is None:
+                self._key_in_hand = self.KeyDone(self.screen)
+                await self._next_key(self._key_in_hand)
+            elif self._is_holding and self._is_way_out():
                 await self._take_key()
         else:
             await super().on_event(event)
 
+    def _is_way_out(self) -> bool:
+        """Whether the only key that waits leads away: nothing need be read for it."""
+        if len(self._waiting_keys) != 1 or isinstance(first := self._waiting_keys[0], events.Paste):
+            return False
+        active = self.active_bindings.get(first.key)
+        return active is not None and active.binding.action in _WAYS_OUT
+
     async def _take_key(self) -> None:
+        self._is_holding = False
         if not self._waiting_keys:
             return
-        done = self._key_in_hand = self.KeyDone()
         event, *rest = self._apart(self._waiting_keys.popleft())
         self._waiting_keys.extendleft(rest)
         target = self.focused or self.screen
+        done = self._key_in_hand = self.KeyDone(target)
         self._typed_on = self.screen
+        self._older_workers = set(self.workers)
+        self._may_ask_until = monotonic() + _MAY_ASK_S
         await super().on_event(event)
-        if event.is_forwarded and target.post_message(done):
-            self._await(done, target)
-        else:
+        if not (event.is_forwarded and self._send(done)):
             self.call_later(self._next_key, done)
+
+    def _send(self, done: KeyDone) -> bool:
+        """Sends it after the key; False where the widget is gone."""
+        self._key_in_hand = done
+        if is_sent := done.target.post_message(done):
+            self._await(done, done.target)
+        return is_sent
 
     def _apart(self, event: events.Key | events.Paste) -> list[events.Key | events.Paste]:
         """Esc and a letter behind it, which came so close together that they look like Alt with the
@@ -75,40 +111,58 @@ class KeyQueue(App[_Result]):
         name = KEY_NAME_REPLACEMENTS.get(name, name)
         return [events.Key("escape", "\x1b"), events.Key(name, letter)]
 
-    def _await(self, done: KeyDone, target: Widget, looks: int = _LOOKS) -> None:
-        self.set_timer(_LOOK_S, lambda: self._look(done, target, looks))
+    def _await(
+        self, done: KeyDone, target: Widget, looks: int = _LOOKS, patient: bool = True
+    ) -> None:
+        self.set_timer(_LOOK_S, lambda: self._look(done, target, looks, patient))
 
-    async def _look(self, done: KeyDone, target: Widget, looks: int) -> None:
+    async def _look(self, done: KeyDone, target: Widget, looks: int, patient: bool) -> None:
         if done is self._key_in_hand and looks and target.is_attached:
-            self._await(done, target, looks - 1)  # a busy machine
+            self._await(done, target, looks - 1, patient)  # a busy machine
         else:
-            await self._next_key(done, patient=False)
+            await self._next_key(done, patient)
 
     @property
     def holds_keys(self) -> bool:
         """Whether what keys are meant for is not on the screen yet."""
         return False
 
+    @property
+    def _may_ask(self) -> bool:
+        """Whether what the key has begun may still open a question."""
+        begun = (one for one in self.workers if one not in self._older_workers)
+        at_work = any(one.name.startswith(_ACTION) and not one.is_finished for one in begun)
+        return at_work and monotonic() < self._may_ask_until
+
     def keys_may_come(self) -> None:
         """The screen that held keys back takes them from now on."""
-        if self._key_in_hand is not None:
+        if self._is_holding and self._key_in_hand is not None:
             self.call_later(self._next_key, self._key_in_hand)
 
     def on_key_queue_key_done(self, done: KeyDone) -> None:
         """The key is through; what it asked the app to do later comes before the next one."""
-        self.call_later(self._next_key, done)
+        if done is not self._key_in_hand:
+            return
+        if done.is_last or not self._send(self.KeyDone(done.target, is_last=True)):
+            self.call_later(self._next_key, self._key_in_hand)
 
     async def _next_key(self, done: KeyDone, patient: bool = True) -> None:
         if done is not self._key_in_hand:
             return  # the other of the two that end the wait was first
         if self.screen is not self._typed_on:
             self._typed_on = self.screen
+            self._may_ask_until = 0.0  # that was the question
             # a screen that has just come has neither widgets nor a focus yet
             if self.screen.call_after_refresh(self.call_later, self._next_key, done):
                 self._await(done, self.screen)
                 return
-        if patient and self.holds_keys:
-            self._await(done, self.screen)
+        elif self._may_ask:
+            self.set_timer(_ASK_S, lambda: self._next_key(done, patient))
+            return
+        if patient and self.holds_keys and not self._is_way_out():
+            if not self._is_holding:
+                self._is_holding = True
+                self._await(done, self.screen, _HELD_LOOKS, patient=False)
             return
         self._key_in_hand = None
         await self._take_key()

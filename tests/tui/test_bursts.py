@@ -15,8 +15,9 @@ import pytest
 from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
+from pipeline.contract.errors import RunBusyError
 from pipeline.contract.run.run_dir import RunDir
 from tests.tui import random_keys, sample_evaluation, sample_factors, sample_run
 from tests.tui.frozen_answers import FrozenAnswerer
@@ -84,6 +85,8 @@ def deeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for name in names:
 
             def do(*_: object, name: str = name) -> bool:
+                if name == "start_stages" and name in done:
+                    raise RunBusyError("something works in the run already")
                 done.append(name)
                 return True
 
@@ -238,3 +241,60 @@ async def test_keys_behind_the_one_that_opens_rankings_are_meant_for_them(run: R
         await burst(pilot, ["I", "j", "enter", "j", "j", "enter", "v", "escape", "/", *"bread"])
         await until_shown(pilot, "Tilo Brandt was born in")
         await until_shown(pilot, "with “bread”")
+
+
+FORMS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "clone": (("escape",), "d", "xyz"),
+    "tags": (("escape",), "e", "zyz"),
+    "new run": (("escape",), "N", "zyz"),
+    "prompt": (("P",), "N", "dyz"),
+    "file of prompts": (("P",), "i", "dyz"),
+    "rank": (("I", "enter"), "#", "123"),
+    "export": (("I", "enter"), "x", "bKy"),
+    "export of answers": (("E", "2"), "x", "xyz"),
+    "report": (("R",), "x", "xyz"),
+}
+"""Keys that lead to a screen from that of a run, the key of a form there, and what is typed."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_what_is_typed_behind_the_key_of_a_form_goes_into_it(
+    run: RunDir, deeds: list[str], form: str
+) -> None:
+    way, key, text = FORMS[form]
+    own = run.settings.read_text().replace('source = "demo"', 'source = "local"')
+    run.settings.write_text(own.replace('path = ""', f'path = "{run.root}"'))
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages")
+        for step in way:
+            await burst(pilot, [step])
+            await pilot.pause()
+        if "escape" in way:
+            await until_shown(pilot, "Runs · 2")
+        await burst(pilot, [key, *text])
+        assert isinstance(app.focused, Input | TextArea)
+        written = app.focused.value if isinstance(app.focused, Input) else app.focused.text
+        assert written.endswith(text)
+    assert not deeds
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        (["escape", "j", "enter"], "headwater › one"),
+        (["P", "j", "j"], "▌ home-2"),
+        (["E", "3", "enter", "/", *"moon"], "Questions · 0 of 3"),
+        (["E", "2", "/", *"zz"], "Answers · 0 of 2"),
+        (["F", "j", "j", "space"], "▌ ◆ layer 1"),
+        (["R", "/", *"loss"], "Contents · 1"),
+    ],
+)
+async def test_keys_behind_the_one_that_opens_a_screen_are_meant_for_it(
+    run: RunDir, keys: list[str], shown: str
+) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, "Stages")
+        await burst(pilot, keys)
+        await until_shown(pilot, shown)

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 from textual.app import App
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pipeline.contract.results.answers import GreedyAnswer, write_answers
-from pipeline.contract.results.curation import REASON, Curation, CurationRequest
+from pipeline.contract.results.curation import (
+    REASON,
+    Curation,
+    CurationPreview,
+    CurationRequest,
+)
 from pipeline.contract.results.scores import KnownAnswers, ScoresSummary, write_scores_summary
 from pipeline.contract.run import freshness
 from pipeline.contract.run.new_run import change_settings
@@ -257,6 +263,36 @@ async def test_leaving_ends_the_process(run: RunDir, monkeypatch: pytest.MonkeyP
         await until_shown(pilot, "sorting…")
         await pilot.press("escape")
         await until(pilot, lambda: len(stopped) == 1)
+
+
+async def test_keys_behind_the_one_that_sorts_wait_until_it_is_sorted(twins: RunDir) -> None:
+    app = app_of(twins)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(PromptsScreen(twins))
+        await until_shown(pilot, "Prompts · 3")
+        for key in ("K", "ampersand", "ampersand", "e", "backspace", "7", "enter"):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await until_shown(pilot, "Rows that go · 7")
+        assert "near-duplicates of what goes go too" not in screen_text(app)
+
+
+async def test_a_sorting_that_does_not_end_is_left_at_once(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, really = Event(), Curator.preview
+
+    def preview(self: Curator, request: CurationRequest) -> CurationPreview:
+        may_end.wait(60)
+        return really(self, request)
+
+    monkeypatch.setattr(Curator, "preview", preview)
+    app = app_of(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(CurateScreen(run, asked(run)))
+        await until_shown(pilot, "sorting…")
+        app.post_message(Key("escape", None))
+        await until(pilot, lambda: not stands_on(app, CurateScreen), seconds=5)
+        may_end.set()
 
 
 async def test_a_prompt_or_a_set_leads_here_from_its_ranking(run: RunDir) -> None:

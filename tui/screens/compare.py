@@ -34,7 +34,7 @@ from tui.readers.completions import COMPLETIONS, OTHERS, Completions, completion
 from tui.readers.ranked_beside import TOP, CommonPrompt, RankingsBeside
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.mixins.curves import RunCurves
-from tui.screens.mixins.view import View
+from tui.screens.mixins.view import READING, View
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.key_bar import KeyBar
@@ -115,7 +115,7 @@ class CompareScreen(View[None], RunCurves):
     def _table(self) -> Table:
         return self.query_one(Table)
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         await asyncio.to_thread(self._read_results)
         if self.page == _RANKINGS:  # somebody was quicker

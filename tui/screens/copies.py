@@ -21,6 +21,7 @@ from tui.processes.tracer import trace_answer
 from tui.readers.clean import clean, clean_lines
 from tui.readers.words import holds
 from tui.screens.mixins.tabled import Pane, Tabled
+from tui.screens.mixins.view import READING
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 from tui.widgets.notice import Notice
@@ -54,7 +55,7 @@ class CopiesScreen(Tabled):
         """The screen on the training data of now."""
         return CopiesScreen(self._run, *self._asked)
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         failed: HeadwaterError | None = None
         if await asyncio.to_thread(read_span_index, self._run.verbatim(self._run.examples)) is None:

@@ -1,6 +1,6 @@
 """Training data sorted by their influence on a prompt or a set: what would go, and why.
 
-The sorting is done by a process; another choice, or leaving, ends it.
+The sorting is done by a process; leaving ends it. Other keys wait for what it finds.
 """
 
 from __future__ import annotations
@@ -97,10 +97,14 @@ class CurateScreen(View[None], Picking):
         if self._curator is not None:
             self._curator.stop()
 
-    @work(exclusive=True, group="sorting")
-    async def _sort(self, request: CurationRequest) -> None:
+    def _sort(self, request: CurationRequest) -> None:
         """Shows what would go by a request; the one before stays where that is impossible."""
         self.query_one(Banner).progress = "sorting…"
+        self.is_reading = True
+        self._preview(request)
+
+    @work(exclusive=True, group="sorting")
+    async def _preview(self, request: CurationRequest) -> None:
         curator, failed = self._new_curator(), None
         try:
             self._found = await asyncio.to_thread(curator.preview, request)
@@ -113,6 +117,7 @@ class CurateScreen(View[None], Picking):
             self.query_one(Notice).tell(failed)
         self.query_one(Banner).progress = ""
         self._show()
+        self.end_reading()
 
     def _show(self) -> None:
         found, table = self._found, self._table

@@ -25,6 +25,7 @@ from tui.readers.clean import clean
 from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.tabled import Pane, Tabled
+from tui.screens.mixins.view import READING
 from tui.screens.pages.evaluation_pages import AnswersPage, BenchmarksPage, MetricsPage, Page
 from tui.screens.pages.validation_page import ValidationPage
 from tui.widgets.banner import Banner
@@ -68,7 +69,7 @@ class EvaluationScreen(Tabled):
         """The screen on the newer results."""
         return EvaluationScreen(self._run, self.page)
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         await asyncio.to_thread(self._read)
         pages = (self._first, *range(len(_PAGES)))

@@ -26,7 +26,7 @@ from tui.readers.spectra import Module, ModuleEntry, SpectraOverview, SpectraRea
 from tui.readers.window import RANKS
 from tui.screens.mixins.chart_keys import ChartKeys
 from tui.screens.mixins.renewing import Renewing
-from tui.screens.mixins.view import View
+from tui.screens.mixins.view import READING, View
 from tui.widgets.banner import Banner
 from tui.widgets.chart import Chart
 from tui.widgets.heat_map import HeatMap, Tile
@@ -109,7 +109,7 @@ class FactorsScreen(View[None], ChartKeys, Renewing):
         names = [_name(entry) for entry in (self.list.selected, self.compared)]
         return FactorsScreen(self._run, Chosen(self.strategy, self.kind, self.cumulative, *names))
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         overview, failed = None, None
         try:

@@ -24,6 +24,7 @@ from tui.screens.dialogs.confirm import ConfirmDialog, TextDialog
 from tui.screens.dialogs.conversation_form import ConversationForm
 from tui.screens.dialogs.prompt_form import NO_SPACE, PromptForm
 from tui.screens.mixins.drafting import Drafting
+from tui.screens.mixins.view import READING
 from tui.widgets.banner import Banner
 from tui.widgets.draft_list import DraftList
 from tui.widgets.key_bar import KeyBar
@@ -67,7 +68,7 @@ class PromptsScreen(Drafting[PromptsDraft], Curating):
         self.list.empty = ""
         self._load()
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         try:
             self._draft = await asyncio.to_thread(self._read)
@@ -140,7 +141,7 @@ class PromptsScreen(Drafting[PromptsDraft], Curating):
         if self._draft and self.list.selected:
             self._write(self._draft.copy_of(self.list.cursor), None)
 
-    @work
+    @work(name="action_write")
     async def _write(self, prompt: Prompt, position: int | None) -> None:
         draft = self._draft
         assert draft is not None

@@ -29,6 +29,7 @@ from tui.screens.dialogs.choice import Choice, ChoiceDialog
 from tui.screens.dialogs.confirm import ConfirmDialog, changes
 from tui.screens.dialogs.prompt_form import PromptForm
 from tui.screens.mixins.tabled import Pane, Tabled
+from tui.screens.mixins.view import READING
 from tui.widgets.banner import Banner
 from tui.widgets.lines import Lines
 
@@ -71,7 +72,7 @@ class QuestionsScreen(Tabled):
         """The screen on the newer results."""
         return QuestionsScreen(self._run, "", self._score, self.which)
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         rows: list[Row] = []
         failed: HeadwaterError | None = None

@@ -27,7 +27,7 @@ from tui.readers.words import holds
 from tui.screens.dialogs.confirm import TextDialog
 from tui.screens.mixins.filtering import Filtering
 from tui.screens.mixins.renewing import Renewing
-from tui.screens.mixins.view import View
+from tui.screens.mixins.view import READING, View
 from tui.widgets.banner import Banner
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.lines import Lines
@@ -78,7 +78,7 @@ class ReportScreen(View[None], Filtering, Renewing):
         section = self.filtered.selected
         return ReportScreen(self._run, section.title if section else "")
 
-    @work
+    @work(group=READING)
     async def _load(self) -> None:
         report, failed = None, None
         try:

@@ -93,6 +93,7 @@ class RunScreen(StagePages, CurveKeys, BeforeAfter):
         """Starts to follow the run."""
         self.query_one(Banner).trail = (self._run.name,)
         self.chart.empty = no_loss(None)
+        self.is_reading = True
         self.set_timer(FIRST_LOOK_S, self._follow)
         self.set_timer(AHEAD_S, self._import_ahead)
         self.set_timer(FIRST_LOOK_S, self._ask_slurm)
@@ -116,6 +117,7 @@ class RunScreen(StagePages, CurveKeys, BeforeAfter):
     @work
     async def _follow(self) -> None:
         self.snapshot = await asyncio.to_thread(self._glance)
+        self.end_reading()
         while True:
             if self.is_watched or self.snapshot is None or not self.snapshot.is_whole:
                 await self.look()

@@ -96,6 +96,7 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
         """Starts to follow the runs."""
         self.query_one(Banner).trail = (str(self._runs),)
         self.list.pinned = self._user.pins(self._runs)
+        self.is_reading = True
         self.set_timer(FIRST_LOOK_S, self._follow)
         self.set_timer(AHEAD_S, self._import_ahead)
 
@@ -115,6 +116,7 @@ class RunsScreen(MakingRuns, RunCurves, Filtering):
         while True:
             if self.is_watched or not self.list.empty:
                 await self._look()
+                self.end_reading()
             await asyncio.sleep(0.0 if self._readers[self.away].unread else _INTERVAL_S)
 
     async def _look(self) -> None:

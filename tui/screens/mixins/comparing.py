@@ -47,14 +47,14 @@ class Comparing(Picking):
             lambda chosen: take(replace(here, prompt_id=answers[chosen].id)),
         )
 
-    @work(exclusive=True, group="comparing")
+    @work(exclusive=True, group="comparing", name="action_other_run")
     async def _other_run(self, here: Ranked, take: _Take) -> None:
         runs = await asyncio.to_thread(_scored_runs, here.run)
         if self.app.screen is self.screen:
             choices = [Choice(run.name, "") for run in runs]
             self.offer("Beside the run", choices, lambda n: self._of_run(runs[n], here, take))
 
-    @work(exclusive=True, group="comparing")
+    @work(exclusive=True, group="comparing", name="action_of_run")
     async def _of_run(self, run: RunDir, here: Ranked, take: _Take) -> None:
         try:
             other = await asyncio.to_thread(_ranked, run, here)

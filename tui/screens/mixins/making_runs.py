@@ -36,7 +36,7 @@ class MakingRuns(View[None]):
         """Opens a run."""
         raise NotImplementedError
 
-    @work
+    @work(name="action_demo")
     async def start_demo(self) -> None:
         """Starts the demo, if a person wants it."""
         question = ConfirmDialog("Start the demo?", _DEMO, "start it", "not now")

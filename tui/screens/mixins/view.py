@@ -26,6 +26,9 @@ FIRST_LOOK_S = 0.05
 """When a screen reads for the first time: its frame is on the terminal by then. Sooner, the
 reading would keep the thread that writes to the terminal waiting."""
 
+READING = "reading"
+"""The group of a screen's worker that keys have to wait for: it reads what they are meant for."""
+
 _Result = TypeVar("_Result")
 _Done = TypeVar("_Done")
 
@@ -109,7 +112,16 @@ class View(DismissedOnce[_Result]):
         """Textual's, for coroutines: one that fails while the screen is being closed ends in
         silence. A closing screen loses its widgets before its workers are cancelled, and what a
         worker awaited may come in between."""
+        if named.get("group") == READING:
+            self.is_reading = True
+            work = partial(self._read_first, work)
         return super().run_worker(partial(self._while_open, work), *arguments, **named)
+
+    async def _read_first(self, work: Any) -> Any:
+        try:
+            return await work()
+        finally:
+            self.end_reading()
 
     async def _while_open(self, work: Any) -> Any:
         try:
