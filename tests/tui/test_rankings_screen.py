@@ -285,8 +285,6 @@ async def test_without_rankings_it_says_what_is_missing(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("I")
         await until_shown(pilot, "no rankings yet: the scores stage has not finished")
-        await until(pilot, lambda: "Method" not in screen_text(app))  # there is nothing to rank
-        assert not {"Find", "Curate", "Prove"} & set(screen_text(app).split())
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
 
@@ -410,3 +408,27 @@ async def test_a_ranking_that_follows_gradient_size_is_warned_of(tmp_path: Path)
         await until_shown(
             pilot, "! hardly more than gradient size alone gives: ρ 1.00, 10 of the first"
         )
+
+
+async def test_a_narrow_footer_offers_to_prove_and_to_curate(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stages")
+        for key, shown in (("I", "Prompts · 6"), ("enter", "★ states the answer")):
+            await pilot.press(key)
+            await until_shown(pilot, shown)
+            footer = screen_text(app).splitlines()[-1]
+            assert "V Prove  K Curate  M Method  / Find" in footer
+            assert footer.rstrip().endswith("? Help  q Quit")
+
+
+async def test_without_rankings_nothing_is_offered_that_works_on_them(tmp_path: Path) -> None:
+    app = HeadwaterApp(tmp_path, sample_run.new_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "Stages")
+        await pilot.press("I")
+        await until_shown(pilot, "Enter runs scores here")
+        await until(pilot, lambda: "Method" not in screen_text(app))
+        footer = screen_text(app).splitlines()[-1]
+        assert not {"Prove", "Curate", "Method", "Find", "Copy"} & set(footer.split())
+        assert "Esc Back" in footer

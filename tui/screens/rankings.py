@@ -70,10 +70,10 @@ class RankingsScreen(
     CSS_PATH = "influence.tcss"
     AUTO_FOCUS = ""  # the panes are not there yet
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("rankings"),
-        *bindings("taking"),
         *bindings("proving"),
         *bindings("curating"),
+        *bindings("rankings"),
+        *bindings("taking"),
         *bindings("results"),
     ]
 

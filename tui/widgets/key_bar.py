@@ -15,7 +15,8 @@ from tui.widgets.inked import Inked
 
 _ALWAYS = ("app.keys", "app.leave")
 _ON_LINE = ("choose", "mark", "submit")
-_MORE = "…  "
+_GAP = "  "
+_MORE = f"…{_GAP}"
 
 
 class KeyBar(Inked):
@@ -36,7 +37,7 @@ class KeyBar(Inked):
             if binding is None:
                 parts.append((_MORE, "dim"))
             else:
-                parts += [(written(binding.key), "key"), (f" {binding.description}  ", "dim")]
+                parts += [(written(binding.key), "key"), (f" {binding.description}{_GAP}", "dim")]
         return self.ink_strip(parts, self.size.width)
 
     def on_click(self, event: events.Click) -> None:
@@ -61,7 +62,7 @@ class KeyBar(Inked):
                 offered.setdefault(active.binding.action, active.binding)
         kept = [b for b in offered.values() if b.action in _ALWAYS]
         others = [b for b in offered.values() if b.action not in _ALWAYS]
-        room = self.size.width - 1 - sum(map(self._cells, kept))
+        room = self.size.width - 1 + len(_GAP) - sum(map(self._cells, kept))  # none behind the last
         if sum(map(self._cells, others)) <= room:
             return [*others, *kept]
         room -= len(_MORE)
@@ -76,7 +77,7 @@ class KeyBar(Inked):
     def _cells(self, binding: Binding | None) -> int:
         if binding is None:
             return len(_MORE)
-        return cell_len(written(binding.key)) + cell_len(binding.description) + 3
+        return cell_len(written(binding.key)) + cell_len(f" {binding.description}{_GAP}")
 
 
 def _rank(active: ActiveBinding, screen: Screen[object]) -> int:
