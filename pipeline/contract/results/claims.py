@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.contract.errors import UsageError
+from pipeline.contract.errors import MissingResultError, UsageError
 from pipeline.contract.files import read_text
 from pipeline.contract.results.lookup import Corpus, Example
 from pipeline.contract.results.matching import Positions, matched
@@ -205,7 +205,10 @@ class Claims:
         trained, settings = Done.read("train", self._run), load_settings(self._run.settings)
         if trained is None or settings.model.trained:
             return Cost(trainings, None)
-        parameters = read_training(self._run).parameters
+        try:
+            parameters = read_training(self._run).parameters
+        except MissingResultError:
+            return Cost(trainings, None)
         beside = at_once(settings, self._run, parameters, trainings)
         return Cost(trainings, ceil(trainings / beside) * trained.seconds, beside)
 
