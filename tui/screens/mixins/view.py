@@ -108,14 +108,22 @@ class View(DismissedOnce[_Result]):
         above = stack[stack.index(self) + 1 :] if self in stack else [self]
         return all(isinstance(screen, ModalScreen) for screen in above)
 
-    def run_worker(self, work: WorkType[_Done], *arguments: Any, **named: Any) -> Worker[_Done]:
+    def run_worker(
+        self,
+        work: WorkType[_Done],
+        name: str | None = "",
+        group: str = "default",
+        *arguments: Any,
+        **named: Any,
+    ) -> Worker[_Done]:
         """Textual's, for coroutines: one that fails while the screen is being closed ends in
         silence. A closing screen loses its widgets before its workers are cancelled, and what a
         worker awaited may come in between."""
-        if named.get("group") == READING:
+        if group == READING:
             self.is_reading = True
             work = partial(self._read_first, work)
-        return super().run_worker(partial(self._while_open, work), *arguments, **named)
+        work = partial(self._while_open, work)
+        return super().run_worker(work, name, group, *arguments, **named)
 
     async def _read_first(self, work: Any) -> Any:
         try:
