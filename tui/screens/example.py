@@ -65,6 +65,7 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
     """An example of a listing; from it, its neighbours there, its kin, and other prompts."""
 
     SCOPE: ClassVar[Scope] = "example"
+    AUTO_FOCUS = ""  # the panes are not there yet
     CSS_PATH = "influence.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("example"),
@@ -129,6 +130,8 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         if self.app.no_color:
             self.set_reactive(ExampleScreen.manner, "signs")
         self.watch_part()
+        self.query_one("#detail").display = False  # drawn once, when there is something in it
+        self.is_reading = True
         self._read()
 
     def on_resize(self) -> None:
@@ -172,6 +175,15 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         self.query_one(Notice).tell(failed, "the example")
         if self._detail and not failed:
             self._show(self._detail)
+        self._show_panes()
+        self.end_reading()
+
+    def _show_panes(self) -> None:
+        panes = self.query_one("#detail")
+        if self._detail and not panes.display:
+            panes.display = True
+            self.query_one("#text").focus()
+            self.call_after_refresh(self._show_map)  # which takes the width that there is
 
     def _show(self, found: Detail) -> None:
         ranking = self._listing.ranking
