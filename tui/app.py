@@ -190,10 +190,9 @@ class HeadwaterApp(KeyQueue[None], inherit_bindings=False):
         deadline.start()
         self.exit(return_code=code)
 
-    @property
-    def holds_keys(self) -> bool:
-        """Whether the screen reads for the first time: keys are meant for what it will show."""
-        return isinstance(self.screen, View) and self.screen.is_reading
+    def holds(self, action: str | None) -> bool:
+        """Whether the screen still reads what the key is meant for."""
+        return isinstance(self.screen, View) and self.screen.holds(action)
 
     @property
     def keymap(self) -> Mapping[str, str]:

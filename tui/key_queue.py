@@ -68,10 +68,17 @@ class KeyQueue(App[_Result]):
 
     def _is_way_out(self) -> bool:
         """Whether the only key that waits leads away: nothing need be read for it."""
-        if len(self._waiting_keys) != 1 or isinstance(first := self._waiting_keys[0], events.Paste):
-            return False
-        active = self.active_bindings.get(first.key)
-        return active is not None and active.binding.action in _WAYS_OUT
+        return len(self._waiting_keys) == 1 and self._next_action in _WAYS_OUT
+
+    @property
+    def _next_action(self) -> str | None:
+        """What the next key does; None where it is written down, or does nothing."""
+        if not self._waiting_keys or isinstance(key := self._waiting_keys[0], events.Paste):
+            return None
+        if self.focused is not None and self.focused.check_consume_key(key.key, key.character):
+            return None
+        active = self.active_bindings.get(key.key)
+        return active.binding.action if active else None
 
     async def _take_key(self) -> None:
         self._is_holding = False
@@ -122,9 +129,9 @@ class KeyQueue(App[_Result]):
         else:
             await self._next_key(done, patient)
 
-    @property
-    def holds_keys(self) -> bool:
-        """Whether what keys are meant for is not on the screen yet."""
+    def holds(self, action: str | None) -> bool:
+        """Whether what a key is meant for is not on the screen yet, by what the key does; None: it
+        is written down."""
         return False
 
     @property
@@ -159,7 +166,7 @@ class KeyQueue(App[_Result]):
         elif self._may_ask:
             self.set_timer(_ASK_S, lambda: self._next_key(done, patient))
             return
-        if patient and self.holds_keys and not self._is_way_out():
+        if patient and self.holds(self._next_action) and not self._is_way_out():
             if not self._is_holding:
                 self._is_holding = True
                 self._await(done, self.screen, _HELD_LOOKS, patient=False)

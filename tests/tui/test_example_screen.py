@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from pipeline.contract.run.replies import ExampleTokens, Query, Reply
 from tests.tui import sample_run
+from tests.tui.frozen_answers import FrozenAnswerer
 from tests.tui.picking import pick
-from tests.tui.watching import screen_text, until, until_shown
+from tests.tui.watching import PATIENCE_S, screen_text, until, until_shown
 from tui.app import HeadwaterApp
+from tui.readers.detail import Detail, detail
 from tui.screens.example import ExampleScreen
 from tui.screens.rankings import RankingsScreen
 from tui.widgets.ranking_table import RankingTable
@@ -188,3 +194,52 @@ async def test_an_example_is_marked_and_copied_where_it_is_read(app: HeadwaterAp
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, RankingsScreen))
         assert app.screen.query_one(RankingTable).marked == {1}
+
+
+async def test_an_asked_example_that_is_open_gets_its_colours_when_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = threading.Event()
+
+    class Later(FrozenAnswerer):
+        def replies(self, question: Query) -> Iterator[Reply]:
+            for reply in super().replies(question):
+                assert not isinstance(reply, ExampleTokens) or opened.wait(PATIENCE_S)
+                yield reply
+
+    monkeypatch.setattr("tui.screens.ask.Answerer", lambda _run: Later())
+    run = sample_run.scored_run(tmp_path)
+    sample_run.finish(run, "index")
+    app = HeadwaterApp(tmp_path, run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("A")
+        await pilot.press(*"Mara", "f2")
+        await until_shown(pilot, "✓ answered")
+        await pilot.press("enter")
+        await until_shown(pilot, "token scores: only for")
+        opened.set()
+        await until_shown(pilot, "blue tokens raise the score")
+
+
+async def test_keys_behind_the_next_example_are_meant_for_it(
+    app: HeadwaterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read = threading.Event()
+
+    def late(*arguments: Any) -> Detail:
+        assert arguments[-1] != 14 or may_read.wait(PATIENCE_S)
+        return detail(*arguments)
+
+    monkeypatch.setattr("tui.screens.example.detail", late)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_example(pilot)
+        screen.position = 7
+        await until_shown(pilot, "Near-duplicates · 9")
+        part(screen, "duplicates").focus()
+        screen.position = 14
+        for key in ("j", "enter"):
+            app.simulate_key(key)
+        for _ in range(20):
+            await pilot.pause()
+        may_read.set()
+        await until(pilot, lambda: screen.position == 7)  # the second of what 14 is alike

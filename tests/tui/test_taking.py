@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from pipeline.contract.results.lookup import Corpus
+from pipeline.contract.run.run_dir import RunDir
 from tests.tui import sample_run
 from tests.tui.terminals import Terminal
 from tests.tui.watching import PATIENCE_S, screen_text, until, until_shown
 from tui.app import HeadwaterApp
+from tui.readers.scores import Ranking, Scored
 from tui.screens.rankings import RankingsScreen
 from tui.screens.run import RunScreen
 from tui.widgets.ranking_table import RankingTable
@@ -214,3 +217,31 @@ def test_the_terminal_is_sent_harmless_text_alone(terminal: Terminal) -> None:
     assert "␛]52;c;aGk=␇" in text
     assert "\x1b" not in text
     assert terminal.raw.count(b"\x1b]52;") == 1
+
+
+@pytest.mark.parametrize("keys", [("j", "x"), ("j", "X"), ("j", "enter", "x")])
+async def test_what_is_taken_right_after_another_prompt_is_that_prompts(
+    app: HeadwaterApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    may_rank, ranking = threading.Event(), Scored.ranking
+
+    def late(scored: Scored, prompt_id: str, name: str) -> Ranking:
+        assert prompt_id == "home-0" or may_rank.wait(PATIENCE_S)
+        return ranking(scored, prompt_id, name)
+
+    monkeypatch.setattr(Scored, "ranking", late)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("I")
+        await until_shown(pilot, "Prompts · 6")
+        for key in keys:
+            app.simulate_key(key)
+        for _ in range(20):
+            await pilot.pause()
+        may_rank.set()
+        await until_shown(pilot, "Export")
+        await write_to(pilot, tmp_path / "out.jsonl")
+    rows = read(tmp_path / "out.jsonl")
+    scored = Scored(RunDir(tmp_path / "demo"))
+    best = int(np.nanargmax(scored.scores("home-1", "ekfac_normalized")))
+    assert {row["prompt_id"] for row in rows} == {"home-1"}
+    assert rows[0]["example_id"] == scored.corpus.example(best).id

@@ -248,6 +248,15 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
                     await self._tell_verdict()
             case ExampleTokens():
                 self.tokens[reply.example_id] = reply
+                self._tell_example(reply.example_id)
+
+    def _tell_example(self, example_id: str) -> None:
+        """Tells an example that was opened before its tokens had scores."""
+        from tui.screens.example import ExampleScreen
+
+        for screen in self.app.screen_stack:
+            if isinstance(screen, ExampleScreen):
+                screen.tokens_came(example_id)
 
     async def _tell_verdict(self) -> None:
         """What was proven of this very question."""

@@ -101,6 +101,7 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         self._run, self._reader, self._scored, self._listing = run, reader, scored, listing
         self._answers = {answer.id: answer for answer in answers}
         self._detail: Detail | None = None
+        self._is_ranking = False
         self._proofs: list[Loaded[Proof]] = []
         self._taught: bool | None = None
         self.set_reactive(ExampleScreen.position, position)
@@ -131,7 +132,6 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
             self.set_reactive(ExampleScreen.manner, "signs")
         self.watch_part()
         self.query_one("#detail").display = False  # drawn once, when there is something in it
-        self.is_reading = True
         self._read()
 
     def on_resize(self) -> None:
@@ -160,8 +160,23 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         for number, name in enumerate(_PARTS):
             self.query_one(f"#{name}").set_class(number == self.part, "-shown")
 
+    def holds(self, action: str | None) -> bool:
+        """Until an example is read, only the next ones may be gone to; until it is ranked by another
+        method, not even these: they are the next ones there."""
+        goes_on = self._detail and not self._is_ranking and action and action.startswith("step(")
+        return self.is_reading and not goes_on
+
+    def tokens_came(self, example_id: str) -> None:
+        """What predicting each token of an example adds is known now, and was not before."""
+        if self._detail and self._detail.example.id == example_id:
+            self._read()
+
+    def _read(self) -> None:
+        self.is_reading, self._is_ranking = True, False
+        self._read_anew()
+
     @work(exclusive=True)
-    async def _read(self) -> None:
+    async def _read_anew(self) -> None:
         failed = None
         prompt = self._listing.ranking.prompt_id
         try:
@@ -337,8 +352,12 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         elif chosen:
             self._rank(chosen.name, ranking.name)
 
+    def _rank(self, prompt_id: str, name: str) -> None:
+        self.is_reading = self._is_ranking = True
+        self._rank_anew(prompt_id, name)
+
     @work(exclusive=True)
-    async def _rank(self, prompt_id: str, name: str) -> None:
+    async def _rank_anew(self, prompt_id: str, name: str) -> None:
         self._listing = await asyncio.to_thread(self._ranked, prompt_id, name)
         self._read()
 

@@ -53,6 +53,7 @@ _GROUPS = "near-dup.: the same number, nearly the same text"
 _ON_A_RANKING = frozenset(
     ("method", "filter", "end", "sort", "rank", "relevant", "compare", "export", "copy", "prove",
      "curate", "mark"))  # fmt: skip
+_MOVES = ("move(", "page(", "jump(")
 _PREVIEW = 4000
 """Bytes of a text that are shown below the table."""
 
@@ -90,6 +91,8 @@ class RankingsScreen(
         """A prompt, a method, and what is said of that ranking above the table."""
         self._landing: int | None = None
         """Position of the example to go to once it is ranked."""
+        self._is_filled = False
+        """Whether the panes have been drawn."""
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -193,9 +196,11 @@ class RankingsScreen(
 
     def chosen(self) -> Taken | None:
         """What an export or a copy takes from the table."""
-        table, answer = self.filtered, self.query_one(PromptList).selected
-        if answer is None or self._scored is None or table.listing is None or not table.count:
+        table, prompts = self.filtered, self.query_one(PromptList)
+        if self._scored is None or table.listing is None or not table.count:
             return None
+        of_table = table.listing.ranking.prompt_id  # that of the cursor may not be ranked yet
+        answer = next(answer for answer in prompts.answers if answer.id == of_table)
         return Taken(self._run, self._scored, answer, table.listing, table.selected, table.marked)
 
     @property
@@ -238,8 +243,18 @@ class RankingsScreen(
         """Another filter."""
         self._rank()
 
+    def holds(self, action: str | None) -> bool:
+        """Until the examples are ranked anew, another prompt may be chosen and a filter be written;
+        all else is meant for what will be shown."""
+        chooses = isinstance(self.focused, PromptList) and action and action.startswith(_MOVES)
+        return self.is_reading and not (self._is_filled and (action is None or chooses))
+
+    def _rank(self) -> None:
+        self.is_reading = True
+        self._rank_anew()
+
     @work(exclusive=True)
-    async def _rank(self) -> None:
+    async def _rank_anew(self) -> None:
         """Ranks off the event loop; a newer choice replaces an older one."""
         answer = self.query_one(PromptList).selected
         if answer is None or self._scored is None:
@@ -263,7 +278,7 @@ class RankingsScreen(
         self._show(listing)
         panes = self.query_one("#panes")
         if not panes.display:
-            panes.display = True
+            panes.display = self._is_filled = True
             if self._held and self._held.is_inside:
                 self._to_ranking()
             else:

@@ -139,6 +139,11 @@ class View(DismissedOnce[_Result]):
                 raise
             return None
 
+    def holds(self, action: str | None) -> bool:
+        """Whether a key that does something has to wait for what is being read; None: one that is
+        written down."""
+        return self.is_reading
+
     def end_reading(self) -> None:
         """Takes keys, once what they are meant for is there."""
         if self.is_reading:
