@@ -45,8 +45,12 @@ RESULTS = (
     "tui.readers.allocator",
     "tui.readers.search",
     "pyarrow.parquet",
+    "numpy.ma",  # which numpy.unique asks for
+    "pydantic.dataclasses",  # both with the first settings that are read
+    "pydantic.type_adapter",
+    "textual.scrollbar",
 )
-"""NumPy and Arrow, which take half a second."""
+"""NumPy and Arrow, which take half a second, and what these screens import where they use it."""
 
 
 async def import_ahead(app: App[None], modules: Sequence[str]) -> None:
