@@ -475,10 +475,14 @@ async def test_the_prompts_are_read_while_the_screen_goes_on(
     app = HeadwaterApp(tmp_path, sample_run.scored_run(tmp_path))
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, "Stages ·")
-        await pilot.press("P", "N", "d", "delete", "w", "enter", "question_mark")
+        await pilot.press("P", "question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, PromptsScreen))
+        await pilot.press("escape")  # which need not wait either
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press("P", "j")  # which is meant for the prompts
+        await until(pilot, lambda: isinstance(app.screen, PromptsScreen))
         assert not app.screen.query_one(DraftList).prompts
         may_read.set()
-        await until_shown(pilot, "Prompts · 6")
+        await until_shown(pilot, "▌ home-1")

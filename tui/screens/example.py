@@ -161,10 +161,10 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
             self.query_one(f"#{name}").set_class(number == self.part, "-shown")
 
     def holds(self, action: str | None) -> bool:
-        """Until an example is read, only the next ones may be gone to; until it is ranked by another
-        method, not even these: they are the next ones there."""
+        """Until an example is read, only others may be gone to; until there is another ranking, not
+        even these, which are those of the one before."""
         goes_on = self._detail and not self._is_ranking and action and action.startswith("step(")
-        return self.is_reading and not goes_on
+        return super().holds(action) and not goes_on
 
     def tokens_came(self, example_id: str) -> None:
         """What predicting each token of an example adds is known now, and was not before."""

@@ -247,7 +247,8 @@ class RankingsScreen(
         """Until the examples are ranked anew, another prompt may be chosen and a filter be written;
         all else is meant for what will be shown."""
         chooses = isinstance(self.focused, PromptList) and action and action.startswith(_MOVES)
-        return self.is_reading and not (self._is_filled and (action is None or chooses))
+        may_come = self._is_filled and (action is None or chooses)
+        return super().holds(action) and not may_come
 
     def _rank(self) -> None:
         self.is_reading = True

@@ -141,8 +141,8 @@ class View(DismissedOnce[_Result]):
 
     def holds(self, action: str | None) -> bool:
         """Whether a key that does something has to wait for what is being read; None: one that is
-        written down."""
-        return self.is_reading
+        written down. What works on every screen does not: it is not meant for this one."""
+        return self.is_reading and not (action and action.startswith("app."))
 
     def end_reading(self) -> None:
         """Takes keys, once what they are meant for is there."""
