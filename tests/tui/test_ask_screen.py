@@ -206,8 +206,12 @@ async def test_the_influence_screen_hands_its_prompt_on(run: RunDir) -> None:
         assert isinstance(app.screen, RankingsScreen)
 
 
-async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
+async def test_a_benchmark_question_is_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = sample_run.scored_run(tmp_path)
+    finish = lambda own, _stages: sample_run.finish(own, "index")  # noqa: E731
+    monkeypatch.setattr("tui.screens.mixins.warming.start_stages", finish)
     sample_run.finish(run, "benchmark")
     sample_evaluation.write_benchmarks(run)
     app = HeadwaterApp(tmp_path, run)
@@ -218,7 +222,9 @@ async def test_a_benchmark_question_is_filled_in(tmp_path: Path) -> None:
         await until_shown(pilot, "Questions · 3")
         await pilot.press("A")
         await until_shown(pilot, "s runs what is missing: index")
-        await pilot.press("e")
+        await until_shown(pilot, "e opens the prompt that was brought along")
+        await pilot.press("s")
+        await until(pilot, lambda: stands_on(app, QuestionForm))
         prompt, completion = written_in(app)
         assert prompt.startswith("Question: Which State has jurisdiction")
         assert completion == " flag State"

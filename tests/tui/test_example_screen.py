@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from pipeline.contract.run.replies import ExampleTokens, Query, Reply
+from pipeline.contract.run.replies import ExampleList, ExampleTokens, Query, Reply
 from tests.tui import sample_run
 from tests.tui.frozen_answers import FrozenAnswerer
 from tests.tui.picking import pick
@@ -196,15 +196,20 @@ async def test_an_example_is_marked_and_copied_where_it_is_read(app: HeadwaterAp
         assert app.screen.query_one(RankingTable).marked == {1}
 
 
-async def test_an_asked_example_that_is_open_gets_its_colours_when_they_come(
+async def test_an_asked_example_that_is_open_follows_the_exact_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = threading.Event()
+    opened, told = threading.Event(), threading.Event()
 
     class Later(FrozenAnswerer):
         def replies(self, question: Query) -> Iterator[Reply]:
             for reply in super().replies(question):
-                assert not isinstance(reply, ExampleTokens) or opened.wait(PATIENCE_S)
+                if isinstance(reply, ExampleList) and reply.exact:
+                    assert opened.wait(PATIENCE_S)
+                    first, second, *others = reply.rows  # they change places
+                    reply = replace(reply, rows=(second, replace(first, score=0.01), *others))
+                if isinstance(reply, ExampleTokens):
+                    assert told.wait(PATIENCE_S)
                 yield reply
 
     monkeypatch.setattr("tui.screens.ask.Answerer", lambda _run: Later())
@@ -214,11 +219,24 @@ async def test_an_asked_example_that_is_open_gets_its_colours_when_they_come(
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("A")
         await pilot.press(*"Mara", "f2")
-        await until_shown(pilot, "✓ answered")
-        await pilot.press("enter")
+        await until_shown(pilot, "provisional")
+        await pilot.press("enter", "space")
+        await until_shown(pilot, "› ask › 1 of 50")
         await until_shown(pilot, "token scores: only for")
         opened.set()
+        await until_shown(pilot, "+0.0100")
+        assert "› ask › 1 of 50" not in screen_text(app)
+        assert "doc-0001 ·" in screen_text(app)
+        assert "● marked" in screen_text(app)
+        told.set()
         await until_shown(pilot, "blue tokens raise the score")
+        await pilot.press("escape")
+        await until_shown(pilot, "exact")
+        table = app.screen.query_one(RankingTable)
+        assert table.listing
+        assert table.selected is not None
+        assert table.listing.corpus.example(table.selected).id == "doc-0001"
+        assert table.marked == {table.selected}
 
 
 async def test_keys_behind_the_next_example_are_meant_for_it(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract.results.lookup import Mask
+from tui.readers.clean import clean
 from tui.readers.sources import Examples
 
 _NO_GROUP = -2
@@ -22,6 +23,15 @@ def matching(corpus: Examples, query: str) -> Mask | None:
     """
     masks = [mask for term in query.split() for mask in _masks(corpus, term)]
     return np.logical_and.reduce(masks) if masks else None
+
+
+def told(query: str) -> str:
+    """`with “river”`; of what stands in no word, that it is not looked for."""
+    terms = [term for term in query.split() if not term.startswith(("id:", "group:"))]
+    wordless = " ".join(term for term in terms if not _WORD.search(term))
+    if wordless:
+        return f"“{clean(wordless, 30)}” is not looked for: it has no letter and no digit"
+    return f"with “{clean(query, 30)}”"
 
 
 def _masks(corpus: Examples, term: str) -> list[Mask]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -40,7 +39,7 @@ from tui.keys import Scope, bindings
 from tui.processes.answerer import Answerer
 from tui.screens.dialogs.choice import Choice
 from tui.screens.dialogs.question_form import QuestionForm
-from tui.screens.mixins.asked_list import AskedList
+from tui.screens.mixins.asked_list import AskedList, moved
 from tui.screens.mixins.renewing import Renewing
 from tui.screens.mixins.tracing import Tracing
 from tui.screens.mixins.view import View
@@ -53,7 +52,7 @@ from tui.widgets.ranking_table import RankingTable
 
 if TYPE_CHECKING:
     from tui.readers.asked import Asked
-    from tui.screens.example import Browsed
+    from tui.screens.example import Browsed, ExampleScreen
 
 _TOP = 50
 _BELOW = ("#origin", "#probabilities", "#likeness", "#verdict")
@@ -90,6 +89,9 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         self._is_waiting = False
         """Whether the question waits for the index."""
         self.tokens = {}
+        self._example: ExampleScreen | None = None
+        """The example that is open above this screen, and the list that it is of."""
+        self._shown_of: Asked | None = None
 
     def compose(self) -> ComposeResult:
         """The answer, how likely it is, the examples, the text of one."""
@@ -114,6 +116,8 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         self.filtered.entitle("Examples")
         self.filtered.empty = self.told("{ask.prompt} writes a prompt, which brings the examples")
         self.filtered.focus()
+        if self._question.prompt:
+            self.filtered.empty = self.told("{ask.prompt} opens the prompt that was brought along")
         if self._run.done("index").exists():
             self.action_prompt()
         self.prepare()
@@ -181,6 +185,8 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
         if self._is_waiting and not self.missing:
             self._is_waiting = False
             self._ask(self._question)
+        elif self._question.prompt and not self.missing and self.is_current:
+            self.action_prompt()  # what was brought along, once it can be asked
 
     @work(exclusive=True)
     async def _ask(self, question: Query) -> None:
@@ -241,7 +247,9 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
             case PromptLoss():
                 self._tell_below("#likeness", asked_text.likeness(reply))
             case ExampleList():
+                before = self.asked
                 await self.take_list(reply)
+                self._renew_example(before)
                 self.show_copies()
                 if reply.exact:
                     self.stand("✓ answered")
@@ -252,11 +260,18 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
 
     def _tell_example(self, example_id: str) -> None:
         """Tells an example that was opened before its tokens had scores."""
-        from tui.screens.example import ExampleScreen
+        if self._example and self._example.is_attached:
+            self._example.tokens_came(example_id)
 
-        for screen in self.app.screen_stack:
-            if isinstance(screen, ExampleScreen):
-                screen.tokens_came(example_id)
+    def _renew_example(self, before: Asked | None) -> None:
+        """Shows an example that is open as it stands in the newer list, if it is there."""
+        shown, asked, listing = self._example, self.asked, self.filtered.listing
+        if shown is None or not shown.is_attached or asked is None or listing is None:
+            return
+        marked = moved(shown.marked, before, asked)
+        for position in moved(frozenset({shown.position}), before, asked):
+            self._shown_of = asked
+            shown.renew(asked, asked, listing, position, marked)
 
     async def _tell_verdict(self) -> None:
         """What was proven of this very question."""
@@ -291,15 +306,17 @@ class AskScreen(View[None], Warming, AskedList, Tracing, Renewing):
             found = (self.answer,)
             at = (table.listing, table.selected, table.marked)
             shown = ExampleScreen(self._run, asked, asked, found, *at, "ask", self.question)
-            self.app.push_screen(shown, partial(self._came_back, asked))
+            self._example, self._shown_of = shown, asked
+            self.app.push_screen(shown, self._came_back)
 
-    def _came_back(self, asked: Asked, left: Browsed | None) -> None:
+    def _came_back(self, left: Browsed | None) -> None:
         """Leaves the cursor on the example that was read last; the exact list may have come in
         between."""
-        if left is not None and self.asked:
-            self.mark(asked, left.marked)
+        before, self._example, self._shown_of = self._shown_of, None, None
+        if left is not None and self.asked and before:
+            self.mark(before, left.marked)
             self.ranked_by = left.ranked_by
-            self.land(asked, left.position)
+            self.land(before, left.position)
 
     # Keys
 

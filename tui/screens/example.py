@@ -166,6 +166,20 @@ class ExampleScreen(View[Browsed], Picking, Taking, Proving, Tracing):
         goes_on = self._detail and not self._is_ranking and action and action.startswith("step(")
         return super().holds(action) and not goes_on
 
+    def renew(
+        self,
+        reader: TokenSource,
+        scored: ScoredExamples,
+        listing: Listing,
+        position: int,
+        marked: frozenset[int],
+    ) -> None:
+        """Shows the same example as it stands in a newer list."""
+        self._reader, self._scored, self._listing = reader, scored, listing
+        self.set_reactive(ExampleScreen.position, position)
+        self.set_reactive(ExampleScreen.marked, marked)
+        self._read()
+
     def tokens_came(self, example_id: str) -> None:
         """What predicting each token of an example adds is known now, and was not before."""
         if self._detail and self._detail.example.id == example_id:

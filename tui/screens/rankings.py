@@ -345,7 +345,9 @@ class RankingsScreen(
         legend = _LEGEND if listing is not None and listing.relevant else ""
         below = " · ".join(filter(None, (legend, _GROUPS * self.filtered.shows_groups)))
         if self.words:
-            below = f"with “{clean(self.words, 30)}”"
+            from tui.readers.search import told
+
+            below = told(self.words)
         return f"{self.order_told} · {shown}{total:,}", below
 
     @on(Lines.Moved, "#ranking")

@@ -100,6 +100,10 @@ class AnswerPair:
         """One model's answer."""
         return self.base if model == "base" else self.trained
 
+    def is_known(self, model: ModelName) -> bool | None:
+        """Whether a model's answer begins with the expected text; None where none is expected."""
+        return begins_with(self.of(model).answer, self.expected) if self.expected else None
+
 
 @dataclass(frozen=True)
 class AnswerMetric(Difference):
@@ -175,7 +179,7 @@ class Evaluation:
         where they are the same."""
         asked = [one for one in self.prompts if EXACT_MATCH in one.trained.scores]
         exact = sum(one.trained.scores[EXACT_MATCH] == 1 for one in asked)
-        begun = sum(begins_with(one.trained.answer, one.expected) for one in asked)
+        begun = sum(bool(one.is_known("trained")) for one in asked)
         if exact == begun:
             return ""
         return (

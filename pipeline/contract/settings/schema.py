@@ -84,7 +84,8 @@ class DataSettings(Section):
     path: Annotated[str, Place()] = ""
     """Hub: dataset name, e.g. "Skylion007/openwebtext".
     Local: a .jsonl, .json, .parquet, .csv, .arrow or .txt file, also packed by gzip, bzip2, xz or
-    zstd; a folder of them; or a folder that Dataset.save_to_disk wrote."""
+    zstd; a folder of them; or a folder that Dataset.save_to_disk wrote. A .txt file is one
+    document; many short texts are rows of one of the others."""
     config: str = ""
     """Hub: dataset configuration; empty = the default one."""
     split: str = "train"

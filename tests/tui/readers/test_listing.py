@@ -15,7 +15,7 @@ from tests.tui import sample_run, sample_scores
 from tui.readers.listing import Listing
 from tui.readers.ranking_reader import SORTS, Sort
 from tui.readers.scores import _FIRST, Ranking, Scored
-from tui.readers.search import matching
+from tui.readers.search import matching, told
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +164,9 @@ def test_half_precision_comes_as_single(tmp_path: Path) -> None:
         expected = values.to(kind).float().numpy()
         np.testing.assert_array_equal(file.floats(name, 1), expected[1])
         np.testing.assert_array_equal(file.floats(name), expected)
+
+
+def test_what_stands_in_no_word_is_said_not_to_be_looked_for() -> None:
+    assert told("quay ✗") == "“✗” is not looked for: it has no letter and no digit"
+    assert told("quay 7") == "with “quay 7”"
+    assert told("id:# group:3 –") == "“–” is not looked for: it has no letter and no digit"

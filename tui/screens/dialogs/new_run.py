@@ -43,6 +43,7 @@ MODELS = {
 _LETTERS_A_TOKEN = 4
 _MOST_FILES = 10_000
 _STILL_S = 0.3
+_PLAIN = 'a .txt file is one document; many short texts: a .jsonl, {"text": "…"} on each line'
 
 
 @dataclass(frozen=True)
@@ -162,15 +163,17 @@ def _estimate(path: Path) -> str:
     if len(found) > _MOST_FILES:
         return f"more than {_MOST_FILES:,} files"
     count = "1 file" if len(found) == 1 else f"{len(found):,} files"
-    tokens = sum(found) // _LETTERS_A_TOKEN
-    return f"{count}, {size(sum(found))}: about {tokens:,} tokens, if all of it is text"
+    total = sum(bytes_ for _, bytes_ in found)
+    tokens = total // _LETTERS_A_TOKEN
+    told = f"{count}, {size(total)}: about {tokens:,} tokens, if all of it is text"
+    return f"{told}\n{_PLAIN}" if any(".txt" in Path(name).suffixes for name, _ in found) else told
 
 
-def _sizes(path: Path) -> Iterator[int]:
-    """Bytes of a file, or of every file of a folder that can be looked at."""
+def _sizes(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and bytes of a file, or of every file of a folder that can be looked at."""
     if path.is_file():
-        yield path.lstat().st_size
+        yield path.name, path.lstat().st_size
     for folder, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):  # gone, or not ours to see
-                yield os.lstat(os.path.join(folder, name)).st_size
+                yield name, os.lstat(os.path.join(folder, name)).st_size

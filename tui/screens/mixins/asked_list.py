@@ -76,7 +76,7 @@ class AskedList(Filtering, Ordering, Taking, Proving):
         table, before = self.filtered, self.asked
         held = table.selected if table.cursor else None
         self.found, self.asked = found, asked
-        table.marked = _moved(table.marked, before, asked)
+        table.marked = moved(table.marked, before, asked)
         self._rank()
         self.land(before, held)
 
@@ -85,13 +85,13 @@ class AskedList(Filtering, Ordering, Taking, Proving):
         table, asked = self.filtered, self.asked
         if position is None or asked is None or table.listing is None:
             return
-        for now in _moved(frozenset({position}), before, asked):
+        for now in moved(frozenset({position}), before, asked):
             table.cursor = table.listing.line_of(now) or 0
 
     def mark(self, before: Asked, marked: frozenset[int]) -> None:
         """Marks examples of an earlier list, those that are in this one."""
         if self.asked:
-            self.filtered.marked = _moved(marked, before, self.asked)
+            self.filtered.marked = moved(marked, before, self.asked)
 
     def watch_words(self) -> None:
         """Another filter."""
@@ -102,7 +102,7 @@ class AskedList(Filtering, Ordering, Taking, Proving):
             return
         from tui.readers.asked import ASKED
         from tui.readers.listing import Listing
-        from tui.readers.search import matching
+        from tui.readers.search import matching, told
 
         asked, table = self.asked, self.filtered
         ranking, mask = asked.ranking(ASKED, self.ranked_by), matching(asked.corpus, self.words)
@@ -111,7 +111,7 @@ class AskedList(Filtering, Ordering, Taking, Proving):
         kind = "exact" if self.found.exact else "provisional"
         shown = f"{len(listing):,} of " if self.words else ""
         title = f"Examples · {shown}{len(self.found.rows):,} · {kind} · {self.order_told}"
-        table.entitle(title, asked_text.scored(self.found))
+        table.entitle(title, told(self.words) if self.words else asked_text.scored(self.found))
         table.empty = "no example holds this" if self.words else "no example has a score"
         self._preview()
 
@@ -146,7 +146,7 @@ def _asked(found: ExampleList, methods: Sequence[str], tokens: dict[str, Example
     return Asked(found.rows, methods, tokens, found.taught)
 
 
-def _moved(positions: frozenset[int], before: Asked | None, now: Asked) -> frozenset[int]:
+def moved(positions: frozenset[int], before: Asked | None, now: Asked) -> frozenset[int]:
     """The same examples in a newer list, those that are still there."""
     ids = [before.corpus.example(position).id for position in positions] if before else []
     found = (now.corpus.position_of.get(name) for name in ids)

@@ -132,8 +132,7 @@ class AnswersPage(Page):
     def rows(self) -> Iterator[Row]:
         """One line a prompt."""
         for pair in self.evaluation.prompts:
-            texts = [pair.of(model).answer.strip() for model in MODELS]
-            cells = [Cell(pair.prompt_id, "strong"), *(Cell(text or "–") for text in texts)]
+            cells = [Cell(pair.prompt_id, "strong"), *(_answer(pair, model) for model in MODELS)]
             cells += [_share(pair.of(model).scores.get(TOKEN_F1)) for model in MODELS]
             yield Row(tuple(cells), pair, f"{pair.prompt} {pair.expected}")
 
@@ -160,6 +159,14 @@ class AnswersPage(Page):
             return Pane(f"{model} · {SIGNS[model]} {legend}", text)
 
         return tuple(map(pane, MODELS))
+
+
+def _answer(pair: AnswerPair, model: ModelName) -> Cell:
+    """A model's answer, with a sign for whether it is the expected one."""
+    text, known = pair.of(model).answer.strip() or "–", pair.is_known(model)
+    if known is None:
+        return Cell(text)
+    return Cell(f"{'✓' if known else '✗'} {text}", "plain" if known else "bad")
 
 
 @dataclass(frozen=True)
