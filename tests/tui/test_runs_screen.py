@@ -533,7 +533,9 @@ async def test_a_run_of_ones_own_text_is_made_in_a_form(tmp_path: Path) -> None:
         assert "▐ ▌ fine-tune a model on the text" in screen_text(app)
         await pilot.press("f2")
         await until_shown(pilot, "headwater › tales")
-        await until_shown(pilot, "a runs it; P edits its prompts, S its settings")
+        await until_shown(
+            pilot, "P edits its prompts, which are samples; S its settings; a runs it"
+        )
     made = load_settings(runs / "tales/settings.toml")
     assert (made.data.path, made.model.name, made.lora.rank) == (
         str(tmp_path / "books"),
@@ -561,3 +563,19 @@ def test_the_form_says_which_model_stands_for_an_empty_field(name: str) -> None:
     model = profile(name).model
     said = "a small new one" if model.init == "scratch" else model.name.rpartition("/")[2]
     assert said in MODELS[name]
+
+
+async def test_the_form_of_a_new_run_says_that_a_text_file_is_one_document(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("A short text.\n" * 200)
+    (tmp_path / "many.jsonl").write_text('{"text": "A short text."}\n' * 200)
+    told = "a .txt file is one document; for many short texts use a .jsonl"
+    app = HeadwaterApp(tmp_path / "runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "no runs yet")
+        await pilot.press("N")
+        await until(pilot, lambda: isinstance(app.screen, NewRunForm))
+        app.screen.query_one("#text", Input).value = str(tmp_path / "many.txt")
+        await until_shown(pilot, told)
+        app.screen.query_one("#text", Input).value = str(tmp_path / "many.jsonl")
+        await until_shown(pilot, "1 file, 5.1 KiB")
+        assert told not in screen_text(app)

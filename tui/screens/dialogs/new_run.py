@@ -43,7 +43,7 @@ MODELS = {
 _LETTERS_A_TOKEN = 4
 _MOST_FILES = 10_000
 _STILL_S = 0.3
-_PLAIN = 'a .txt file is one document; many short texts: a .jsonl, {"text": "…"} on each line'
+_PLAIN = "a .txt file is one document; for many short texts use a .jsonl"
 
 
 @dataclass(frozen=True)

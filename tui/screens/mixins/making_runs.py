@@ -66,7 +66,8 @@ class MakingRuns(View[None]):
             return
         self.show_run(run)
         ready = (
-            "{run.run_all} runs it; {run.prompts} edits its prompts, {run.settings} its settings"
+            "{run.prompts} edits its prompts, which are samples; {run.settings} its settings; "
+            "{run.run_all} runs it"
         )
         self.notify(clean(self.told(ready)), markup=False)
 
