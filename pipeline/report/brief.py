@@ -58,7 +58,7 @@ def _answers(facts: RunFacts) -> Iterator[str]:
     if metrics:
         yield (
             f"Its answers to {metrics[0].n} prompts against those of the model before training: "
-            f"{_verdicts([row.verdict for row in metrics], 'measures')}."
+            f"{_verdicts([row.verdict for row in metrics], 'measures', metrics[0].n)}."
         )
 
 
@@ -78,11 +78,12 @@ def _benchmarks(facts: RunFacts) -> Iterator[str]:
         yield f"Question by question against the model before training: {verdicts}."
 
 
-def _verdicts(verdicts: list[Verdict], what: str) -> str:
+def _verdicts(verdicts: list[Verdict], what: str, prompts: int | None = None) -> str:
     counts = Counter(verdicts)
     counted = [f"{counts[name]} {name}" for name in (BETTER, WORSE) if counts[name]]
     if counts[UNDECIDED]:
-        counted.append(f"{counts[UNDECIDED]} without a difference that could be shown")
+        by = "could be shown" if prompts is None else f"{prompts:,} prompts can show"
+        counted.append(f"{counts[UNDECIDED]} without a difference that {by}")
     return f"of {len(verdicts)} {what}, {', '.join(counted)}"
 
 

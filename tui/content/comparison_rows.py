@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tui.content.ink import Ink
 from tui.content.rows import Cell, Column, Row
 from tui.readers.comparison import ResultRow, SettingRow
-from tui.readers.completions import OTHERS, SORTED_BY, Completions, Likeliness
+from tui.readers.completions import SORTED_BY, Completions, Likeliness
 from tui.readers.ranked_beside import RankedBeside, RankedRuns
 
 _MISSING = Cell("–", "dim")
@@ -55,14 +55,14 @@ def completions_table(names: Sequence[str], found: Completions) -> tuple[list[Co
     means = [*found.sets, *filter(None, [found.of_others])]
     rows = [
         *(_completion(f"◆ {row.name}", row) for row in found.aims),
-        *(_completion(_mean_of(row), row) for row in means),
+        *(_completion(_mean_of(row, found), row) for row in means),
         *(_completion(f"  {row.name}", row) for row in found.others),
     ]
     return columns, rows
 
 
-def _mean_of(row: Likeliness) -> str:
-    named = row.name if row.name == OTHERS else f"set {row.name}"
+def _mean_of(row: Likeliness, found: Completions) -> str:
+    named = row.name if row.name == found.others_name else f"set {row.name}"
     return f"Σ {named}, mean of {row.prompts:,}"
 
 

@@ -22,7 +22,6 @@ from tui.readers.comparison import (
 )
 from tui.readers.completions import (
     COMPLETIONS,
-    OTHERS,
     SORTED_BY,
     Completions,
     Likeliness,
@@ -112,7 +111,7 @@ def _completions_told(found: Completions, first: RunDir, second: RunDir) -> Iter
     rows = [
         *((f"set {row.name}, mean of {row.prompts:,}", row) for row in found.sets),
         *((f"◆ {row.name}, {SORTED_BY}", row) for row in found.aims),
-        *((f"{OTHERS}, mean of {row.prompts:,}", row) for row in [found.of_others] if row),
+        *((f"{row.name}, mean of {row.prompts:,}", row) for row in [found.of_others] if row),
         *((f"fell: {row.name}", row) for row in others[:_FELL_MOST] if row.change < 0),
     ]
     if rows:
@@ -120,7 +119,7 @@ def _completions_told(found: Completions, first: RunDir, second: RunDir) -> Iter
             [_completion(clean(name), row, first, second) for name, row in rows],
             right=(first.name, second.name, "change"),
         )
-        below = f"\n\nOf {OTHERS} {found.others_told()}." if others else ""
+        below = f"\n\nOf {found.others_name} {found.others_told()}." if others else ""
         yield f"{COMPLETIONS}\n\n{table}{below}"
 
 

@@ -18,7 +18,6 @@ from pipeline.contract.settings.loading import load_settings
 STAGE = "generate"
 COMPLETIONS = "ln p of the completions under the trained models, nats; 0 is certain"
 SORTED_BY = "the data were sorted by it"
-OTHERS = "all other prompts"
 _MUCH = 1.0
 
 
@@ -71,9 +70,14 @@ class Completions:
         return sorted((row for row in self.rows if not row.sorted_by), key=lambda row: row.change)
 
     @property
+    def others_name(self) -> str:
+        """What these are called: there may be none that they are others than."""
+        return "all other prompts" if self.aims else "all prompts"
+
+    @property
     def of_others(self) -> Likeliness | None:
         """Their mean; None where there are none."""
-        return _mean(OTHERS, others) if (others := self.others) else None
+        return _mean(self.others_name, others) if (others := self.others) else None
 
     def others_told(self) -> str:
         """`21 of 49 fell, 2 of them by more than 1 nat`."""

@@ -30,7 +30,7 @@ from tui.content.rows import Column, Row
 from tui.keys import KEY, Scope, bindings, keymap_of
 from tui.readers.clean import clean
 from tui.readers.comparison import cautions, results, settings_that_differ
-from tui.readers.completions import COMPLETIONS, OTHERS, Completions, completions
+from tui.readers.completions import COMPLETIONS, Completions, completions
 from tui.readers.ranked_beside import TOP, CommonPrompt, RankingsBeside
 from tui.readers.run_reader import RunReader, RunSnapshot
 from tui.screens.mixins.curves import RunCurves
@@ -245,7 +245,8 @@ class CompareScreen(View[None], RunCurves):
         heading.display = self.page == _RANKINGS and self._ranked is not None
         if self.page == _COMPLETIONS and self._completions.others:
             heading.display = True
-            fared = f"{COMPLETIONS}\nof {OTHERS} {self._completions.others_told()}"
+            found = self._completions
+            fared = f"{COMPLETIONS}\nof {found.others_name} {found.others_told()}"
             heading.update(Content.styled(fared, "$secondary"))
         elif self._ranked is not None:
             prompt, said = self._ranked

@@ -69,6 +69,7 @@ def test_without_a_curation_all_prompts_are_others(tmp_path: Path) -> None:
     (tmp_path / "data" / "curation.json").unlink()
     found = completions((before, after))
     assert (len(found.aims), len(found.others)) == (0, sum(value is not None for value in BEFORE))
+    assert found.others_name == "all prompts"
 
 
 def test_a_damaged_record_of_the_curation_is_named(runs: tuple[RunDir, RunDir]) -> None:
