@@ -166,7 +166,8 @@ def _answer(pair: AnswerPair, model: ModelName) -> Cell:
     text, known = pair.of(model).answer.strip() or "–", pair.is_known(model)
     if known is None:
         return Cell(text)
-    return Cell(f"{'✓' if known else '✗'} {text}", "plain" if known else "bad")
+    is_fault = model == "trained" and not known  # of the base nothing else is to be expected
+    return Cell(f"{'✓' if known else '✗'} {text}", "bad" if is_fault else "plain")
 
 
 @dataclass(frozen=True)
