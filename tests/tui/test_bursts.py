@@ -231,7 +231,7 @@ async def test_random_keys_end_nothing_and_do_nothing_to_a_run(
 
 
 def test_random_keys_of_a_real_terminal_end_nothing(tmp_path: Path) -> None:
-    assert random_keys.faults(tmp_path, range(3)) == []
+    assert random_keys.faults(tmp_path, range(200)) == []
 
 
 async def test_keys_behind_the_one_that_opens_rankings_are_meant_for_them(run: RunDir) -> None:
