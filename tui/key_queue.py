@@ -154,8 +154,8 @@ class KeyQueue(App[_Result]):
             self.call_later(self._next_key, self._key_in_hand)
 
     async def _next_key(self, done: KeyDone, patient: bool = True) -> None:
-        if done is not self._key_in_hand:
-            return  # the other of the two that end the wait was first
+        if done is not self._key_in_hand or not self.screen_stack:
+            return  # the other of the two that end the wait was first; or the program ends
         if self.screen is not self._typed_on:
             self._typed_on = self.screen
             self._may_ask_until = 0.0  # that was the question

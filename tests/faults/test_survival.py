@@ -29,7 +29,13 @@ from pipeline.contract.run.processes import is_locked
 from pipeline.training.checkpoints import complete_checkpoints
 from tests.faults.disks import FullDisk, NoDiskError, small_disk, survive_full_disk
 from tests.faults.kills import Kill, Stages, Undisturbed, survive, survive_clock
-from tests.faults.together import steps_done, survive_all_killed, survive_suspension, until
+from tests.faults.together import (
+    steps_done,
+    survive_all_killed,
+    survive_suspension,
+    suspended,
+    until,
+)
 from tui.processes.launcher import start_stages
 
 STAGES = ("prepare", "train", "factors", "scores")
@@ -98,8 +104,9 @@ def test_another_host_is_told_who_works_in_the_run(whole: Undisturbed, tmp_path:
     until(lambda: steps_done(run) >= 1)
     command = [*as_other, sys.executable, "-P", "-m", "tui", "--runs", str(run.root.parent)]
     there = partial(subprocess.run, capture_output=True, text=True, check=False)
-    seen = there([*command, "status", run.name])
-    refused = there([*command, "run", "train", "--run", run.name])
+    with suspended(run):  # else it may have ended before the second command has begun
+        seen = there([*command, "status", run.name])
+        refused = there([*command, "run", "train", "--run", run.name])
     until(lambda: not is_locked(run))
     assert "running" in seen.stdout
     assert refused.returncode == RunBusyError.exit_code

@@ -6,7 +6,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.contract.run.events import EventReader, Progress
@@ -54,6 +55,22 @@ def survive_all_killed(whole: Undisturbed, root: Path, rng: random.Random) -> st
     return ""
 
 
+@contextmanager
+def suspended(run: RunDir) -> Iterator[None]:
+    """Context in which what works in a run does not go on."""
+    state = SupervisorState.read(run)
+    assert state
+    assert state.stage_process
+    pids = (state.supervisor.pid, state.stage_process.pid)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 def survive_suspension(whole: Undisturbed, root: Path) -> str:
     """Trains, stops all processes that work in the run, as a laptop does that is closed, and lets
     them go on.
@@ -63,17 +80,8 @@ def survive_suspension(whole: Undisturbed, root: Path) -> str:
     run = whole.again("train", root)
     start_stages(run, ("train",))
     until(lambda: steps_done(run) >= 1)
-    state = SupervisorState.read(run)
-    assert state
-    assert state.stage_process
-    pids = (state.supervisor.pid, state.stage_process.pid)
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+    with suspended(run):
         states = {one.stage: one.state for one in run_status(run, load_settings(run.settings))}
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     until(lambda: not is_locked(run))
     if states["train"] != "running":
         return f"train is called {states['train']} while it is suspended"

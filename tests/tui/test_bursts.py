@@ -298,3 +298,14 @@ async def test_keys_behind_the_one_that_opens_a_screen_are_meant_for_it(
         await until_shown(pilot, "Stages")
         await burst(pilot, keys)
         await until_shown(pilot, shown)
+
+
+async def test_a_key_that_is_in_hand_when_the_program_ends_is_dropped(run: RunDir) -> None:
+    app = HeadwaterApp(run.root.parent, run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Stages")
+        late = app.KeyDone(app.screen)
+    app._screen_stack.clear()
+    app._key_in_hand = late
+    await app._next_key(late)  # by a timer that was set before the end
+    assert app._key_in_hand is late

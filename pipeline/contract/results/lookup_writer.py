@@ -75,9 +75,8 @@ def _words(texts: pa.ChunkedArray) -> Tensors:
     numbers: dict[str, int] = {}
     words, rows = array("i"), array("i")
     for row, text in enumerate(text for chunk in texts.chunks for text in chunk.to_pylist()):
-        held = {
-            numbers.setdefault(word, len(numbers)) for word in set(_WORD.findall(text.casefold()))
-        }
+        found = dict.fromkeys(_WORD.findall(text.casefold()))  # a set's order is another each time
+        held = [numbers.setdefault(word, len(numbers)) for word in found]
         words.extend(held)
         rows.extend([row] * len(held))
     by_word = np.frombuffer(words, np.int32) if words else np.empty(0, np.int32)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,3 +126,24 @@ def test_a_lookup_that_names_no_sources_is_damaged(run: RunDir) -> None:
     save_file(load_file(run.lookup), run.lookup)
     with pytest.raises(DamagedResultError, match=r"scores/lookup\.safetensors is damaged"):
         Corpus(run)
+
+
+def test_the_bytes_are_the_same_whichever_process_writes_them(tmp_path: Path) -> None:
+    """Python orders a set of words otherwise in each process."""
+    code = (
+        "import sys, pyarrow as pa\n"
+        "from pathlib import Path\n"
+        "from pipeline.contract.results.lookup_writer import write_lookup\n"
+        "from pipeline.contract.run.run_dir import RunDir\n"
+        "rows = [{'example_id': f'doc-{n}', 'document_id': f'doc-{n}', 'chunk': 0, 'chunks': 1,\n"
+        "  'text': ' '.join(f'word{n * k}' for k in range(20)), 'n_tokens': 9,\n"
+        "  'duplicate_group': -1, 'source': 'a', 'row': n} for n in range(9)]\n"
+        "write_lookup(RunDir(Path(sys.argv[1])), [], pa.Table.from_pylist(rows))\n"
+    )
+    written = set()
+    for seed in ("0", "1", "2"):
+        folder = tmp_path / seed
+        command = [sys.executable, "-c", code, str(folder)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        written.add(RunDir(folder).lookup.read_bytes())
+    assert len(written) == 1
