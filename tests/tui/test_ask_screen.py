@@ -210,7 +210,10 @@ async def test_a_benchmark_question_is_filled_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = sample_run.scored_run(tmp_path)
-    finish = lambda own, _stages: sample_run.finish(own, "index")  # noqa: E731
+
+    def finish(own: RunDir, _stages: object) -> None:
+        sample_run.finish(own, "index")
+
     monkeypatch.setattr("tui.screens.mixins.warming.start_stages", finish)
     sample_run.finish(run, "benchmark")
     sample_evaluation.write_benchmarks(run)

@@ -41,7 +41,7 @@ def rank_of(scores: Scores, index: int) -> int | None:
 
 def highest_first(scores: Scores, count: int | None = None) -> Order:
     """Indices [≤ N] of all scores [N] that are numbers, in the order of their ranks; or of the
-    first `count` of them, which takes a hundredth of the time."""
+    first `count` of them, for which most scores are only compared with one."""
     chosen = None if count is None else _candidates(scores, count)
     keys = _keys(scores if chosen is None else scores[chosen])
     order = lowest_first(keys)[: len(keys) - np.count_nonzero(keys == _MISSING)]
